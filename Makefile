@@ -1,0 +1,59 @@
+# Everything runs in .venv, built from the hashed locks. `make run` needs locks/run.txt only; `make test` adds the tests' tools.
+PYTHON ?= python3
+PORT ?= 8000
+EQL_HOME ?= var
+export EQL_HOME
+
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+.PHONY: run test lint format bench notebook lock clean
+
+run: .venv/run.stamp
+	@$(BIN)/eql up --port $(PORT)
+
+test: .venv/test.stamp
+	@$(BIN)/pytest
+
+lint: .venv/test.stamp
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/test.stamp
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: .venv/test.stamp
+	@$(BIN)/python -m benchmarks
+
+notebook: .venv/test.stamp
+	@$(BIN)/marimo edit notebooks
+
+.venv/bin/uv: locks/build.txt
+	@echo "Building .venv from the hashed lock ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r locks/build.txt
+	@touch $@
+
+.venv/run.stamp: .venv/bin/uv locks/run.txt pyproject.toml
+	@$(UV) --require-hashes -r locks/run.txt
+	@$(UV) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/test.stamp: .venv/run.stamp locks/test.txt
+	@$(UV) --require-hashes -r locks/test.txt
+	@touch $@
+
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
+	--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
+
+lock: .venv/bin/uv
+	@$(COMPILE) --upgrade --group test --group build -o locks/test.txt
+	@$(COMPILE) -c locks/test.txt --group build -o locks/run.txt
+	@$(BIN)/uv pip compile -c locks/test.txt --group build --universal --generate-hashes \
+		--python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o locks/build.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The `eql` command and the composition root: settings and wiring, no logic."""

@@ -1,0 +1,449 @@
+"""The typed contract of every record, as CONTRACT.md states it to the outside.
+
+Entities (accounts, partners, leads) are versions; facts are append-only, a correction being a later version of the same
+id and a tombstone a deleted one. A record's content is a frozen model that validates itself; `Stored` adds identity and
+the two times; `Kind` says how a kind is keyed and which flat columns it has in files, SQL and the engines.
+"""
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import override
+
+from features.values import (
+    DAY,
+    Count,
+    Country,
+    Date,
+    Domain,
+    Email,
+    Id,
+    Instant,
+    Measure,
+    Money,
+    Scalar,
+    Share,
+    Size,
+    Text,
+    Url,
+)
+
+PartnerChannel = Literal[
+    "integration_marketplace", "co_created_content", "backlink", "partner_referral", "webinar", "case_study"
+]
+OwnChannel = Literal[
+    "demo_request", "paid_search", "paid_display", "organic_search", "trade_show", "email", "social", "direct", "other"
+]
+PARTNER_CHANNELS: tuple[str, ...] = typing.get_args(PartnerChannel)
+OWN_CHANNELS: tuple[str, ...] = typing.get_args(OwnChannel)
+Channel = Literal[PartnerChannel, OwnChannel]
+BuyingSignalKind = Literal[
+    "demo_request", "budget_confirmed", "authority_confirmed", "use_case_stated", "timeline_stated"
+]
+
+Row: TypeAlias = Mapping[str, Scalar]
+"""One version of a record as flat columns (see `Kind.columns`), with `occurred_at` and `recorded_at`."""
+
+
+class Record(BaseModel):
+    """The content of one record. Frozen, strict, unknown fields refused; an absent field means unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    recorded_at: Instant | None = None
+    """When we learned it; the moment it happened where not given."""
+
+    def happened(self) -> int | None:
+        """Microseconds of the moment this became true; None where nothing dates it (then it was always known)."""
+        return None
+
+
+class Account(Record):
+    """A company, as a version: what was known of it from `recorded_at` on."""
+
+    account_id: Id
+    domain: Domain | None = None
+    name: Text | None = None
+    employees: Count | None = None
+    annual_revenue: Size | None = None
+    industry: Text | None = None
+    country: Country | None = None
+    technologies: Annotated[tuple[Text, ...], Field(max_length=1000, strict=False)] | None = None
+    competitor: bool | None = None
+
+
+class Partner(Record):
+    """A partner, as a version. `tier` is the partner's own, whatever a referral stated."""
+
+    partner_id: Id
+    name: Text | None = None
+    kind: Literal["integration", "implementation", "agency", "content", "affiliate"] | None = None
+    tier: Text | None = None
+    certified: bool | None = None
+
+
+class Lead(Record):
+    """A lead, as a version. `programme_tier` is what the referral stated; `order` ranks leads of an undated export."""
+
+    lead_id: Id
+    account_id: Id | None = None
+    email: Email | None = None
+    created_at: Instant | None = None
+    channel: Channel | None = None
+    source_partner_id: Id | None = None
+    programme_tier: Text | None = None
+    referral_date: Date | None = None
+    region: Text | None = None
+    product_line: Text | None = None
+    opted_out: bool | None = None
+    duplicate_of: Id | None = None
+
+    @override
+    def happened(self) -> int | None:
+        return self.created_at
+
+
+class Fact(Record):
+    """Something that happened at one moment."""
+
+    occurred_at: Instant
+
+    @override
+    def happened(self) -> int | None:
+        return self.occurred_at
+
+
+class Referral(Fact):
+    """A partner referred the lead to us."""
+
+    partner_id: Id
+
+
+class Confirmation(Fact):
+    """One side vouches for fit, intent or both."""
+
+    side: Literal["partner", "vendor"]
+    partner_id: Id | None = None
+    subjects: Annotated[tuple[Literal["fit", "intent"], ...], Field(min_length=1, max_length=2, strict=False)]
+
+
+class IntegrationUsage(Record):
+    """One day of an account's use of an integration; it happens, and is known, when that day (UTC) ends."""
+
+    integration: Text
+    partner_id: Id | None = None
+    day: Date
+    calls: Count | None = None
+    active_users: Count | None = None
+
+    @override
+    def happened(self) -> int | None:
+        return self.day + DAY
+
+
+class SharedCustomer(Record):
+    """A partner has the account as its customer, opportunity or prospect, since a day where that is known."""
+
+    partner_id: Id
+    relationship: Literal["customer", "opportunity", "prospect"]
+    since: Date | None = None
+    confidence: Share | None = None
+
+    @override
+    def happened(self) -> int | None:
+        return self.since
+
+
+class Touchpoint(Fact):
+    """A marketing touch of the lead: a visit, webinar, download. With a `partner_id` it is partner content."""
+
+    channel: Channel
+    kind: Text | None = None
+    partner_id: Id | None = None
+    url: Url | None = None
+
+
+class BuyingSignal(Fact):
+    """A sign of intent recorded in the CRM."""
+
+    kind: BuyingSignalKind
+
+
+class LeadEvent(Record):
+    """A step of the lead's sales process. Never a feature: it gives the labels. Undated where the export is."""
+
+    event: Literal["opened", "stage", "won", "lost", "reopened"]
+    occurred_at: Instant | None = None
+    stage: Text | None = None
+    amount: Money | None = None
+    acv: Money | None = None
+    arr: Money | None = None
+
+    @override
+    def happened(self) -> int | None:
+        return self.occurred_at
+
+
+class Spend(Fact):
+    """Money spent on a channel or a partner."""
+
+    channel: Channel | None = None
+    partner_id: Id | None = None
+    amount: Size
+
+
+class Agreement(Fact):
+    """What a partner is paid from a day on: a share of revenue, of sourced or influenced leads."""
+
+    partner_id: Id
+    role: Literal["sourced", "influenced"]
+    share: Share
+    until: Date | None = None
+
+
+class Payout(Fact):
+    """Money paid, or taken back (negative), for a lead."""
+
+    partner_id: Id
+    lead_id: Id | None = None
+    amount: Money
+    status: Literal["pending", "approved", "paid"]
+
+
+class ExchangeRate(Fact):
+    """Units of `quote` that one unit of `base` buys, from `occurred_at` on."""
+
+    base: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    quote: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    rate: Annotated[float, Field(gt=0)]
+
+
+class PartnerHistory(Fact):
+    """Derived: what a partner's matured leads came to by the end of a day (see features.partner_history)."""
+
+    partner_id: Id
+    leads: Count
+    wins: Count
+    all_leads: Count
+    all_wins: Count
+    days_to_close: Measure | None = None
+
+
+ColumnType = Literal["text", "integer", "real", "flag", "instant", "date"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One flat column: its name and type. Instants and dates are int64 microseconds; lists are `|a|b|` text."""
+
+    name: str
+    type: ColumnType
+
+
+_SCALARS: Mapping[Any, ColumnType] = {
+    int: "integer",
+    float: "real",
+    bool: "flag",
+    Count: "integer",
+    Share: "real",
+    Measure: "real",
+    Instant: "instant",
+    Date: "date",
+}
+ENVELOPE = (Column("occurred_at", "instant"), Column("recorded_at", "instant"), Column("deleted", "flag"))
+"""The columns every stored record has beside its keys and content."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of record is keyed and laid out.
+
+    Attributes:
+        name: the plural name of files, tables and routes.
+        model: the content.
+        id: the column that identifies a record, over all its versions.
+        parent: the entity the record speaks of (`lead_id` or `account_id`), None where it stands alone.
+    """
+
+    name: str
+    model: type[Record]
+    id: str
+    parent: Literal["lead_id", "account_id"] | None = None
+
+    @cached_property
+    def entity(self) -> bool:
+        """Whether records are versions of an entity, its id being part of the content."""
+        return self.id in self.model.model_fields
+
+    @cached_property
+    def _fields(self) -> Mapping[str, tuple[Column, ...]]:
+        """The flat columns of each field of the content."""
+        return {
+            name: _flat(name, info.annotation)
+            for name, info in self.model.model_fields.items()
+            if name not in ("occurred_at", "recorded_at")
+        }
+
+    @cached_property
+    def content(self) -> tuple[Column, ...]:
+        """The flat columns of the content."""
+        return tuple(column for columns in self._fields.values() for column in columns)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """All flat columns in order: keys, the envelope, the content. Leads also have `order` (undated exports)."""
+        keys = [name for name in (None if self.entity else self.id, self.parent) if name]
+        rank = (Column("order", "integer"),) if self.name == "leads" else ()
+        return (*(Column(name, "text") for name in keys), *ENVELOPE, *rank, *self.content)
+
+    def row(self, record: Record) -> dict[str, Scalar]:
+        """The flat columns of a record's content, `occurred_at` and `recorded_at` (by default equal)."""
+        happened = record.happened()
+        row: dict[str, Scalar] = {
+            "occurred_at": happened,
+            "recorded_at": happened if record.recorded_at is None else record.recorded_at,
+        }
+        for name, columns in self._fields.items():
+            row.update(zip((c.name for c in columns), _values(getattr(record, name), len(columns)), strict=True))
+        return row
+
+
+def _flat(name: str, annotation: Any) -> tuple[Column, ...]:
+    inner = next((part for part in typing.get_args(annotation) if part is not types.NoneType), annotation)
+    inner = annotation if typing.get_origin(annotation) not in (types.UnionType, typing.Union) else inner
+    if inner in (Money, Size):
+        return Column(f"{name}_minor", "integer"), Column(f"{name}_currency", "text")
+    if inner is Email:
+        return Column(name, "text"), Column(f"{name}_domain", "text")
+    return (Column(name, _SCALARS.get(inner, "text")),)
+
+
+def _values(value: Any, width: int) -> tuple[Scalar, ...]:
+    if value is None:
+        return (None,) * width
+    if isinstance(value, Money):
+        return value.minor, value.currency
+    if isinstance(value, tuple):
+        return (f"|{'|'.join(value)}|",)
+    return (value,) if width == 1 else (value, value.rpartition("@")[2])
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("accounts", Account, "account_id"),
+        Kind("partners", Partner, "partner_id"),
+        Kind("leads", Lead, "lead_id"),
+        Kind("referrals", Referral, "referral_id", "lead_id"),
+        Kind("confirmations", Confirmation, "confirmation_id", "lead_id"),
+        Kind("shared_customers", SharedCustomer, "shared_customer_id", "account_id"),
+        Kind("integration_usage", IntegrationUsage, "usage_id", "account_id"),
+        Kind("touchpoints", Touchpoint, "touchpoint_id", "lead_id"),
+        Kind("buying_signals", BuyingSignal, "buying_signal_id", "lead_id"),
+        Kind("lead_events", LeadEvent, "lead_event_id", "lead_id"),
+        Kind("spend", Spend, "spend_id"),
+        Kind("agreements", Agreement, "agreement_id"),
+        Kind("payouts", Payout, "payout_id"),
+        Kind("exchange_rates", ExchangeRate, "exchange_rate_id"),
+    )
+}
+PARTNER_HISTORY = Kind("partner_history", PartnerHistory, "partner_id")
+"""The derived record, keyed like an entity: a partner's row holds from its day on until the next."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a record: which field, what it must be. `value` is for files and terminals, never HTTP."""
+
+    field: str
+    constraint: str
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.constraint}, not {self.value!r}"
+
+
+class InvalidRecord(ValueError):
+    """A record breaks its contract.
+
+    Attributes:
+        kind: the record's plural name.
+        problems: every fault found.
+    """
+
+    def __init__(self, kind: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(f"{kind}: {'; '.join(map(str, problems))}")
+        self.kind = kind
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record with its identity, as files and the store keep it.
+
+    Attributes:
+        kind: one of `KINDS`.
+        id: identifies the record over its versions.
+        record: the content.
+        parent: the id of the entity it speaks of, where the kind has one.
+        attributes: extra columns an import mapping declared, by name.
+        order: rank of a lead in an undated export.
+        deleted: whether this version is a tombstone.
+    """
+
+    kind: Kind
+    id: str
+    record: Record
+    parent: str | None = None
+    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+    order: int | None = None
+    deleted: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.parent is None) != (self.kind.parent is None):
+            problem = Problem(
+                self.kind.parent or "parent", f"must be {'given' if self.kind.parent else 'absent'}", None
+            )
+            raise InvalidRecord(self.kind.name, (problem,))
+
+    def row(self) -> dict[str, Scalar]:
+        """All flat columns of `Kind.columns`."""
+        row = {**self.kind.row(self.record), self.kind.id: self.id, "deleted": self.deleted}
+        if self.kind.parent:
+            row[self.kind.parent] = self.parent
+        if self.kind.name == "leads":
+            row["order"] = self.order
+        return {column.name: row[column.name] for column in self.kind.columns}
+
+
+def parse(kind: Kind, content: Mapping[str, Any]) -> Record:
+    """The validated content of one record; times may be RFC 3339 text or microseconds.
+
+    Raises:
+        InvalidRecord: naming every field, its constraint and the value.
+    """
+    try:
+        return kind.model.model_validate(content)
+    except ValidationError as error:
+        raise InvalidRecord(kind.name, tuple(_problem(fault) for fault in error.errors())) from None
+
+
+def _problem(fault: Any) -> Problem:
+    return Problem(".".join(map(str, fault["loc"])), constraint(fault), fault["input"])
+
+
+def constraint(fault: Mapping[str, Any]) -> str:
+    """What a pydantic fault demands, in words, without the value that broke it."""
+    if fault["type"] == "extra_forbidden":
+        return "is not a field of this record"
+    if fault["type"] == "missing":
+        return "is required"
+    message: str = fault["msg"]
+    for prefix in ("Value error, ", "Input should "):
+        message = message.removeprefix(prefix)
+    return f"must {message}" if message.startswith(("be ", "have ", "match ")) else message

@@ -1,0 +1,147 @@
+"""The value types records are made of: instants, dates, text, money and their bounds.
+
+Times are int64 microseconds since 1970-01-01T00:00:00Z everywhere inside; only the edges read and write RFC 3339.
+"""
+
+import datetime as dt
+import re
+from typing import Annotated, Any, TypeAlias
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from typing_extensions import TypeAliasType
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+MAX_INTEGER = 2**53
+"""Integers beyond this are not exact in JSON readers that use doubles (RFC 8259, section 6)."""
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+LAST_YEAR = 2200
+_END = (dt.datetime(LAST_YEAR + 1, 1, 1, tzinfo=dt.UTC) - EPOCH) // dt.timedelta(microseconds=1)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_HOST = re.compile(r"(?=.{4,253}$)([^\W_]([\w-]{0,61}[^\W_])?\.)+[^\W\d_]([\w-]{0,61}[^\W_])")
+
+Scalar: TypeAlias = str | int | float | bool | None
+"""What a column of a record or a feature may hold."""
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Microseconds since the epoch of an aware `moment`."""
+    return (moment - EPOCH) // dt.timedelta(microseconds=1)
+
+
+def moment(instant: int) -> dt.datetime:
+    """The aware UTC datetime of microseconds since the epoch."""
+    return EPOCH + dt.timedelta(microseconds=instant)
+
+
+def rfc3339(instant: int) -> str:
+    """`instant` as text in UTC, for example `2026-11-01T00:00:00Z`; a fraction only where there is one."""
+    return moment(instant).isoformat().replace("+00:00", "Z")
+
+
+def iso_date(instant: int) -> str:
+    """The UTC calendar day of `instant`, for example `2026-11-01`."""
+    return moment(instant).date().isoformat()
+
+
+def parse_instant(text: str) -> int:
+    """Microseconds of an RFC 3339 time with an offset, years 1970 to 2200.
+
+    Raises:
+        ValueError: the text is no such time.
+    """
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError("must be an RFC 3339 time with an offset, such as 2026-11-01T00:00:00Z")
+    try:
+        return _in_range(microseconds(dt.datetime.fromisoformat(text.upper())))
+    except OverflowError:
+        raise ValueError(f"must lie in the years 1970 to {LAST_YEAR}") from None
+
+
+def parse_date(text: str) -> int:
+    """Microseconds of the UTC midnight that starts a calendar day written YYYY-MM-DD.
+
+    Raises:
+        ValueError: the text is no such day, or outside the years 1970 to 2200.
+    """
+    if not _DATE.fullmatch(text):
+        raise ValueError("must be a calendar day written YYYY-MM-DD")
+    day = dt.date.fromisoformat(text)
+    return _in_range(microseconds(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)))
+
+
+def _in_range(instant: int) -> int:
+    if not 0 <= instant < _END:
+        raise ValueError(f"must lie in the years 1970 to {LAST_YEAR}")
+    return instant
+
+
+def _read_instant(value: Any, info: ValidationInfo) -> int:
+    if isinstance(value, str):
+        return parse_instant(value)
+    if info.mode == "python" and type(value) is int:
+        return _in_range(value)
+    raise ValueError("must be an RFC 3339 time with an offset, written as text")
+
+
+def _read_date(value: Any, info: ValidationInfo) -> int:
+    if isinstance(value, str):
+        return parse_date(value)
+    if info.mode == "python" and type(value) is int:
+        return _in_range(value - value % DAY)
+    raise ValueError("must be a calendar day written YYYY-MM-DD")
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+def _read_email(text: str) -> str:
+    try:
+        return validate_email(text, check_deliverability=False, test_environment=True).normalized.lower()
+    except EmailNotValidError:
+        raise ValueError("must be an e-mail address such as name@company.example") from None
+
+
+def _read_domain(text: str) -> str:
+    host = text.lower().removesuffix(".")
+    if not _HOST.fullmatch(host):
+        raise ValueError("must be a domain such as company.example, without scheme or path")
+    return host
+
+
+Instant = TypeAliasType(
+    "Instant", Annotated[int, BeforeValidator(_read_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+)
+Date = TypeAliasType(
+    "Date", Annotated[int, BeforeValidator(_read_date), WithJsonSchema({"type": "string", "format": "date"})]
+)
+Id = TypeAliasType("Id", Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)])
+Text = TypeAliasType("Text", Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_no_nul)])
+Url = TypeAliasType("Url", Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_no_nul)])
+Email = TypeAliasType("Email", Annotated[str, Field(max_length=254), AfterValidator(_read_email)])
+Domain = TypeAliasType("Domain", Annotated[str, Field(max_length=253), AfterValidator(_read_domain)])
+Country = TypeAliasType("Country", Annotated[str, Field(pattern="^[A-Z]{2}$")])
+Count = TypeAliasType("Count", Annotated[int, Field(ge=0, le=MAX_INTEGER)])
+Measure = TypeAliasType("Measure", Annotated[float, Field(ge=0)])
+Share = TypeAliasType("Share", Annotated[float, Field(ge=0, le=1)])
+
+
+class Money(BaseModel):
+    """An amount in integer minor units (cents) of an ISO 4217 currency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    minor: Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+
+
+class Size(Money):
+    """Money that measures a size, such as annual revenue, and so is never negative."""
+
+    minor: Count

@@ -1,0 +1,1 @@
+"""From records to a published model: worlds, imports, snapshots, the ladder, evaluation, promotion, the registry."""
