@@ -296,9 +296,9 @@ class Kind:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """All flat columns in order: keys, the envelope, the content. Leads also have `order` (undated exports)."""
+        """All flat columns in order: keys, the envelope, the content; of leads also `order` and `group` (see Stored)."""
         keys = [name for name in (None if self.entity else self.id, self.parent) if name]
-        rank = (Column("order", "integer"),) if self.name == "leads" else ()
+        rank = (Column("order", "integer"), Column("group", "text")) if self.name == "leads" else ()
         return (*(Column(name, "text") for name in keys), *ENVELOPE, *rank, *self.content)
 
     def row(self, record: Record) -> dict[str, Scalar]:
@@ -393,6 +393,7 @@ class Stored:
         parent: the id of the entity it speaks of, where the kind has one.
         attributes: extra columns an import mapping declared, by name.
         order: rank of a lead in an undated export.
+        group: names the leads of an export that belong together where no account does.
         deleted: whether this version is a tombstone.
     """
 
@@ -402,6 +403,7 @@ class Stored:
     parent: str | None = None
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     order: int | None = None
+    group: str | None = None
     deleted: bool = False
 
     def __post_init__(self) -> None:
@@ -412,13 +414,14 @@ class Stored:
             raise InvalidRecord(self.kind.name, (problem,))
 
     def row(self) -> dict[str, Scalar]:
-        """All flat columns of `Kind.columns`."""
+        """All flat columns of `Kind.columns`, then `attributes.<name>` of each attribute."""
         row = {**self.kind.row(self.record), self.kind.id: self.id, "deleted": self.deleted}
         if self.kind.parent:
             row[self.kind.parent] = self.parent
         if self.kind.name == "leads":
-            row["order"] = self.order
-        return {column.name: row[column.name] for column in self.kind.columns}
+            row["order"], row["group"] = self.order, self.group
+        attributes = {f"attributes.{name}": value for name, value in self.attributes.items()}
+        return {**{column.name: row[column.name] for column in self.kind.columns}, **attributes}
 
 
 def parse(kind: Kind, content: Mapping[str, Any]) -> Record:
