@@ -46,7 +46,7 @@ BuyingSignalKind = Literal[
     "demo_request", "budget_confirmed", "authority_confirmed", "use_case_stated", "timeline_stated"
 ]
 
-Row: TypeAlias = Mapping[str, Scalar]
+Row: TypeAlias = Mapping[str, Any]
 """One version of a record as flat columns (see `Kind.columns`), with `occurred_at` and `recorded_at`."""
 
 
@@ -296,7 +296,7 @@ class Kind:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """All flat columns in order: keys, the envelope, the content; of leads also `order` and `group` (see Stored)."""
+        """All flat columns in order: keys, envelope, content; of leads also `order` and `group` (see Stored)."""
         keys = [name for name in (None if self.entity else self.id, self.parent) if name]
         rank = (Column("order", "integer"), Column("group", "text")) if self.name == "leads" else ()
         return (*(Column(name, "text") for name in keys), *ENVELOPE, *rank, *self.content)

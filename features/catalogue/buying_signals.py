@@ -1,0 +1,61 @@
+"""Signs of intent recorded in the CRM; budget, authority, need and timeline are BANT."""
+
+from features.catalogue.entry import Aggregate, Entry, one_of
+
+ENTRIES = (
+    Entry(
+        "buying_signals",
+        "buying_signals",
+        Aggregate("count", "buying_signals"),
+        unit="signals",
+        direction=1,
+        missing="none",
+        description="Buying signals recorded, ever.",
+        sentence="{value} buying signals recorded",
+        absent="No buying signal recorded",
+    ),
+    Entry(
+        "buying_signal_kinds",
+        "buying_signals",
+        Aggregate("distinct", "buying_signals", "kind"),
+        unit="kinds",
+        direction=1,
+        missing="none",
+        description="Distinct kinds of buying signals.",
+        sentence="{value} different kinds of buying signals",
+        absent="No buying signal recorded",
+    ),
+    Entry(
+        "demo_requests",
+        "buying_signals",
+        Aggregate("count", "buying_signals", where=(one_of("kind", "demo_request"),)),
+        unit="requests",
+        direction=1,
+        missing="none",
+        description="Demos requested.",
+        sentence="Requested a demo ({value})",
+        absent="Requested no demo",
+    ),
+    Entry(
+        "budget_confirmations",
+        "buying_signals",
+        Aggregate("count", "buying_signals", where=(one_of("kind", "budget_confirmed"),)),
+        unit="confirmations",
+        direction=1,
+        missing="none",
+        description="Times a budget was confirmed.",
+        sentence="Budget confirmed",
+        absent="Budget not confirmed",
+    ),
+    Entry(
+        "buying_signal_recency_days",
+        "buying_signals",
+        Aggregate("days_since_last", "buying_signals"),
+        unit="days",
+        direction=0,
+        missing="unknown",
+        description="Days since the last buying signal.",
+        sentence="Last buying signal {value} days ago",
+        absent="No buying signal recorded",
+    ),
+)

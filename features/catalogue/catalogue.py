@@ -1,0 +1,78 @@
+"""A catalogue: entries in order, checked against each other, with one hash that names them all."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from features.catalogue.entry import Entry, InvalidEntry, Reading
+from features.provenance import Attribute
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Entries in their fixed order; a feature vector has one value for each.
+
+    Raises:
+        InvalidEntry: two entries share a name.
+    """
+
+    entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        names = [entry.name for entry in self.entries]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidEntry(f"feature {name!r} is in the catalogue twice; rename one of them")
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._by_name[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    @cached_property
+    def _by_name(self) -> dict[str, Entry]:
+        return {entry.name: entry for entry in self.entries}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The features' names in order."""
+        return tuple(entry.name for entry in self.entries)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of every entry with all it says."""
+        content: list[Any] = [{**asdict(entry), "expression": repr(entry.value)} for entry in self.entries]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def with_attributes(self, attributes: Iterable[Attribute]) -> "Catalogue":
+        """This catalogue and an entry for each attribute that is known at creation.
+
+        Raises:
+            InvalidEntry: an attribute has the name of a feature.
+        """
+        return Catalogue((*self.entries, *(_entry(a) for a in attributes if a.known == "at_creation")))
+
+
+def _entry(attribute: Attribute) -> Entry:
+    return Entry(
+        name=attribute.name,
+        family="attributes",
+        value=Reading("lead", f"attributes.{attribute.name}"),
+        unit="as imported",
+        direction=0,
+        missing="unknown",
+        description=f"{attribute.name}, an attribute of the import, known when the lead was created.",
+        sentence=f"{attribute.name.replace('{', '').replace('}', '')}: {{value}}",
+        absent=f"{attribute.name}: none or unknown",
+        kind=attribute.kind,
+    )

@@ -1,0 +1,47 @@
+"""Content made or hosted with a partner: webinars, case studies, backlinks, marketplace listings."""
+
+from features.catalogue.entry import Aggregate, Condition, Entry, one_of
+
+_WITH_PARTNER = Condition("partner_id", "given")
+
+ENTRIES = (
+    Entry(
+        "partner_touches_90d",
+        "partner_content",
+        Aggregate("count", "touchpoints", where=(_WITH_PARTNER,), days=90),
+        unit="touches",
+        direction=1,
+        missing="none",
+        description="Touches of content with a partner in the last 90 days.",
+        sentence="{value} touches of partner content in the last 90 days",
+        absent="No touch of partner content in the last 90 days",
+        partner=True,
+        neutral=0,
+    ),
+    Entry(
+        "partner_webinars_180d",
+        "partner_content",
+        Aggregate("count", "touchpoints", where=(_WITH_PARTNER, one_of("channel", "webinar")), days=180),
+        unit="webinars",
+        direction=1,
+        missing="none",
+        description="Webinars with a partner attended in the last 180 days.",
+        sentence="Attended {value} partner webinars in the last 180 days",
+        absent="Attended no partner webinar in the last 180 days",
+        partner=True,
+        neutral=0,
+    ),
+    Entry(
+        "partner_content_kinds",
+        "partner_content",
+        Aggregate("distinct", "touchpoints", "channel", where=(_WITH_PARTNER,)),
+        unit="channels",
+        direction=1,
+        missing="none",
+        description="Distinct channels of partner content the lead touched.",
+        sentence="Came across partner content in {value} ways",
+        absent="Never touched partner content",
+        partner=True,
+        neutral=0,
+    ),
+)

@@ -1,0 +1,68 @@
+"""The lead itself: where it came from, how old it is, what it asks for."""
+
+from features.catalogue.entry import DaysSince, Entry, Reading, one_of
+from features.records import OWN_CHANNELS, PARTNER_CHANNELS
+
+ENTRIES = (
+    Entry(
+        "lead_age_days",
+        "lead",
+        DaysSince(Reading("lead", "created_at")),
+        unit="days",
+        direction=0,
+        missing="unknown",
+        description="Days since the lead was created.",
+        sentence="The lead is {value} days old",
+        absent="The lead is new",
+    ),
+    Entry(
+        "own_channel",
+        "lead",
+        Reading("lead", "channel", where=(one_of("channel", *OWN_CHANNELS),)),
+        unit="name",
+        direction=0,
+        missing="unknown",
+        description="The channel of a lead that did not come through a partner.",
+        sentence="Came through {value}",
+        absent="Did not come through a channel of our own",
+        kind="category",
+    ),
+    Entry(
+        "partner_channel",
+        "lead",
+        Reading("lead", "channel", where=(one_of("channel", *PARTNER_CHANNELS),)),
+        unit="name",
+        direction=0,
+        missing="unknown",
+        description="The channel of a lead that came through a partner.",
+        sentence="Came through {value}",
+        absent="Did not come through a partner channel",
+        partner=True,
+        neutral=None,
+        kind="category",
+    ),
+    Entry(
+        "region",
+        "lead",
+        Reading("lead", "region"),
+        unit="name",
+        direction=0,
+        missing="unknown",
+        description="The sales region of the lead.",
+        sentence="Region: {value}",
+        absent="Region unknown",
+        kind="category",
+    ),
+    Entry(
+        "product_line",
+        "lead",
+        Reading("lead", "product_line"),
+        unit="name",
+        direction=0,
+        missing="unknown",
+        description="The product line the lead asks for.",
+        sentence="Product line: {value}",
+        absent="Product line unknown",
+        kind="category",
+    ),
+)

@@ -1,0 +1,426 @@
+"""Records as a folder: `<kind>.parquet` or `<kind>.csv` of each kind, and `provenance.json` beside them.
+
+A kind without a file has no records. The columns are `Kind.columns` in order; of leads then `attributes.<name>` of each
+attribute the provenance declares. Parquet holds instants and dates as timestamps in microseconds (UTC); CSV (RFC 4180,
+UTF-8) holds instants as RFC 3339 text, dates as YYYY-MM-DD, flags as true and false, and nothing where a value is null.
+"""
+
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from features.provenance import Attribute, Provenance
+from features.records import Column, ColumnType, InvalidRecord, Kind, Problem, Row, Stored, constraint, parse
+from features.values import Id, Scalar, iso_date, parse_date, parse_instant, rfc3339
+
+Format: TypeAlias = Literal["parquet", "csv"]
+
+PROVENANCE = "provenance.json"
+ATTRIBUTE_PREFIX = "attributes."
+BATCH = 20_000
+"""Rows held in memory of one kind, and the size of a Parquet row group."""
+
+_INSTANT = pa.timestamp("us", tz="UTC")
+_ARROW: Mapping[ColumnType, pa.DataType] = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "real": pa.float64(),
+    "flag": pa.bool_(),
+    "instant": _INSTANT,
+    "date": _INSTANT,
+}
+_PYTHON: Mapping[ColumnType, frozenset[type]] = {
+    "text": frozenset({str, type(None)}),
+    "integer": frozenset({int, type(None)}),
+    "real": frozenset({float, int, type(None)}),
+    "flag": frozenset({bool, type(None)}),
+    "instant": frozenset({int, type(None)}),
+    "date": frozenset({int, type(None)}),
+}
+_WIDER: Mapping[ColumnType, Callable[[pa.DataType], bool]] = {
+    "text": lambda type: pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_dictionary(type),
+    "integer": pa.types.is_integer,
+    "real": lambda type: pa.types.is_floating(type) or pa.types.is_integer(type),
+    "flag": pa.types.is_boolean,
+    "instant": lambda type: pa.types.is_timestamp(type) and type.tz is not None,
+    "date": lambda type: pa.types.is_timestamp(type) and type.tz is not None,
+}
+"""Which Parquet types other tools may have written a column with: another width, never another meaning."""
+
+
+class FolderError(ValueError):
+    """A folder that cannot be written, or records in it that cannot be read: which file, what is wrong, the mend."""
+
+
+def schema(kind: Kind, attributes: Iterable[Attribute] = ()) -> pa.Schema:
+    """The Arrow schema of a kind's Parquet file; only leads have `attributes`."""
+    return pa.schema([(column.name, _ARROW[column.type]) for column in _columns(kind, attributes)])
+
+
+def _columns(kind: Kind, attributes: Iterable[Attribute]) -> tuple[Column, ...]:
+    extra = (
+        Column(f"{ATTRIBUTE_PREFIX}{attribute.name}", "real" if attribute.kind == "number" else "text")
+        for attribute in attributes
+        if kind.name == "leads"
+    )
+    return (*kind.columns, *extra)
+
+
+class FolderWriter:
+    """Writes a new folder of records in batches; a context manager.
+
+    `provenance.json` is written last, so that a folder without one is known to be incomplete; after an error nothing
+    that was written remains.
+
+    Args:
+        folder: where to write; absent or empty.
+        provenance: of all records, naming the leads' attributes.
+        format: of every kind's file.
+
+    Raises:
+        FolderError: the folder holds something already, or a row does not fit its kind's columns.
+    """
+
+    def __init__(self, folder: Path, provenance: Provenance, format: Format = "parquet") -> None:
+        self._folder = folder
+        self._provenance = provenance
+        self._format = format
+        self._parts: dict[str, _Part] = {}
+
+    def __enter__(self) -> "FolderWriter":
+        _claim(self._folder)
+        return self
+
+    def write(self, kind: Kind, rows: Iterable[Mapping[str, Scalar]]) -> None:
+        """Append rows of a kind; a column that a row lacks is null. May be called any number of times."""
+        if kind.name not in self._parts:
+            path = self._folder / f"{kind.name}.{self._format}"
+            self._parts[kind.name] = _Part(path, _columns(kind, self._provenance.attributes))
+        part = self._parts[kind.name]
+        for row in rows:
+            part.add(row)
+
+    def __exit__(
+        self, error: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with ExitStack() as undo:
+            undo.callback(self._discard)
+            if error is None:
+                for part in self._parts.values():
+                    part.close()
+                (self._folder / PROVENANCE).write_text(self._provenance.to_json(), encoding="utf-8")
+                undo.pop_all()
+
+    def _discard(self) -> None:
+        for part in self._parts.values():
+            part.discard()
+
+
+def _claim(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise FolderError(f"{folder} is a file; choose a folder that does not exist yet")
+    if (folder / PROVENANCE).exists():
+        raise FolderError(f"{folder} already holds records; choose another folder, or delete this one first")
+    if folder.exists() and any(folder.iterdir()):
+        raise FolderError(f"{folder} is not empty; choose a folder that is empty or does not exist yet")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+class _Part:
+    """One kind's file while it is written."""
+
+    def __init__(self, path: Path, columns: tuple[Column, ...]) -> None:
+        self._path = path
+        self._columns = columns
+        self._names = frozenset(column.name for column in columns)
+        self._pending: list[Mapping[str, Scalar]] = []
+        csv = path.suffix == ".csv"
+        self._array = _text_array if csv else _array
+        self._schema = pa.schema(
+            [(c.name, _CSV.get(c.type, _ARROW[c.type]) if csv else _ARROW[c.type]) for c in columns]
+        )
+        self._sink = pc.CSVWriter(path, self._schema) if csv else pq.ParquetWriter(path, self._schema)
+
+    def add(self, row: Mapping[str, Scalar]) -> None:
+        if not row.keys() <= self._names:
+            unknown = ", ".join(sorted(row.keys() - self._names))
+            raise FolderError(f"{self._path.name} has no column {unknown}; leave it out or declare it as an attribute")
+        self._pending.append(row)
+        if len(self._pending) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows, self._pending = self._pending, []
+        arrays = [
+            self._array(self._path.name, column, [row.get(column.name) for row in rows]) for column in self._columns
+        ]
+        self._sink.write_batch(pa.record_batch(arrays, schema=self._schema))
+
+    def close(self) -> None:
+        if self._pending:
+            self._flush()
+        self._sink.close()
+
+    def discard(self) -> None:
+        self._sink.close()
+        self._path.unlink(missing_ok=True)
+
+
+_CSV: Mapping[ColumnType, pa.DataType] = {"instant": pa.string(), "date": pa.string()}
+_TEXT: Mapping[ColumnType, Callable[[int], str]] = {"instant": rfc3339, "date": iso_date}
+
+
+def _array(file: str, column: Column, values: Sequence[Scalar]) -> pa.Array:
+    if {*map(type, values)} <= _PYTHON[column.type]:
+        try:
+            return pa.array(values, _ARROW[column.type])
+        except (OverflowError, UnicodeEncodeError):
+            pass
+    raise FolderError(f"{file}: column {column.name} takes {column.type} values, not {_misfit(column, values)!r}")
+
+
+def _misfit(column: Column, values: Sequence[Scalar]) -> Scalar:
+    """The first of `values` that the column cannot hold."""
+    for value in values:
+        try:
+            pa.array([value], _ARROW[column.type])
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+            return value
+    return next(value for value in values if type(value) not in _PYTHON[column.type])
+
+
+def _text_array(file: str, column: Column, values: Sequence[Scalar]) -> pa.Array:
+    array = _array(file, column, values)
+    text: Any = _TEXT.get(column.type)
+    return pa.array([None if value is None else text(value) for value in values], pa.string()) if text else array
+
+
+def read_provenance(folder: Path) -> Provenance:
+    """What is known of the records in `folder` as a whole.
+
+    Raises:
+        FolderError: there is no readable `provenance.json`; without one the folder is no complete folder of records.
+    """
+    path = folder / PROVENANCE
+    try:
+        return Provenance.from_json(path.read_text(encoding="utf-8"))
+    except OSError:
+        mend = "name a folder that `eql simulate` or an export finished writing"
+        raise FolderError(f"{folder} is no folder of records: it has no readable {PROVENANCE}; {mend}") from None
+    except ValueError as error:
+        raise FolderError(f"{path}: {error}; write the folder again") from None
+
+
+def read(folder: Path, kind: Kind) -> Iterator[Stored]:
+    """The validated records of a kind in the order of its file, one batch in memory; none where there is no file.
+
+    Every row must be what its record flattens to, so that engines which read the file see what is read here; only the
+    derived `email_domain` may differ, for an export may leave out `email`. A null attribute is absent.
+
+    Raises:
+        FolderError: naming the file, the row (the first below a header is 1), the column and what it must be.
+    """
+    columns = _columns(kind, read_provenance(folder).attributes)
+    path = _file(folder, kind)
+    batches = iter(()) if path is None else _batches(path, columns)
+    number = 0
+    for batch in batches:
+        for number, row in enumerate(batch, number + 1):
+            try:
+                yield _checked(kind, row)
+            except InvalidRecord as error:
+                raise FolderError(f"{path}, row {number}: {error}; correct or remove the row") from None
+
+
+def _file(folder: Path, kind: Kind) -> Path | None:
+    found = [path for path in (folder / f"{kind.name}.{suffix}" for suffix in typing.get_args(Format)) if path.exists()]
+    if len(found) > 1:
+        raise FolderError(f"{folder} holds both {' and '.join(path.name for path in found)}; remove one of them")
+    return found[0] if found else None
+
+
+def _batches(path: Path, columns: tuple[Column, ...]) -> Iterator[Iterator[Row]]:
+    try:
+        yield from _csv_batches(path, columns) if path.suffix == ".csv" else _parquet_batches(path, columns)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise FolderError(f"{path} cannot be read: {error}; write the file again") from None
+
+
+def _parquet_batches(path: Path, columns: tuple[Column, ...]) -> Iterator[Iterator[Row]]:
+    with pq.ParquetFile(path) as file:
+        found = file.schema_arrow
+        _check_names(path, found.names, columns)
+        for column in columns:
+            type = found.field(column.name).type
+            if not (_WIDER[column.type](type) or pa.types.is_null(type)):
+                raise FolderError(f"{path}: column {column.name} must be {_ARROW[column.type]}, not {type}")
+        for batch in file.iter_batches(BATCH):
+            yield _rows(columns, [_python(batch.column(column.name), column) for column in columns])
+
+
+def _python(array: pa.Array, column: Column) -> list[Scalar]:
+    array = array.cast(_ARROW[column.type])
+    values: list[Scalar] = (array.cast(pa.int64()) if column.type in _TEXT else array).to_pylist()
+    return values
+
+
+def _csv_batches(path: Path, columns: tuple[Column, ...]) -> Iterator[Iterator[Row]]:
+    convert = pc.ConvertOptions(
+        column_types={column.name: pa.string() for column in columns},
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    reading = pc.ReadOptions(use_threads=False, block_size=8 * 2**20)
+    parsing = pc.ParseOptions(newlines_in_values=True)
+    with pc.open_csv(path, reading, parsing, convert) as file:
+        _check_names(path, file.schema.names, columns)
+        first = 1
+        for batch in file:
+            texts = ((column, batch.column(column.name).to_pylist()) for column in columns)
+            yield _rows(columns, [_parsed(path, first, column, values) for column, values in texts])
+            first += batch.num_rows
+
+
+def _rows(columns: tuple[Column, ...], values: Sequence[Sequence[Scalar]]) -> Iterator[Row]:
+    names = [column.name for column in columns]
+    return (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def _parsed(path: Path, first: int, column: Column, texts: Sequence[str | None]) -> list[Scalar]:
+    parser = _PARSERS[column.type]
+    values: list[Scalar] = []
+    for text in texts:
+        try:
+            values.append(None if text is None else parser(text))
+        except ValueError as error:
+            where = f"{path}, row {first + len(values)}: {column.name}"
+            raise FolderError(f"{where} {error}, not {text!r}; correct or remove the row") from None
+    return values
+
+
+def _check_names(path: Path, found: Sequence[str], columns: tuple[Column, ...]) -> None:
+    wanted = [column.name for column in columns]
+    for complaint, names in (
+        ("lacks the column", [name for name in wanted if name not in found]),
+        ("has the unknown column", [name for name in found if name not in wanted]),
+        ("has twice the column", [name for name in wanted if found.count(name) > 1]),
+    ):
+        if names:
+            raise FolderError(f"{path} {complaint} {', '.join(names)}; its columns must be {', '.join(wanted)}")
+
+
+def _integer(text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError("must be an integer in digits")
+    return int(text)
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number") from None
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text.lower() == "true"
+
+
+_PARSERS: Mapping[ColumnType, Callable[[str], Scalar]] = {
+    "text": str,
+    "integer": _integer,
+    "real": _real,
+    "flag": _flag,
+    "instant": parse_instant,
+    "date": parse_date,
+}
+
+
+def stored(kind: Kind, row: Row) -> Stored:
+    """The record that flattened to `row`, the inverse of `Stored.row`; what `row` holds beyond it is not looked at.
+
+    Raises:
+        InvalidRecord: naming every field, its constraint and the value.
+    """
+    content = {name: _content(kind, name, row) for name in kind.model.model_fields}
+    order, group = row.get("order"), row.get("group")
+    return Stored(
+        kind=kind,
+        id=_identifier(kind, kind.id, row),
+        record=parse(kind, {name: value for name, value in content.items() if value is not None}),
+        parent=_identifier(kind, kind.parent, row) if kind.parent else None,
+        attributes=_attributes(kind, row),
+        order=order if isinstance(order, int) else None,
+        group=group if isinstance(group, str) else None,
+        deleted=bool(row.get("deleted")),
+    )
+
+
+def _content(kind: Kind, name: str, row: Row) -> Any:
+    if name in row:
+        value = row[name]
+        return _items(value) if name in _lists(kind) and isinstance(value, str) else value
+    minor, currency = row.get(f"{name}_minor"), row.get(f"{name}_currency")
+    return None if minor is None and currency is None else {"minor": minor, "currency": currency}
+
+
+@cache
+def _lists(kind: Kind) -> frozenset[str]:
+    return frozenset(name for name, info in kind.model.model_fields.items() if _is_tuple(info.annotation))
+
+
+def _is_tuple(annotation: Any) -> bool:
+    return typing.get_origin(annotation) is tuple or any(map(_is_tuple, typing.get_args(annotation)))
+
+
+def _items(text: str) -> tuple[str, ...] | str:
+    if len(text) < 2 or not (text.startswith("|") and text.endswith("|")):
+        return text
+    return tuple(text[1:-1].split("|")) if len(text) > 2 else ()
+
+
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+
+
+def _identifier(kind: Kind, column: str, row: Row) -> str:
+    try:
+        return _ID.validate_python(row.get(column), strict=True)
+    except ValidationError as error:
+        fault = constraint(error.errors()[0])
+        raise InvalidRecord(kind.name, (Problem(column, fault, row.get(column)),)) from None
+
+
+def _attributes(kind: Kind, row: Row) -> dict[str, Scalar]:
+    named = {name: value for name, value in row.items() if name.startswith(ATTRIBUTE_PREFIX) and value is not None}
+    for name, value in named.items():
+        if isinstance(value, float) and not abs(value) < float("inf"):
+            raise InvalidRecord(kind.name, (Problem(name, "must be a finite number", value),))
+    return {name.removeprefix(ATTRIBUTE_PREFIX): value for name, value in named.items()}
+
+
+def _checked(kind: Kind, row: Row) -> Stored:
+    record = stored(kind, row)
+    expected = record.row()
+    for column in kind.columns:
+        value = expected[column.name]
+        if row[column.name] != value and column.name != "email_domain":
+            fault = f"must be {_shown(column, value)} for what the row's other columns say"
+            raise InvalidRecord(kind.name, (Problem(column.name, fault, _shown(column, row[column.name])),))
+    return record
+
+
+def _shown(column: Column, value: Scalar) -> Scalar:
+    return _TEXT[column.type](value) if column.type in _TEXT and isinstance(value, int) else value
