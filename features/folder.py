@@ -8,7 +8,6 @@ UTF-8) holds instants as RFC 3339 text, dates as YYYY-MM-DD, flags as true and f
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
@@ -16,16 +15,15 @@ from typing import Any, Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
 
 from features.provenance import Attribute, Provenance
-from features.records import Column, ColumnType, InvalidRecord, Kind, Problem, Row, Stored, constraint, parse
-from features.values import Id, Scalar, iso_date, parse_date, parse_instant, rfc3339
+from features.records import Column, ColumnType, InvalidRecord, Kind, Problem, Row, Stored
+from features.rows import ATTRIBUTE_PREFIX, stored
+from features.values import Scalar, iso_date, parse_date, parse_instant, rfc3339
 
 Format: TypeAlias = Literal["parquet", "csv"]
 
 PROVENANCE = "provenance.json"
-ATTRIBUTE_PREFIX = "attributes."
 BATCH = 20_000
 """Rows held in memory of one kind, and the size of a Parquet row group."""
 
@@ -144,10 +142,9 @@ class _Part:
         self._names = frozenset(column.name for column in columns)
         self._pending: list[Mapping[str, Scalar]] = []
         csv = path.suffix == ".csv"
+        types = {**_ARROW, **_CSV} if csv else _ARROW
         self._array = _text_array if csv else _array
-        self._schema = pa.schema(
-            [(c.name, _CSV.get(c.type, _ARROW[c.type]) if csv else _ARROW[c.type]) for c in columns]
-        )
+        self._schema = pa.schema([(column.name, types[column.type]) for column in columns])
         self._sink = pc.CSVWriter(path, self._schema) if csv else pq.ParquetWriter(path, self._schema)
 
     def add(self, row: Mapping[str, Scalar]) -> None:
@@ -231,14 +228,11 @@ def read(folder: Path, kind: Kind) -> Iterator[Stored]:
     """
     columns = _columns(kind, read_provenance(folder).attributes)
     path = _file(folder, kind)
-    batches = iter(()) if path is None else _batches(path, columns)
-    number = 0
-    for batch in batches:
-        for number, row in enumerate(batch, number + 1):
-            try:
-                yield _checked(kind, row)
-            except InvalidRecord as error:
-                raise FolderError(f"{path}, row {number}: {error}; correct or remove the row") from None
+    for number, row in enumerate(() if path is None else _file_rows(path, columns), 1):
+        try:
+            yield _checked(kind, row)
+        except InvalidRecord as error:
+            raise FolderError(f"{path}, row {number}: {error}; correct or remove the row") from None
 
 
 def _file(folder: Path, kind: Kind) -> Path | None:
@@ -248,14 +242,14 @@ def _file(folder: Path, kind: Kind) -> Path | None:
     return found[0] if found else None
 
 
-def _batches(path: Path, columns: tuple[Column, ...]) -> Iterator[Iterator[Row]]:
+def _file_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
     try:
-        yield from _csv_batches(path, columns) if path.suffix == ".csv" else _parquet_batches(path, columns)
+        yield from _csv_rows(path, columns) if path.suffix == ".csv" else _parquet_rows(path, columns)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FolderError(f"{path} cannot be read: {error}; write the file again") from None
 
 
-def _parquet_batches(path: Path, columns: tuple[Column, ...]) -> Iterator[Iterator[Row]]:
+def _parquet_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
     with pq.ParquetFile(path) as file:
         found = file.schema_arrow
         _check_names(path, found.names, columns)
@@ -264,7 +258,7 @@ def _parquet_batches(path: Path, columns: tuple[Column, ...]) -> Iterator[Iterat
             if not (_WIDER[column.type](type) or pa.types.is_null(type)):
                 raise FolderError(f"{path}: column {column.name} must be {_ARROW[column.type]}, not {type}")
         for batch in file.iter_batches(BATCH):
-            yield _rows(columns, [_python(batch.column(column.name), column) for column in columns])
+            yield from _rows(columns, [_python(batch.column(column.name), column) for column in columns])
 
 
 def _python(array: pa.Array, column: Column) -> list[Scalar]:
@@ -273,7 +267,7 @@ def _python(array: pa.Array, column: Column) -> list[Scalar]:
     return values
 
 
-def _csv_batches(path: Path, columns: tuple[Column, ...]) -> Iterator[Iterator[Row]]:
+def _csv_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
     convert = pc.ConvertOptions(
         column_types={column.name: pa.string() for column in columns},
         null_values=[""],
@@ -287,7 +281,7 @@ def _csv_batches(path: Path, columns: tuple[Column, ...]) -> Iterator[Iterator[R
         first = 1
         for batch in file:
             texts = ((column, batch.column(column.name).to_pylist()) for column in columns)
-            yield _rows(columns, [_parsed(path, first, column, values) for column, values in texts])
+            yield from _rows(columns, [_parsed(path, first, column, values) for column, values in texts])
             first += batch.num_rows
 
 
@@ -347,68 +341,6 @@ _PARSERS: Mapping[ColumnType, Callable[[str], Scalar]] = {
     "instant": parse_instant,
     "date": parse_date,
 }
-
-
-def stored(kind: Kind, row: Row) -> Stored:
-    """The record that flattened to `row`, the inverse of `Stored.row`; what `row` holds beyond it is not looked at.
-
-    Raises:
-        InvalidRecord: naming every field, its constraint and the value.
-    """
-    content = {name: _content(kind, name, row) for name in kind.model.model_fields}
-    order, group = row.get("order"), row.get("group")
-    return Stored(
-        kind=kind,
-        id=_identifier(kind, kind.id, row),
-        record=parse(kind, {name: value for name, value in content.items() if value is not None}),
-        parent=_identifier(kind, kind.parent, row) if kind.parent else None,
-        attributes=_attributes(kind, row),
-        order=order if isinstance(order, int) else None,
-        group=group if isinstance(group, str) else None,
-        deleted=bool(row.get("deleted")),
-    )
-
-
-def _content(kind: Kind, name: str, row: Row) -> Any:
-    if name in row:
-        value = row[name]
-        return _items(value) if name in _lists(kind) and isinstance(value, str) else value
-    minor, currency = row.get(f"{name}_minor"), row.get(f"{name}_currency")
-    return None if minor is None and currency is None else {"minor": minor, "currency": currency}
-
-
-@cache
-def _lists(kind: Kind) -> frozenset[str]:
-    return frozenset(name for name, info in kind.model.model_fields.items() if _is_tuple(info.annotation))
-
-
-def _is_tuple(annotation: Any) -> bool:
-    return typing.get_origin(annotation) is tuple or any(map(_is_tuple, typing.get_args(annotation)))
-
-
-def _items(text: str) -> tuple[str, ...] | str:
-    if len(text) < 2 or not (text.startswith("|") and text.endswith("|")):
-        return text
-    return tuple(text[1:-1].split("|")) if len(text) > 2 else ()
-
-
-_ID: TypeAdapter[str] = TypeAdapter(Id)
-
-
-def _identifier(kind: Kind, column: str, row: Row) -> str:
-    try:
-        return _ID.validate_python(row.get(column), strict=True)
-    except ValidationError as error:
-        fault = constraint(error.errors()[0])
-        raise InvalidRecord(kind.name, (Problem(column, fault, row.get(column)),)) from None
-
-
-def _attributes(kind: Kind, row: Row) -> dict[str, Scalar]:
-    named = {name: value for name, value in row.items() if name.startswith(ATTRIBUTE_PREFIX) and value is not None}
-    for name, value in named.items():
-        if isinstance(value, float) and not abs(value) < float("inf"):
-            raise InvalidRecord(kind.name, (Problem(name, "must be a finite number", value),))
-    return {name.removeprefix(ATTRIBUTE_PREFIX): value for name, value in named.items()}
 
 
 def _checked(kind: Kind, row: Row) -> Stored:

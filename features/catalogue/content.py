@@ -44,4 +44,17 @@ ENTRIES = (
         partner=True,
         neutral=0,
     ),
+    Entry(
+        "partner_first_touch_days",
+        "partner_content",
+        Aggregate("days_since_first", "touchpoints", where=(_WITH_PARTNER,)),
+        unit="days",
+        direction=0,
+        missing="unknown",
+        description="Days since the first touch of partner content.",
+        sentence="First touched partner content {value} days ago",
+        absent="Never touched partner content",
+        partner=True,
+        neutral=None,
+    ),
 )

@@ -1,0 +1,75 @@
+"""The way back from flat rows to records: the inverse of `Stored.row`."""
+
+import typing
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from features.records import InvalidRecord, Kind, Problem, Row, Stored, constraint, parse
+from features.values import Id, Scalar
+
+ATTRIBUTE_PREFIX = "attributes."
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+
+
+def stored(kind: Kind, row: Row) -> Stored:
+    """The record that flattened to `row`, the inverse of `Stored.row`; what `row` holds beyond it is not looked at.
+
+    Raises:
+        InvalidRecord: naming every field, its constraint and the value.
+    """
+    content = {name: _content(kind, name, row) for name in kind.model.model_fields}
+    order, group = row.get("order"), row.get("group")
+    return Stored(
+        kind=kind,
+        id=_identifier(kind, kind.id, row),
+        record=parse(kind, {name: value for name, value in content.items() if value is not None}),
+        parent=_identifier(kind, kind.parent, row) if kind.parent else None,
+        attributes=_attributes(kind, row),
+        order=order if isinstance(order, int) else None,
+        group=group if isinstance(group, str) else None,
+        deleted=bool(row.get("deleted")),
+    )
+
+
+def _content(kind: Kind, name: str, row: Row) -> Any:
+    if name in row:
+        value = row[name]
+        return _items(value) if name in _lists(kind) and isinstance(value, str) else value
+    minor, currency = row.get(f"{name}_minor"), row.get(f"{name}_currency")
+    return None if minor is None and currency is None else {"minor": minor, "currency": currency}
+
+
+@cache
+def _lists(kind: Kind) -> frozenset[str]:
+    return frozenset(name for name, info in kind.model.model_fields.items() if _is_tuple(info.annotation))
+
+
+def _is_tuple(annotation: Any) -> bool:
+    return typing.get_origin(annotation) is tuple or any(map(_is_tuple, typing.get_args(annotation)))
+
+
+def _items(text: str) -> tuple[str, ...] | str:
+    if len(text) < 2 or not (text.startswith("|") and text.endswith("|")):
+        return text
+    return tuple(text[1:-1].split("|")) if len(text) > 2 else ()
+
+
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+
+
+def _identifier(kind: Kind, column: str, row: Row) -> str:
+    try:
+        return _ID.validate_python(row.get(column), strict=True)
+    except ValidationError as error:
+        fault = constraint(error.errors()[0])
+        raise InvalidRecord(kind.name, (Problem(column, fault, row.get(column)),)) from None
+
+
+def _attributes(kind: Kind, row: Row) -> dict[str, Scalar]:
+    named = {name: value for name, value in row.items() if name.startswith(ATTRIBUTE_PREFIX) and value is not None}
+    for name, value in named.items():
+        if isinstance(value, float) and not abs(value) < float("inf"):
+            raise InvalidRecord(kind.name, (Problem(name, "must be a finite number", value),))
+    return {name.removeprefix(ATTRIBUTE_PREFIX): value for name, value in named.items()}

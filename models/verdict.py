@@ -1,0 +1,214 @@
+"""The verdict on one lead: each rule's outcome in three values (Kleene's strong logic), and the qualification.
+
+In a qualifying gate unknown never passes; a disqualifier is closed-world: no evidence, not disqualified.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from features.catalogue.entry import ENTITIES
+from features.direct import Evaluation
+from features.records import PARTNER_CHANNELS
+from features.values import Scalar, iso_date, rfc3339
+from models.policy import (
+    EQL_GATES,
+    AllOf,
+    AnyOf,
+    Condition,
+    Gate,
+    Not,
+    Outcome,
+    Policy,
+    Qualification,
+    Rule,
+    Strict,
+    Test,
+    normal,
+    tests,
+)
+
+
+class RuleOutcome(Strict):
+    """What one rule came to, with the values it looked at."""
+
+    rule: str
+    gate: Gate
+    outcome: Outcome
+    reason: str
+    evidence: dict[str, Scalar]
+
+
+class Verdict(Strict):
+    """What the policy says of one lead.
+
+    Attributes:
+        qualification: the label.
+        pending: a partner lead that is not yet an EQL, with nothing failed, only unknown or unconfirmed.
+        rules: every rule's outcome.
+        missing: what to ask for, from the unknown rules of the EQL's gates.
+    """
+
+    qualification: Qualification
+    pending: bool
+    rules: tuple[RuleOutcome, ...]
+    missing: tuple[str, ...]
+
+
+def is_partner_lead(lead: Mapping[str, Any]) -> bool:
+    """Whether the lead's channel is a partner channel or it names a source partner."""
+    return lead.get("channel") in PARTNER_CHANNELS or lead.get("source_partner_id") is not None
+
+
+def judge(policy: Policy, evaluation: Evaluation, probability: float | None) -> Verdict:
+    """The verdict on one lead; `probability` is None without a model."""
+    outcomes = [_apply(rule, policy, evaluation) for rule in policy.rules]
+    if policy.minimum_probability is not None:
+        outcomes.append(_minimum(policy.minimum_probability, probability))
+    names: tuple[Gate, ...] = (*EQL_GATES, "engagement")
+    gates = {gate: kleene_and(o.outcome for o in outcomes if o.gate == gate) for gate in names}
+    qualification = _qualification(gates, probability, policy.sql_probability)
+    failed = any(gates[gate] == "fail" for gate in EQL_GATES)
+    pending = qualification != "EQL" and not failed and is_partner_lead(evaluation.lead)
+    unknown = {o.rule for o in outcomes if o.outcome == "unknown" and o.gate in EQL_GATES}
+    missing = tuple(rule.ask or rule.description for rule in policy.rules if rule.id in unknown)
+    return Verdict(
+        qualification=qualification,
+        pending=pending,
+        rules=tuple(outcomes),
+        missing=() if qualification == "DISQUALIFIED" else missing,
+    )
+
+
+def kleene_and(outcomes: Iterable[Outcome]) -> Outcome:
+    """Fail if any fails, else unknown if any is unknown, else pass (an empty gate passes)."""
+    found = set(outcomes)
+    return "fail" if "fail" in found else "unknown" if "unknown" in found else "pass"
+
+
+def _qualification(gates: Mapping[Gate, Outcome], probability: float | None, sql_probability: float) -> Qualification:
+    if gates["disqualifier"] == "fail":
+        return "DISQUALIFIED"
+    if all(gates[gate] == "pass" for gate in EQL_GATES):
+        return "EQL"
+    likely = probability is not None and probability >= sql_probability
+    if likely and gates["icp"] == gates["buying_signal"] == "pass":
+        return "SQL"
+    return "MQL" if "pass" in (gates["buying_signal"], gates["engagement"]) else "UNQUALIFIED"
+
+
+def _minimum(minimum: float, probability: float | None) -> RuleOutcome:
+    outcome: Outcome = "unknown" if probability is None else "pass" if probability >= minimum else "fail"
+    words = {"unknown": "no close probability", "pass": "at or above", "fail": "below"}[outcome]
+    return RuleOutcome(
+        rule="minimum_probability",
+        gate="close_probability",
+        outcome=outcome,
+        reason=f"{words} the least the policy asks of an EQL, {minimum:.0%}",
+        evidence={"close_probability": probability},
+    )
+
+
+def _apply(rule: Rule, policy: Policy, evaluation: Evaluation) -> RuleOutcome:
+    condition = rule.require or rule.forbid
+    evidence = {test.subject: _shown(test, _read(test, evaluation)) for test in tests(condition)}
+    held = _holds(condition, policy, evaluation)
+    if rule.forbid is not None:
+        held = held is not True
+    outcome: Outcome = "unknown" if held is None else "pass" if held else "fail"
+    plain = outcome == "pass" and rule.forbid is not None
+    reason = rule.description if plain else "; ".join(_phrases(condition, policy, evaluation))
+    return RuleOutcome(rule=rule.id, gate=rule.gate, outcome=outcome, reason=reason, evidence=evidence)
+
+
+def _holds(condition: Condition | None, policy: Policy, evaluation: Evaluation) -> bool | None:
+    match condition:
+        case Test():
+            return _tested(condition, policy, evaluation)
+        case AllOf(all=parts):
+            found = [_holds(part, policy, evaluation) for part in parts]
+            return False if False in found else None if None in found else True
+        case AnyOf(any=parts):
+            found = [_holds(part, policy, evaluation) for part in parts]
+            return True if True in found else None if None in found else False
+        case Not(condition=part):
+            held = _holds(part, policy, evaluation)
+            return None if held is None else not held
+    raise TypeError(f"not a condition: {condition!r}")
+
+
+def _read(test: Test, evaluation: Evaluation) -> Scalar:
+    if test.feature is not None:
+        return evaluation.features[test.feature]
+    entity, _, column = (test.field or "").partition(".")
+    if column == "partner_lead":
+        return is_partner_lead(evaluation.lead)
+    found: Scalar = getattr(evaluation, entity).get(column)
+    return found
+
+
+def _shown(test: Test, found: Scalar) -> Scalar:
+    """A value as evidence shows it: instants as RFC 3339, dates as days."""
+    type_ = _TYPES.get(test.field or "")
+    if type_ in ("instant", "date") and isinstance(found, int):
+        return rfc3339(found) if type_ == "instant" else iso_date(found)
+    return found
+
+
+_TYPES = {f"{entity}.{column.name}": column.type for entity, kind in ENTITIES.items() for column in kind.content}
+
+
+def _tested(test: Test, policy: Policy, evaluation: Evaluation) -> bool | None:
+    found = _read(test, evaluation)
+    if found is None:
+        held = None if test.given is None or test.otherwise == "unknown" else False
+    else:
+        held = _compare(test, found, policy)
+    return None if held is False and test.otherwise == "unknown" else held
+
+
+def _compare(test: Test, found: Any, policy: Policy) -> bool:
+    if test.given:
+        return True
+    if test.equals is not None:
+        return bool(normal(found) == normal(test.equals))
+    if test.one_of is not None:
+        return normal(found) in map(normal, test.one_of)
+    if test.in_list is not None:
+        return normal(found) in policy.normal_lists[test.in_list]
+    low, high = test.between or (test.at_least, test.at_most)
+    return bool((low is None or found >= low) and (high is None or found <= high))
+
+
+def _phrases(condition: Condition | None, policy: Policy, evaluation: Evaluation) -> list[str]:
+    """What each test of a condition found, in words; of an `any`, only what decided it."""
+    if isinstance(condition, AnyOf):
+        held = [part for part in condition.any if _holds(part, policy, evaluation)]
+        return [phrase for part in held or condition.any for phrase in _phrases(part, policy, evaluation)]
+    if isinstance(condition, AllOf):
+        failed = [part for part in condition.all if _holds(part, policy, evaluation) is False]
+        return [phrase for part in failed or condition.all for phrase in _phrases(part, policy, evaluation)]
+    found = [(test, _tested(test, policy, evaluation), _read(test, evaluation)) for test in tests(condition)]
+    return [_phrase(*each) for each in found if not (each[1] and each[0].field == "lead.partner_lead")]
+
+
+def _phrase(test: Test, held: bool | None, found: Any) -> str:
+    label = test.label or test.subject.replace("_", " ")
+    if isinstance(found, bool) or test.equals is True:
+        return label if found else f"not {label}"
+    if found is None:
+        return f"no {label}" if test.given else f"{label} unknown"
+    if test.given:
+        return f"{label} given"
+    if isinstance(found, str):
+        return f"{label} {found}{'' if held else ', not among those looked for'}"
+    shown = f"{found:,.4g}" if isinstance(found, float) else f"{found:,}"
+    return f"{shown} {label}{_bounds(test, bool(held))}"
+
+
+def _bounds(test: Test, held: bool) -> str:
+    if test.between is not None:
+        low, high = test.between
+        return f", {'within' if held else 'outside'} {low:,} to {high:,}"
+    if test.at_least is not None:
+        return f", {'at least' if held else 'fewer than'} {test.at_least:,}"
+    return f", {'at most' if held else 'more than'} {test.at_most:,}" if test.at_most is not None else ""
