@@ -1,0 +1,191 @@
+"""The bundle: everything a served model is, as a few plain files with a manifest of their hashes.
+
+Native LightGBM text and JSON only; reading it runs no code. The bundle's own hash is that of its manifest, so it names
+every byte. Reading verifies the manifest, refuses missing and extra files, and scores the golden rows.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from features.catalogue.catalogue import Catalogue
+from features.provenance import Attribute
+from features.values import Scalar
+from models.encoding import EncodedFeature, Encoding, Matrix
+from models.probability import Calibration, MarginModel, Rung, read_model
+
+GRADES = ("A", "B", "C", "D")
+_MODEL_FILES: Mapping[str, str] = {"base_rate": "model.json", "logistic": "model.json", "lightgbm": "model.txt"}
+_TOLERANCE = 1e-9
+
+
+class UntrustedBundle(ValueError):
+    """A bundle's files are not what its manifest says, or do not score as they did; it must not be served."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained, calibrated model with all it needs to serve.
+
+    Attributes:
+        name: the registered model's name.
+        encoding: how features become numbers.
+        model: the rung.
+        calibration: margins to log-odds.
+        horizon_days: days within which "close" counts; None for "ever won".
+        base_rate: share won among the training rows.
+        grades: least probabilities of the grades A, B and C.
+        attributes: the import's attributes among the features.
+        catalogue_sha256: the catalogue it was trained with.
+        expected_amount: mean amount of won training leads (minor units, currency); None where none is known.
+        reference: by feature, what training rows looked like (missing share, quantiles or level shares).
+        partner_history: the last row of each partner at the data cut, for a service without one.
+        golden: rows of features with the log-odds they must get.
+        facts: what reports quote: cut, rows, rung reasons, metrics.
+    """
+
+    name: str
+    encoding: Encoding
+    model: MarginModel
+    calibration: Calibration
+    horizon_days: int | None
+    base_rate: float
+    grades: tuple[float, float, float]
+    attributes: tuple[Attribute, ...]
+    catalogue_sha256: str
+    expected_amount: tuple[int, str] | None = None
+    reference: Mapping[str, Any] = field(default_factory=dict)
+    partner_history: tuple[Mapping[str, Any], ...] = ()
+    golden: tuple[tuple[Mapping[str, Scalar], float], ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rung(self) -> Rung:
+        """The rung served."""
+        return self.model.rung
+
+    def parts(self, matrix: Matrix) -> Matrix:
+        """Calibrated contributions (rows, features + 1); each row sums to its log-odds, the base being last."""
+        parts = self.model.contributions(matrix) * self.calibration.slope
+        parts[:, -1] += self.calibration.intercept
+        return parts
+
+    def margins(self, parts: Matrix) -> Matrix:
+        """The uncalibrated margins behind calibrated parts."""
+        margins: Matrix = (parts.sum(axis=1) - self.calibration.intercept) / self.calibration.slope
+        return margins
+
+    def grade(self, probability: float) -> str:
+        """A to D."""
+        return next((g for g, least in zip(GRADES, self.grades, strict=False) if probability >= least), GRADES[-1])
+
+    def catalogue(self, base: Catalogue) -> Catalogue:
+        """`base` with the bundle's attributes.
+
+        Raises:
+            UntrustedBundle: the bundle reads a feature this software no longer has, or has changed.
+        """
+        catalogue = base.with_attributes(self.attributes)
+        if catalogue.sha256 != self.catalogue_sha256:
+            raise UntrustedBundle("the bundle was trained with another catalogue of features; train and promote again")
+        return catalogue
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """Its files by name, the manifest among them."""
+        files = {
+            _MODEL_FILES[self.rung]: self.model.to_bytes(),
+            "bundle.json": _dumps(self._description()),
+            "golden.json": _dumps([{"features": dict(row), "log_odds": odds} for row, odds in self.golden]),
+        }
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        return {**files, "manifest.json": _dumps({"sha256": hashes})}
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the manifest, which names every other file's."""
+        return hashlib.sha256(self.files["manifest.json"]).hexdigest()
+
+    def _description(self) -> Mapping[str, Any]:
+        return {
+            "name": self.name,
+            "rung": self.rung,
+            "encoding": [asdict(feature) for feature in self.encoding.features],
+            "calibration": asdict(self.calibration),
+            "horizon_days": self.horizon_days,
+            "base_rate": self.base_rate,
+            "grades": self.grades,
+            "attributes": [asdict(attribute) for attribute in self.attributes],
+            "catalogue_sha256": self.catalogue_sha256,
+            "expected_amount": self.expected_amount,
+            "reference": self.reference,
+            "partner_history": self.partner_history,
+            "facts": self.facts,
+        }
+
+
+def read(files: Mapping[str, bytes]) -> Bundle:
+    """The bundle of `files`, verified.
+
+    Raises:
+        UntrustedBundle: the manifest does not match, a file is missing or extra, or a golden row scores differently.
+    """
+    _verify(files)
+    try:
+        bundle = _read(files)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UntrustedBundle(f"the bundle's files cannot be read: {error}") from None
+    _score_golden(bundle)
+    return bundle
+
+
+def _verify(files: Mapping[str, bytes]) -> None:
+    try:
+        expected = json.loads(files["manifest.json"])["sha256"]
+    except (KeyError, TypeError, ValueError):
+        raise UntrustedBundle("the bundle has no readable manifest.json") from None
+    if set(expected) != set(files) - {"manifest.json"}:
+        raise UntrustedBundle(f"the bundle's files must be {sorted(expected)}, not {sorted(set(files))}")
+    for name, sha256 in expected.items():
+        if hashlib.sha256(files[name]).hexdigest() != sha256:
+            raise UntrustedBundle(f"{name} of the bundle is not the file its manifest names")
+
+
+def _read(files: Mapping[str, bytes]) -> Bundle:
+    described: dict[str, Any] = json.loads(files["bundle.json"])
+    golden = json.loads(files["golden.json"])
+    rung = described.pop("rung")
+    calibration = described.pop("calibration")
+    amount = described.pop("expected_amount")
+    encoding = [EncodedFeature(f["name"], f["kind"], tuple(f["levels"])) for f in described.pop("encoding")]
+    return Bundle(
+        encoding=Encoding(tuple(encoding)),
+        model=read_model(rung, files[_MODEL_FILES[rung]]),
+        calibration=Calibration(**{**calibration, "draws": tuple(map(tuple, calibration["draws"]))}),
+        attributes=tuple(Attribute(**attribute) for attribute in described.pop("attributes")),
+        expected_amount=None if amount is None else (amount[0], amount[1]),
+        grades=tuple(described.pop("grades")),
+        partner_history=tuple(described.pop("partner_history")),
+        golden=tuple((row["features"], row["log_odds"]) for row in golden),
+        **described,
+    )
+
+
+def _score_golden(bundle: Bundle) -> None:
+    if not bundle.golden:
+        raise UntrustedBundle("the bundle has no golden rows to check it by")
+    columns = {name: [row[name] for row, _ in bundle.golden] for name in bundle.encoding.names}
+    matrix = bundle.encoding.encode(columns) if columns else np.empty((len(bundle.golden), 0))
+    found = bundle.parts(matrix).sum(axis=1)
+    worst = float(np.abs(found - [odds for _, odds in bundle.golden]).max())
+    if not worst <= _TOLERANCE:
+        raise UntrustedBundle(f"a golden row of the bundle scores {worst:.2g} log-odds off; it must not be served")
+
+
+def _dumps(content: Any) -> bytes:
+    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False).encode()

@@ -1,0 +1,55 @@
+"""From features to the numbers a model reads: one float64 column a feature, categories as codes, missing as NaN."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.values import Scalar
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EncodedFeature:
+    """How one feature is encoded.
+
+    Attributes:
+        name: the catalogue's name.
+        kind: numbers go through; a category becomes the position of its level.
+        levels: the category's known levels in order; any other value is missing.
+    """
+
+    name: str
+    kind: Literal["number", "category"]
+    levels: tuple[str, ...] = ()
+
+    @cached_property
+    def _codes(self) -> Mapping[Scalar, float]:
+        return {level: float(code) for code, level in enumerate(self.levels)}
+
+    def encode(self, values: Iterable[Scalar]) -> list[float]:
+        """The codes of `values`."""
+        if self.kind == "category":
+            return [self._codes.get(value, np.nan) for value in values]
+        return [np.nan if value is None else float(value) for value in values]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The features a model reads, in its order."""
+
+    features: tuple[EncodedFeature, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names in order."""
+        return tuple(feature.name for feature in self.features)
+
+    def encode(self, columns: Mapping[str, Sequence[Scalar]]) -> Matrix:
+        """A matrix (rows, features) of columns of equal length by feature name."""
+        encoded = [feature.encode(columns[feature.name]) for feature in self.features]
+        return np.array(encoded, dtype=np.float64).T if encoded else np.empty((0, 0))

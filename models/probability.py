@@ -1,0 +1,211 @@
+"""The close probability: the rungs of the ladder as served, their exact additive parts, and the calibration map.
+
+Every rung yields contributions, one column a feature and a last one for the base; their sum is the margin by
+definition, so an explanation adds up by construction. Calibration is affine on the log-odds, `slope * margin +
+intercept`, which scales each contribution by the slope and keeps the sum exact.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from models.encoding import Matrix
+
+Rung = Literal["base_rate", "logistic", "lightgbm"]
+RUNGS: tuple[Rung, ...] = ("base_rate", "logistic", "lightgbm")
+
+
+def sigmoid(log_odds: NDArray[np.float64] | float) -> Any:
+    """The probability of log-odds, exact at both ends."""
+    return np.exp(-np.logaddexp(0.0, -np.asarray(log_odds, dtype=np.float64)))
+
+
+def logit(probability: NDArray[np.float64] | float) -> Any:
+    """The log-odds of a probability in (0, 1)."""
+    p = np.asarray(probability, dtype=np.float64)
+    return np.log(p) - np.log1p(-p)
+
+
+class MarginModel(Protocol):
+    """A rung: margins (log-odds before calibration) as sums of exact parts."""
+
+    @property
+    def rung(self) -> Rung:
+        """The rung's name."""
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Parts (rows, features + 1) of each row's margin; the last column is the base."""
+
+    def to_bytes(self) -> bytes:
+        """The model's own file, read back by `read_model`."""
+
+
+@dataclass(frozen=True)
+class BaseRate:
+    """The lowest rung: every lead has the base rate of the training rows."""
+
+    features: int
+    log_odds: float
+
+    @property
+    def rung(self) -> Rung:
+        """The rung's name."""
+        return "base_rate"
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Nothing contributes; the base is all."""
+        parts = np.zeros((len(matrix), self.features + 1))
+        parts[:, -1] = self.log_odds
+        return parts
+
+    def to_bytes(self) -> bytes:
+        """JSON."""
+        return _json(self)
+
+
+@dataclass(frozen=True)
+class LogisticColumn:
+    """One column of the logistic rung's design: a transform of one feature, centred on its training mean.
+
+    Attributes:
+        feature: position in the encoding.
+        transform: `number` is sign(x) * log(1 + |x|) (missing reads as the mean), `missing` is 1 where the feature is
+            missing, `level` is 1 where the category has `level`.
+        mean: training mean of the transformed column (of the present values for `number`).
+        scale: training standard deviation, never 0.
+        coefficient: log-odds a scaled unit.
+        level: the category's code, for `level`.
+    """
+
+    feature: int
+    transform: Literal["number", "missing", "level"]
+    mean: float
+    scale: float
+    coefficient: float = 0.0
+    level: int = -1
+
+    def design(self, matrix: Matrix) -> NDArray[np.float64]:
+        """The centred, scaled column (rows,)."""
+        raw = matrix[:, self.feature]
+        missing = np.isnan(raw)
+        if self.transform == "number":
+            column = np.where(missing, self.mean, np.sign(raw) * np.log1p(np.abs(raw)))
+        elif self.transform == "missing":
+            column = missing.astype(np.float64)
+        else:
+            column = (raw == self.level).astype(np.float64)
+        return (column - self.mean) / self.scale
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A regularised logistic regression; a feature's part is the sum over its columns."""
+
+    features: int
+    intercept: float
+    columns: tuple[LogisticColumn, ...]
+
+    @property
+    def rung(self) -> Rung:
+        """The rung's name."""
+        return "logistic"
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Coefficient times distance from the training mean, by feature."""
+        parts = np.zeros((len(matrix), self.features + 1))
+        parts[:, -1] = self.intercept
+        for column in self.columns:
+            parts[:, column.feature] += column.coefficient * column.design(matrix)
+        return parts
+
+    def to_bytes(self) -> bytes:
+        """JSON."""
+        return _json(self)
+
+
+@dataclass(frozen=True)
+class LightGBM:
+    """Gradient-boosted trees; contributions are exact TreeSHAP values (Lundberg et al. 2020), LightGBM's own."""
+
+    text: str
+
+    @property
+    def rung(self) -> Rung:
+        """The rung's name."""
+        return "lightgbm"
+
+    @cached_property
+    def _booster(self) -> lightgbm.Booster:
+        return lightgbm.Booster(model_str=self.text)
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """TreeSHAP values and the expected value."""
+        parts = self._booster.predict(matrix, pred_contrib=True, num_threads=1)
+        return np.asarray(parts, dtype=np.float64)
+
+    def to_bytes(self) -> bytes:
+        """LightGBM's own text."""
+        return self.text.encode()
+
+
+def _json(model: BaseRate | Logistic) -> bytes:
+    return json.dumps(asdict(model)).encode()
+
+
+def read_model(rung: Rung, content: bytes) -> MarginModel:
+    """The model that `to_bytes` wrote. Only JSON and LightGBM text are read, never code.
+
+    Raises:
+        ValueError: the content is no such model.
+    """
+    try:
+        if rung == "lightgbm":
+            model = LightGBM(content.decode())
+            model.contributions(np.zeros((1, model._booster.num_feature())))
+            return model
+        fields: dict[str, Any] = json.loads(content)
+        if rung == "base_rate":
+            return BaseRate(**fields)
+        columns = tuple(LogisticColumn(**column) for column in fields.pop("columns"))
+        return Logistic(**fields, columns=columns)
+    except (TypeError, KeyError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
+        raise ValueError(f"not a model of rung {rung}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The affine map of margins to log-odds, and its uncertainty.
+
+    Attributes:
+        slope: positive.
+        intercept: added to slope times margin.
+        draws: (slope, intercept) of account-clustered bootstrap refits of the map; their spread at a margin is the
+            range of the probability. It speaks of the map's uncertainty, not of one lead's truth.
+    """
+
+    slope: float
+    intercept: float
+    draws: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.slope > 0:
+            raise ValueError(f"the calibration's slope must be positive, not {self.slope}")
+
+    def log_odds(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated log-odds of margins."""
+        return self.slope * margin + self.intercept
+
+    def range(self, margin: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The central 95 % of the draws' probabilities at each margin, widened to hold the value itself."""
+        value = sigmoid(self.log_odds(margin))
+        if not self.draws:
+            return value, value
+        slopes, intercepts = np.array(self.draws).T
+        drawn = sigmoid(np.outer(margin, slopes) + intercepts)
+        lower, upper = np.quantile(drawn, [0.025, 0.975], axis=1)
+        return np.minimum(lower, value), np.maximum(upper, value)
