@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -197,8 +197,12 @@ def _misfit(column: Column, values: Sequence[Scalar]) -> Scalar:
 
 def _text_array(file: str, column: Column, values: Sequence[Scalar]) -> pa.Array:
     array = _array(file, column, values)
-    text: Any = _TEXT.get(column.type)
-    return pa.array([None if value is None else text(value) for value in values], pa.string()) if text else array
+    if column.type not in _TEXT:
+        return array
+    try:
+        return pa.array([_shown(column, value) for value in values], pa.string())
+    except OverflowError:
+        raise FolderError(f"{file}: column {column.name} takes moments of the years 1 to 9999") from None
 
 
 def read_provenance(folder: Path) -> Provenance:

@@ -56,9 +56,6 @@ def _items(text: str) -> tuple[str, ...] | str:
     return tuple(text[1:-1].split("|")) if len(text) > 2 else ()
 
 
-_ID: TypeAdapter[str] = TypeAdapter(Id)
-
-
 def _identifier(kind: Kind, column: str, row: Row) -> str:
     try:
         return _ID.validate_python(row.get(column), strict=True)

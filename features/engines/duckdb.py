@@ -70,7 +70,7 @@ class DuckDBEngine:
 
     def sql(self, text: str, parameters: Sequence[object] = ()) -> pa.Table:
         """The result of any SQL over the tables, as Arrow."""
-        return self._connection.execute(text, list(parameters)).to_arrow_table()
+        return self._connection.sql(text, params=list(parameters)).to_arrow_table()
 
     def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
         """One row for each of `snapshots` (lead_id, as_of in microseconds), as `features.compile.query` says."""

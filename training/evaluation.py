@@ -1,0 +1,153 @@
+"""Evaluation of probabilities against outcomes, with account-clustered bootstrap intervals."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from models.probability import logit
+
+Reals = NDArray[np.float64]
+DRAWS = 1000
+_SMALLEST = 1e-12
+
+
+def log_loss(won: Reals, probability: Reals, weight: Reals | None = None) -> float:
+    """Mean negative log-likelihood of outcomes (0 or 1), in nats."""
+    return float(np.average(losses(won, probability), weights=weight))
+
+
+def losses(won: Reals, probability: Reals) -> Reals:
+    """Each row's negative log-likelihood; probabilities are kept 1e-12 from 0 and 1."""
+    p = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
+    return -(won * np.log(p) + (1 - won) * np.log1p(-p))
+
+
+def auc(won: Reals, probability: Reals, weight: Reals | None = None) -> float:
+    """Area under the ROC curve, ties counting half; .5 where one class is missing."""
+    weight = np.ones(len(won)) if weight is None else weight
+    _, inverse = np.unique(probability, return_inverse=True)
+    positive = np.bincount(inverse, weights=weight * won)
+    negative = np.bincount(inverse, weights=weight * (1 - won))
+    below = np.concatenate([[0.0], np.cumsum(negative)[:-1]])
+    pairs = positive.sum() * negative.sum()
+    return float((positive * (below + negative / 2)).sum() / pairs) if pairs else 0.5
+
+
+def calibration_slope(won: Reals, probability: Reals) -> float | None:
+    """Slope of a logistic regression of outcomes on log-odds: 1 is calibrated; None where nothing varies."""
+    log_odds = logit(np.clip(probability, _SMALLEST, 1 - _SMALLEST))
+    if np.ptp(log_odds) < 1e-9 or won.min() == won.max():
+        return None
+    fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(log_odds[:, None], won)
+    return float(fitted.coef_[0, 0])
+
+
+class Clusters:
+    """Bootstrap weights that resample whole clusters, the same draws for everything compared.
+
+    Args:
+        cluster: each row's cluster.
+        rng: the source of randomness.
+        draws: bootstrap replicates.
+    """
+
+    def __init__(self, cluster: NDArray[np.str_], rng: np.random.Generator, draws: int = DRAWS) -> None:
+        _, self._row_cluster = np.unique(cluster, return_inverse=True)
+        count = int(self._row_cluster.max()) + 1
+        self._times = rng.multinomial(count, np.full(count, 1 / count), size=draws)
+
+    def interval(self, statistic: Callable[[Reals], float]) -> tuple[float, float]:
+        """The central 95 % of a statistic of row weights."""
+        found = [statistic(times[self._row_cluster].astype(np.float64)) for times in self._times]
+        low, high = np.quantile(found, [0.025, 0.975])
+        return float(low), float(high)
+
+    def mean_interval(self, values: Reals) -> tuple[float, float]:
+        """The central 95 % of a mean over rows, as one matrix product."""
+        sums = np.bincount(self._row_cluster, weights=values)
+        counts = np.bincount(self._row_cluster).astype(np.float64)
+        means = (self._times @ sums) / (self._times @ counts)
+        low, high = np.quantile(means, [0.025, 0.975])
+        return float(low), float(high)
+
+    def standard_error(self, values: Reals) -> float:
+        """The clustered standard error of a mean over rows."""
+        sums = np.bincount(self._row_cluster, weights=values)
+        counts = np.bincount(self._row_cluster).astype(np.float64)
+        return float(((self._times @ sums) / (self._times @ counts)).std())
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a version said of the out-of-time rows, one row a lead at creation, kept with the version.
+
+    Attributes:
+        lead_id, as_of: the rows.
+        cluster: each row's account, group or lead.
+        won: what came of it.
+        probability: the served probability.
+        constant: the base rate of the version's training rows.
+    """
+
+    lead_id: NDArray[np.str_]
+    as_of: NDArray[np.int64]
+    cluster: NDArray[np.str_]
+    won: Reals
+    probability: Reals
+    constant: float
+
+
+def evaluate(predictions: Predictions, fitted_rung: bool, seed: int) -> Mapping[str, Any]:
+    """The figures of `eql evaluate --json`; `skill` as CONTRACT.md defines it."""
+    won, p = predictions.won, predictions.probability
+    constant = np.full(len(won), predictions.constant)
+    # AUC costs a sort a draw, so its interval takes fewer draws than the means.
+    clusters = Clusters(predictions.cluster, np.random.default_rng(seed))
+    fewer = Clusters(predictions.cluster, np.random.default_rng(seed), 300)
+    difference = losses(won, p) - losses(won, constant)
+    auc_low, auc_high = fewer.interval(lambda weight: auc(won, p, weight))
+    low, high = clusters.mean_interval(difference)
+    return {
+        "rows": len(won),
+        "won": int(won.sum()),
+        "base_rate": predictions.constant,
+        "observed_rate": float(won.mean()),
+        "mean_probability": float(p.mean()),
+        "skill": bool(fitted_rung and auc_low > 0.5),
+        "log_loss": log_loss(won, p),
+        "log_loss_constant": log_loss(won, constant),
+        "log_loss_difference": float(difference.mean()),
+        "log_loss_difference_95": [low, high],
+        "auc": auc(won, p),
+        "auc_95": [auc_low, auc_high],
+        "brier": float(np.mean((won - p) ** 2)),
+        "brier_constant": float(np.mean((won - constant) ** 2)),
+        "calibration_slope": calibration_slope(won, p),
+    }
+
+
+def attainable(predictions: Predictions, truth: Reals) -> Mapping[str, float]:
+    """The share of attainable log-loss skill: 0 for the constant, 1 for the true probabilities."""
+    won = predictions.won
+    served = log_loss(won, predictions.probability)
+    constant = log_loss(won, np.full(len(won), predictions.constant))
+    best = log_loss(won, truth)
+    # Against the outcomes' expectation under the truth rather than their draw, noise cancels.
+    expected = [
+        _cross_entropy(truth, q) for q in (predictions.probability, np.full(len(won), predictions.constant), truth)
+    ]
+    share = (expected[1] - expected[0]) / (expected[1] - expected[2])
+    return {
+        "log_loss_truth": best,
+        "share_of_attainable_skill": (constant - served) / (constant - best),
+        "share_of_attainable_skill_expected": share,
+    }
+
+
+def _cross_entropy(truth: Reals, probability: Reals) -> float:
+    p = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
+    return float(-np.mean(truth * np.log(p) + (1 - truth) * np.log1p(-p)))

@@ -1,0 +1,139 @@
+"""The ladder: base rate, regularised logistic, LightGBM; each fitted alike, the rung served chosen out of time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from models.encoding import Encoding, Matrix
+from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, MarginModel, Rung, logit
+
+Reals = NDArray[np.float64]
+MOST_LEVELS = 50
+FEWEST_LEVEL_ROWS = 20
+"""A category keeps its commonest levels; rarer ones read as missing."""
+
+
+@dataclass(frozen=True)
+class TreeSettings:
+    """LightGBM's settings: shallow, monotone by direction.
+
+    `basic` is the only monotone method that held in every run with missing values (see docs/model.md).
+    """
+
+    trees: int = 300
+    leaves: int = 16
+    depth: int = 5
+    learning_rate: float = 0.04
+    fewest_rows_in_leaf: int = 40
+
+    def parameters(self, directions: Sequence[int], seed: int) -> dict[str, object]:
+        """As LightGBM names them."""
+        return {
+            "objective": "binary",
+            "num_leaves": self.leaves,
+            "max_depth": self.depth,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.fewest_rows_in_leaf,
+            "lambda_l2": 5.0,
+            "feature_fraction": 0.7,
+            "bagging_fraction": 0.8,
+            "bagging_freq": 1,
+            "cat_smooth": 20.0,
+            "max_cat_threshold": 16,
+            "monotone_constraints": list(directions),
+            "monotone_constraints_method": "basic",
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 2,
+            "verbosity": -1,
+        }
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a rung is fitted on.
+
+    Attributes:
+        matrix: encoded features (rows, features), NaN for missing.
+        won: outcomes, 0 or 1.
+        weight: of each row; a lead's rows sum to 1.
+        at_creation: which rows are creation snapshots.
+    """
+
+    matrix: Matrix
+    won: Reals
+    weight: Reals
+    at_creation: NDArray[np.bool_]
+
+    def take(self, positions: NDArray[np.int64]) -> "Rows":
+        """Some of the rows."""
+        return Rows(self.matrix[positions], self.won[positions], self.weight[positions], self.at_creation[positions])
+
+
+def base_rate(rows: Rows) -> float:
+    """Share won at creation, one row a lead; half a win and half a loss are added so that it is never 0 or 1."""
+    won = rows.won[rows.at_creation]
+    return float((won.sum() + 0.5) / (len(won) + 1))
+
+
+def fit_base_rate(rows: Rows) -> BaseRate:
+    """The base-rate rung."""
+    return BaseRate(rows.matrix.shape[1], float(logit(base_rate(rows))))
+
+
+def fit_logistic(rows: Rows, encoding: Encoding, strength: float = 0.05) -> Logistic:
+    """The logistic rung, L2-regularised; `strength` is scikit-learn's C on standardised columns."""
+    columns = [column for j in range(rows.matrix.shape[1]) for column in _columns(j, encoding, rows.matrix[:, j])]
+    if not columns:
+        return Logistic(rows.matrix.shape[1], float(logit(base_rate(rows))), ())
+    design = np.column_stack([column.design(rows.matrix) for column in columns])
+    fitted = LogisticRegression(C=strength, max_iter=2000).fit(design, rows.won, sample_weight=rows.weight)
+    weighted = [replace(c, coefficient=float(b)) for c, b in zip(columns, fitted.coef_[0], strict=True)]
+    return Logistic(rows.matrix.shape[1], float(fitted.intercept_[0]), tuple(weighted))
+
+
+def _columns(position: int, encoding: Encoding, raw: Reals) -> list[LogisticColumn]:
+    """The design of one feature: a number and where it is missing, or a category's levels."""
+    missing = np.isnan(raw)
+    feature = encoding.features[position]
+    found: list[LogisticColumn] = []
+    if feature.kind == "category":
+        for level in range(len(feature.levels)):
+            share = float((raw == level).mean())
+            found.append(LogisticColumn(position, "level", share, np.sqrt(share * (1 - share)), level=level))
+    elif not missing.all():
+        present = np.sign(raw[~missing]) * np.log1p(np.abs(raw[~missing]))
+        found.append(LogisticColumn(position, "number", float(present.mean()), float(present.std())))
+    share = float(missing.mean())
+    found.append(LogisticColumn(position, "missing", share, float(np.sqrt(share * (1 - share)))))
+    return [replace(column, scale=float(column.scale)) for column in found if column.scale > 1e-9]
+
+
+def fit_trees(rows: Rows, encoding: Encoding, directions: Sequence[int], settings: TreeSettings, seed: int) -> LightGBM:
+    """The LightGBM rung."""
+    categories = [j for j, feature in enumerate(encoding.features) if feature.kind == "category"]
+    data = lightgbm.Dataset(
+        rows.matrix, rows.won, weight=rows.weight, categorical_feature=categories, free_raw_data=True
+    )
+    booster = lightgbm.train(settings.parameters(directions, seed), data, num_boost_round=settings.trees)
+    return LightGBM(booster.model_to_string())
+
+
+def staged_margins(model: LightGBM, matrix: Matrix, stages: Sequence[int]) -> dict[int, Reals]:
+    """Margins after each number of trees, to choose it without fitting again."""
+    booster = lightgbm.Booster(model_str=model.text)
+    return {n: np.asarray(booster.predict(matrix, raw_score=True, num_iteration=n)) for n in stages}
+
+
+def fit(rung: Rung, rows: Rows, encoding: Encoding, directions: Sequence[int], trees: int, seed: int) -> MarginModel:
+    """Any rung."""
+    if rung == "base_rate":
+        return fit_base_rate(rows)
+    if rung == "logistic":
+        return fit_logistic(rows, encoding)
+    return fit_trees(rows, encoding, directions, TreeSettings(trees=trees), seed)

@@ -1,0 +1,203 @@
+"""Landmark snapshots with mature labels: what the model learns from, and what it is judged on.
+
+At creation and then weekly while a lead is open, y = won within the horizon after the snapshot (Nicolaie 2013,
+doi 10.1002/sim.5665). Only snapshots whose whole horizon lies before the data cut are kept, so every label is complete;
+a lost lead is a 0, never censored. A lead's snapshots share a weight of 1. Where closes or leads are undated the
+target is "ever won", one row a lead.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.engines.duckdb import DuckDBEngine
+from features.values import DAY
+
+MOST_SNAPSHOTS = 26
+WEEK = 7 * DAY
+
+
+class NothingToLearn(ValueError):
+    """The records hold no labelled lead; the message says what is missing and the mend."""
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Labelled snapshots, ordered by lead and moment; arrays of equal length.
+
+    Attributes:
+        lead_id: the lead.
+        as_of: the moment, microseconds; the data cut where leads are undated.
+        created: the moment of the lead's creation snapshot.
+        at_creation: whether this is the creation snapshot, on which headline figures are computed.
+        cluster: the account, group or lead it belongs to.
+        won: the label.
+        weight: 1 / snapshots of the lead.
+        order: rank in time of leads whose times are missing; None where times order them, or nothing does.
+        horizon_days: None for "ever won".
+        cut: the data cut, microseconds.
+        expected_amount: mean amount of wins, minor units and currency, by the commonest currency.
+    """
+
+    lead_id: NDArray[np.str_]
+    as_of: NDArray[np.int64]
+    created: NDArray[np.int64]
+    at_creation: NDArray[np.bool_]
+    cluster: NDArray[np.str_]
+    won: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+    order: NDArray[np.int64] | None
+    dated: bool
+    horizon_days: int | None
+    cut: int
+    expected_amount: tuple[int, str] | None
+
+    def __len__(self) -> int:
+        return len(self.lead_id)
+
+    def table(self) -> pa.Table:
+        """What an engine evaluates: lead_id and as_of."""
+        return pa.table({"lead_id": pa.array(self.lead_id.tolist(), pa.string()), "as_of": self.as_of})
+
+
+def label(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
+    """The labelled snapshots of an engine's records.
+
+    Raises:
+        NothingToLearn: no lead has a mature label.
+    """
+    leads = engine.sql(_LEADS).to_pydict()
+    if not leads["lead_id"]:
+        raise NothingToLearn("there are no leads; import a CRM export or run `eql simulate` first")
+    cut = engine.provenance.cut or engine.sql(_LATEST).to_pydict()["latest"][0] or 0
+    dated = None not in leads["created"]
+    undated_close = any(known and at is None for known, at in zip(leads["closed"], leads["closed_at"], strict=True))
+    horizon = horizon_days if dated and not undated_close else None
+    most = MOST_SNAPSHOTS if engine.sql(_FACTS).to_pydict()["facts"][0] else 1
+    rows = [
+        row
+        for lead in _lead_rows(leads)
+        for row in (lead.snapshots(cut, horizon, most) if horizon else lead.ever(cut, dated))
+    ]
+    if not rows:
+        raise NothingToLearn(
+            f"no lead is old enough: a label needs {horizon_days} days between a lead's creation and the data cut"
+            if horizon
+            else "no lead has an outcome; import won and lost events, or a mapping with `outcome`"
+        )
+    return _assemble(rows, leads["order"], dated, horizon, cut, _expected_amount(engine))
+
+
+@dataclass(frozen=True)
+class _Row:
+    lead_id: str
+    as_of: int
+    created: int
+    cluster: str
+    won: bool
+    weight: float
+    order: int | None
+
+
+@dataclass(frozen=True)
+class _Lead:
+    lead_id: str
+    created: int | None
+    cluster: str
+    order: int | None
+    closed: bool
+    closed_at: int | None
+    known_closed_at: int | None
+    won: bool
+
+    def snapshots(self, cut: int, horizon_days: int, most: int) -> list[_Row]:
+        """Creation and weekly snapshots whose horizon ends by the cut; open means that no close was recorded yet."""
+        horizon, end, created = horizon_days * DAY, self.known_closed_at, self.created or 0
+        moments = [created + week * WEEK for week in range(most)]
+        kept = [s for s in moments if s + horizon <= cut and (s == created or end is None or s < end)]
+        return [self._row(s, self._won_by(s + horizon), 1 / len(kept)) for s in kept]
+
+    def _won_by(self, end: int) -> bool:
+        return self.won and self.closed_at is not None and self.closed_at <= end
+
+    def ever(self, cut: int, dated: bool) -> list[_Row]:
+        """One row if the outcome is known."""
+        return (
+            [self._row(self.created if dated and self.created is not None else cut, self.won, 1.0)]
+            if self.closed
+            else []
+        )
+
+    def _row(self, as_of: int, won: bool, weight: float) -> _Row:
+        created = as_of if self.created is None else self.created
+        return _Row(self.lead_id, as_of, created, self.cluster, won, weight, self.order)
+
+
+def _lead_rows(columns: dict[str, list[Any]]) -> list[_Lead]:
+    names = tuple(_Lead.__dataclass_fields__)
+    return [_Lead(*values) for values in zip(*(columns[name] for name in names), strict=True)]
+
+
+def _assemble(
+    rows: list[_Row],
+    orders: list[int | None],
+    dated: bool,
+    horizon: int | None,
+    cut: int,
+    amount: tuple[int, str] | None,
+) -> Snapshots:
+    as_of, created = np.array([r.as_of for r in rows]), np.array([r.created for r in rows])
+    ranked = not dated and None not in orders
+    return Snapshots(
+        lead_id=np.array([r.lead_id for r in rows]),
+        as_of=as_of,
+        created=created,
+        at_creation=as_of == created,
+        cluster=np.array([r.cluster for r in rows]),
+        won=np.array([r.won for r in rows]),
+        weight=np.array([r.weight for r in rows]),
+        order=np.array([r.order for r in rows]) if ranked else None,
+        dated=dated,
+        horizon_days=horizon,
+        cut=cut,
+        expected_amount=amount,
+    )
+
+
+def _expected_amount(engine: DuckDBEngine) -> tuple[int, str] | None:
+    found = engine.sql(_AMOUNT).to_pylist()
+    return (round(found[0]["mean"]), found[0]["currency"]) if found else None
+
+
+_FACTS = """
+SELECT (SELECT count(*) FROM referrals) + (SELECT count(*) FROM confirmations) + (SELECT count(*) FROM shared_customers)
+     + (SELECT count(*) FROM integration_usage) + (SELECT count(*) FROM touchpoints)
+     + (SELECT count(*) FROM buying_signals) > 0 AS facts
+"""
+_LATEST = """
+SELECT max(latest) AS latest FROM (
+    SELECT max(recorded_at) AS latest FROM leads UNION ALL SELECT max(recorded_at) FROM lead_events)
+"""
+_AMOUNT = """
+SELECT amount_currency AS currency, avg(amount_minor) AS mean FROM lead_events
+WHERE event = 'won' AND NOT deleted AND superseded_at IS NULL
+  AND amount_minor IS NOT NULL AND amount_currency IS NOT NULL
+GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1
+"""
+_LEADS = """
+WITH first AS (
+    SELECT lead_id, greatest(min(created_at), min(recorded_at)) AS created, min("order") AS "order",
+           coalesce(min("group"), min(account_id), lead_id) AS cluster, min(rowid) AS position
+    FROM leads WHERE NOT deleted GROUP BY lead_id
+), closes AS (
+    SELECT lead_id, min(occurred_at) AS closed_at, min(recorded_at) AS known_closed_at,
+           bool_or(event = 'won') AS won, min(occurred_at) FILTER (event = 'won') AS won_at
+    FROM lead_events WHERE event IN ('won', 'lost') AND NOT deleted AND superseded_at IS NULL GROUP BY lead_id
+)
+SELECT first.lead_id, created, cluster, "order", closes.lead_id IS NOT NULL AS closed,
+       CASE WHEN won THEN won_at ELSE closed_at END AS closed_at, known_closed_at, coalesce(won, false) AS won
+FROM first LEFT JOIN closes USING (lead_id) ORDER BY position
+"""

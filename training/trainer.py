@@ -1,0 +1,349 @@
+"""Training: from a folder of records to a calibrated bundle, its report and its out-of-time predictions.
+
+The rung is chosen, and the calibration fitted, on the rolling origins inside the training window; the test window is
+touched once, to report. The report sets every rung beside the constant.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.catalogue.catalogue import Catalogue
+from features.engines.duckdb import DuckDBEngine
+from features.values import rfc3339
+from models.bundle import Bundle
+from models.encoding import EncodedFeature, Encoding
+from models.probability import RUNGS, Calibration, LightGBM, Rung, sigmoid
+from training import leaks
+from training.calibrating import calibrate
+from training.evaluation import Clusters, Predictions, auc, evaluate, log_loss, losses
+from training.ladder import (
+    FEWEST_LEVEL_ROWS,
+    MOST_LEVELS,
+    Rows,
+    TreeSettings,
+    base_rate,
+    fit,
+    fit_trees,
+    staged_margins,
+)
+from training.snapshots import Snapshots, label
+from training.splits import Split, split
+
+NAME = "eql-close-probability"
+HORIZON_DAYS = 90
+Progress = Callable[[str], None]
+Reals = NDArray[np.float64]
+
+_STAGES = (25, 50, 100, 150, 200, 300)
+_FEWEST_WINS = 10
+"""Wins, and losses, that a rung above the base rate needs to be fitted and judged."""
+_GOLDEN = 20
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training yields.
+
+    Attributes:
+        bundle: ready to serve.
+        report: figures and words, JSON types only.
+        predictions: the served rung's, on the test window.
+        features: the training matrix' digest, rows and columns, for the registry.
+    """
+
+    bundle: Bundle
+    report: Mapping[str, Any]
+    predictions: Predictions
+    table: pa.Table
+
+
+@dataclass(frozen=True)
+class _Data:
+    snapshots: Snapshots
+    catalogue: Catalogue
+    encoding: Encoding
+    rows: Rows
+    split: Split
+    table: pa.Table
+
+
+def train(
+    folder: Path,
+    catalogue: Catalogue,
+    progress: Progress,
+    *,
+    seed: int = 0,
+    horizon_days: int = HORIZON_DAYS,
+    allowed_leaks: Collection[str] = (),
+) -> Trained:
+    """Train on a folder of records.
+
+    Args:
+        folder: the records (see features.folder).
+        catalogue: the base catalogue; the folder's attributes are added.
+        progress: told of each step, in words.
+        seed: of every draw.
+        horizon_days: days within which "close" counts.
+        allowed_leaks: decisive features to train with all the same.
+
+    Raises:
+        NothingToLearn: no lead has a mature label.
+        LeakFound: an attribute nearly decides the outcome.
+        FolderError, UnreadableRecords: the folder cannot be read.
+    """
+    progress("reading records and labelling snapshots")
+    with DuckDBEngine(folder, horizon_days) as engine:
+        snapshots = label(engine, horizon_days)
+        full = catalogue.with_attributes(engine.provenance.attributes)
+        progress(f"evaluating {len(full)} features of {len(snapshots):,} snapshots")
+        table = engine.evaluate(full, snapshots.table())
+        history = engine.sql(_LAST_HISTORY).to_pylist()
+        provenance = engine.provenance
+    data = _prepare(snapshots, full, table)
+    attributes = {a.name for a in provenance.attributes}
+    found = leaks.suspects(data.rows, data.encoding, data.split, attributes)
+    blocking = [suspect for suspect in found if suspect.decisive and suspect.name not in allowed_leaks]
+    if blocking:
+        raise leaks.LeakFound(blocking)
+    choice = _choose(data, progress, seed)
+    progress(f"fitting the {choice.rung} rung on {len(data.split.train):,} rows")
+    bundle = _bundle(data, choice, seed, history, tuple(provenance.attributes))
+    return _report(data, choice, bundle, found, provenance.point_in_time, seed)
+
+
+_LAST_HISTORY = "SELECT * EXCLUDE (superseded_at) FROM partner_history WHERE superseded_at IS NULL ORDER BY partner_id"
+
+
+def _prepare(snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> _Data:
+    """Align the engine's rows with the snapshots and encode them; levels come from training rows alone."""
+    keys = {key: i for i, key in enumerate(zip(table["lead_id"].to_pylist(), table["as_of"].to_pylist(), strict=True))}
+    wanted = zip(snapshots.lead_id.tolist(), snapshots.as_of.tolist(), strict=True)
+    table = table.take(pa.array([keys[key] for key in wanted], pa.int64()))
+    division = split(snapshots)
+    encoding = _encoding(catalogue, table.take(pa.array(division.train)))
+    matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names})
+    rows = Rows(matrix, snapshots.won.astype(np.float64), snapshots.weight, snapshots.at_creation)
+    return _Data(snapshots, catalogue, encoding, rows, division, table)
+
+
+def _encoding(catalogue: Catalogue, table: pa.Table) -> Encoding:
+    """Features that vary among the training rows, with their commonest levels."""
+    features = []
+    for entry in catalogue:
+        counts = table[entry.name].value_counts().to_pylist()
+        if len(counts) < 2:
+            continue
+        levels: tuple[str, ...] = ()
+        if entry.kind == "category":
+            common = [c for c in counts if c["values"] is not None and c["counts"] >= FEWEST_LEVEL_ROWS]
+            common.sort(key=lambda c: (-c["counts"], c["values"]))
+            levels = tuple(c["values"] for c in common[:MOST_LEVELS])
+            if not levels:
+                continue
+        features.append(EncodedFeature(entry.name, entry.kind, levels))
+    return Encoding(tuple(features))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The rung to serve and how it won.
+
+    Attributes:
+        rung: the one served.
+        reason: why, in words.
+        trees: number of trees for LightGBM.
+        judged: positions of the rolling origins' rows.
+        margins: every fitted rung's out-of-time margins on those rows.
+        table: figures by rung on those rows.
+    """
+
+    rung: Rung
+    reason: str
+    trees: int
+    judged: NDArray[np.int64]
+    margins: Mapping[Rung, Reals]
+    table: Sequence[Mapping[str, Any]]
+
+
+def _directions(data: _Data) -> list[int]:
+    return [data.catalogue[name].direction for name in data.encoding.names]
+
+
+def _choose(data: _Data, progress: Progress, seed: int) -> _Choice:
+    """Fit every rung at every rolling origin and choose by out-of-time log loss, the simpler rung in doubt."""
+    folds = [f for f in data.split.folds if _enough(data.rows.won[f.fit]) and len(f.judge)]
+    judged = np.concatenate([f.judge for f in folds]) if folds else np.array([], dtype=np.int64)
+    if not _enough(data.rows.won[judged]):
+        wins = int(data.rows.won[data.split.train].sum())
+        reason = f"too few outcomes before the test window to fit and judge more ({wins} wins); it needs {_FEWEST_WINS}"
+        return _Choice("base_rate", reason, 0, judged, {}, ())
+    margins: dict[Rung, list[Reals]] = {rung: [] for rung in RUNGS}
+    staged: dict[int, list[Reals]] = {n: [] for n in _STAGES}
+    directions = _directions(data)
+    for number, fold in enumerate(folds, start=1):
+        progress(
+            f"rolling origin {number} of {len(folds)}: {len(fold.fit):,} rows, judged on {len(fold.judge):,} leads"
+        )
+        rows, judge = data.rows.take(fold.fit), data.rows.matrix[fold.judge]
+        for rung in ("base_rate", "logistic"):
+            margins[rung].append(fit(rung, rows, data.encoding, directions, 0, seed).contributions(judge).sum(axis=1))
+        trees = fit_trees(rows, data.encoding, directions, TreeSettings(trees=_STAGES[-1]), seed)
+        for n, margin in staged_margins(trees, judge, _STAGES).items():
+            staged[n].append(margin)
+    won = data.rows.won[judged]
+    trees_kept = min(_STAGES, key=lambda n: log_loss(won, sigmoid(np.concatenate(staged[n]))))
+    margins["lightgbm"] = staged[trees_kept]
+    pooled = {rung: np.concatenate(found) for rung, found in margins.items()}
+    clusters = Clusters(data.snapshots.cluster[judged], np.random.default_rng(seed))
+    rung, reason = _climb(won, pooled, clusters)
+    table = [_figures(rung_, won, sigmoid(margin)) for rung_, margin in pooled.items()]
+    return _Choice(rung, reason, trees_kept, judged, pooled, table)
+
+
+def _enough(won: Reals) -> bool:
+    return bool(min(won.sum(), (1 - won).sum()) >= _FEWEST_WINS)
+
+
+def _climb(won: Reals, margins: Mapping[Rung, Reals], clusters: Clusters) -> tuple[Rung, str]:
+    """Climb while it pays out of time.
+
+    The first step off the base rate must gain significantly (95 %, clustered), for a base rate claims nothing; between
+    fitted rungs the one-standard-error rule keeps the simpler one in doubt.
+    """
+    rung: Rung = "base_rate"
+    reason = "no fitted rung predicts out of time significantly better than the base rate"
+    for higher in ("logistic", "lightgbm"):
+        gain = losses(won, sigmoid(margins[rung])) - losses(won, sigmoid(margins[higher]))
+        error = clusters.standard_error(gain)
+        needed = 1.96 if rung == "base_rate" else 1.0
+        if gain.mean() > needed * error:
+            reason = (
+                f"out of time it loses {gain.mean():.4f} nats less a lead than {rung}, "
+                f"more than {needed:g} standard errors of {error:.4f}"
+            )
+            rung = higher
+    return rung, reason
+
+
+def _figures(rung: Rung, won: Reals, probability: Reals) -> Mapping[str, Any]:
+    return {
+        "rung": rung,
+        "rows": len(won),
+        "log_loss": log_loss(won, probability),
+        "auc": auc(won, probability),
+        "brier": float(np.mean((won - probability) ** 2)),
+    }
+
+
+def _bundle(
+    data: _Data, choice: _Choice, seed: int, history: Sequence[Mapping[str, Any]], attributes: tuple[Any, ...]
+) -> Bundle:
+    rows = data.rows.take(data.split.train)
+    model = fit(choice.rung, rows, data.encoding, _directions(data), choice.trees, seed)
+    rng = np.random.default_rng(seed)
+    if choice.rung == "base_rate":
+        positions = data.split.train[rows.at_creation]
+        margin = model.contributions(data.rows.matrix[positions]).sum(axis=1)
+        map_ = _base_rate_map(margin, data, positions, rng)
+    else:
+        cluster = data.snapshots.cluster[choice.judged]
+        map_ = calibrate(choice.margins[choice.rung], data.rows.won[choice.judged], cluster, rng)
+    rate = base_rate(rows)
+    bundle = Bundle(
+        name=NAME,
+        encoding=data.encoding,
+        model=model,
+        calibration=map_,
+        horizon_days=data.snapshots.horizon_days,
+        base_rate=rate,
+        grades=(rate, rate, rate),
+        attributes=attributes,
+        catalogue_sha256=data.catalogue.sha256,
+        expected_amount=data.snapshots.expected_amount,
+        reference=_reference(data),
+        partner_history=tuple(history),
+        facts={
+            "cut": rfc3339(data.snapshots.cut),
+            "training_rows": len(data.split.train),
+            "rung_reason": choice.reason,
+            "trees": choice.trees if isinstance(model, LightGBM) else None,
+        },
+    )
+    return _graded(bundle, data)
+
+
+def _base_rate_map(margin: Reals, data: _Data, positions: NDArray[np.int64], rng: np.random.Generator) -> Calibration:
+    """The identity, with the clustered bootstrap of the rate as its uncertainty."""
+    found = calibrate(margin, data.rows.won[positions], data.snapshots.cluster[positions], rng)
+    return Calibration(1.0, 0.0, found.draws)
+
+
+def _graded(bundle: Bundle, data: _Data) -> Bundle:
+    """The bundle with grade cut-offs (quartiles of the training leads at creation) and golden rows."""
+    created = data.split.train[data.rows.at_creation[data.split.train]]
+    probability = sigmoid(bundle.parts(data.rows.matrix[created]).sum(axis=1))
+    a, b, c = (float(q) for q in np.quantile(probability, [0.75, 0.5, 0.25]))
+    golden = created[np.linspace(0, len(created) - 1, min(_GOLDEN, len(created))).astype(int)]
+    odds = bundle.parts(data.rows.matrix[golden]).sum(axis=1)
+    features = data.table.select(list(bundle.encoding.names)).take(pa.array(golden)).to_pylist() or [{}]
+    rows = tuple((row, float(odd)) for row, odd in zip(features, odds, strict=True))
+    return replace(bundle, grades=(a, b, c), golden=rows)
+
+
+def _reference(data: _Data) -> Mapping[str, Any]:
+    """What training leads looked like at creation, for drift: missing shares, quantiles, level shares."""
+    created = data.rows.matrix[data.split.train][data.rows.at_creation[data.split.train]]
+    found: dict[str, Any] = {}
+    for column, feature in zip(created.T, data.encoding.features, strict=True):
+        present = column[~np.isnan(column)]
+        entry: dict[str, Any] = {"missing": float(np.isnan(column).mean())}
+        if feature.kind == "category":
+            entry["levels"] = [
+                float((present == code).mean()) if len(present) else 0.0 for code in range(len(feature.levels))
+            ]
+        elif len(present):
+            entry["deciles"] = [float(q) for q in np.quantile(present, np.linspace(0, 1, 11))]
+        found[feature.name] = entry
+    return found
+
+
+def _report(
+    data: _Data, choice: _Choice, bundle: Bundle, found: Sequence[leaks.Suspect], point_in_time: bool, seed: int
+) -> Trained:
+    test = data.split.test
+    probability = sigmoid(bundle.parts(data.rows.matrix[test]).sum(axis=1))
+    snapshots = data.snapshots
+    predictions = Predictions(
+        lead_id=snapshots.lead_id[test],
+        as_of=snapshots.as_of[test],
+        cluster=snapshots.cluster[test],
+        won=data.rows.won[test],
+        probability=np.asarray(probability),
+        constant=bundle.base_rate,
+    )
+    figures = evaluate(predictions, bundle.rung != "base_rate", seed)
+    report = {
+        **figures,
+        "rung": bundle.rung,
+        "rung_reason": choice.reason,
+        "horizon_days": snapshots.horizon_days,
+        "target": f"won within {snapshots.horizon_days} days"
+        if snapshots.horizon_days
+        else "ever won: weaker evidence",
+        "split": data.split.how,
+        "point_in_time": "recorded times" if point_in_time else "not verifiable: the export has no recorded times",
+        "training_rows": len(data.split.train),
+        "training_leads": len(set(snapshots.lead_id[data.split.train].tolist())),
+        "features": len(bundle.encoding.features),
+        "calibration": {"slope": bundle.calibration.slope, "intercept": bundle.calibration.intercept},
+        "out_of_time_rungs": list(choice.table),
+        "leaks": [suspect.to_json() for suspect in found],
+        "cut": rfc3339(snapshots.cut),
+    }
+    return Trained(bundle, report, predictions, data.table)
