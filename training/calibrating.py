@@ -14,20 +14,31 @@ DRAWS = 200
 _STEPS = 30
 
 
-def calibrate(margin: Reals, won: Reals, cluster: NDArray[np.str_], rng: np.random.Generator) -> Calibration:
-    """The affine map of margins to the log-odds of `won`, with bootstrap draws that resample whole clusters."""
+def calibrate(margin: Reals, won: Reals) -> Calibration:
+    """The affine map of margins to the log-odds of `won`; the identity where one class is missing."""
     if not len(margin) or won.min() == won.max():
         return Calibration(1.0, 0.0)
-    free_slope = len(margin) >= ROWS_FOR_SLOPE and float(np.ptp(margin)) > 0
-    slope, intercept = _fit(margin, won, np.ones(len(won)), free_slope)
+    return Calibration(*_fit(margin, won, np.ones(len(won)), _free_slope(margin)))
+
+
+def _free_slope(margin: Reals) -> bool:
+    return len(margin) >= ROWS_FOR_SLOPE and float(np.ptp(margin)) > 1e-9
+
+
+def bootstrap(
+    margin: Reals, won: Reals, cluster: NDArray[np.str_], rng: np.random.Generator
+) -> tuple[tuple[float, float], ...]:
+    """(slope, intercept) of the map refitted on resampled whole clusters."""
+    if not len(margin) or won.min() == won.max():
+        return ()
     _, row_cluster = np.unique(cluster, return_inverse=True)
     count = int(row_cluster.max()) + 1
     draws = []
     for _ in range(DRAWS):
         weight = rng.multinomial(count, np.full(count, 1 / count))[row_cluster].astype(np.float64)
         if 0 < (weight * won).sum() < weight.sum():
-            draws.append(_fit(margin, won, weight, free_slope))
-    return Calibration(slope, intercept, tuple(draws))
+            draws.append(_fit(margin, won, weight, _free_slope(margin)))
+    return tuple(draws)
 
 
 def _fit(margin: Reals, won: Reals, weight: Reals, free_slope: bool) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from models.encoding import Encoding, Matrix
-from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, MarginModel, Rung, logit
+from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, logit
 
 Reals = NDArray[np.float64]
 MOST_LEVELS = 50
@@ -86,8 +86,8 @@ def fit_base_rate(rows: Rows) -> BaseRate:
     return BaseRate(rows.matrix.shape[1], float(logit(base_rate(rows))))
 
 
-def fit_logistic(rows: Rows, encoding: Encoding, strength: float = 0.05) -> Logistic:
-    """The logistic rung, L2-regularised; `strength` is scikit-learn's C on standardised columns."""
+def fit_logistic(rows: Rows, encoding: Encoding, strength: float) -> Logistic:
+    """The logistic rung, L2-regularised; `strength` is scikit-learn's C (less is simpler) on standardised columns."""
     columns = [column for j in range(rows.matrix.shape[1]) for column in _columns(j, encoding, rows.matrix[:, j])]
     if not columns:
         return Logistic(rows.matrix.shape[1], float(logit(base_rate(rows))), ())
@@ -128,12 +128,3 @@ def staged_margins(model: LightGBM, matrix: Matrix, stages: Sequence[int]) -> di
     """Margins after each number of trees, to choose it without fitting again."""
     booster = lightgbm.Booster(model_str=model.text)
     return {n: np.asarray(booster.predict(matrix, raw_score=True, num_iteration=n)) for n in stages}
-
-
-def fit(rung: Rung, rows: Rows, encoding: Encoding, directions: Sequence[int], trees: int, seed: int) -> MarginModel:
-    """Any rung."""
-    if rung == "base_rate":
-        return fit_base_rate(rows)
-    if rung == "logistic":
-        return fit_logistic(rows, encoding)
-    return fit_trees(rows, encoding, directions, TreeSettings(trees=trees), seed)

@@ -15,23 +15,16 @@ from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
+from features.provenance import Attribute
 from features.values import rfc3339
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
-from models.probability import RUNGS, Calibration, LightGBM, Rung, sigmoid
+from models.probability import Calibration, MarginModel, sigmoid
 from training import leaks
-from training.calibrating import calibrate
-from training.evaluation import Clusters, Predictions, auc, evaluate, log_loss, losses
-from training.ladder import (
-    FEWEST_LEVEL_ROWS,
-    MOST_LEVELS,
-    Rows,
-    TreeSettings,
-    base_rate,
-    fit,
-    fit_trees,
-    staged_margins,
-)
+from training.calibrating import bootstrap, calibrate
+from training.choosing import Choice, choose
+from training.evaluation import Predictions, evaluate
+from training.ladder import FEWEST_LEVEL_ROWS, MOST_LEVELS, Rows, base_rate
 from training.snapshots import Snapshots, label
 from training.splits import Split, split
 
@@ -40,9 +33,6 @@ HORIZON_DAYS = 90
 Progress = Callable[[str], None]
 Reals = NDArray[np.float64]
 
-_STAGES = (25, 50, 100, 150, 200, 300)
-_FEWEST_WINS = 10
-"""Wins, and losses, that a rung above the base rate needs to be fitted and judged."""
 _GOLDEN = 20
 
 
@@ -111,9 +101,10 @@ def train(
     blocking = [suspect for suspect in found if suspect.decisive and suspect.name not in allowed_leaks]
     if blocking:
         raise leaks.LeakFound(blocking)
-    choice = _choose(data, progress, seed)
+    directions = [full[name].direction for name in data.encoding.names]
+    choice = choose(data.rows, data.encoding, directions, data.split, snapshots.cluster, progress, seed)
     progress(f"fitting the {choice.rung} rung on {len(data.split.train):,} rows")
-    bundle = _bundle(data, choice, seed, history, tuple(provenance.attributes))
+    bundle = _bundle(data, choice, directions, seed, history, tuple(provenance.attributes))
     return _report(data, choice, bundle, found, provenance.point_in_time, seed)
 
 
@@ -150,110 +141,17 @@ def _encoding(catalogue: Catalogue, table: pa.Table) -> Encoding:
     return Encoding(tuple(features))
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """The rung to serve and how it won.
-
-    Attributes:
-        rung: the one served.
-        reason: why, in words.
-        trees: number of trees for LightGBM.
-        judged: positions of the rolling origins' rows.
-        margins: every fitted rung's out-of-time margins on those rows.
-        table: figures by rung on those rows.
-    """
-
-    rung: Rung
-    reason: str
-    trees: int
-    judged: NDArray[np.int64]
-    margins: Mapping[Rung, Reals]
-    table: Sequence[Mapping[str, Any]]
-
-
-def _directions(data: _Data) -> list[int]:
-    return [data.catalogue[name].direction for name in data.encoding.names]
-
-
-def _choose(data: _Data, progress: Progress, seed: int) -> _Choice:
-    """Fit every rung at every rolling origin and choose by out-of-time log loss, the simpler rung in doubt."""
-    folds = [f for f in data.split.folds if _enough(data.rows.won[f.fit]) and len(f.judge)]
-    judged = np.concatenate([f.judge for f in folds]) if folds else np.array([], dtype=np.int64)
-    if not _enough(data.rows.won[judged]):
-        wins = int(data.rows.won[data.split.train].sum())
-        reason = f"too few outcomes before the test window to fit and judge more ({wins} wins); it needs {_FEWEST_WINS}"
-        return _Choice("base_rate", reason, 0, judged, {}, ())
-    margins: dict[Rung, list[Reals]] = {rung: [] for rung in RUNGS}
-    staged: dict[int, list[Reals]] = {n: [] for n in _STAGES}
-    directions = _directions(data)
-    for number, fold in enumerate(folds, start=1):
-        progress(
-            f"rolling origin {number} of {len(folds)}: {len(fold.fit):,} rows, judged on {len(fold.judge):,} leads"
-        )
-        rows, judge = data.rows.take(fold.fit), data.rows.matrix[fold.judge]
-        for rung in ("base_rate", "logistic"):
-            margins[rung].append(fit(rung, rows, data.encoding, directions, 0, seed).contributions(judge).sum(axis=1))
-        trees = fit_trees(rows, data.encoding, directions, TreeSettings(trees=_STAGES[-1]), seed)
-        for n, margin in staged_margins(trees, judge, _STAGES).items():
-            staged[n].append(margin)
-    won = data.rows.won[judged]
-    trees_kept = min(_STAGES, key=lambda n: log_loss(won, sigmoid(np.concatenate(staged[n]))))
-    margins["lightgbm"] = staged[trees_kept]
-    pooled = {rung: np.concatenate(found) for rung, found in margins.items()}
-    clusters = Clusters(data.snapshots.cluster[judged], np.random.default_rng(seed))
-    rung, reason = _climb(won, pooled, clusters)
-    table = [_figures(rung_, won, sigmoid(margin)) for rung_, margin in pooled.items()]
-    return _Choice(rung, reason, trees_kept, judged, pooled, table)
-
-
-def _enough(won: Reals) -> bool:
-    return bool(min(won.sum(), (1 - won).sum()) >= _FEWEST_WINS)
-
-
-def _climb(won: Reals, margins: Mapping[Rung, Reals], clusters: Clusters) -> tuple[Rung, str]:
-    """Climb while it pays out of time.
-
-    The first step off the base rate must gain significantly (95 %, clustered), for a base rate claims nothing; between
-    fitted rungs the one-standard-error rule keeps the simpler one in doubt.
-    """
-    rung: Rung = "base_rate"
-    reason = "no fitted rung predicts out of time significantly better than the base rate"
-    for higher in ("logistic", "lightgbm"):
-        gain = losses(won, sigmoid(margins[rung])) - losses(won, sigmoid(margins[higher]))
-        error = clusters.standard_error(gain)
-        needed = 1.96 if rung == "base_rate" else 1.0
-        if gain.mean() > needed * error:
-            reason = (
-                f"out of time it loses {gain.mean():.4f} nats less a lead than {rung}, "
-                f"more than {needed:g} standard errors of {error:.4f}"
-            )
-            rung = higher
-    return rung, reason
-
-
-def _figures(rung: Rung, won: Reals, probability: Reals) -> Mapping[str, Any]:
-    return {
-        "rung": rung,
-        "rows": len(won),
-        "log_loss": log_loss(won, probability),
-        "auc": auc(won, probability),
-        "brier": float(np.mean((won - probability) ** 2)),
-    }
-
-
 def _bundle(
-    data: _Data, choice: _Choice, seed: int, history: Sequence[Mapping[str, Any]], attributes: tuple[Any, ...]
+    data: _Data,
+    choice: Choice,
+    directions: Sequence[int],
+    seed: int,
+    history: Sequence[Mapping[str, Any]],
+    attributes: tuple[Attribute, ...],
 ) -> Bundle:
     rows = data.rows.take(data.split.train)
-    model = fit(choice.rung, rows, data.encoding, _directions(data), choice.trees, seed)
-    rng = np.random.default_rng(seed)
-    if choice.rung == "base_rate":
-        positions = data.split.train[rows.at_creation]
-        margin = model.contributions(data.rows.matrix[positions]).sum(axis=1)
-        map_ = _base_rate_map(margin, data, positions, rng)
-    else:
-        cluster = data.snapshots.cluster[choice.judged]
-        map_ = calibrate(choice.margins[choice.rung], data.rows.won[choice.judged], cluster, rng)
+    model = choice.fit(rows, data.encoding, directions, seed)
+    map_ = _calibration(data, choice, model, seed)
     rate = base_rate(rows)
     bundle = Bundle(
         name=NAME,
@@ -272,16 +170,21 @@ def _bundle(
             "cut": rfc3339(data.snapshots.cut),
             "training_rows": len(data.split.train),
             "rung_reason": choice.reason,
-            "trees": choice.trees if isinstance(model, LightGBM) else None,
+            "settings": choice.settings,
         },
     )
     return _graded(bundle, data)
 
 
-def _base_rate_map(margin: Reals, data: _Data, positions: NDArray[np.int64], rng: np.random.Generator) -> Calibration:
-    """The identity, with the clustered bootstrap of the rate as its uncertainty."""
-    found = calibrate(margin, data.rows.won[positions], data.snapshots.cluster[positions], rng)
-    return Calibration(1.0, 0.0, found.draws)
+def _calibration(data: _Data, choice: Choice, model: MarginModel, seed: int) -> Calibration:
+    """The map fitted on the rolling origins; a base rate keeps the identity, with its own uncertainty."""
+    rng = np.random.default_rng(seed)
+    if choice.rung == "base_rate":
+        created = data.split.train[data.rows.at_creation[data.split.train]]
+        margins, won = model.contributions(data.rows.matrix[created]).sum(axis=1), data.rows.won[created]
+        return Calibration(1.0, 0.0, bootstrap(margins, won, data.snapshots.cluster[created], rng))
+    won, cluster = data.rows.won[choice.judged], data.snapshots.cluster[choice.judged]
+    return replace(calibrate(choice.margins, won), draws=bootstrap(choice.margins, won, cluster, rng))
 
 
 def _graded(bundle: Bundle, data: _Data) -> Bundle:
@@ -314,7 +217,7 @@ def _reference(data: _Data) -> Mapping[str, Any]:
 
 
 def _report(
-    data: _Data, choice: _Choice, bundle: Bundle, found: Sequence[leaks.Suspect], point_in_time: bool, seed: int
+    data: _Data, choice: Choice, bundle: Bundle, found: Sequence[leaks.Suspect], point_in_time: bool, seed: int
 ) -> Trained:
     test = data.split.test
     probability = sigmoid(bundle.parts(data.rows.matrix[test]).sum(axis=1))
