@@ -1,0 +1,175 @@
+"""Errors as RFC 9457 problem details, which name the field and the constraint and never repeat what was sent."""
+
+import logging
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from typing_extensions import TypeAliasType
+
+from features.records import constraint
+from serving.api.strict_json import MalformedBody
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 100
+"""How many faults of one body are told."""
+
+_LOG = logging.getLogger(__name__)
+_SUBJECT = re.compile(r"^\w+ should ")
+_PARAMETERS = ("path", "query", "header", "cookie")
+_DETAILS: Mapping[int, str] = {
+    404: "There is nothing here, or nothing that you may see.",
+    405: "This address does not take that method; the Allow header lists those it does.",
+    500: "Something went wrong on our side; the service's log has the place.",
+}
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One fault of a request: where, such as `lead.email`, and what must hold there."""
+
+    field: str
+    constraint: str
+
+
+class Problem(Exception):
+    """An answer that refuses.
+
+    Attributes:
+        status: the HTTP status.
+        detail: what is wrong and what mends it, free of anything that was sent.
+        errors: the faults field by field, where the request's content is at fault.
+        headers: to send along, such as Retry-After.
+    """
+
+    def __init__(
+        self, status: int, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """This problem as an HTTP response."""
+        content: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            content["errors"] = [asdict(error) for error in self.errors]
+        return JSONResponse(content, self.status, self.headers, MEDIA_TYPE)
+
+
+def install(app: Starlette) -> None:
+    """Makes `app` answer every error it foresees as a problem; the others are `serving.api.middleware`'s."""
+    for kind in (Problem, MalformedBody, HTTPException, RequestValidationError, OperationalError, PoolTimeout):
+        app.add_exception_handler(kind, _answer)
+
+
+def as_problem(error: Exception) -> Problem:
+    """What to answer where `error` was raised; of an unforeseen one nothing but that it happened."""
+    match error:
+        case Problem():
+            return error
+        case MalformedBody():
+            return Problem(400, f"{error}.".capitalize())
+        case HTTPException(status_code=status, headers=headers):
+            return from_status(status, headers)
+        case RequestValidationError():
+            return _from_parameters(error)
+        case OperationalError() | PoolTimeout():
+            _LOG.error("the store did not answer: %s", getattr(error, "orig", None) or "no free connection")
+            return Problem(503, "The store is busy or cannot be reached; try again.", headers={"Retry-After": "1"})
+    return from_status(500)
+
+
+def from_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
+    """The problem of a bare status, such as 404."""
+    return Problem(status, _DETAILS.get(status, f"{HTTPStatus(status).phrase}."), headers=headers)
+
+
+def from_fields(errors: Sequence[FieldError]) -> Problem:
+    """The problem of content at fault in these fields."""
+    shown = tuple(dict.fromkeys(errors))[:MAX_ERRORS]
+    return Problem(422, "The request breaks the constraints listed under errors.", shown)
+
+
+def from_validation(error: ValidationError, model: type[BaseModel]) -> Problem:
+    """The problem of content that `model` refused: the fields at fault and their constraints.
+
+    Names in the answer come from `model`: of an unknown field, whose name was sent, it names the parent.
+    """
+    return from_fields([_fault(fault, model) for fault in error.errors(include_url=False, include_input=False)])
+
+
+def _answer(_request: Request, error: Exception) -> Response:
+    return as_problem(error).response()
+
+
+def _fault(fault: Mapping[str, Any], model: type[BaseModel]) -> FieldError:
+    if fault["type"] != "extra_forbidden":
+        return FieldError(_locate(model, fault["loc"])[0], _demand(fault))
+    field, parent = _locate(model, fault["loc"][:-1])
+    fields = getattr(parent, "model_fields", {})
+    return FieldError(field, f"has a field that is not known; known are: {', '.join(fields)}")
+
+
+def _demand(fault: Mapping[str, Any]) -> str:
+    """What must hold, in words that are ours or the library's own, never an echo."""
+    limits = fault.get("ctx", {})
+    if fault["type"] in ("too_long", "too_short"):
+        bound = "most" if fault["type"] == "too_long" else "least"
+        return f"must have at {bound} {limits.get('max_length', limits.get('min_length'))} items"
+    text = _SUBJECT.sub("must ", constraint(fault))
+    # Texts of the standard library reach here too ("Invalid isoformat string: ..."), and some quote.
+    return text if text.startswith(("must ", "is ")) else "is not valid"
+
+
+def _locate(model: type[BaseModel], steps: Sequence[str | int]) -> tuple[str, Any]:
+    """The path of a place in `model` as far as it is of the model's own naming, and the type there."""
+    path, here = [], _bare(model)
+    for step in steps:
+        fields = getattr(here, "model_fields", {})
+        if step not in fields and not isinstance(step, int):
+            break
+        path.append(str(step))
+        here = _bare(typing.get_args(here)[0] if isinstance(step, int) else fields[step].annotation)
+    return ".".join(path) or "body", here
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without alias, annotation and optionality."""
+    if isinstance(annotation, TypeAliasType):
+        return _bare(annotation.__value__)
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _bare(typing.get_args(annotation)[0])
+    if origin in (types.UnionType, typing.Union):
+        return _bare(next(part for part in typing.get_args(annotation) if part is not types.NoneType))
+    return annotation
+
+
+def _from_parameters(error: RequestValidationError) -> Problem:
+    return from_fields([FieldError(_parameter(fault), _demand(fault)) for fault in error.errors()])
+
+
+def _parameter(fault: Mapping[str, Any]) -> str:
+    """The declared name of a parameter at fault, such as `query.limit`; what was sent is not one."""
+    declared = fault["type"] != "extra_forbidden" and fault["loc"][0] in _PARAMETERS
+    return ".".join(map(str, fault["loc"][:2] if declared else fault["loc"][:1]))

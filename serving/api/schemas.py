@@ -1,0 +1,169 @@
+"""The bodies of `POST /v1/score` and `/v1/score/batch`: a lead with its facts, built from the records' contract."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+
+from features.direct import Facts
+from features.provenance import Attribute
+from features.records import (
+    KINDS,
+    Account,
+    BuyingSignal,
+    Confirmation,
+    IntegrationUsage,
+    Lead,
+    Partner,
+    Record,
+    Referral,
+    SharedCustomer,
+    Stored,
+    Touchpoint,
+)
+from features.values import Instant, Text
+from serving.api.problems import FieldError, from_fields, from_validation
+from serving.api.strict_json import read_object
+
+MAX_FACTS = 10_000
+"""Of one kind in one body."""
+MAX_BATCH = 1_000
+
+_MAX_ATTRIBUTES = 1_000
+_MAX_TEXT = 500
+_ATTRIBUTE_TYPES: Mapping[str, type] = {"number": float, "category": str}
+_REFUSE_UNKNOWN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_Fact = TypeVar("_Fact", bound=Record)
+
+
+def _number_or_text(value: Any) -> float | str | None:
+    if isinstance(value, str) and 0 < len(value) <= _MAX_TEXT and "\0" not in value:
+        return value
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)):
+        return None if value is None else float(value)
+    raise ValueError(f"must be a number or a text of 1 to {_MAX_TEXT} characters")
+
+
+_AttributeValue = Annotated[
+    float | str | None, PlainValidator(_number_or_text, json_schema_input_type=float | str | None)
+]
+_List = Annotated[tuple[_Fact, ...], Field(max_length=MAX_FACTS, strict=False)]
+
+
+class ScoredLead(Lead):
+    """A lead, with the extra columns that an import declared (see `check_attributes`)."""
+
+    attributes: Annotated[dict[Text, _AttributeValue], Field(max_length=_MAX_ATTRIBUTES)] | None = None
+
+
+class ScoreRequest(BaseModel):
+    """One lead with its facts. An absent list means none are known, an absent field that it is unknown."""
+
+    model_config = _REFUSE_UNKNOWN
+
+    as_of: Instant | None = None
+    """The moment the score speaks for; now where not given."""
+    lead: ScoredLead
+    account: Account | None = None
+    partners: _List[Partner] | None = None
+    referrals: _List[Referral] | None = None
+    confirmations: _List[Confirmation] | None = None
+    integration_usage: _List[IntegrationUsage] | None = None
+    shared_customers: _List[SharedCustomer] | None = None
+    touchpoints: _List[Touchpoint] | None = None
+    buying_signals: _List[BuyingSignal] | None = None
+
+    @model_validator(mode="after")
+    def _one_account(self) -> "ScoreRequest":
+        if self.account and self.lead.account_id not in (None, self.account.account_id):
+            raise ValueError("must name one account: lead.account_id and account.account_id differ")
+        return self
+
+    @property
+    def account_id(self) -> str:
+        """The account's id; of a lead without one the lead's, which then stands for its account."""
+        return self.account.account_id if self.account else self.lead.account_id or self.lead.lead_id
+
+    def facts(self) -> Facts:
+        """The request in the shape the direct engine reads, facts numbered in the order they were sent."""
+        return {name: [record.row() for record in self._records(name)] for name in _NAMES}
+
+    def _records(self, name: str) -> Iterator[Stored]:
+        kind = KINDS[name]
+        parents = {"lead_id": self.lead.lead_id, "account_id": self.account_id}
+        parent = parents[kind.parent] if kind.parent else None
+        for number, record in enumerate(self._contents(name)):
+            identity = getattr(record, kind.id) if kind.entity else str(number)
+            attributes = _known(record.attributes) if isinstance(record, ScoredLead) else {}
+            yield Stored(kind, identity, record, parent, attributes)
+
+    def _contents(self, name: str) -> Sequence[Record]:
+        if name == "leads":
+            return (self.lead.model_copy(update={"account_id": self.account_id}),)
+        if name == "accounts":
+            return (self.account,) if self.account else ()
+        return getattr(self, name) or ()
+
+
+_NAMES = ("leads", "accounts", *(name for name in ScoreRequest.model_fields if name in KINDS))
+
+
+class BatchRequest(BaseModel):
+    """Up to `MAX_BATCH` requests, answered in their order as `{"items": [...]}`; one at fault refuses them all."""
+
+    model_config = _REFUSE_UNKNOWN
+
+    items: Annotated[tuple[ScoreRequest, ...], Field(min_length=1, max_length=MAX_BATCH, strict=False)]
+
+
+def read(model: type[_Model], body: bytes) -> tuple[_Model, dict[str, Any]]:
+    """A request body as a `model`, and as the JSON object that was sent.
+
+    Raises:
+        serving.api.strict_json.MalformedBody: the body is no JSON object that this API reads (400).
+        serving.api.problems.Problem: it is, but breaks the contract (422).
+    """
+    content = read_object(body)
+    try:
+        # From the text and not from `content`: only in JSON may times be nothing but text.
+        return model.model_validate_json(body), content
+    except ValidationError as error:
+        raise from_validation(error, model) from None
+
+
+def moment_of(request: ScoreRequest, now: int, path: str = "") -> int:
+    """The moment to score as of: the request's, or `now` (both microseconds).
+
+    Raises:
+        serving.api.problems.Problem: the request's lies in the future (422).
+    """
+    if request.as_of is not None and request.as_of > now:
+        raise from_fields([FieldError(f"{path}as_of", "must not lie in the future")])
+    return now if request.as_of is None else request.as_of
+
+
+def check_attributes(request: ScoreRequest, declared: Sequence[Attribute], path: str = "") -> None:
+    """Checks that the lead's attributes are declared ones of the declared kind.
+
+    Raises:
+        serving.api.problems.Problem: one is not (422); it names only what is declared.
+    """
+    known = {attribute.name: attribute for attribute in declared if attribute.known == "at_creation"}
+    given, field = _known(request.lead.attributes), f"{path}lead.attributes"
+    errors = [
+        FieldError(f"{field}.{name}", f"must be a {known[name].kind}")
+        for name, value in given.items()
+        if name in known and not isinstance(value, _ATTRIBUTE_TYPES[known[name].kind])
+    ]
+    if not given.keys() <= known.keys():
+        names = ", ".join(known) or "none"
+        errors.append(FieldError(field, f"has an attribute that no import declared; declared are: {names}"))
+    if errors:
+        raise from_fields(errors)
+
+
+def _known(attributes: Mapping[str, float | str | None] | None) -> dict[str, float | str]:
+    return {name: value for name, value in (attributes or {}).items() if value is not None}

@@ -1,0 +1,1 @@
+"""The store: typed tables behind SQLAlchemy, one module for each thing kept."""

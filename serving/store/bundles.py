@@ -1,0 +1,108 @@
+"""Published model bundles, and which of them is champion: an append-only history with actor and reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+
+from serving.store.tables import bundle_files, bundles, champion
+
+CHAMPION = "champion"
+
+
+class UnknownBundle(LookupError):
+    """An alias shall point to a bundle that was never published."""
+
+
+@dataclass(frozen=True)
+class Appointment:
+    """That an alias pointed to a bundle from a moment on.
+
+    Attributes:
+        alias: `champion` or another.
+        sha256: identifies the bundle.
+        name: the bundle's model.
+        version: its version in the registry.
+        actor: who decided it.
+        reason: why.
+        at: when, microseconds.
+    """
+
+    alias: str
+    sha256: str
+    name: str
+    version: str
+    actor: str
+    reason: str
+    at: int
+
+
+def publish(
+    connection: Connection,
+    files: Mapping[str, bytes],
+    *,
+    name: str,
+    version: str,
+    sha256: str,
+    actor: str,
+    reason: str,
+    at: int,
+    alias: str = CHAMPION,
+) -> None:
+    """Keeps a bundle, unless it is there already, and points `alias` to it.
+
+    Args:
+        connection: the store's, in a write transaction.
+        files: the content of each file by its path in the bundle.
+        name: the model's name in the registry.
+        version: its version there.
+        sha256: identifies the bundle: the hash its manifest gives it.
+        actor: who publishes.
+        reason: why.
+        at: the moment, microseconds.
+        alias: the pointer to move.
+    """
+    if connection.execute(select(bundles.c.sha256).where(bundles.c.sha256 == sha256)).first() is None:
+        row = {"sha256": sha256, "name": name, "version": version, "published_at": at}
+        connection.execute(insert(bundles), row)
+        content = [{"sha256": sha256, "path": path, "content": data} for path, data in files.items()]
+        connection.execute(insert(bundle_files), content)
+    point(connection, sha256, actor=actor, reason=reason, at=at, alias=alias)
+
+
+def point(connection: Connection, sha256: str, *, actor: str, reason: str, at: int, alias: str = CHAMPION) -> None:
+    """Points `alias` to a published bundle, for example back to an earlier one.
+
+    Raises:
+        UnknownBundle: no such bundle was published.
+    """
+    if connection.execute(select(bundles.c.sha256).where(bundles.c.sha256 == sha256)).first() is None:
+        raise UnknownBundle(f"no bundle {sha256} was published: publish it before pointing {alias} to it")
+    row = {"alias": alias, "sha256": sha256, "actor": actor, "reason": reason, "at": at}
+    connection.execute(insert(champion), row)
+
+
+def current(connection: Connection, alias: str = CHAMPION) -> Appointment | None:
+    """What `alias` points to, None before anything was published."""
+    return next(iter(history(connection, alias, limit=1)), None)
+
+
+def history(connection: Connection, alias: str = CHAMPION, limit: int = 100) -> list[Appointment]:
+    """What `alias` pointed to, newest first."""
+    columns = (champion.c.alias, champion.c.sha256, bundles.c.name, bundles.c.version)
+    found = select(*columns, champion.c.actor, champion.c.reason, champion.c.at).join_from(champion, bundles)
+    newest = found.where(champion.c.alias == alias).order_by(champion.c.id.desc()).limit(limit)
+    return [Appointment(**row) for row in connection.execute(newest).mappings()]
+
+
+def files(connection: Connection, sha256: str) -> dict[str, bytes]:
+    """The content of each file of a bundle by its path; verify it against its manifest before use.
+
+    Raises:
+        UnknownBundle: no such bundle was published.
+    """
+    found = select(bundle_files.c.path, bundle_files.c.content).where(bundle_files.c.sha256 == sha256)
+    content = {path: bytes(data) for path, data in connection.execute(found.order_by(bundle_files.c.path))}
+    if not content:
+        raise UnknownBundle(f"no bundle {sha256} was published")
+    return content

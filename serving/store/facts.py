@@ -1,0 +1,109 @@
+"""Everything the store knows about a lead, in the shape the direct engine reads."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import cast
+
+from sqlalchemy import Connection, bindparam, select
+
+from features.direct import Facts
+from features.records import KINDS, PARTNER_HISTORY, Kind, Row
+from serving.store.records import flat
+from serving.store.tables import RECORDS
+
+_LEAD_FACTS = tuple(kind for kind in KINDS.values() if kind.parent == "lead_id")
+_ACCOUNT_FACTS = tuple(kind for kind in KINDS.values() if kind.parent == "account_id")
+_LEADS_AT_ONCE = 500
+
+_HISTORY = RECORDS[PARTNER_HISTORY.name]
+# A query for each partner, for the index leads straight to its row; ranking all the days of all partners is far slower.
+_HOLDING = (
+    select(_HISTORY)
+    .where(_HISTORY.c.partner_id == bindparam("partner"), _HISTORY.c.recorded_at <= bindparam("as_of"))
+    .order_by(_HISTORY.c.recorded_at.desc(), _HISTORY.c.ingest.desc())
+    .limit(1)
+)
+
+
+def facts_of(connection: Connection, lead_id: str) -> Facts:
+    """All versions of the lead, its accounts, the partners it or its facts name, their history, and its facts.
+
+    By the plural name of the kind, each in the order of ingest; a lead the store does not know has no rows. A record
+    that once spoke of the lead, or of an account it once had, comes with all its versions: which one holds at a moment,
+    and of what it then speaks (`lead_id`, `account_id`), is for the reader to tell.
+    """
+    return next(facts_of_many(connection, [lead_id]))[1]
+
+
+def facts_of_many(connection: Connection, lead_ids: Iterable[str]) -> Iterator[tuple[str, Facts]]:
+    """`facts_of` each lead, with its id and in the order given, in few queries and little memory."""
+    remaining = iter(lead_ids)
+    while chunk := list(islice(remaining, _LEADS_AT_ONCE)):
+        gathered = _Gathered(connection, chunk)
+        for lead_id in chunk:
+            yield lead_id, gathered.of(lead_id)
+
+
+def partner_history_of(connection: Connection, partner_ids: Collection[str], as_of: int) -> list[Row]:
+    """The row of `partner_history` that holds at `as_of` (microseconds) for each of these partners that has one."""
+    wanted = ({"partner": partner_id, "as_of": as_of} for partner_id in sorted({*partner_ids}))
+    found = [connection.execute(_HOLDING, values).mappings().first() for values in wanted]
+    return [flat(PARTNER_HISTORY.name, row) for row in found if row is not None]
+
+
+class _Rows:
+    """The versions of some records of one kind, and which of them ever named a value in a column."""
+
+    def __init__(self, connection: Connection, kind: Kind, column: str, values: Collection[str]) -> None:
+        table = RECORDS[kind.name]
+        naming = select(table.c[kind.id]).where(table.c[column].in_(values))
+        found = select(table).where(table.c[kind.id].in_(naming)).order_by(table.c.ingest)
+        self._versions: dict[str, list[Row]] = {}
+        self._naming: dict[str, dict[str, None]] = {}
+        for row in connection.execute(found).mappings():
+            self._versions.setdefault(row[kind.id], []).append(flat(kind.name, row))
+            self._naming.setdefault(row[column], {})[row[kind.id]] = None
+
+    def of(self, values: Iterable[str]) -> list[Row]:
+        ids = {identity: None for value in values for identity in self._naming.get(value, ())}
+        rows = [row for identity in ids for row in self._versions[identity]]
+        return sorted(rows, key=_ingest) if len(ids) > 1 else rows
+
+    def all(self) -> Iterator[Row]:
+        return (row for versions in self._versions.values() for row in versions)
+
+
+class _Gathered:
+    """The rows around several leads, read kind by kind."""
+
+    def __init__(self, connection: Connection, lead_ids: Sequence[str]) -> None:
+        def read(kind: Kind, column: str, values: Collection[str]) -> _Rows:
+            return _Rows(connection, kind, column, values)
+
+        leads = read(KINDS["leads"], "lead_id", lead_ids)
+        accounts = _named(leads.all(), "account_id")
+        self._by_lead = {"leads": leads} | {k.name: read(k, "lead_id", lead_ids) for k in _LEAD_FACTS}
+        about = (KINDS["accounts"], *_ACCOUNT_FACTS)
+        self._by_account = {k.name: read(k, "account_id", accounts) for k in about}
+        around = (*self._by_lead.values(), *self._by_account.values())
+        partners = _partners(row for rows in around for row in rows.all())
+        self._by_partner = {k.name: read(k, "partner_id", partners) for k in (KINDS["partners"], PARTNER_HISTORY)}
+
+    def of(self, lead_id: str) -> Facts:
+        facts = {name: rows.of([lead_id]) for name, rows in self._by_lead.items()}
+        accounts = _named(facts["leads"], "account_id")
+        facts |= {name: rows.of(accounts) for name, rows in self._by_account.items()}
+        partners = _partners(row for rows in facts.values() for row in rows)
+        return facts | {name: rows.of(partners) for name, rows in self._by_partner.items()}
+
+
+def _partners(rows: Iterable[Row]) -> list[str]:
+    return sorted({str(row[c]) for row in rows for c in ("source_partner_id", "partner_id") if row.get(c) is not None})
+
+
+def _named(rows: Iterable[Row], column: str) -> list[str]:
+    return sorted({str(row[column]) for row in rows if row[column] is not None})
+
+
+def _ingest(row: Row) -> int:
+    return cast(int, row["ingest"])

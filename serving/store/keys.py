@@ -1,0 +1,57 @@
+"""API keys in the store: the hash, the visible part, the role; never the key itself."""
+
+import hmac
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from serving.access import Principal, Role, TokenSource, check_role, digest, new_key, visible, well_formed
+from serving.store.tables import api_keys
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the store knows of an API key; times are microseconds."""
+
+    id: int
+    prefix: str
+    role: Role
+    partner_id: str | None
+    created_at: int
+    revoked_at: int | None
+
+
+def create(connection: Connection, role: str, partner_id: str | None, *, at: int, tokens: TokenSource) -> str:
+    """Makes a key and returns it, for the only time.
+
+    Raises:
+        serving.access.InvalidRole: there is no such role, or it does not go with `partner_id`.
+    """
+    key = new_key(tokens)
+    row = {"prefix": visible(key), "sha256": digest(key), "role": check_role(role, partner_id)}
+    connection.execute(insert(api_keys), row | {"partner_id": partner_id, "created_at": at})
+    return key
+
+
+def listed(connection: Connection) -> list[Key]:
+    """All keys, revoked ones too, in the order they were made."""
+    columns = [column for column in api_keys.c if column.name != "sha256"]
+    return [Key(**row) for row in connection.execute(select(*columns).order_by(api_keys.c.id)).mappings()]
+
+
+def revoke(connection: Connection, key_id: int, *, at: int) -> bool:
+    """Ends a key at once; False where there is no such key, or it is revoked already."""
+    wanted = (api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+    return connection.execute(update(api_keys).where(*wanted).values(revoked_at=at)).rowcount == 1
+
+
+def verify(connection: Connection, key: str) -> Principal | None:
+    """Who calls with this key; None where it is malformed, unknown or revoked."""
+    if not well_formed(key):
+        return None
+    wanted = (api_keys.c.prefix == visible(key), api_keys.c.revoked_at.is_(None))
+    found = connection.execute(select(api_keys).where(*wanted)).all()
+    sha256 = digest(key)
+    # The store is asked for what may be seen; the secret part is compared without telling how far it agrees.
+    rows = [row for row in found if hmac.compare_digest(row.sha256, sha256)]
+    return Principal(rows[0].role, rows[0].partner_id, rows[0].prefix) if rows else None

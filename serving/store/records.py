@@ -1,0 +1,142 @@
+"""Keeping records: versions go in and stay; nothing is changed or removed.
+
+Whatever writes runs inside the caller's transaction (`engine.begin()`), so records, scores and side effects commit
+together.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, RowMapping, Subquery, delete, func, select, true, update
+
+from features.records import KINDS, PARTNER_HISTORY, Kind, Row, Stored
+from serving.store.tables import RECORDS, ingest_counter
+
+_T = TypeVar("_T")
+_BATCH = 10_000
+_ALWAYS = -1
+"""Stands for the missing time of an undated export, which was always known: before every instant."""
+
+
+def add(connection: Connection, records: Iterable[Stored]) -> int:
+    """Adds versions of records in the order given, all or none, and returns how many.
+
+    Raises:
+        Exception: whatever reading `records` raises; then nothing of them is kept.
+    """
+    added = 0
+    with connection.begin_nested():
+        for batch in _batches(records):
+            _insert(connection, [(record.kind.name, _columns(record)) for record in batch])
+            added += len(batch)
+    return added
+
+
+def replace_partner_history(connection: Connection, rows: Iterable[Row]) -> int:
+    """Puts `rows` (columns of `PARTNER_HISTORY`) in the place of the whole derived table; returns how many."""
+    name, added = PARTNER_HISTORY.name, 0
+    with connection.begin_nested():
+        connection.execute(delete(RECORDS[name]))
+        for batch in _batches(rows):
+            _insert(connection, [(name, _plain(PARTNER_HISTORY, row)) for row in batch])
+            added += len(batch)
+    return added
+
+
+def last_ingest(connection: Connection) -> int:
+    """The ingest number of the newest version; every version up to it is committed and stays as it is."""
+    last: int = connection.execute(select(ingest_counter.c.last)).scalar_one()
+    return last
+
+
+def count(connection: Connection) -> dict[str, int]:
+    """How many records of each kind there are, a record's versions counting once."""
+    return {
+        name: connection.execute(select(func.count(RECORDS[name].c[kind.id].distinct()))).scalar_one()
+        for name, kind in KINDS.items()
+    }
+
+
+def versions(connection: Connection, kind: Kind) -> Iterator[Row]:
+    """Every version of every record of a kind as flat columns with its `ingest`, in that order, read as it goes."""
+    table = RECORDS[kind.name]
+    found = connection.execute(select(table).order_by(table.c.ingest).execution_options(yield_per=_BATCH))
+    return (flat(kind.name, row) for row in found.mappings())
+
+
+def open_leads(connection: Connection, as_of: int) -> list[str]:
+    """Ids, in order, of the leads created by `as_of` with nothing won or lost by then that was not reopened.
+
+    Only what was recorded by `as_of` counts; what has no times at all was always known.
+    """
+    lead, event = _latest("leads", as_of), _outcomes(as_of)
+    created = func.coalesce(lead.c.occurred_at, _ALWAYS) <= as_of
+    closed = select(event.c.lead_id).where(event.c.place == 1, event.c.event != "reopened")
+    found = select(lead.c.lead_id).where(created, lead.c.lead_id.not_in(closed)).order_by(lead.c.lead_id)
+    return list(connection.execute(found).scalars())
+
+
+def _outcomes(as_of: int) -> Subquery:
+    """The events that open or close a lead, the last one of each lead in first place."""
+    event = _latest("lead_events", as_of)
+    newest = (func.coalesce(event.c.occurred_at, _ALWAYS).desc(), *_newest(event))
+    place = func.row_number().over(partition_by=event.c.lead_id, order_by=newest).label("place")
+    outcomes = event.c.event.in_(("won", "lost", "reopened"))
+    return select(event.c.lead_id, event.c.event, place).where(outcomes).subquery()
+
+
+def _latest(name: str, as_of: int) -> Subquery:
+    """The version of each record visible at `as_of`, without tombstones."""
+    table = RECORDS[name]
+    place = func.row_number().over(partition_by=table.c[KINDS[name].id], order_by=_newest(table)).label("version")
+    known = select(table, place).where(func.coalesce(table.c.recorded_at, _ALWAYS) <= as_of).subquery()
+    return select(known).where(known.c.version == 1, known.c.deleted != true()).subquery()
+
+
+def _newest(table: Any) -> tuple[Any, ...]:
+    return func.coalesce(table.c.recorded_at, _ALWAYS).desc(), table.c.ingest.desc()
+
+
+def _columns(record: Stored) -> dict[str, Any]:
+    row: dict[str, Any] = record.row()
+    if record.kind.name != "leads":
+        return row
+    return {**_plain(record.kind, row), "attributes": dict(record.attributes)}
+
+
+def _plain(kind: Kind, row: Row) -> dict[str, Any]:
+    return {column.name: row[column.name] for column in kind.columns}
+
+
+def _insert(connection: Connection, rows: list[tuple[str, dict[str, Any]]]) -> None:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for number, (name, row) in enumerate(rows, _allot(connection, len(rows))):
+        row["ingest"] = number
+        grouped.setdefault(name, []).append(row)
+    for name, group in grouped.items():
+        connection.execute(RECORDS[name].insert(), group)
+
+
+def _allot(connection: Connection, numbers: int) -> int:
+    """The first of so many new ingest numbers.
+
+    A counter under the transaction's lock and not a sequence of the database: numbers then appear in the order of
+    commits, so nothing ever turns up below a number that a decision has pinned.
+    """
+    counted = update(ingest_counter).values(last=ingest_counter.c.last + numbers).returning(ingest_counter.c.last)
+    last: int = connection.execute(counted).scalar_one()
+    return last - numbers + 1
+
+
+def _batches(items: Iterable[_T]) -> Iterator[list[_T]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, _BATCH)):
+        yield batch
+
+
+def flat(name: str, row: RowMapping) -> Row:
+    """A row of the table of kind `name` as flat columns: attributes of a lead as `attributes.<name>`."""
+    columns: dict[str, Any] = {**row}
+    attributes = columns.pop("attributes", {}) if name == "leads" else {}
+    return {**columns, **{f"attributes.{key}": value for key, value in attributes.items()}}

@@ -1,0 +1,154 @@
+"""The tables of the store. Those of records are generated from the typed contract, `features.records.KINDS`.
+
+Instants and days are int64 microseconds since the epoch. Every version of a record has an `ingest` number, which grows
+over all kinds in the order of commits, breaks ties between versions, and is what a replay pins.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeEngine
+
+from features.records import KINDS, PARTNER_HISTORY, Kind
+
+_TYPES: Mapping[str, type[TypeEngine[Any]]] = {
+    "text": Text,
+    "integer": BigInteger,
+    "real": Double,
+    "flag": Boolean,
+    "instant": BigInteger,
+    "date": BigInteger,
+}
+# SQLite numbers rows by a column whose type is spelt INTEGER (64 bit there too), and by no other.
+_KEY = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData()
+
+
+def _records(kind: Kind) -> Table:
+    required = {kind.id, kind.parent, "deleted"}
+    columns = [
+        Column(
+            column.name,
+            _TYPES[column.type],
+            nullable=column.name not in required,
+            index=column.name in (kind.id, kind.parent),
+        )
+        for column in kind.columns
+    ]
+    if kind.name == "leads":
+        columns.append(Column("attributes", JSON, nullable=False))
+    return Table(kind.name, metadata, Column("ingest", _KEY, primary_key=True, autoincrement=False), *columns)
+
+
+RECORDS: Mapping[str, Table] = {kind.name: _records(kind) for kind in (*KINDS.values(), PARTNER_HISTORY)}
+"""The table of each kind of record, by its plural name; `partner_history` among them."""
+
+Index("ix_partner_history_as_of", *(RECORDS[PARTNER_HISTORY.name].c[name] for name in ("partner_id", "recorded_at")))
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
+
+ingest_counter = Table("ingest_counter", metadata, Column("last", BigInteger, nullable=False))
+
+provenance = Table("provenance", metadata, Column("content", Text, nullable=False))
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", Text, primary_key=True),
+    Column("lead_id", Text, index=True),
+    Column("stored", Boolean, nullable=False),
+    Column("as_of", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("request", Text),
+)
+
+current_score = Table(
+    "current_score",
+    metadata,
+    Column("lead_id", Text, primary_key=True),
+    Column("decision_id", Text, ForeignKey("decisions.decision_id"), nullable=False, index=True),
+    Column("qualification", Text, nullable=False),
+    Column("pending", Boolean, nullable=False),
+    Column("close_probability", Double),
+    Column("grade", Text),
+    Column("expected_value_minor", BigInteger),
+    Column("expected_value_currency", Text),
+    Column("source_partner_id", Text, index=True),
+    Column("scored_at", BigInteger, nullable=False),
+    Index("ix_current_score_rank", "qualification", "close_probability"),
+)
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("published_at", BigInteger, nullable=False),
+)
+
+bundle_files = Table(
+    "bundle_files",
+    metadata,
+    Column("sha256", Text, ForeignKey("bundles.sha256"), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+champion = Table(
+    "champion",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("alias", Text, nullable=False, index=True),
+    Column("sha256", Text, ForeignKey("bundles.sha256"), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("prefix", Text, nullable=False, index=True),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("partner_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+sign_in_tokens = Table(
+    "sign_in_tokens",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("partner_id", Text),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("partner_id", Text),
+    Column("expires_at", BigInteger, nullable=False),
+)

@@ -1,0 +1,132 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
+
+from serving.store import bundles, decisions
+from serving.store.database import reading
+from serving.store.decisions import CurrentScore, StoredDecision
+
+DECISION = StoredDecision("D-1", "L-1", True, 10, 20, '{"qualification":"EQL","π":0.1}', None)
+SCORE = CurrentScore("L-1", "D-1", "EQL", False, 0.31, "A", 1116000, "USD", "P-1", 20)
+RANK = ("EQL", "SQL", "MQL")
+in_one_store = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def test_a_decision_comes_out_byte_for_byte(store: Engine) -> None:
+    inline = replace(DECISION, decision_id="D-2", lead_id=None, stored=False, request='{"lead":{}}')
+    with store.begin() as connection:
+        decisions.add(connection, [DECISION, inline])
+        decisions.add(connection, [])
+    with reading(store) as connection:
+        assert decisions.get(connection, "D-1") == DECISION
+        assert decisions.get(connection, "D-2") == inline
+        assert decisions.get(connection, "D-3") is None
+
+
+def test_a_decision_is_never_replaced(store: Engine) -> None:
+    with store.begin() as connection:
+        decisions.add(connection, [DECISION])
+    with pytest.raises(IntegrityError), store.begin() as connection:
+        decisions.add(connection, [replace(DECISION, content="{}")])
+    with reading(store) as connection:
+        assert decisions.get(connection, "D-1") == DECISION
+
+
+def test_decisions_of_a_stored_lead_are_newest_first_and_not_those_of_a_namesake_sent_along(store: Engine) -> None:
+    made = [replace(DECISION, decision_id=f"D-{at}", created_at=at) for at in (2, 3, 1)]
+    with store.begin() as connection:
+        decisions.add(connection, [*made, replace(DECISION, decision_id="inline", stored=False)])
+        found = decisions.of_lead(connection, "L-1", limit=2)
+    assert [decision.decision_id for decision in found] == ["D-3", "D-2"]
+
+
+def test_a_new_score_takes_the_place_of_the_old(store: Engine) -> None:
+    newer = replace(SCORE, decision_id="D-2", qualification="UNQUALIFIED", close_probability=None, grade=None)
+    with store.begin() as connection:
+        decisions.add(connection, [DECISION, replace(DECISION, decision_id="D-2")])
+        decisions.set_current(connection, [SCORE, replace(SCORE, lead_id="L-2")])
+        decisions.set_current(connection, [newer])
+        decisions.set_current(connection, [])
+        assert decisions.current(connection, "L-1") == newer
+        assert decisions.current(connection, "L-2") == replace(SCORE, lead_id="L-2")
+        assert decisions.current(connection, "L-3") is None
+
+
+any_scores = st.lists(
+    st.builds(
+        replace,
+        st.just(SCORE),
+        lead_id=st.text("abcdef", min_size=1),
+        qualification=st.sampled_from((*RANK, "UNQUALIFIED")),
+        pending=st.booleans(),
+        close_probability=st.none() | st.floats(0, 1),
+        source_partner_id=st.sampled_from(("P-1", "P-2", None)),
+    ),
+    unique_by=lambda score: score.lead_id,
+    max_size=12,
+)
+
+
+@given(any_scores, st.sampled_from((None, True, False)), st.sampled_from((None, "P-1")))
+@in_one_store
+def test_lists_hold_the_wanted_leads_best_first(
+    store: Engine, scores: list[CurrentScore], pending: bool | None, partner: str | None
+) -> None:
+    expected = [
+        score
+        for score in scores
+        if score.qualification in RANK
+        and pending in (None, score.pending)
+        and partner in (None, score.source_partner_id)
+    ]
+    chance = {score.lead_id: -1.0 if score.close_probability is None else score.close_probability for score in scores}
+    expected.sort(key=lambda score: (RANK.index(score.qualification), -chance[score.lead_id], score.lead_id))
+    wanted = {"qualifications": RANK, "pending": pending, "source_partner_id": partner}
+    with store.connect() as connection:
+        decisions.add(connection, [DECISION])
+        decisions.set_current(connection, scores)
+        assert decisions.ranked(connection, **wanted, limit=100) == expected
+        assert decisions.ranked(connection, **wanted, limit=2, offset=1) == expected[1:3]
+        assert decisions.count_ranked(connection, **wanted) == len(expected)
+
+
+def publish(connection, sha256: str, files: dict[str, bytes], at: int) -> None:
+    bundles.publish(connection, files, name="eql", version=sha256, sha256=sha256, actor="ada", reason="better", at=at)
+
+
+def test_before_anything_is_published_there_is_no_champion(store: Engine) -> None:
+    with reading(store) as connection:
+        assert bundles.current(connection) is None
+        assert bundles.history(connection) == []
+        with pytest.raises(bundles.UnknownBundle):
+            bundles.files(connection, "nothing")
+
+
+def test_a_bundle_comes_out_as_it_went_in_and_is_champion(store: Engine) -> None:
+    content = {"model.txt": bytes(range(256)) * 5000, "manifest.json": b"{}", "empty": b""}
+    with store.begin() as connection:
+        publish(connection, "one", content, 1)
+    with reading(store) as connection:
+        assert bundles.files(connection, "one") == content
+        assert bundles.current(connection) == bundles.Appointment("champion", "one", "eql", "one", "ada", "better", 1)
+
+
+def test_the_pointer_goes_back_and_its_history_stays(store: Engine) -> None:
+    with store.begin() as connection:
+        publish(connection, "one", {"a": b"1"}, 1)
+        publish(connection, "two", {"a": b"2"}, 2)
+        publish(connection, "one", {"a": b"1"}, 3)
+        bundles.point(connection, "two", actor="bob", reason="as before", at=4)
+        bundles.point(connection, "one", actor="bob", reason="try", at=5, alias="challenger")
+        assert [entry.sha256 for entry in bundles.history(connection)] == ["two", "one", "two", "one"]
+        assert bundles.current(connection).actor == "bob"
+        assert bundles.current(connection, "challenger").sha256 == "one"
+
+
+def test_the_pointer_never_names_what_was_not_published(store: Engine) -> None:
+    with store.begin() as connection, pytest.raises(bundles.UnknownBundle, match="publish it"):
+        bundles.point(connection, "nothing", actor="ada", reason="?", at=1)
