@@ -1,0 +1,1 @@
+"""Import of CRM exports into records, as a mapping file says."""

@@ -1,0 +1,358 @@
+"""The mapping file: which column of which file of an export is what."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import override
+
+from features.records import KINDS, constraint
+from training.importing.clock import Clock
+from training.importing.faults import FaultyMapping, hint, plainly
+from training.importing.fields import FieldSource, Form, Source, check, short_form
+from training.importing.parts import Name, Names, Part, Text, Texts, listed, read_yaml
+
+ROW = "row"
+"""In place of a column: the number of the row, from 1."""
+NONE = "none"
+"""In place of a column: there is none."""
+
+
+def _encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except (LookupError, UnicodeError):
+        raise ValueError(f"must be an encoding such as utf-8 or cp1252, not {name!r}") from None
+    return name
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        raise ValueError(f"must be a time zone, not {name!r}; {hint(name, sorted(available_timezones()))}") from None
+    return name
+
+
+class Time(Part):
+    """A column of times, ISO 8601 or of a strptime format."""
+
+    column: Name
+    format: Form | None = None
+
+
+TimeColumn = Annotated[Time, BeforeValidator(short_form("column"), json_schema_input_type=Name | Time)]
+SameOrColumn = Annotated[
+    Time | None,
+    BeforeValidator(
+        lambda value: None if value == "same" else short_form("column")(value), json_schema_input_type=Name | Time
+    ),
+]
+"""A column of times, or `same`: recorded when it happened."""
+
+
+class File(Part):
+    """A CSV or Parquet file of the export, relative to its folder; .gz is unpacked."""
+
+    file: Name
+    separator: Annotated[Text, Field(pattern=r'^[^"\r\n]$')] = ","
+    encoding: Annotated[Text, AfterValidator(_encoding)] = "utf-8"
+
+
+class Join(File):
+    """Columns looked up in another file by a column both files have."""
+
+    on: Name
+    columns: Annotated[Names, Field(min_length=1)]
+
+
+class Outcome(Part):
+    """The column that tells won and lost rows; any other value is still open."""
+
+    column: Name
+    won: Annotated[Texts, Field(min_length=1)]
+    lost: Texts = ()
+    closed_at: TimeColumn | None = None
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Outcome":
+        if both := set(self.won) & set(self.lost):
+            raise ValueError(f"has {min(both)!r} as both won and lost; keep it in one of them")
+        return self
+
+
+class Extra(Part):
+    """An extra column that becomes a feature of leads."""
+
+    column: Annotated[Name | None, Field(description="by default the attribute's own name")] = None
+    kind: Annotated[Literal["number", "category"] | None, Field(description="inferred where absent")] = None
+    known: Annotated[Literal["at_creation", "later"], Field(description="at_creation, or later: kept out")]
+    none: Annotated[Texts, Field(description='texts that mean "none" rather than unknown')] = ()
+
+
+class Others(Part):
+    """Every column that the mapping does not name elsewhere, as an attribute of the column's name."""
+
+    known: Annotated[Literal["at_creation", "later"], Field(description="at_creation, or later: kept out")]
+    except_: Annotated[Names, Field(alias="except")] = ()
+
+
+class Attributes(Part):
+    """Attributes by name; `"*"` stands for every column not named elsewhere."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[Name, Extra]
+    others: Annotated[Others | None, Field(alias="*")] = None
+
+    def named(self) -> dict[str, Extra]:
+        """The attributes that have a name of their own."""
+        return dict(self.__pydantic_extra__)
+
+
+class Block(File):
+    """What all kinds of records have in common."""
+
+    id: Name = ROW
+    missing: Texts | None = None
+    recorded_at: SameOrColumn = None
+    joins: Annotated[tuple[Join, ...], BeforeValidator(listed, json_schema_input_type=list[Join])] = ()
+    fields: Annotated[dict[Name, FieldSource], Field(default_factory=dict)]
+
+    def happened(self) -> Time | None:
+        """The column of the time when it happened."""
+        return None
+
+    def parent(self) -> str | None:
+        """The column that names the lead or account it speaks of."""
+        return None
+
+    def columns(self) -> tuple[str, ...]:
+        """Every column the block names but for its attributes."""
+        times = [time.column for time in (self.happened(), self.recorded_at) if time]
+        fields = [source.column for source in self.fields.values()]
+        keys = [None if self.id == ROW else self.id, self.parent()]
+        return tuple(name for name in (*keys, *times, *fields, *(join.on for join in self.joins)) if name)
+
+
+class Entity(Block):
+    """Accounts or partners, known as they are from `recorded_at` on (always, where absent)."""
+
+    id: Name
+
+
+class Leads(Block):
+    """Leads, with what only they have: an order, groups, an outcome and attributes."""
+
+    id: Name
+    occurred_at: TimeColumn | None = None
+    time: Annotated[Literal["none"] | None, Field(description="none: the export has no dates")] = None
+    order: Annotated[Name, Field(description="a column of whole numbers, row or none")] = NONE
+    group_by: Names = ()
+    outcome: Outcome | None = None
+    attributes: Attributes = Attributes()
+
+    @model_validator(mode="after")
+    def _dated(self) -> "Leads":
+        closed = self.outcome.closed_at if self.outcome else None
+        _dated_or_not(self.occurred_at, self.time, self.recorded_at or closed)
+        return self
+
+    @override
+    def happened(self) -> Time | None:
+        return self.occurred_at
+
+    @override
+    def columns(self) -> tuple[str, ...]:
+        outcome = [self.outcome.column] if self.outcome else []
+        closed = [self.outcome.closed_at.column] if self.outcome and self.outcome.closed_at else []
+        order = [self.order] if self.order not in (ROW, NONE) else []
+        return (*super().columns(), *outcome, *closed, *order, *self.group_by)
+
+
+class AccountRecord(Block):
+    """Shared customers or integration usage: their days are fields."""
+
+    account: Name
+
+    @override
+    def parent(self) -> str:
+        return self.account
+
+
+class Dated(Block):
+    """Facts that stand alone, each at a time."""
+
+    occurred_at: TimeColumn
+
+    @override
+    def happened(self) -> Time:
+        return self.occurred_at
+
+
+class LeadFact(Dated):
+    """Facts of a lead, each at a time."""
+
+    lead: Name
+
+    @override
+    def parent(self) -> str:
+        return self.lead
+
+
+class LeadEvents(Block):
+    """Steps of the sales process of a lead."""
+
+    lead: Name
+    occurred_at: TimeColumn | None = None
+    time: Annotated[Literal["none"] | None, Field(description="none: the export has no dates")] = None
+    event: Annotated[Literal["opened", "stage", "won", "lost", "reopened"] | None, Field(description="constant")] = None
+
+    @model_validator(mode="after")
+    def _one_event(self) -> "LeadEvents":
+        if (self.event is None) == ("event" not in self.fields):
+            raise ValueError("must have either event: won (or another constant) or a field event")
+        _dated_or_not(self.occurred_at, self.time, self.recorded_at)
+        return self
+
+    @override
+    def happened(self) -> Time | None:
+        return self.occurred_at
+
+    @override
+    def parent(self) -> str:
+        return self.lead
+
+
+def _dated_or_not(occurred_at: Time | None, time: str | None, other: Time | None) -> None:
+    if (occurred_at is None) == (time is None):
+        raise ValueError("must have either occurred_at or, where the export has no dates, time: none")
+    if time is not None and other is not None:
+        raise ValueError(f"has time: none but takes times from {other.column!r}; leave out one of them")
+
+
+class Records(Part):
+    """The kinds of records in the export."""
+
+    accounts: Entity | None = None
+    partners: Entity | None = None
+    leads: Leads | None = None
+    referrals: LeadFact | None = None
+    confirmations: LeadFact | None = None
+    shared_customers: AccountRecord | None = None
+    integration_usage: AccountRecord | None = None
+    touchpoints: LeadFact | None = None
+    buying_signals: LeadFact | None = None
+    lead_events: LeadEvents | None = None
+    spend: Dated | None = None
+    agreements: Dated | None = None
+    payouts: Dated | None = None
+    exchange_rates: Dated | None = None
+
+    def blocks(self) -> dict[str, Block]:
+        """The blocks by kind, entities before the facts that speak of them."""
+        given = {name: getattr(self, name) for name in KINDS}
+        return {name: block for name, block in given.items() if block is not None}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Records":
+        blocks = self.blocks()
+        if not blocks:
+            raise ValueError("must name at least one kind, such as leads")
+        for name, block in blocks.items():
+            if KINDS[name].parent == "lead_id" and self.leads is None:
+                raise ValueError(f".{name} speaks of leads; add records.leads, else none of its rows has a lead")
+            for field, source in block.fields.items():
+                _check(name, field, source)
+        return self
+
+
+def _check(kind: str, field: str, source: Source) -> None:
+    try:
+        check(KINDS[kind], field, source)
+    except ValueError as error:
+        raise ValueError(f".{kind}.fields.{field} {error}") from None
+
+
+class Mapping(Part):
+    """A mapping file: how to read a CRM export as records."""
+
+    timezone: Annotated[Text, AfterValidator(_zone), Field(description="of times without an offset")] = "UTC"
+    missing: Annotated[Texts, Field(description="texts that mean unknown, beside the empty text")] = ("",)
+    cut: Annotated[
+        str | None,
+        BeforeValidator(str, json_schema_input_type=str),
+        Field(description="the data cut, a date (its end) or a time; by default the latest time in the records"),
+    ] = None
+    records: Records
+
+    @field_validator("cut")
+    @classmethod
+    def _is_time(cls, cut: str, info: ValidationInfo) -> str:
+        try:
+            Clock(ZoneInfo(info.data.get("timezone", "UTC"))).end(cut)
+        except ValueError as error:
+            raise ValueError(f"{error}, not {cut!r}") from None
+        return cut
+
+    def clock(self) -> Clock:
+        """Reads the export's times."""
+        return Clock(ZoneInfo(self.timezone))
+
+    def data_cut(self) -> int | None:
+        """Microseconds of the declared cut; a date is the end of its day."""
+        return None if self.cut is None else self.clock().end(self.cut)
+
+    def unknown(self, block: Block) -> frozenset[str]:
+        """The texts that mean unknown in a block: the empty one always."""
+        return frozenset({"", *(self.missing if block.missing is None else block.missing)})
+
+
+def load(path: Path) -> Mapping:
+    """The mapping in a YAML file.
+
+    Raises:
+        FaultyMapping: the file cannot be read, is no YAML or breaks the mapping language.
+    """
+    try:
+        return Mapping.model_validate(read_yaml(path.read_text("utf-8")))
+    except ValidationError as error:
+        raise FaultyMapping(f"{path.name}: {_sentence(error)}") from None
+    except UnicodeDecodeError:
+        raise FaultyMapping(f"{path.name} is not UTF-8 text; save the mapping in that encoding") from None
+    except ValueError as error:
+        raise FaultyMapping(f"{path.name} {error}") from None
+    except OSError as error:
+        raise FaultyMapping(f"the mapping {path} cannot be read: {error.strerror}; name a mapping file") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first fault of a mapping, and how many more there are."""
+    faults = error.errors()
+    more = f" ({len(faults) - 1} more to mend)" if len(faults) > 1 else ""
+    return _fault(faults[0]) + more
+
+
+def _fault(fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    words = plainly(constraint(fault))
+    if fault["type"] == "missing" and fault["loc"][-1] == "known":
+        words += "; write known: at_creation, or known: later, which keeps the column out"
+    if fault["type"] not in ("value_error", "missing"):
+        words += f", not {fault['input']!r}"
+    return f"{where}{words}" if words.startswith(".") else f"{where or 'the mapping'} {words}"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of the mapping language."""
+    schema = Mapping.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "EQL import mapping"}
