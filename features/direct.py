@@ -69,7 +69,7 @@ def evaluate(catalogue: Catalogue, facts: Facts, as_of: int) -> Evaluation:
         "history": history.get(source, _NO_ROW),
     }
     seen = {
-        name: [row for row in visible(facts.get(name, ()), kind, as_of) if _happened(row, as_of)]
+        name: [row for row in visible(facts.get(name, ()), kind, as_of) if _speaks_of(row, kind, lead, as_of)]
         for name, kind in FACTS.items()
     }
     now = _Moment(as_of, entities, seen, partners)
@@ -98,9 +98,11 @@ def _only(rows: Sequence[Row]) -> Row:
     return rows[0] if rows else _NO_ROW
 
 
-def _happened(row: Row, as_of: int) -> bool:
+def _speaks_of(row: Row, kind: Kind, lead: Row, as_of: int) -> bool:
+    """Whether a visible fact is of this lead, or of its account as of the moment, and has happened by then."""
+    parent = kind.parent or kind.id
     occurred = row["occurred_at"]
-    return occurred is None or occurred <= as_of
+    return lead.get(parent) is not None and row[parent] == lead[parent] and (occurred is None or occurred <= as_of)
 
 
 def _present(found: Any, missing: str) -> Scalar:

@@ -24,6 +24,7 @@ from features.values import (
     Email,
     Id,
     Instant,
+    Item,
     Measure,
     Money,
     Scalar,
@@ -73,7 +74,7 @@ class Account(Record):
     annual_revenue: Size | None = None
     industry: Text | None = None
     country: Country | None = None
-    technologies: Annotated[tuple[Text, ...], Field(max_length=1000, strict=False)] | None = None
+    technologies: Annotated[tuple[Item, ...], Field(max_length=1000, strict=False)] | None = None
     competitor: bool | None = None
 
 

@@ -56,9 +56,10 @@ def parse_instant(text: str) -> int:
     if not _RFC_3339.fullmatch(text):
         raise ValueError("must be an RFC 3339 time with an offset, such as 2026-11-01T00:00:00Z")
     try:
-        return _in_range(microseconds(dt.datetime.fromisoformat(text.upper())))
-    except OverflowError:
-        raise ValueError(f"must lie in the years 1970 to {LAST_YEAR}") from None
+        instant = microseconds(dt.datetime.fromisoformat(text.upper()))
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time that exists, such as 2026-11-01T00:00:00Z") from None
+    return _in_range(instant)
 
 
 def parse_date(text: str) -> int:
@@ -69,8 +70,11 @@ def parse_date(text: str) -> int:
     """
     if not _DATE.fullmatch(text):
         raise ValueError("must be a calendar day written YYYY-MM-DD")
-    day = dt.date.fromisoformat(text)
-    return _in_range(microseconds(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)))
+    try:
+        midnight = microseconds(dt.datetime.fromisoformat(f"{text}T00:00:00+00:00"))
+    except ValueError:
+        raise ValueError("must be a calendar day that exists, written YYYY-MM-DD") from None
+    return _in_range(midnight)
 
 
 def _in_range(instant: int) -> int:
@@ -101,6 +105,12 @@ def _no_nul(text: str) -> str:
     return text
 
 
+def _no_bar(text: str) -> str:
+    if "|" in text:
+        raise ValueError("must not contain the character |")
+    return text
+
+
 def _read_email(text: str) -> str:
     try:
         return validate_email(text, check_deliverability=False, test_environment=True).normalized.lower()
@@ -123,6 +133,7 @@ Date = TypeAliasType(
 )
 Id = TypeAliasType("Id", Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)])
 Text = TypeAliasType("Text", Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_no_nul)])
+Item = TypeAliasType("Item", Annotated[Text, AfterValidator(_no_bar)])
 Url = TypeAliasType("Url", Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_no_nul)])
 Email = TypeAliasType("Email", Annotated[str, Field(max_length=254), AfterValidator(_read_email)])
 Domain = TypeAliasType("Domain", Annotated[str, Field(max_length=253), AfterValidator(_read_domain)])

@@ -18,7 +18,7 @@ from features.engines.duckdb import DuckDBEngine
 from features.provenance import Attribute
 from features.values import rfc3339
 from models.bundle import Bundle
-from models.encoding import EncodedFeature, Encoding
+from models.encoding import EncodedFeature, Encoding, Matrix
 from models.probability import Calibration, MarginModel, sigmoid
 from training import leaks
 from training.calibrating import bootstrap, calibrate
@@ -44,12 +44,14 @@ class Trained:
         bundle: ready to serve.
         report: figures and words, JSON types only.
         predictions: the served rung's, on the test window.
-        features: the training matrix' digest, rows and columns, for the registry.
+        test_matrix: those rows, encoded.
+        table: features of every labelled snapshot, as the engine gave them.
     """
 
     bundle: Bundle
     report: Mapping[str, Any]
     predictions: Predictions
+    test_matrix: Matrix
     table: pa.Table
 
 
@@ -249,4 +251,4 @@ def _report(
         "leaks": [suspect.to_json() for suspect in found],
         "cut": rfc3339(snapshots.cut),
     }
-    return Trained(bundle, report, predictions, data.table)
+    return Trained(bundle, report, predictions, data.rows.matrix[test], data.table)

@@ -1,0 +1,89 @@
+"""What is recorded of deals: the events of their leads' sales process, and what partners are paid for won ones."""
+
+from itertools import chain
+
+import numpy as np
+
+from features.values import DAY
+from training.world.accounts import COUNTRIES
+from training.world.chunk import Chunk, Rows, rows, signals, where
+from training.world.hazard import LOST, WON, Integers
+from training.world.partner_facts import PARTNER_IDS
+
+STAGES = ("qualified", "proposal", "negotiation")
+"""The stage that each buying signal moves a lead to."""
+
+_PAYOUT_STEPS = (("pending", 1), ("approved", 15), ("paid", 30))
+
+
+def deal_rows(chunk: Chunk, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """The lead events, and the payouts, of one draw of what won deals are worth."""
+    lead, at = chunk.history.of(WON)
+    acv = _acv(chunk, lead, rng)
+    return _lead_events(chunk, lead, at, acv, rng), _payouts(chunk, lead, at, acv)
+
+
+def _acv(chunk: Chunk, lead: Integers, rng: np.random.Generator) -> Integers:
+    """Annual contract value in minor units: grows with the account, in whole tens of the currency."""
+    size = np.nan_to_num(chunk.accounts.employees_at(chunk.leads.account, chunk.leads.created), nan=200)[lead]
+    return np.round(30 * (size + 20) ** 0.7 * np.exp(rng.normal(0, 0.5, len(lead)))).astype(np.int64) * 1000
+
+
+def _currencies(chunk: Chunk, lead: Integers) -> list[str]:
+    places = (COUNTRIES[place] for place in chunk.accounts.country[chunk.leads.account[lead]].tolist())
+    return ["GBP" if country == "GB" else "EUR" if region == "EMEA" else "USD" for country, region in places]
+
+
+def _lead_events(chunk: Chunk, won: Integers, won_at: Integers, acv: Integers, rng: np.random.Generator) -> Rows:
+    leads = chunk.leads
+    everyone = np.arange(len(leads.account))
+    lost, lost_at = chunk.history.of(LOST)
+    moved, moved_at, ordinal = signals(chunk)
+    years = rng.integers(1, 4, len(won))
+    worth: dict[str, Integers | list[str]] = {"amount_minor": acv * years, "acv_minor": acv, "arr_minor": acv}
+    worth |= dict.fromkeys(("amount_currency", "acv_currency", "arr_currency"), _currencies(chunk, won))
+    return chain(
+        _events(chunk, everyone, leads.created, "opened", "opened"),
+        _events(chunk, moved, moved_at, "stage", [STAGES[place] for place in (ordinal - 1).tolist()]),
+        _events(chunk, won, won_at, "won", "won", **worth),
+        _events(chunk, lost, lost_at, "lost", "lost"),
+    )
+
+
+def _events(
+    chunk: Chunk, lead: Integers, at: Integers, event: str, stage: str | list[str], **worth: Integers | list[str]
+) -> Rows:
+    ids = [chunk.lead_ids[place] for place in lead.tolist()]
+    stages = [stage] * len(ids) if isinstance(stage, str) else stage
+    return rows(
+        chunk.kept_leads[lead],
+        lead_event_id=[f"V{name[1:]}-{stage}" for name, stage in zip(ids, stages, strict=True)],
+        lead_id=ids,
+        occurred_at=at,
+        recorded_at=at,
+        deleted=False,
+        event=event,
+        stage=stages if event == "stage" else None,
+        **worth,
+    )
+
+
+def _payouts(chunk: Chunk, won: Integers, won_at: Integers, acv: Integers) -> Rows:
+    """What the source partner of a won lead is paid: a payout that is pending, then approved, then paid."""
+    partner = chunk.leads.partner[won]
+    ids = [chunk.lead_ids[place] for place in won.tolist()]
+    amount = np.round(acv * chunk.partners.sourced_at(partner, won_at)).astype(np.int64)
+    for status, days in _PAYOUT_STEPS:
+        at = won_at + days * DAY
+        yield from rows(
+            chunk.kept_leads[won] & (partner >= 0) & (at <= chunk.window.cut),
+            payout_id=[f"Y{name[1:]}" for name in ids],
+            occurred_at=at,
+            recorded_at=at,
+            deleted=False,
+            partner_id=where(partner >= 0, np.array(PARTNER_IDS)[partner]),
+            lead_id=ids,
+            amount_minor=amount,
+            amount_currency=_currencies(chunk, won),
+            status=status,
+        )

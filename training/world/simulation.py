@@ -1,0 +1,158 @@
+"""`simulate`: the simulated world as a folder of records, with the true probabilities apart."""
+
+import datetime as dt
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.folder import FolderWriter, Format
+from features.provenance import Provenance
+from features.records import KINDS
+from training.world.account_facts import account_rows, shared_customer_rows, usage_rows
+from training.world.chunk import CHUNK, Chunk, Rows, draw_chunk, truth
+from training.world.deal_facts import deal_rows
+from training.world.lead_facts import buying_signal_rows, confirmation_rows, lead_rows, referral_rows
+from training.world.partner_facts import agreement_rows, exchange_rate_rows, partner_rows, spend_rows
+from training.world.partners import Partners, draw_partners
+from training.world.touchpoint_facts import touchpoint_rows
+from training.world.window import Window
+
+TRUTH = Path("truth", "probabilities.parquet")
+"""Where in the folder P(won within the horizon | facts recorded by as_of) is, by lead_id and as_of."""
+
+Progress: TypeAlias = Callable[[str, int], None]
+"""Told what is done and how many of it so far."""
+
+_TRUTH_SCHEMA = pa.schema(
+    [("lead_id", pa.string()), ("as_of", pa.timestamp("us", tz="UTC")), ("probability", pa.float64())]
+)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a simulation wrote.
+
+    Attributes:
+        folder: where the records are.
+        cut: end of the last day, microseconds; nothing is recorded after it.
+        rows: number of rows of each kind of record.
+        truths: number of true probabilities.
+    """
+
+    folder: Path
+    cut: int
+    rows: Mapping[str, int]
+    truths: int
+
+
+def simulate(
+    folder: Path,
+    accounts: int,
+    seed: int,
+    until: dt.date,
+    format: Format = "parquet",
+    progress: Progress = lambda _what, _done: None,
+) -> Simulation:
+    """Write two years of an ecosystem that end with the day `until`, in bounded memory.
+
+    The same arguments give the same rows. What is recorded of the first accounts does not depend on how many follow.
+
+    Args:
+        folder: where to write; absent or empty.
+        accounts: how many, from 1.
+        seed: of the random numbers, from 0.
+        until: the last day.
+        format: of the records; the true probabilities are always Parquet, at `TRUTH`.
+        progress: told "accounts" and how many are written, after each chunk.
+
+    Raises:
+        ValueError: an argument is out of range.
+        FolderError: the folder holds something already.
+    """
+    for name, value, least in (("accounts", accounts, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"{name} must be {least} or more, not {value}")
+    window = Window.ending(until)
+    rng = _generator(seed, 0)
+    partners = draw_partners(rng, window)
+    written: Counter[str] = Counter()
+    truths = 0
+    with FolderWriter(folder, Provenance(window.cut), format) as writer, _truth_file(folder) as truth_file:
+        _write(writer, written, _world_rows(rng, window, partners, accounts))
+        for place, first in enumerate(range(1, accounts + 1, CHUNK), 1):
+            rng = _generator(seed, place)
+            chunk = draw_chunk(rng, window, partners, first, accounts)
+            _write(writer, written, _chunk_rows(chunk, rng))
+            truths += _write_truth(truth_file, chunk)
+            progress("accounts", min(first + CHUNK - 1, accounts))
+    return Simulation(folder, window.cut, dict(written), truths)
+
+
+def _generator(seed: int, place: int) -> np.random.Generator:
+    """The random numbers of the world (place 0) or of one chunk (from 1): independent streams of one seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place,)))
+
+
+def _world_rows(rng: np.random.Generator, window: Window, partners: Partners, accounts: int) -> Mapping[str, Rows]:
+    return {
+        "partners": partner_rows(window, partners),
+        "agreements": agreement_rows(window, partners),
+        "spend": spend_rows(rng, window, accounts),
+        "exchange_rates": exchange_rate_rows(rng, window),
+    }
+
+
+def _chunk_rows(chunk: Chunk, rng: np.random.Generator) -> Mapping[str, Rows]:
+    lead_events, payouts = deal_rows(chunk, rng)
+    return {
+        "accounts": account_rows(chunk, rng),
+        "shared_customers": shared_customer_rows(chunk),
+        "integration_usage": usage_rows(chunk, rng),
+        "leads": lead_rows(chunk, rng),
+        "referrals": referral_rows(chunk),
+        "confirmations": confirmation_rows(chunk, rng),
+        "buying_signals": buying_signal_rows(chunk, rng),
+        "touchpoints": touchpoint_rows(chunk, rng),
+        "lead_events": lead_events,
+        "payouts": payouts,
+    }
+
+
+def _write(writer: FolderWriter, written: Counter[str], rows_by_kind: Mapping[str, Rows]) -> None:
+    for name, rows in rows_by_kind.items():
+        writer.write(KINDS[name], _counted(rows, name, written))
+
+
+def _counted(rows: Rows, name: str, written: Counter[str]) -> Rows:
+    for row in rows:
+        written[name] += 1
+        yield row
+
+
+@contextmanager
+def _truth_file(folder: Path) -> Iterator[pq.ParquetWriter]:
+    """The file of true probabilities; removed again where the simulation fails."""
+    path = folder / TRUTH
+    path.parent.mkdir()
+    try:
+        with pq.ParquetWriter(path, _TRUTH_SCHEMA) as file:
+            yield file
+    except BaseException:
+        shutil.rmtree(path.parent)
+        raise
+
+
+def _write_truth(file: pq.ParquetWriter, chunk: Chunk) -> int:
+    found = truth(chunk)
+    ids = [chunk.lead_ids[lead] for lead in found.lead.tolist()]
+    columns = zip((ids, found.as_of, found.probability), _TRUTH_SCHEMA.types, strict=True)
+    file.write_table(pa.Table.from_arrays([pa.array(*column) for column in columns], schema=_TRUTH_SCHEMA))
+    return len(ids)
