@@ -5,6 +5,7 @@ id and a tombstone a deleted one. A record's content is a frozen model that vali
 the two times; `Kind` says how a kind is keyed and which flat columns it has in files, SQL and the engines.
 """
 
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -447,7 +448,5 @@ def constraint(fault: Mapping[str, Any]) -> str:
         return "is not a field of this record"
     if fault["type"] == "missing":
         return "is required"
-    message: str = fault["msg"]
-    for prefix in ("Value error, ", "Input should "):
-        message = message.removeprefix(prefix)
-    return f"must {message}" if message.startswith(("be ", "have ", "match ")) else message
+    message: str = fault["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    return re.sub(r"^\w+ should ", "must ", message)

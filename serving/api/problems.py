@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problem details, which name the field and the constraint and never repeat what was sent."""
 
 import logging
-import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,6 @@ MAX_ERRORS = 100
 """How many faults of one body are told."""
 
 _LOG = logging.getLogger(__name__)
-_SUBJECT = re.compile(r"^\w+ should ")
 _PARAMETERS = ("path", "query", "header", "cookie")
 _DETAILS: Mapping[int, str] = {
     404: "There is nothing here, or nothing that you may see.",
@@ -136,7 +134,7 @@ def _demand(fault: Mapping[str, Any]) -> str:
     if fault["type"] in ("too_long", "too_short"):
         bound = "most" if fault["type"] == "too_long" else "least"
         return f"must have at {bound} {limits.get('max_length', limits.get('min_length'))} items"
-    text = _SUBJECT.sub("must ", constraint(fault))
+    text = constraint(fault)
     # Texts of the standard library reach here too ("Invalid isoformat string: ..."), and some quote.
     return text if text.startswith(("must ", "is ")) else "is not valid"
 

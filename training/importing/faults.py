@@ -1,7 +1,6 @@
 """What stops an import before anything is written, and the words that help to mend it."""
 
 import difflib
-import re
 from collections.abc import Iterable
 
 
@@ -27,7 +26,3 @@ def hint(name: str, known: Iterable[str], most: int = 12) -> str:
     listed = ", ".join(map(repr, names[:most])) + (", ..." if len(names) > most else "")
     return f"there is {listed}" if names else "there is none"
 
-
-def plainly(words: str) -> str:
-    """A constraint in plain words, where pydantic leaves its own name of the type in it."""
-    return re.sub("^(String|Tuple|Value) should", "must", words).partition(" after validation")[0]

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from features.records import KINDS, constraint
 from training.importing.clock import Clock
-from training.importing.faults import FaultyMapping, hint, plainly
+from training.importing.faults import FaultyMapping, hint
 from training.importing.fields import FieldSource, Form, Source, check, short_form
 from training.importing.parts import Name, Names, Part, Text, Texts, listed, read_yaml
 
@@ -344,7 +344,7 @@ def _sentence(error: ValidationError) -> str:
 
 def _fault(fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-    words = plainly(constraint(fault))
+    words = constraint(fault)
     if fault["type"] == "missing" and fault["loc"][-1] == "known":
         words += "; write known: at_creation, or known: later, which keeps the column out"
     if fault["type"] not in ("value_error", "missing"):

@@ -9,7 +9,6 @@ from pydantic import TypeAdapter, ValidationError
 from features.records import InvalidRecord, Kind, Problem, Stored, constraint, parse
 from features.values import Id
 from training.importing.clock import Clock
-from training.importing.faults import plainly
 from training.importing.fields import constant, converter
 from training.importing.leads import LeadParts, lead_parts
 from training.importing.mapping import ROW, Block, LeadEvents, Leads
@@ -81,7 +80,7 @@ def _valid_id(cell: str) -> str:
     try:
         return _ID.validate_python(cell)
     except ValidationError as error:
-        raise ValueError(plainly(constraint(error.errors()[0]))) from None
+        raise ValueError(constraint(error.errors()[0])) from None
 
 
 def _parsed(kind: Kind, content: Mapping[str, Any], raw: Mapping[str, str], problems: list[Problem]) -> Any:
@@ -93,7 +92,7 @@ def _parsed(kind: Kind, content: Mapping[str, Any], raw: Mapping[str, str], prob
         for problem in error.problems:
             name = problem.field.split(".")[0]
             if name not in faulty:
-                problems.append(Problem(name, plainly(problem.constraint), raw.get(name, problem.value)))
+                problems.append(Problem(name, problem.constraint, raw.get(name, problem.value)))
     return None
 
 

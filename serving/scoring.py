@@ -1,0 +1,104 @@
+"""Deciding and keeping it: leads sent along with a request, and leads of the store."""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection
+
+from features.direct import Facts, evaluate
+from features.values import rfc3339
+from models.decision import Content, Scorer
+from serving.access import TokenSource
+from serving.api.schemas import ScoreRequest
+from serving.service import Service
+from serving.store import decisions
+from serving.store.database import reading
+from serving.store.decisions import CurrentScore, StoredDecision
+from serving.store.facts import facts_of_many, partner_history_of
+
+_CHUNK = 500
+
+
+def canonical(content: Mapping[str, Any]) -> str:
+    """JSON text that is the same for equal content: sorted keys, no spaces, shortest round-trip numbers."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def score_requests(service: Service, requests: Sequence[tuple[ScoreRequest, Mapping[str, Any], int]]) -> list[Content]:
+    """Decide on leads sent along, each with its JSON and moment, and keep the decisions; no lead is created."""
+    scorer = service.champion.scorer()
+    facts = [request.facts() for request, _, _ in requests]
+    with reading(service.engine) as connection:
+        histories = [
+            _history(connection, scorer, each, as_of) for each, (_, _, as_of) in zip(facts, requests, strict=True)
+        ]
+    leads = [
+        (request.lead.lead_id, as_of, evaluate(scorer.catalogue, {**each, "partner_history": history}, as_of))
+        for each, history, (request, _, as_of) in zip(facts, histories, requests, strict=True)
+    ]
+    now = service.clock()
+    contents = [_identified(content, service.tokens, now) for content in scorer.decide_all(leads)]
+    kept = [
+        StoredDecision(
+            content["decision_id"], content["lead_id"], False, as_of, now, canonical(content), canonical(sent)
+        )
+        for content, (_, sent, as_of) in zip(contents, requests, strict=True)
+    ]
+    with service.engine.begin() as connection:
+        decisions.add(connection, kept)
+    return contents
+
+
+def _history(connection: Connection, scorer: Scorer, facts: Facts, as_of: int) -> list[Mapping[str, Any]]:
+    """The history of the lead's source partners from the store, else from the bundle's copy."""
+    partners = {row["source_partner_id"] for row in facts["leads"]} - {None}
+    found = partner_history_of(connection, partners, as_of) if partners else []
+    if found or scorer.served is None:
+        return found
+    return [row for row in scorer.served.bundle.partner_history if row["partner_id"] in partners]
+
+
+def _identified(content: Content, tokens: TokenSource, now: int) -> Content:
+    decision_id = str(uuid.UUID(bytes=tokens(16), version=4))
+    return {"decision_id": decision_id, **content, "created_at": rfc3339(now)}
+
+
+def rescore(service: Service, lead_ids: Iterable[str]) -> Iterator[int]:
+    """Decide anew on leads of the store as of now, keep the decisions and the current scores; yields leads done."""
+    remaining, done = iter(lead_ids), 0
+    while chunk := list(islice(remaining, _CHUNK)):
+        _rescore(service, chunk)
+        done += len(chunk)
+        yield done
+
+
+def _rescore(service: Service, lead_ids: Sequence[str]) -> None:
+    scorer, now = service.champion.scorer(), service.clock()
+    with reading(service.engine) as connection:
+        found = [(i, now, evaluate(scorer.catalogue, facts, now)) for i, facts in facts_of_many(connection, lead_ids)]
+    partners = [evaluation.lead.get("source_partner_id") for _, _, evaluation in found]
+    contents = [_identified(content, service.tokens, now) for content in scorer.decide_all(found)]
+    made = [StoredDecision(c["decision_id"], c["lead_id"], True, now, now, canonical(c)) for c in contents]
+    with service.engine.begin() as connection:
+        decisions.add(connection, made)
+        scores = [_current(c, partner, now) for c, partner in zip(contents, partners, strict=True)]
+        decisions.set_current(connection, scores)
+
+
+def _current(content: Content, source_partner_id: str | None, now: int) -> CurrentScore:
+    probability, value = content["close_probability"], content["expected_value"]
+    return CurrentScore(
+        lead_id=content["lead_id"],
+        decision_id=content["decision_id"],
+        qualification=content["qualification"],
+        pending=content["pending"],
+        close_probability=probability and probability["value"],
+        grade=content["grade"],
+        expected_value_minor=value and value["minor"],
+        expected_value_currency=value and value["currency"],
+        source_partner_id=source_partner_id,
+        scored_at=now,
+    )

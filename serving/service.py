@@ -1,0 +1,29 @@
+"""What the API and the pages work with, put together once by the composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from serving.access import TokenSource
+from serving.reload import Champion
+
+
+@dataclass(frozen=True)
+class Service:
+    """The running service's parts.
+
+    Attributes:
+        engine: the store's.
+        champion: gives the scorer to decide with.
+        clock: microseconds now.
+        tokens: gives unpredictable bytes.
+        docs: the folder of the documentation pages; None to serve none.
+    """
+
+    engine: Engine
+    champion: Champion
+    clock: Callable[[], int]
+    tokens: TokenSource
+    docs: Path | None = None
