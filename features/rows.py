@@ -19,24 +19,25 @@ def stored(kind: Kind, row: Row) -> Stored:
     Raises:
         InvalidRecord: naming every field, its constraint and the value.
     """
-    content = {name: _content(kind, name, row) for name in kind.model.model_fields}
+    lists = _lists(kind)
+    content = {name: _content(name, row, name in lists) for name in kind.model.model_fields}
     order, group = row.get("order"), row.get("group")
     return Stored(
         kind=kind,
         id=_identifier(kind, kind.id, row),
         record=parse(kind, {name: value for name, value in content.items() if value is not None}),
         parent=_identifier(kind, kind.parent, row) if kind.parent else None,
-        attributes=_attributes(kind, row),
+        attributes=_attributes(kind, row) if kind.name == "leads" else {},
         order=order if isinstance(order, int) else None,
         group=group if isinstance(group, str) else None,
         deleted=bool(row.get("deleted")),
     )
 
 
-def _content(kind: Kind, name: str, row: Row) -> Any:
+def _content(name: str, row: Row, is_list: bool) -> Any:
     if name in row:
         value = row[name]
-        return _items(value) if name in _lists(kind) and isinstance(value, str) else value
+        return _items(value) if is_list and isinstance(value, str) else value
     minor, currency = row.get(f"{name}_minor"), row.get(f"{name}_currency")
     return None if minor is None and currency is None else {"minor": minor, "currency": currency}
 

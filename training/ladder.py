@@ -15,6 +15,7 @@ Reals = NDArray[np.float64]
 MOST_LEVELS = 50
 FEWEST_LEVEL_ROWS = 20
 """A category keeps its commonest levels; rarer ones read as missing."""
+ROWS_FOR_THREADS = 50_000
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class TreeSettings:
     learning_rate: float = 0.04
     fewest_rows_in_leaf: int = 40
 
-    def parameters(self, directions: Sequence[int], seed: int) -> dict[str, object]:
+    def parameters(self, directions: Sequence[int], rows: int, seed: int) -> dict[str, object]:
         """As LightGBM names them."""
         return {
             "objective": "binary",
@@ -49,7 +50,8 @@ class TreeSettings:
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": 2,
+            # On few rows, threads spend their time waiting for each other.
+            "num_threads": 2 if rows >= ROWS_FOR_THREADS else 1,
             "verbosity": -1,
         }
 
@@ -120,7 +122,7 @@ def fit_trees(rows: Rows, encoding: Encoding, directions: Sequence[int], setting
     data = lightgbm.Dataset(
         rows.matrix, rows.won, weight=rows.weight, categorical_feature=categories, free_raw_data=True
     )
-    booster = lightgbm.train(settings.parameters(directions, seed), data, num_boost_round=settings.trees)
+    booster = lightgbm.train(settings.parameters(directions, len(rows.won), seed), data, num_boost_round=settings.trees)
     return LightGBM(booster.model_to_string())
 
 

@@ -85,7 +85,7 @@ def _auc_alone(fit: Rows, judge: Rows, position: int, category: bool) -> float:
     data = lightgbm.Dataset(
         fit.matrix[:, column], fit.won, categorical_feature=[0] if category else [], free_raw_data=True
     )
-    parameters = {"objective": "binary", "num_leaves": 8, "min_data_in_leaf": 20, "num_threads": 2, "verbosity": -1}
+    parameters = {"objective": "binary", "num_leaves": 8, "min_data_in_leaf": 20, "num_threads": 1, "verbosity": -1}
     booster = lightgbm.train(parameters, data, num_boost_round=10)
     return auc(judge.won, np.asarray(booster.predict(judge.matrix[:, column])))
 

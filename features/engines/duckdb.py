@@ -84,6 +84,10 @@ class DuckDBEngine:
         """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
         return self.sql(_OPEN_LEADS, [as_of])
 
+    def known_leads(self, as_of: int) -> pa.Table:
+        """Snapshots at `as_of` of every lead known by then, open or closed."""
+        return self.sql(_KNOWN_LEADS, [as_of])
+
     def _load(self, folder: Path, kind: Kind) -> None:
         parquet, csv = folder / f"{kind.name}.parquet", folder / f"{kind.name}.csv"
         try:
@@ -137,18 +141,22 @@ SELECT *, lead(coalesce(recorded_at, 0)) OVER (
 ) AS superseded_at FROM loaded ORDER BY rowid
 """
 
-_OPEN_LEADS = """
-SELECT lead_id, max(as_of) AS as_of FROM (
-    SELECT l.lead_id, $1::BIGINT AS as_of FROM leads l
-    WHERE coalesce(l.created_at, 0) <= $1 AND coalesce(l.recorded_at, 0) <= $1 AND NOT l.deleted
-      AND (l.superseded_at IS NULL OR l.superseded_at > $1)
+_KNOWN_LEADS = """
+SELECT lead_id, $1::BIGINT AS as_of FROM leads
+WHERE coalesce(created_at, 0) <= $1 AND coalesce(recorded_at, 0) <= $1 AND NOT deleted
+  AND (superseded_at IS NULL OR superseded_at > $1)
+ORDER BY lead_id
+"""
+
+_OPEN_LEADS = f"""
+SELECT known.* FROM ({_KNOWN_LEADS}) AS known WHERE NOT EXISTS (
+    SELECT 1 FROM lead_events e WHERE e.lead_id = known.lead_id AND e.event IN ('won', 'lost') AND NOT e.deleted
+      AND coalesce(e.recorded_at, 0) <= $1 AND (e.superseded_at IS NULL OR e.superseded_at > $1)
       AND NOT EXISTS (
-        SELECT 1 FROM lead_events e WHERE e.lead_id = l.lead_id AND e.event IN ('won', 'lost') AND NOT e.deleted
-          AND coalesce(e.recorded_at, 0) <= $1
-          AND NOT EXISTS (
-            SELECT 1 FROM lead_events r WHERE r.lead_id = l.lead_id AND r.event = 'reopened' AND NOT r.deleted
-              AND r.recorded_at <= $1 AND r.recorded_at >= coalesce(e.recorded_at, 0)))
-) GROUP BY lead_id ORDER BY lead_id
+        SELECT 1 FROM lead_events r WHERE r.lead_id = e.lead_id AND r.event = 'reopened' AND NOT r.deleted
+          AND r.recorded_at <= $1 AND r.recorded_at >= coalesce(e.recorded_at, 0)
+          AND (r.superseded_at IS NULL OR r.superseded_at > $1)))
+ORDER BY lead_id
 """
 
 

@@ -273,7 +273,7 @@ def test_a_faulty_csv_is_named_with_its_row_and_column(tmp_path: Path, content: 
         ("integration_usage", "calls", "1e3", "calls must be an integer in digits"),
         ("shared_customers", "confidence", "high", "confidence must be a number"),
         ("shared_customers", "confidence", "inf", "confidence must be"),
-        ("shared_customers", "since", "2026-02-30", "since day is out of range"),
+        ("shared_customers", "since", "2026-02-30", "since must be a calendar day"),
         ("integration_usage", "occurred_at", "2026-01-01T00:00:00Z", "occurred_at must be 2026-01-02T00:00:00Z"),
     ],
 )

@@ -1,6 +1,6 @@
 """A chunk of the simulated world, drawn whole: accounts, their leads, and what happened to each by the cut."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress, repeat
@@ -35,8 +35,8 @@ HORIZON_DAYS = 90
 LANDMARKS = 26
 """The true probability is stored at creation and weekly while the lead is open, so many times at most."""
 
-
 Rows: TypeAlias = Iterator[dict[str, Scalar]]
+"""Rows of one kind of record, by column."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,14 @@ def _states(start: Integers, history: History) -> Integers:
 
 def rows(wanted: Flags, **columns: Any) -> Rows:
     """The wanted rows of columns: arrays and lists hold a value a row, anything else is the same in all rows."""
-    values = (
-        column.tolist() if isinstance(column, np.ndarray) else column if isinstance(column, list) else repeat(column)
-        for column in columns.values()
-    )
-    return (dict(zip(columns, row, strict=True)) for row in compress(zip(*values, strict=False), wanted.tolist()))
+    values = (_values(column, len(wanted)) for column in columns.values())
+    return (dict(zip(columns, row, strict=True)) for row in compress(zip(*values, strict=True), wanted.tolist()))
+
+
+def _values(column: Any, count: int) -> Iterable[Scalar]:
+    if isinstance(column, np.ndarray):
+        column = column.tolist()
+    return column if isinstance(column, list) else repeat(column, count)
 
 
 def where(known: Flags, values: npt.NDArray[Any]) -> list[Scalar]:

@@ -1,0 +1,44 @@
+"""The `eql` command: exit code 0 done, 1 failed (one sentence says why and the mend), 2 wrong usage."""
+
+import logging
+import sys
+import warnings
+
+import typer
+
+from app import console
+from app.commands import data, models, scoring, service
+from app.commands.options import begin
+from app.settings import Settings
+from app.wiring import Wiring
+
+app = typer.Typer(
+    name="eql",
+    help="EQL scores Ecosystem Qualified Leads: rules, a close probability, and why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for group in (data.app, models.app, scoring.app, service.app):
+    app.add_typer(group)
+app.add_typer(service.keys_app, name="keys")
+app.add_typer(service.policy_app, name="policy")
+
+
+@app.callback()
+def _begin() -> None:
+    begin(Wiring(Settings()))
+
+
+def main() -> None:
+    """Run the command line; failures we foresee end with one sentence on stderr and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for chatty in ("alembic", "mlflow"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    # MLflow uses parts of its libraries that these have deprecated; that is its makers' concern, not the user's.
+    warnings.filterwarnings("ignore", module="mlflow|sqlalchemy")
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        console.ERRORS.print(f"eql: {' '.join(str(error).split())}", markup=False, style="red")
+        raise SystemExit(1) from None

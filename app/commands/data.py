@@ -1,0 +1,160 @@
+"""Records: simulate a world, import an export, evaluate features, export the store."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import typer
+
+from app import console
+from app.commands.options import Format, Json, UsageError, wiring
+from features.catalogue import CATALOGUE
+from features.folder import read, read_provenance
+from features.records import KINDS, Stored
+from features.values import parse_date, parse_instant, rfc3339
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: eql simulate /tmp/world --accounts 2000 --seed 1")
+def simulate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or does not exist yet.")],
+    accounts: Annotated[int, typer.Option(min=1, help="Number of accounts.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 1,
+    until: Annotated[str | None, typer.Option(help="Last day (YYYY-MM-DD); today by default.")] = None,
+    format: Annotated[Format, typer.Option(help="Of the record files.")] = Format.parquet,
+    as_json: Json = False,
+) -> None:
+    """Simulate two years of an ecosystem; the true probabilities go to DIR/truth, apart from the records."""
+    from training.world.simulation import simulate as run
+
+    day = dt.datetime.now(dt.UTC).date() if until is None else _day(until)
+    summary = run(folder, accounts, seed, day, format.value, console.counted)
+    rows = dict(summary.rows)
+    console.emit({"folder": str(folder), "rows": rows}, f"{folder}: {sum(rows.values()):,} records", as_json)
+
+
+def _day(text: str) -> dt.date:
+    try:
+        parse_date(text)
+    except ValueError as error:
+        raise UsageError(f"--until {error}, not {text!r}") from None
+    return dt.date.fromisoformat(text)
+
+
+@app.command("import", epilog="Example: eql import exports/ --mapping examples/olist_funnel.yaml")
+def import_(
+    source: Annotated[Path | None, typer.Argument(metavar="SOURCE", help="The export's folder.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="What its columns mean; without one SOURCE holds records of our own layout.")
+    ] = None,
+    rejects: Annotated[Path | None, typer.Option(help="File of rejected rows; by default under EQL_HOME.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the mapping file's JSON schema and stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Import a CRM export, or a folder of records; every rejected row goes to a file with its reason."""
+    from training.importing import importer
+    from training.importing import mapping as mappings
+
+    if schema:
+        console.emit(mappings.json_schema(), json.dumps(mappings.json_schema(), indent=1), as_json)
+        return
+    if source is None:
+        raise UsageError("eql import needs SOURCE, the folder of the export")
+    if mapping is None:
+        _import_folder(source, as_json)
+        return
+    loaded = mappings.load(mapping)
+    engine_first = wiring().engine  # an unusable store is told before a long read
+    path = rejects or wiring().settings.home / "rejects.csv"
+    found: list[list[Stored]] = []
+    report = importer.run(source, loaded, found.append, path, console.counted)
+    wiring().add(found[0], report.provenance)
+    engine_first.dispose()
+    console.emit(json.loads(report.to_json()), report.text(), as_json)
+
+
+def _import_folder(source: Path, as_json: bool) -> None:
+    provenance = read_provenance(source)
+    found = []
+    for kind in KINDS.values():
+        console.progress(f"reading {kind.name}")
+        found += list(read(source, kind))
+    console.progress(f"storing {len(found):,} records")
+    wiring().add(found, provenance)
+    counts = {name: sum(stored.kind.name == name for stored in found) for name in KINDS}
+    text = "\n".join(f"{name}: {count:,}" for name, count in counts.items())
+    console.emit({"accepted": counts}, text, as_json)
+
+
+@app.command(epilog="Example: eql export /tmp/records")
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or does not exist yet.")],
+    as_json: Json = False,
+) -> None:
+    """Write the store's records to a folder, without personal columns."""
+    with wiring().records() as records:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        records.rename(folder)
+    console.emit({"folder": str(folder)}, f"{folder}: the store's records", as_json)
+
+
+@app.command(epilog="Example: eql features --as-of 2026-11-01T00:00:00Z --out features.csv")
+def features(
+    as_of: Annotated[str, typer.Option("--as-of", help="The moment, RFC 3339 or a day.")],
+    out: Annotated[Path, typer.Option(help="A .csv, .parquet or .ndjson file.")],
+    engine: Annotated[str, typer.Option(help="duckdb.")] = "duckdb",
+    as_json: Json = False,
+) -> None:
+    """Every feature of each lead open at a moment: created, nothing won or lost recorded by then."""
+    from app.wiring import HORIZON_DAYS
+    from features.engines.duckdb import DuckDBEngine
+
+    if engine != "duckdb":
+        raise UsageError(f"--engine must be duckdb, not {engine!r}")
+    moment = instant(as_of)
+    with wiring().records() as folder, DuckDBEngine(folder, HORIZON_DAYS) as records:
+        catalogue = CATALOGUE.with_attributes(records.provenance.attributes)
+        found = records.evaluate(catalogue, records.open_leads(moment))
+    named = found.set_column(1, "as_of", pa.array([rfc3339(moment)] * len(found), pa.string()))
+    write_table(named, out)
+    console.emit({"rows": len(named), "out": str(out)}, f"{out}: {len(named):,} leads", as_json)
+
+
+def instant(text: str) -> int:
+    """Microseconds of an RFC 3339 time or of the start of a UTC day.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        return parse_date(text) if len(text) == len("YYYY-MM-DD") else parse_instant(text)
+    except ValueError as error:
+        raise UsageError(f"--as-of {error}, not {text!r}") from None
+
+
+def write_table(table: pa.Table, out: Path) -> None:
+    """Write a table as CSV, Parquet or NDJSON by the file's ending, whole or not at all.
+
+    Raises:
+        UsageError: another ending.
+    """
+    part = out.with_name(f"{out.name}.part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".parquet":
+        pq.write_table(table, part)
+    elif out.suffix == ".csv":
+        pc.write_csv(table, part)
+    elif out.suffix in (".ndjson", ".jsonl"):
+        part.write_text("".join(f"{_line(row)}\n" for row in table.to_pylist()), encoding="utf-8")
+    else:
+        raise UsageError(f"--out must end in .csv, .parquet or .ndjson, not {out.name!r}")
+    part.replace(out)
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False)

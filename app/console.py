@@ -1,0 +1,44 @@
+"""What commands print: results on stdout, progress and errors on stderr."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def progress(message: str) -> None:
+    """Tell of a step."""
+    ERRORS.print(f"… {message}", markup=False, style="dim")
+
+
+def counted(what: str, done: int) -> None:
+    """Tell how far a step is; on a terminal the line is rewritten."""
+    if ERRORS.is_terminal:
+        ERRORS.print(f"… {what}: {done:,}\r", markup=False, style="dim", end="")
+
+
+def emit(result: Mapping[str, Any] | Sequence[Any], text: str, as_json: bool) -> None:
+    """Print a result: as JSON for machines, else as text."""
+    sys.stdout.write(f"{json.dumps(result, indent=1, ensure_ascii=False) if as_json else text}\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows as a table in plain text."""
+    found = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        found.add_row(*(_shown(cell) for cell in row))
+    console = Console(width=140, no_color=True)
+    with console.capture() as captured:
+        console.print(found)
+    return captured.get().rstrip()
+
+
+def _shown(cell: object) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.4f}"
+    return "" if cell is None else f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)

@@ -1,0 +1,40 @@
+"""Settings: where things live, from the environment; every one has a default that works."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The environment's settings, all prefixed EQL_.
+
+    Attributes:
+        home: EQL_HOME, the folder of all data.
+        database_url: EQL_DATABASE_URL, the store; by default a SQLite file under home.
+        mlflow_uri: EQL_MLFLOW_URI, the tracking server; by default SQLite under home.
+        policy: EQL_POLICY, the policy file; by default the one that comes with the software.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="EQL_", frozen=True)
+
+    home: Path = Path("var")
+    database_url: str | None = None
+    mlflow_uri: str | None = None
+    policy: Path = Field(default_factory=lambda: Path(str(files("models") / "default_policy.yaml")))
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'eql.sqlite'}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking URI."""
+        return self.mlflow_uri or f"sqlite:///{self.home.absolute() / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path | None:
+        """Where MLflow's artifacts go; None where a tracking server decides."""
+        return None if self.mlflow_uri else self.home.absolute() / "mlflow" / "artifacts"

@@ -1,0 +1,113 @@
+"""The composition root: settings to working parts. Nothing else reads the clock, randomness or the environment."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from app.settings import Settings
+from features.catalogue import CATALOGUE
+from features.partner_history import derive
+from features.provenance import Provenance
+from features.records import KINDS, Stored
+from features.values import microseconds
+from models.bundle import Bundle
+from models.policy import Policy, load
+from serving.reload import Champion
+from serving.service import Service
+from serving.store import bundles, database, export, provenance, records
+
+if TYPE_CHECKING:
+    from training.registry import Registry
+
+HORIZON_DAYS = 90
+
+
+def now() -> int:
+    """Microseconds now."""
+    return microseconds(datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Everything a command works with, made when first asked for.
+
+    Attributes:
+        settings: the environment's.
+    """
+
+    settings: Settings
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The store, created where it is not there yet."""
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        engine = database.connect(self.settings.store_url)
+        database.create(engine)
+        return engine
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy, checked against the catalogue."""
+        return load(self.settings.policy, CATALOGUE)
+
+    @cached_property
+    def service(self) -> Service:
+        """What the API and the pages work with."""
+        champion = Champion(self.engine, CATALOGUE, self.policy, now)
+        docs = Path(__file__).parent.parent / "docs"
+        return Service(self.engine, champion, now, secrets.token_bytes, docs if docs.is_dir() else None)
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """The MLflow registry. Imported here because that takes seconds and serving must do without it."""
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        from training.registry import Registry
+
+        if self.settings.artifacts is not None:
+            self.settings.artifacts.mkdir(parents=True, exist_ok=True)
+        return Registry(self.settings.tracking_uri, self.settings.artifacts)
+
+    @contextmanager
+    def records(self) -> Iterator[Path]:
+        """The store's records as a folder, for as long as the block runs."""
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.settings.home, prefix="export-") as name:
+            folder = Path(name) / "records"
+            with database.reading(self.engine) as connection:
+                known = provenance.read(connection)
+                cut = known if known.cut is not None else replace(known, cut=now())
+                export.export(connection, folder, cut)
+            yield folder
+
+    def add(self, stored: list[Stored], known: Provenance) -> None:
+        """Add imported records and what is known of them, all or nothing; then derive the partners' history anew."""
+        with self.engine.begin() as connection:
+            provenance.add(connection, known)
+            records.add(connection, stored)
+            leads = list(records.versions(connection, KINDS["leads"]))
+            events = records.versions(connection, KINDS["lead_events"])
+            records.replace_partner_history(connection, derive(leads, events, HORIZON_DAYS))
+
+    def publish(self, bundle: Bundle, version: str, actor: str, reason: str) -> None:
+        """Hand a bundle to serving as its champion."""
+        with self.engine.begin() as connection:
+            bundles.publish(
+                connection,
+                bundle.files,
+                name=bundle.name,
+                version=version,
+                sha256=bundle.sha256,
+                actor=actor,
+                reason=reason,
+                at=now(),
+            )

@@ -1,0 +1,70 @@
+"""The web application: API, pages and health, put together around a service."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from pydantic.json_schema import models_json_schema
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from serving.api import scores
+from serving.api.body import BodyLimit
+from serving.api.callers import ServiceDependency
+from serving.api.middleware import ErrorBoundary
+from serving.api.problems import Problem, install
+from serving.api.schemas import BatchRequest, ScoreRequest
+from serving.pages import routes as pages
+from serving.service import Service
+from serving.store.database import reading
+
+
+def create_app(service: Service) -> FastAPI:
+    """The ASGI application of a service."""
+    app = FastAPI(title="EQL", version="1", docs_url=None, redoc_url=None, summary="Scores Ecosystem Qualified Leads.")
+    app.state.service = service
+    app.include_router(scores.router)
+    app.include_router(pages.router(service), include_in_schema=False)
+    app.add_api_route("/healthz", _health, operation_id="getHealth", summary="The process answers", tags=["health"])
+    app.add_api_route("/readyz", _ready, operation_id="getReadiness", summary="The store answers", tags=["health"])
+    install(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(ErrorBoundary)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+def _ready(service: ServiceDependency) -> JSONResponse:
+    try:
+        with reading(service.engine) as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        raise Problem(503, "The store cannot be reached.", headers={"Retry-After": "5"}) from None
+    scorer = service.champion.scorer()
+    served = scorer.served
+    model = None if served is None else {"version": served.version, "sha256": served.bundle.sha256}
+    return JSONResponse(
+        {
+            "status": "ready",
+            "model": model,
+            "fault": service.champion.fault,
+            "policy": {"version": scorer.policy.version, "sha256": scorer.policy.sha256},
+        }
+    )
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document with the bodies this API reads itself, and the API key."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        models = [(model, "validation") for model in (ScoreRequest, BatchRequest)]
+        _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+        document["components"]["schemas"].update(schemas["$defs"])
+        document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}}
+        document["security"] = [{"key": []}]
+        app.openapi_schema = document
+    return app.openapi_schema
