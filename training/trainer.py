@@ -98,9 +98,10 @@ def train(
         history = engine.sql(_LAST_HISTORY).to_pylist()
         provenance = engine.provenance
     data = _prepare(snapshots, full, table)
-    attributes = {a.name for a in provenance.attributes}
+    attributes = {entry.name for entry in full if entry.family == "attributes"}
     found = leaks.suspects(data.rows, data.encoding, data.split, attributes)
-    blocking = [suspect for suspect in found if suspect.decisive and suspect.name not in allowed_leaks]
+    allowed = {*allowed_leaks, *(f"attributes.{name}" for name in allowed_leaks)}
+    blocking = [suspect for suspect in found if suspect.decisive and suspect.name not in allowed]
     if blocking:
         raise leaks.LeakFound(blocking)
     directions = [full[name].direction for name in data.encoding.names]
@@ -120,7 +121,7 @@ def _prepare(snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> _Da
     table = table.take(pa.array([keys[key] for key in wanted], pa.int64()))
     division = split(snapshots)
     encoding = _encoding(catalogue, table.take(pa.array(division.train)))
-    matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names})
+    matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names}, len(table))
     rows = Rows(matrix, snapshots.won.astype(np.float64), snapshots.weight, snapshots.at_creation)
     return _Data(snapshots, catalogue, encoding, rows, division, table)
 
@@ -162,7 +163,7 @@ def _bundle(
         calibration=map_,
         horizon_days=data.snapshots.horizon_days,
         base_rate=rate,
-        grades=(rate, rate, rate),
+        grades=None,
         attributes=attributes,
         catalogue_sha256=data.catalogue.sha256,
         expected_amount=data.snapshots.expected_amount,
@@ -190,15 +191,26 @@ def _calibration(data: _Data, choice: Choice, model: MarginModel, seed: int) -> 
 
 
 def _graded(bundle: Bundle, data: _Data) -> Bundle:
-    """The bundle with grade cut-offs (quartiles of the training leads at creation) and golden rows."""
+    """The bundle with grade cut-offs from the training leads at creation, and golden rows."""
     created = data.split.train[data.rows.at_creation[data.split.train]]
-    probability = sigmoid(bundle.parts(data.rows.matrix[created]).sum(axis=1))
-    a, b, c = (float(q) for q in np.quantile(probability, [0.75, 0.5, 0.25]))
-    golden = created[np.linspace(0, len(created) - 1, min(_GOLDEN, len(created))).astype(int)]
-    odds = bundle.parts(data.rows.matrix[golden]).sum(axis=1)
-    features = data.table.select(list(bundle.encoding.names)).take(pa.array(golden)).to_pylist() or [{}]
-    rows = tuple((row, float(odd)) for row, odd in zip(features, odds, strict=True))
-    return replace(bundle, grades=(a, b, c), golden=rows)
+    odds = bundle.parts(data.rows.matrix[created]).sum(axis=1)
+    chosen = np.linspace(0, len(created) - 1, min(_GOLDEN, len(created))).astype(int)
+    golden = data.table.select(["lead_id", *bundle.encoding.names]).take(pa.array(created[chosen])).to_pylist()
+    rows = [{name: row[name] for name in bundle.encoding.names} for row in golden]
+    return replace(bundle, grades=cut_offs(odds), golden=tuple(zip(rows, odds[chosen].tolist(), strict=True)))
+
+
+def cut_offs(log_odds: Reals) -> tuple[float, float, float] | None:
+    """Least probabilities of the grades A, B and C, quarters by rank; None where all leads get the same.
+
+    Leads with the same probability share the rank in their middle, so that many equal ones are not all an A.
+    """
+    distinct, counts = np.unique(sigmoid(log_odds), return_counts=True)
+    if len(distinct) == 1:
+        return None
+    middle = (np.cumsum(counts) - counts / 2) / counts.sum()
+    a, b, c = np.append(distinct, 1.0)[np.searchsorted(middle, [0.75, 0.5, 0.25])]
+    return float(a), float(b), float(c)
 
 
 def _reference(data: _Data) -> Mapping[str, Any]:

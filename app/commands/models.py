@@ -130,6 +130,11 @@ def models(as_json: Json = False) -> None:
     console.emit(result, text, as_json)
 
 
+def _interval(value: float, low: float, high: float) -> str:
+    # Adding 0 turns the -0 of rounding into 0.
+    return "{:.4f} ({:.4f} to {:.4f})".format(*(round(number, 4) + 0.0 for number in (value, low, high)))
+
+
 def _actor(given: str | None) -> str:
     return given or getpass.getuser()
 
@@ -146,8 +151,8 @@ def _text(report: Any) -> str:
     rows = [
         ["leads", report["rows"], report["rows"]],
         ["log loss", report["log_loss"], report["log_loss_constant"]],
-        ["difference, 95 %", f"{report['log_loss_difference']:.4f} ({low:.4f} to {high:.4f})", None],
-        ["AUC", f"{report['auc']:.4f} ({auc_low:.4f} to {auc_high:.4f})", 0.5],
+        ["difference, 95 %", _interval(report["log_loss_difference"], low, high), None],
+        ["AUC", _interval(report["auc"], auc_low, auc_high), 0.5],
         ["Brier", report["brier"], report["brier_constant"]],
         ["mean probability", report["mean_probability"], report["base_rate"]],
         ["observed rate", report["observed_rate"], report["observed_rate"]],

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -57,17 +57,18 @@ class Catalogue:
     def with_attributes(self, attributes: Iterable[Attribute]) -> "Catalogue":
         """This catalogue and an entry for each attribute that is known at creation.
 
-        Raises:
-            InvalidEntry: an attribute has the name of a feature.
+        An attribute's feature has its name, or `attributes.<name>` where a feature has that name already (case aside).
         """
-        return Catalogue((*self.entries, *(_entry(a) for a in attributes if a.known == "at_creation")))
+        taken = {name.lower() for name in self.names}
+        return Catalogue((*self.entries, *(_entry(a, taken) for a in attributes if a.known == "at_creation")))
 
 
-def _entry(attribute: Attribute) -> Entry:
+def _entry(attribute: Attribute, taken: Collection[str]) -> Entry:
+    column = f"attributes.{attribute.name}"
     return Entry(
-        name=attribute.name,
+        name=column if attribute.name.lower() in taken else attribute.name,
         family="attributes",
-        value=Reading("lead", f"attributes.{attribute.name}"),
+        value=Reading("lead", column),
         unit="as imported",
         direction=0,
         missing="unknown",
