@@ -63,6 +63,7 @@ class Champion:
                 raise UntrustedBundle("the bundle in the store is not the one that was promoted")
             self._scorer = Scorer(bundle.catalogue(self.catalogue), self.policy, Served(bundle, appointed.version))
             self.fault = None
-        except UntrustedBundle as error:
-            self.fault = f"version {appointed.version} cannot be served: {error}"
+        except Exception as error:  # whatever is wrong with the new one, the old one serves on
+            why = str(error) if isinstance(error, UntrustedBundle) else type(error).__name__
+            self.fault = f"version {appointed.version} cannot be served: {why}"
             _LOG.error("%s", self.fault)

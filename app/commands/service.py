@@ -81,7 +81,7 @@ def _serve(parts: Wiring, host: str, port: int) -> None:
     service.champion.scorer()
     site = f"http://{host}:{port}"
     console.ERRORS.print(f"EQL serves at {site}; sign in at {_link(parts, site)}", markup=False)
-    uvicorn.run(create_app(service), host=host, port=port, log_level="warning", server_header=False)
+    uvicorn.run(create_app(service), host=host, port=port, log_level="warning", access_log=False, server_header=False)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -7,11 +7,11 @@ from fastapi import Depends, Request
 
 from serving.access import Principal, Role
 from serving.api.problems import Problem
+from serving.pages.visitors import cookie_name
 from serving.service import Service
 from serving.store import keys, sessions
 from serving.store.database import reading
 
-SESSION_COOKIE = "eql_session"
 _SAFE_METHODS = ("GET", "HEAD")
 
 
@@ -48,7 +48,7 @@ def caller(service: Service, request: Request) -> Principal | None:
     with reading(service.engine) as connection:
         if key is not None:
             return keys.verify(connection, key)
-        session = request.cookies.get(SESSION_COOKIE)
+        session = request.cookies.get(cookie_name(request))
         if session is not None and request.method in _SAFE_METHODS:
             return sessions.principal(connection, session, at=service.clock())
     return None

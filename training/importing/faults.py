@@ -25,4 +25,3 @@ def hint(name: str, known: Iterable[str], most: int = 12) -> str:
         return f"did you mean {' or '.join(map(repr, close))}?"
     listed = ", ".join(map(repr, names[:most])) + (", ..." if len(names) > most else "")
     return f"there is {listed}" if names else "there is none"
-

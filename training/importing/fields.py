@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from features.currencies import minor_digits
 from features.records import InvalidRecord, Kind, parse
 from features.values import MAX_INTEGER, Count, Date, Money, Size
 from training.importing.clock import calendar_day, check_form
@@ -21,13 +22,6 @@ Shape = Literal["text", "integer", "number", "flag", "date", "money", "list"]
 Convert: TypeAlias = Callable[[str], Any]
 """Reads a cell. None is unknown; a ValueError says what the cell must be."""
 
-_ODD = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-    4: "CLF UYW",
-}
-_DIGITS = {currency: digits for digits, currencies in _ODD.items() for currency in currencies.split()}
-"""Decimal digits of the minor unit of currencies that do not have two (ISO 4217)."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 
 _EXACT = Context(prec=400, traps=[Inexact, InvalidOperation])
@@ -103,7 +97,7 @@ def money(text: str, currency: str) -> dict[str, Any]:
     Raises:
         ValueError: the text is no number, or has more decimals than the currency.
     """
-    digits = _DIGITS.get(currency, 2)
+    digits = minor_digits(currency)
     try:
         minor = _EXACT.scaleb(Decimal(text.strip() if is_number(text) else "NaN"), digits)
         return {"minor": integer(str(minor)), "currency": currency}

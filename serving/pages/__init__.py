@@ -1,0 +1,1 @@
+"""Pages: the work list, a lead's decision, signing in, the documentation; rendered here, without scripts."""

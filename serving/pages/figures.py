@@ -1,0 +1,51 @@
+"""Where the marks of the small figures go: plain geometry on a width of 100, drawn as SVG by the templates."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+WIDTH = 100.0
+_SCALES = (0.1, 0.25, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A bar from `x` on, `width` wide, on a figure of `WIDTH`."""
+
+    x: float
+    width: float
+
+
+@dataclass(frozen=True)
+class RangeBar:
+    """A probability with its range: where the range's band lies and where the value's mark."""
+
+    band: Span
+    mark: float
+
+
+def scale(probabilities: Iterable[float]) -> float:
+    """The probability at the right end of bars that are to be compared: the least of a few that holds them all."""
+    highest = max(probabilities, default=0.0)
+    return next((end for end in _SCALES if highest <= end), 1.0)
+
+
+def range_bar(probability: Mapping[str, float], end: float) -> RangeBar:
+    """The bar of a `close_probability` on a scale from 0 to `end`."""
+    lower, value, upper = (WIDTH * min(probability[name] / end, 1.0) for name in ("lower", "value", "upper"))
+    return RangeBar(Span(lower, upper - lower), value)
+
+
+def lengths(numbers: Sequence[float]) -> list[float]:
+    """The lengths of bars for numbers of either sign, the largest filling the figure."""
+    largest = max(map(abs, numbers), default=0.0)
+    return [WIDTH * abs(number) / largest if largest else 0.0 for number in numbers]
+
+
+def waterfall(start: float, steps: Sequence[float]) -> list[Span]:
+    """The bars of a sum, each from where the one before ended: `start` from nought, every step, and the total."""
+    ends = list(accumulate(steps, initial=start))
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    breadth = (high - low) or 1.0
+    bars = [(0.0, start), *pairwise(ends), (0.0, ends[-1])]
+    return [Span(WIDTH * (min(bar) - low) / breadth, WIDTH * abs(bar[1] - bar[0]) / breadth) for bar in bars]

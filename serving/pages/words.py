@@ -1,0 +1,129 @@
+"""How pages write numbers, money, moments and the names of things: rounded for reading, exact in the markup beside."""
+
+import re
+from collections.abc import Mapping
+
+from markupsafe import Markup, escape
+
+from features.currencies import minor_digits
+from features.values import DAY, SECOND, Scalar, moment
+
+FAMILIES: Mapping[str, str] = {
+    "integration_usage": "Integration usage",
+    "partner_referral": "Partner referral",
+    "shared_customers": "Shared customers",
+    "partner_content": "Partner content",
+    "engagement": "Engagement with us",
+    "buying_signals": "Buying signals",
+    "icp": "Ideal customer profile",
+    "partner_history": "Partner history",
+    "lead": "The lead itself",
+    "attributes": "Imported attributes",
+}
+"""The signal families' names."""
+
+QUALIFICATIONS: Mapping[str, str] = {
+    "EQL": "Ecosystem Qualified Lead: fit and intent are confirmed by both sides, and every gate passed.",
+    "SQL": "Sales Qualified Lead: the account fits, gave a buying signal and is likely to close.",
+    "MQL": "Marketing Qualified Lead: it gave a buying signal or engaged with us.",
+    "UNQUALIFIED": "Not qualified: no buying signal, and no engagement with us.",
+    "DISQUALIFIED": "Disqualified: a rule excludes it.",
+}
+"""What each qualification means."""
+
+GATES: Mapping[str, str] = {
+    "disqualifier": "Not disqualified",
+    "record": "Complete record",
+    "icp": "Ideal customer profile",
+    "ecosystem_signal": "Ecosystem signal",
+    "confirmation": "Confirmed by both sides",
+    "buying_signal": "Buying signal",
+    "close_probability": "Least close probability",
+    "engagement": "Engagement with us",
+}
+"""The gates' names, in the order pages show them."""
+
+OUTCOMES: Mapping[str, tuple[str, str]] = {
+    "pass": ("✓", "passed"),
+    "fail": ("✕", "failed"),
+    "unknown": ("?", "unknown"),
+}
+"""Symbol and word of each outcome of a rule."""
+
+_ACRONYMS = {"icp": "ICP", "crm": "CRM"}
+_MINUS = "−"
+_HOUR = 3_600 * SECOND
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 1 in per cent, `28.5%`; the ends are only reached exactly."""
+    shown = f"{share:.{digits}%}"
+    least = 10.0 ** -(digits + 2)
+    if 0 < share < least / 2:
+        return f"<{least:.{digits}%}"
+    return f">{1 - least:.{digits}%}" if 1 - least / 2 < share < 1 else shown
+
+
+def range_text(probability: Mapping[str, float]) -> str:
+    """The range of a `close_probability`, `25.4–32.3%`."""
+    return f"{percent(probability['lower']).removesuffix('%')}–{percent(probability['upper'])}"
+
+
+def points(number: float) -> str:
+    """Percentage points with their sign, `+4.1`; zero where they round to it."""
+    shown = f"{abs(number):.1f}"
+    if shown == "0.0":
+        return shown
+    return f"{'+' if number > 0 else _MINUS}{shown}"
+
+
+def money(minor: int, currency: str) -> str:
+    """An amount in whole units where it has at least a hundred of them, `USD 17,380`."""
+    digits = minor_digits(currency)
+    major = minor / 10**digits
+    return f"{currency} {major:,.{0 if abs(major) >= 100 else digits}f}".replace("-", _MINUS)
+
+
+def moment_text(instant: int) -> str:
+    """A moment in UTC, `1 Nov 2026, 09:30 UTC`."""
+    at = moment(instant)
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+
+
+def ago(instant: int, now: int) -> str:
+    """How long ago a moment was, in its largest unit."""
+    passed = now - instant
+    if passed < 60 * SECOND:
+        return "just now"
+    if passed < _HOUR:
+        return f"{passed // (60 * SECOND)} min ago"
+    if passed < DAY:
+        return f"{passed // _HOUR} h ago"
+    days = passed // DAY
+    return "1 day ago" if days == 1 else f"{days:,} days ago"
+
+
+def label(name: str) -> str:
+    """An identifier as words, `source_partner` as `Source partner`."""
+    return capitalised(" ".join(_ACRONYMS.get(word, word) for word in name.lower().split("_")))
+
+
+def fact(value: Scalar) -> str:
+    """A value a rule looked at."""
+    if value is None:
+        return "not known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+def capitalised(sentence: str) -> str:
+    """A sentence with a capital at its start, the rest as it is."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def commands(text: str) -> Markup:
+    """Text for a page, in which what stands between backticks is shown as a command."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704

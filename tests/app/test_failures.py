@@ -1,0 +1,78 @@
+"""What the command says when something is wrong: the exit code, one sentence with the mend, nothing half written."""
+
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def eql(run_eql: Run, tmp_path: Path) -> Run:
+    return lambda *arguments: run_eql(tmp_path / "home", *arguments)
+
+
+def failed(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 1, done.stdout
+    assert done.stdout == ""
+    sentence = done.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("eql: ")
+    for word in words:
+        assert word in sentence
+    assert "Traceback" not in done.stderr
+
+
+def test_no_data_and_no_model(eql: Run, tmp_path: Path) -> None:
+    failed(eql("train"), "no leads", "eql import")
+    failed(eql("evaluate"), "no model", "eql train")
+    failed(eql("promote"), "no model", "eql train")
+    failed(eql("rollback"), "no earlier champion")
+
+
+def test_a_faulty_mapping_or_folder_writes_nothing(eql: Run, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text("recrods: {}\n")
+    failed(eql("import", tmp_path, "--mapping", mapping), "recrods", "records")
+    failed(eql("import", tmp_path / "nowhere"), "nowhere")
+    assert eql("doctor").returncode == 1
+
+
+def test_a_faulty_policy(eql: Run, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: '1'\nrulez: []\n")
+    failed(eql("policy", "check", policy), "policy.yaml", "rulez")
+
+
+def test_a_port_in_use(eql: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        failed(eql("serve", "--port", taken.getsockname()[1]), "port", "--port")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("simulate", "x", "--until", "yesterday"),
+        ("features", "--as-of", "soon", "--out", "f.csv"),
+        ("features", "--as-of", "2026-01-01", "--out", "f.xlsx"),
+        ("features", "--as-of", "2026-01-01", "--out", "f.csv", "--engine", "abacus"),
+        ("score", "bodies.ndjson"),
+        ("import",),
+        ("keys", "create", "--role", "king"),
+        ("trian",),
+    ],
+)
+def test_wrong_usage_ends_with_2(eql: Run, arguments: tuple[str, ...]) -> None:
+    assert eql(*arguments).returncode == 2
+
+
+def test_an_existing_folder_is_not_overwritten(eql: Run, tmp_path: Path) -> None:
+    world = tmp_path / "world"
+    assert eql("simulate", world, "--accounts", 20).returncode == 0
+    before = sorted((file.name, file.stat().st_mtime_ns) for file in world.iterdir())
+    failed(eql("simulate", world, "--accounts", 20), "already")
+    assert sorted((file.name, file.stat().st_mtime_ns) for file in world.iterdir()) == before
