@@ -52,7 +52,8 @@ def query(catalogue: Catalogue, dialect: str, *, fields: bool = False) -> str:
         )
     select = _join_entities(select)
     for record in aggregates:
-        on = exp.and_(_same("s", f"f_{record}", "lead_id"), _same("s", f"f_{record}", "as_of"))
+        # Facts of a lead that is not known by then speak of nobody, so they join the lead and not the snapshot.
+        on = exp.and_(_same("lead", f"f_{record}", "lead_id"), _same("s", f"f_{record}", "as_of"))
         select = select.join(_facts(record, aggregates[record]), on=on, join_type="left", join_alias=f"f_{record}")
     return select.order_by(_column("s", "lead_id"), _column("s", "as_of")).sql(dialect=dialect, identify=True)
 

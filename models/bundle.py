@@ -39,7 +39,7 @@ class Bundle:
         calibration: margins to log-odds.
         horizon_days: days within which "close" counts; None for "ever won".
         base_rate: share won among the training rows.
-        grades: least probabilities of the grades A, B and C.
+        grades: least probabilities of the grades A, B and C; None where all leads get one probability.
         attributes: the import's attributes among the features.
         catalogue_sha256: the catalogue it was trained with.
         expected_amount: mean amount of won training leads (minor units, currency); None where none is known.
@@ -55,7 +55,7 @@ class Bundle:
     calibration: Calibration
     horizon_days: int | None
     base_rate: float
-    grades: tuple[float, float, float]
+    grades: tuple[float, float, float] | None
     attributes: tuple[Attribute, ...]
     catalogue_sha256: str
     expected_amount: tuple[int, str] | None = None
@@ -80,8 +80,10 @@ class Bundle:
         margins: Matrix = (parts.sum(axis=1) - self.calibration.intercept) / self.calibration.slope
         return margins
 
-    def grade(self, probability: float) -> str:
-        """A to D."""
+    def grade(self, probability: float) -> str | None:
+        """A to D; None where the model tells no lead from another, for a grade would pretend that it does."""
+        if self.grades is None:
+            return None
         return next((g for g, least in zip(GRADES, self.grades, strict=False) if probability >= least), GRADES[-1])
 
     def catalogue(self, base: Catalogue) -> Catalogue:
@@ -138,15 +140,17 @@ def read(files: Mapping[str, bytes]) -> Bundle:
     _verify(files)
     try:
         bundle = _read(files)
-    except (KeyError, TypeError, ValueError) as error:
+        worst = _golden_error(bundle)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise UntrustedBundle(f"the bundle's files cannot be read: {error}") from None
-    _score_golden(bundle)
+    if not worst <= _TOLERANCE:
+        raise UntrustedBundle(f"a golden row of the bundle scores {worst:.2g} log-odds off; it must not be served")
     return bundle
 
 
 def _verify(files: Mapping[str, bytes]) -> None:
     try:
-        expected = json.loads(files["manifest.json"])["sha256"]
+        expected = dict(json.loads(files["manifest.json"])["sha256"])
     except (KeyError, TypeError, ValueError):
         raise UntrustedBundle("the bundle has no readable manifest.json") from None
     if set(expected) != set(files) - {"manifest.json"}:
@@ -160,31 +164,34 @@ def _read(files: Mapping[str, bytes]) -> Bundle:
     described: dict[str, Any] = json.loads(files["bundle.json"])
     golden = json.loads(files["golden.json"])
     rung = described.pop("rung")
+    known = {_MODEL_FILES[rung], "bundle.json", "golden.json", "manifest.json"}
+    if set(files) != known:
+        raise ValueError(f"a {rung} bundle has the files {sorted(known)}, not {sorted(files)}")
     calibration = described.pop("calibration")
     amount = described.pop("expected_amount")
+    grades = described.pop("grades")
     encoding = [EncodedFeature(f["name"], f["kind"], tuple(f["levels"])) for f in described.pop("encoding")]
     return Bundle(
         encoding=Encoding(tuple(encoding)),
-        model=read_model(rung, files[_MODEL_FILES[rung]]),
+        model=read_model(rung, files[_MODEL_FILES[rung]], len(encoding)),
         calibration=Calibration(**{**calibration, "draws": tuple(map(tuple, calibration["draws"]))}),
         attributes=tuple(Attribute(**attribute) for attribute in described.pop("attributes")),
         expected_amount=None if amount is None else (amount[0], amount[1]),
-        grades=tuple(described.pop("grades")),
+        grades=None if grades is None else (grades[0], grades[1], grades[2]),
         partner_history=tuple(described.pop("partner_history")),
         golden=tuple((row["features"], row["log_odds"]) for row in golden),
         **described,
     )
 
 
-def _score_golden(bundle: Bundle) -> None:
+def _golden_error(bundle: Bundle) -> float:
+    """How far, in log-odds, the worst golden row is from what it must get."""
     if not bundle.golden:
-        raise UntrustedBundle("the bundle has no golden rows to check it by")
+        raise ValueError("there are no golden rows to check it by")
     columns = {name: [row[name] for row, _ in bundle.golden] for name in bundle.encoding.names}
-    matrix = bundle.encoding.encode(columns) if columns else np.empty((len(bundle.golden), 0))
+    matrix = bundle.encoding.encode(columns, len(bundle.golden))
     found = bundle.parts(matrix).sum(axis=1)
-    worst = float(np.abs(found - [odds for _, odds in bundle.golden]).max())
-    if not worst <= _TOLERANCE:
-        raise UntrustedBundle(f"a golden row of the bundle scores {worst:.2g} log-odds off; it must not be served")
+    return float(np.abs(found - [odds for _, odds in bundle.golden]).max())
 
 
 def _dumps(content: Any) -> bytes:

@@ -127,7 +127,7 @@ def _score(bundle: Bundle, catalogue: Catalogue, rows: Sequence[Any]) -> Iterabl
 
 
 def _parts(bundle: Bundle, columns: dict[str, list[Scalar]], rows: int) -> NDArray[np.float64]:
-    return bundle.parts(bundle.encoding.encode(columns) if columns else np.empty((rows, 0)))
+    return bundle.parts(bundle.encoding.encode(columns, rows))
 
 
 def _neutral(catalogue: Catalogue, name: str, value: Scalar) -> Scalar:

@@ -49,7 +49,9 @@ class Encoding:
         """The features' names in order."""
         return tuple(feature.name for feature in self.features)
 
-    def encode(self, columns: Mapping[str, Sequence[Scalar]]) -> Matrix:
-        """A matrix (rows, features) of columns of equal length by feature name."""
-        encoded = [feature.encode(columns[feature.name]) for feature in self.features]
-        return np.array(encoded, dtype=np.float64).T if encoded else np.empty((0, 0))
+    def encode(self, columns: Mapping[str, Sequence[Scalar]], rows: int) -> Matrix:
+        """A matrix (rows, features) of columns by feature name, each of length `rows`."""
+        matrix = np.empty((rows, len(self.features)))
+        for position, feature in enumerate(self.features):
+            matrix[:, position] = feature.encode(columns[feature.name])
+        return matrix

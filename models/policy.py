@@ -4,19 +4,21 @@ Rules test catalogue features and entity fields. In a qualifying gate unknown ne
 closed-world: no evidence, not disqualified. The YAML's JSON schema is `Policy.model_json_schema()`.
 """
 
+import difflib
 import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES
-from features.records import constraint
+from features.records import ColumnType, constraint
 from features.values import Scalar
 
 Outcome = Literal["pass", "fail", "unknown"]
@@ -43,8 +45,24 @@ EQL_GATES: tuple[Gate, ...] = (
 
 Qualification = Literal["EQL", "SQL", "MQL", "UNQUALIFIED", "DISQUALIFIED"]
 
-DERIVED_FIELDS = frozenset({"lead.partner_lead"})
-"""Fields rules may test beside the entities' columns: whether the lead is a partner lead."""
+FIELD_TYPES: Mapping[str, ColumnType] = {
+    "lead.partner_lead": "flag",
+    **{f"{entity}.{column.name}": column.type for entity, kind in ENTITIES.items() for column in kind.content},
+}
+"""The fields rules may test, by type: the entities' columns, and whether the lead is a partner lead."""
+
+Operator = Literal["equals", "one_of", "in_list", "at_least", "at_most", "between", "given"]
+_TEXT: tuple[Operator, ...] = ("equals", "one_of", "in_list", "given")
+_NUMBER: tuple[Operator, ...] = ("equals", "one_of", "at_least", "at_most", "between", "given")
+OPERATORS: Mapping[ColumnType, tuple[Operator, ...]] = {
+    "text": _TEXT,
+    "integer": _NUMBER,
+    "real": _NUMBER,
+    "flag": ("equals", "given"),
+    "instant": ("given",),
+    "date": ("given",),
+}
+"""What can be asked of a value, by its type."""
 
 
 class InvalidPolicy(ValueError):
@@ -84,10 +102,17 @@ class Test(Strict):
     def _one_subject_and_operator(self) -> "Test":
         if (self.field is None) == (self.feature is None):
             raise ValueError("needs exactly one of field and feature")
-        operators = ("equals", "one_of", "in_list", "at_least", "at_most", "between", "given")
+        operators = get_args(Operator)
         if sum(getattr(self, name) is not None for name in operators) != 1:
             raise ValueError(f"needs exactly one of {', '.join(operators)}")
+        if self.between and self.between[0] > self.between[1]:
+            raise ValueError("between needs the lower bound first")
         return self
+
+    @property
+    def operator(self) -> Operator:
+        """What it asks of its subject."""
+        return next(name for name in get_args(Operator) if getattr(self, name) is not None)
 
     @property
     def subject(self) -> str:
@@ -115,7 +140,21 @@ class Not(Strict):
     condition: "Condition" = Field(alias="not")
 
 
-Condition: TypeAlias = Test | AllOf | AnyOf | Not
+def _form(content: Any) -> str:
+    """Which form of condition `content` is, so that faults speak of that form alone."""
+    if not isinstance(content, Mapping):
+        return type(content).__name__ if isinstance(content, Strict) else Test.__name__
+    forms = {"all": AllOf, "any": AnyOf, "not": Not}
+    return next((form.__name__ for key, form in forms.items() if key in content), Test.__name__)
+
+
+Condition: TypeAlias = Annotated[
+    Annotated[Test, Tag("Test")]
+    | Annotated[AllOf, Tag("AllOf")]
+    | Annotated[AnyOf, Tag("AnyOf")]
+    | Annotated[Not, Tag("Not")],
+    Discriminator(_form),
+]
 
 
 class Rule(Strict):
@@ -180,8 +219,9 @@ class Policy(Strict):
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the policy's content."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Hash of what the policy says, however its file is laid out."""
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
     def normal_lists(self) -> Mapping[str, frozenset[Scalar]]:
@@ -189,17 +229,36 @@ class Policy(Strict):
         return {name: frozenset(map(normal, values)) for name, values in self.lists.items()}
 
     def check(self, catalogue: Catalogue) -> None:
-        """Refuse a policy that tests what does not exist.
+        """Refuse a policy that tests what does not exist, or asks of it what never holds.
 
         Raises:
-            InvalidPolicy: naming the unknown field or feature.
+            InvalidPolicy: naming the field or feature, and the closest there are.
         """
-        fields = {f"{entity}.{column.name}" for entity, kind in ENTITIES.items() for column in kind.content}
+        features: dict[str, ColumnType] = {e.name: "text" if e.kind == "category" else "real" for e in catalogue}
         for test in self._tests:
-            if test.feature is not None and test.feature not in catalogue:
-                raise InvalidPolicy(f"feature {test.feature!r} is not in the catalogue; see docs/features.md")
-            if test.field is not None and test.field not in fields | DERIVED_FIELDS:
-                raise InvalidPolicy(f"field {test.field!r} does not exist; fields are {', '.join(sorted(fields))}")
+            what, name, known = "field", test.field or "", FIELD_TYPES
+            if test.feature is not None:
+                what, name, known = "feature", test.feature, features
+            if name not in known:
+                raise InvalidPolicy(f"there is no {what} {name!r}; the closest are {_closest(name, known)}")
+            _refuse_misfit(test, f"{what} {name}", known[name])
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    return ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
+
+
+_NAMES: Mapping[type, str] = {str: "text", bool: "true or false", int: "a whole number"}
+
+
+def _refuse_misfit(test: Test, subject: str, type_: ColumnType) -> None:
+    """Refuse an operator or a value that the type of a test's subject never meets."""
+    if test.operator not in OPERATORS[type_]:
+        raise InvalidPolicy(f"{test.operator} does not fit {subject} ({type_}); use {' or '.join(OPERATORS[type_])}")
+    wanted = {"text": str, "flag": bool}.get(type_, int)
+    for value in (test.equals, *(test.one_of or ())):
+        if value is not None and type(value) is not wanted:
+            raise InvalidPolicy(f"{subject} ({type_}) never equals {value!r}; compare it with {_NAMES[wanted]}")
 
 
 def normal(found: Any) -> Any:
@@ -234,23 +293,40 @@ def load(path: Path, catalogue: Catalogue) -> Policy:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidPolicy(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        raise InvalidPolicy(f"{path}: {'; '.join(_faults(error))}") from None
+        raise InvalidPolicy(f"{path}: {_faults(error, content)}") from None
     except InvalidPolicy as error:
         raise InvalidPolicy(f"{path}: {error}") from None
     return policy
 
 
-_FORMS = {"Test", "AllOf", "AnyOf", "Not"}
+_MOST_FAULTS = 3
+_QUOTE = "YAML reads an unquoted yes, no, on or off as a truth value: quote it"
 
 
-def _faults(error: ValidationError) -> list[str]:
-    """One line a fault; of a condition that matches no form, only the form it resembles."""
-    lines = []
+def _faults(error: ValidationError, content: Any) -> str:
+    """The first few faults, each with its place and the value at fault."""
+    found: dict[str, list[Any]] = {}
     for fault in error.errors():
-        place = [str(part) for part in fault["loc"]]
-        other_form = _FORMS & set(place) and "Test" not in place
-        if fault["type"] in ("extra_forbidden", "missing") and other_form:
-            continue
-        shown = ".".join(part for part in place if part not in _FORMS)
-        lines.append(f"{shown or 'policy'}: {constraint(fault)}")
-    return lines[:5]
+        found.setdefault(_place(fault["loc"], content), []).append(fault)
+    return "; ".join(f"{place}: {_says(faults)}" for place, faults in list(found.items())[:_MOST_FAULTS])
+
+
+def _place(location: tuple[int | str, ...], content: Any) -> str:
+    """A location as a policy's author knows it: rules by their id."""
+    # Pydantic adds the form of a condition and the type of a choice to the location.
+    parts = [str(part) for part in location if part not in ("Test", "AllOf", "AnyOf", "Not", "str", "int", "[key]")]
+    if parts[:1] != ["rules"] or len(parts) == 1:
+        return ".".join(parts) or "the policy"
+    rule, *within = parts[1:]
+    named = content["rules"][int(rule)].get("id", rule) if isinstance(content["rules"][int(rule)], dict) else rule
+    return f"rule {named}" + (f", {'.'.join(within)}" if within else "")
+
+
+def _says(faults: Sequence[Any]) -> str:
+    """What the faults of one place demand (a choice of types has one for each), and what is there instead."""
+    if faults[0]["type"] == "extra_forbidden":
+        return "is not a key that belongs here"
+    value = faults[0]["input"]
+    demands = ("must be a mapping" if f["type"] == "model_type" else constraint(f) for f in faults)
+    shown = f", not {value!r}" if isinstance(value, str | int | float) else ""
+    return " or ".join(demands) + shown + (f" ({_QUOTE})" if isinstance(value, bool) else "")

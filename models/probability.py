@@ -6,6 +6,7 @@ intercept`, which scales each contribution by the slope and keeps the sum exact.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -157,24 +158,29 @@ def _json(model: BaseRate | Logistic) -> bytes:
     return json.dumps(asdict(model)).encode()
 
 
-def read_model(rung: Rung, content: bytes) -> MarginModel:
-    """The model that `to_bytes` wrote. Only JSON and LightGBM text are read, never code.
+def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
+    """The model of so many features that `to_bytes` wrote. Only JSON and LightGBM text are read, never code.
 
     Raises:
         ValueError: the content is no such model.
     """
     try:
-        if rung == "lightgbm":
-            model = LightGBM(content.decode())
-            model.contributions(np.zeros((1, model._booster.num_feature())))
-            return model
-        fields: dict[str, Any] = json.loads(content)
-        if rung == "base_rate":
-            return BaseRate(**fields)
-        columns = tuple(LogisticColumn(**column) for column in fields.pop("columns"))
-        return Logistic(**fields, columns=columns)
-    except (TypeError, KeyError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
+        model = _read_model(rung, content)
+        parts = model.contributions(np.zeros((1, features)))
+    except (TypeError, KeyError, IndexError, ValueError, lightgbm.basic.LightGBMError) as error:
         raise ValueError(f"not a model of rung {rung}: {error}") from None
+    if parts.shape != (1, features + 1):
+        raise ValueError(f"a model of {parts.shape[1] - 1} features, not of the encoding's {features}")
+    return model
+
+
+def _read_model(rung: Rung, content: bytes) -> MarginModel:
+    if rung == "lightgbm":
+        return LightGBM(content.decode())
+    fields: dict[str, Any] = json.loads(content)
+    if rung == "base_rate":
+        return BaseRate(**fields)
+    return Logistic(**{**fields, "columns": tuple(LogisticColumn(**column) for column in fields["columns"])})
 
 
 @dataclass(frozen=True)
@@ -193,8 +199,8 @@ class Calibration:
     draws: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.slope > 0:
-            raise ValueError(f"the calibration's slope must be positive, not {self.slope}")
+        if not 0 < self.slope < math.inf:
+            raise ValueError(f"the calibration's slope must be positive and finite, not {self.slope}")
 
     def log_odds(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated log-odds of margins."""

@@ -6,12 +6,12 @@ In a qualifying gate unknown never passes; a disqualifier is closed-world: no ev
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from features.catalogue.entry import ENTITIES
 from features.direct import Evaluation
 from features.records import PARTNER_CHANNELS
 from features.values import Scalar, iso_date, rfc3339
 from models.policy import (
     EQL_GATES,
+    FIELD_TYPES,
     AllOf,
     AnyOf,
     Condition,
@@ -148,13 +148,10 @@ def _read(test: Test, evaluation: Evaluation) -> Scalar:
 
 def _shown(test: Test, found: Scalar) -> Scalar:
     """A value as evidence shows it: instants as RFC 3339, dates as days."""
-    type_ = _TYPES.get(test.field or "")
+    type_ = FIELD_TYPES.get(test.field or "")
     if type_ in ("instant", "date") and isinstance(found, int):
         return rfc3339(found) if type_ == "instant" else iso_date(found)
     return found
-
-
-_TYPES = {f"{entity}.{column.name}": column.type for entity, kind in ENTITIES.items() for column in kind.content}
 
 
 def _tested(test: Test, policy: Policy, evaluation: Evaluation) -> bool | None:
@@ -193,15 +190,15 @@ def _phrases(condition: Condition | None, policy: Policy, evaluation: Evaluation
 
 def _phrase(test: Test, held: bool | None, found: Any) -> str:
     label = test.label or test.subject.replace("_", " ")
-    if isinstance(found, bool) or test.equals is True:
-        return label if found else f"not {label}"
     if found is None:
         return f"no {label}" if test.given else f"{label} unknown"
+    if isinstance(found, bool):
+        return label if found else f"not {label}"
     if test.given:
         return f"{label} given"
     if isinstance(found, str):
         return f"{label} {found}{'' if held else ', not among those looked for'}"
-    shown = f"{found:,.4g}" if isinstance(found, float) else f"{found:,}"
+    shown = f"{found:,}" if isinstance(found, int) else f"{found:,.0f}" if abs(found) >= 100 else f"{found:.3g}"
     return f"{shown} {label}{_bounds(test, bool(held))}"
 
 

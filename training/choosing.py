@@ -50,7 +50,7 @@ class Choice:
         if self.rung == "base_rate":
             return fit_base_rate(rows)
         if self.rung == "logistic":
-            return fit_logistic(rows, encoding, self.settings["strength"])
+            return fit_logistic(rows, encoding, directions, self.settings["strength"])
         return fit_trees(rows, encoding, directions, TreeSettings(trees=int(self.settings["trees"])), seed)
 
 
@@ -73,6 +73,9 @@ def choose(
     seed: int,
 ) -> Choice:
     """The rung to serve, from the rolling origins alone; `cluster` names each row's account, group or lead."""
+    if not encoding.features:
+        nothing = np.array([], dtype=np.int64)
+        return Choice("base_rate", "no feature varies among the training leads", {}, nothing, np.zeros(0))
     folds = [fold for fold in split.folds if _enough(rows.won[fold.fit]) and len(fold.judge)]
     judged = np.concatenate([fold.judge for fold in folds]) if folds else np.array([], dtype=np.int64)
     if not _enough(rows.won[judged]):
@@ -82,7 +85,7 @@ def choose(
     candidates = _candidates(rows, encoding, directions, folds, progress, seed)
     won = rows.won[judged]
     fold_of = np.repeat(np.arange(len(folds)), [len(fold.judge) for fold in folds])
-    calibrated = {c.rung: _cross_calibrated(np.concatenate(c.margins), won, fold_of) for c in candidates}
+    calibrated = {c.rung: _judged(c, won, fold_of) for c in candidates}
     rung, reason = climb(won, calibrated, Clusters(cluster[judged], np.random.default_rng(seed)))
     chosen = next(c for c in candidates if c.rung == rung)
     table = [{"rung": name, **_figures(won, probability)} for name, probability in calibrated.items()]
@@ -112,7 +115,8 @@ def _candidates(
         fit, judge = rows.take(fold.fit), rows.matrix[fold.judge]
         base.append(fit_base_rate(fit).contributions(judge).sum(axis=1))
         for strength in STRENGTHS:
-            logistic[strength].append(fit_logistic(fit, encoding, strength).contributions(judge).sum(axis=1))
+            fitted = fit_logistic(fit, encoding, directions, strength)
+            logistic[strength].append(fitted.contributions(judge).sum(axis=1))
         booster = fit_trees(fit, encoding, directions, TreeSettings(trees=STAGES[-1]), seed)
         for stage, margin in staged_margins(booster, judge, STAGES).items():
             trees[stage].append(margin)
@@ -130,6 +134,14 @@ def _best(rung: Rung, setting: str, margins: Mapping[float, list[Reals]], wins: 
     loss = {value: log_loss(won, _cross_calibrated(np.concatenate(m), won, fold_of)) for value, m in margins.items()}
     value = min(loss, key=lambda candidate: loss[candidate])
     return _Candidate(rung, {setting: value}, tuple(margins[value]))
+
+
+def _judged(candidate: _Candidate, won: Reals, fold_of: NDArray[np.int64]) -> Reals:
+    """A rung's out-of-time probabilities; the base rate is served as it is, without calibration, and judged so."""
+    margin = np.concatenate(candidate.margins)
+    if candidate.rung == "base_rate":
+        return np.asarray(sigmoid(margin))
+    return _cross_calibrated(margin, won, fold_of)
 
 
 def _cross_calibrated(margin: Reals, won: Reals, fold_of: NDArray[np.int64]) -> Reals:

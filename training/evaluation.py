@@ -1,6 +1,6 @@
 """Evaluation of probabilities against outcomes, with account-clustered bootstrap intervals."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +28,21 @@ def losses(won: Reals, probability: Reals) -> Reals:
 
 def auc(won: Reals, probability: Reals, weight: Reals | None = None) -> float:
     """Area under the ROC curve, ties counting half; .5 where one class is missing."""
-    weight = np.ones(len(won)) if weight is None else weight
-    _, inverse = np.unique(probability, return_inverse=True)
-    positive = np.bincount(inverse, weights=weight * won)
-    negative = np.bincount(inverse, weights=weight * (1 - won))
-    below = np.concatenate([[0.0], np.cumsum(negative)[:-1]])
-    pairs = positive.sum() * negative.sum()
-    return float((positive * (below + negative / 2)).sum() / pairs) if pairs else 0.5
+    return _auc_by_weight(won, probability)(np.ones(len(won)) if weight is None else weight)
+
+
+def _auc_by_weight(won: Reals, probability: Reals) -> Callable[[Reals], float]:
+    """The AUC as a function of row weights; the costly ranking is done once."""
+    _, rank = np.unique(probability, return_inverse=True)
+
+    def weighted(weight: Reals) -> float:
+        positive = np.bincount(rank, weights=weight * won)
+        negative = np.bincount(rank, weights=weight * (1 - won))
+        below = np.cumsum(negative) - negative
+        pairs = positive.sum() * negative.sum()
+        return float((positive * (below + negative / 2)).sum() / pairs) if pairs else 0.5
+
+    return weighted
 
 
 def calibration_slope(won: Reals, probability: Reals) -> float | None:
@@ -47,7 +55,7 @@ def calibration_slope(won: Reals, probability: Reals) -> float | None:
 
 
 class Clusters:
-    """Bootstrap weights that resample whole clusters, the same draws for everything compared.
+    """Bootstrap weights that resample whole clusters, the same draws for everything compared; one in memory at a time.
 
     Args:
         cluster: each row's cluster.
@@ -57,28 +65,37 @@ class Clusters:
 
     def __init__(self, cluster: NDArray[np.str_], rng: np.random.Generator, draws: int = DRAWS) -> None:
         _, self._row_cluster = np.unique(cluster, return_inverse=True)
+        self._seed = int(rng.integers(2**63))
+        self._draws = draws
+
+    def _times(self) -> Iterator[Reals]:
+        """How often each cluster is drawn, draw by draw."""
+        rng = np.random.default_rng(self._seed)
         count = int(self._row_cluster.max()) + 1
-        self._times = rng.multinomial(count, np.full(count, 1 / count), size=draws)
+        for _ in range(self._draws):
+            yield np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
 
     def interval(self, statistic: Callable[[Reals], float]) -> tuple[float, float]:
         """The central 95 % of a statistic of row weights."""
-        found = [statistic(times[self._row_cluster].astype(np.float64)) for times in self._times]
-        low, high = np.quantile(found, [0.025, 0.975])
-        return float(low), float(high)
+        return _central([statistic(times[self._row_cluster]) for times in self._times()])
 
     def mean_interval(self, values: Reals) -> tuple[float, float]:
-        """The central 95 % of a mean over rows, as one matrix product."""
-        sums = np.bincount(self._row_cluster, weights=values)
-        counts = np.bincount(self._row_cluster).astype(np.float64)
-        means = (self._times @ sums) / (self._times @ counts)
-        low, high = np.quantile(means, [0.025, 0.975])
-        return float(low), float(high)
+        """The central 95 % of a mean over rows."""
+        return _central(self._means(values))
 
     def standard_error(self, values: Reals) -> float:
         """The clustered standard error of a mean over rows."""
+        return float(np.std(self._means(values)))
+
+    def _means(self, values: Reals) -> list[float]:
         sums = np.bincount(self._row_cluster, weights=values)
         counts = np.bincount(self._row_cluster).astype(np.float64)
-        return float(((self._times @ sums) / (self._times @ counts)).std())
+        return [float((times @ sums) / (times @ counts)) for times in self._times()]
+
+
+def _central(drawn: Sequence[float]) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -105,11 +122,9 @@ def evaluate(predictions: Predictions, fitted_rung: bool, seed: int) -> Mapping[
     """The figures of `eql evaluate --json`; `skill` as CONTRACT.md defines it."""
     won, p = predictions.won, predictions.probability
     constant = np.full(len(won), predictions.constant)
-    # AUC costs a sort a draw, so its interval takes fewer draws than the means.
     clusters = Clusters(predictions.cluster, np.random.default_rng(seed))
-    fewer = Clusters(predictions.cluster, np.random.default_rng(seed), 300)
     difference = losses(won, p) - losses(won, constant)
-    auc_low, auc_high = fewer.interval(lambda weight: auc(won, p, weight))
+    auc_low, auc_high = clusters.interval(_auc_by_weight(won, p))
     low, high = clusters.mean_interval(difference)
     return {
         "rows": len(won),

@@ -1,4 +1,7 @@
-"""The ladder: base rate, regularised logistic, LightGBM; each fitted alike, the rung served chosen out of time."""
+"""The ladder: base rate, regularised logistic, LightGBM; each fitted alike, the rung served chosen out of time.
+
+Both fitted rungs obey the catalogue's directions: raising a feature in its own never lowers the margin.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,10 +9,10 @@ from dataclasses import dataclass, replace
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
 
 from models.encoding import Encoding, Matrix
-from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, logit
+from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, logit, sigmoid
 
 Reals = NDArray[np.float64]
 MOST_LEVELS = 50
@@ -63,7 +66,7 @@ class Rows:
     Attributes:
         matrix: encoded features (rows, features), NaN for missing.
         won: outcomes, 0 or 1.
-        weight: of each row; a lead's rows sum to 1.
+        weight: of each row; all labelled rows of a lead sum to 1.
         at_creation: which rows are creation snapshots.
     """
 
@@ -88,15 +91,37 @@ def fit_base_rate(rows: Rows) -> BaseRate:
     return BaseRate(rows.matrix.shape[1], float(logit(base_rate(rows))))
 
 
-def fit_logistic(rows: Rows, encoding: Encoding, strength: float) -> Logistic:
-    """The logistic rung, L2-regularised; `strength` is scikit-learn's C (less is simpler) on standardised columns."""
+def fit_logistic(rows: Rows, encoding: Encoding, directions: Sequence[int], strength: float) -> Logistic:
+    """The logistic rung, L2-regularised, no number's coefficient against its direction.
+
+    `strength` is scikit-learn's C (less is simpler) on standardised columns.
+    """
     columns = [column for j in range(rows.matrix.shape[1]) for column in _columns(j, encoding, rows.matrix[:, j])]
     if not columns:
         return Logistic(rows.matrix.shape[1], float(logit(base_rate(rows))), ())
     design = np.column_stack([column.design(rows.matrix) for column in columns])
-    fitted = LogisticRegression(C=strength, max_iter=2000).fit(design, rows.won, sample_weight=rows.weight)
-    weighted = [replace(c, coefficient=float(b)) for c, b in zip(columns, fitted.coef_[0], strict=True)]
-    return Logistic(rows.matrix.shape[1], float(fitted.intercept_[0]), tuple(weighted))
+    signs = [directions[column.feature] if column.transform == "number" else 0 for column in columns]
+    *coefficients, intercept = _fit_signed(design, rows, signs, strength)
+    weighted = [replace(c, coefficient=float(b)) for c, b in zip(columns, coefficients, strict=True)]
+    return Logistic(rows.matrix.shape[1], float(intercept), tuple(weighted))
+
+
+_BOUNDS = {1: (0.0, None), 0: (None, None), -1: (None, 0.0)}
+
+
+def _fit_signed(design: Reals, rows: Rows, signs: Sequence[int], strength: float) -> Reals:
+    """Coefficients, then the intercept: scikit-learn's penalised log loss, at its least where the signs hold."""
+
+    def loss(beta: Reals) -> tuple[float, Reals]:
+        margin = design @ beta[:-1] + beta[-1]
+        likelihood = rows.weight @ (np.logaddexp(0.0, margin) - rows.won * margin)
+        residual = rows.weight * (sigmoid(margin) - rows.won)
+        gradient = np.append(strength * (residual @ design) + beta[:-1], strength * residual.sum())
+        return float(strength * likelihood + beta[:-1] @ beta[:-1] / 2), gradient
+
+    bounds = [_BOUNDS[sign] for sign in (*signs, 0)]
+    found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
+    return np.asarray(found.x, dtype=np.float64)
 
 
 def _columns(position: int, encoding: Encoding, raw: Reals) -> list[LogisticColumn]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import pyarrow as pa
+from scipy.stats import hypergeom
 
 from models.encoding import Encoding
 from training.evaluation import auc
@@ -41,13 +43,13 @@ class Suspect:
 
     Attributes:
         name: the feature.
-        auc: how well it alone ranks out-of-time outcomes.
+        auc: how well it alone ranks out-of-time outcomes; None where that cannot be told.
         decisive: whether it blocks training.
         evidence: why, in words.
     """
 
     name: str
-    auc: float
+    auc: float | None
     decisive: bool
     evidence: str
 
@@ -56,27 +58,39 @@ class Suspect:
         return asdict(self)
 
 
-def suspects(rows: Rows, encoding: Encoding, split: Split, attributes: Collection[str]) -> list[Suspect]:
-    """Suspects among all features, worst first; only an import's `attributes` can be decisive.
+def suspects(
+    rows: Rows, encoding: Encoding, split: Split, attributes: Collection[str], table: pa.Table
+) -> list[Suspect]:
+    """Suspects among all features, worst first; only features of an import's `attributes` can be decisive.
 
-    They are judged on the last rolling origin, so that the test window stays untouched.
+    They are judged on the training rows alone, so that the test window stays untouched. `table` holds the features of
+    all rows as the engine gave them: of attributes it tells what is blank, also where no model can read them.
     """
+    alone = _aucs_alone(rows, encoding, split)
+    found = []
+    for name in dict.fromkeys((*alone, *attributes)):
+        auc_alone = alone.get(name)
+        blank = _blank_with_one_outcome(table[name], rows, split) if name in attributes else None
+        if blank is not None:
+            found.append(Suspect(name, auc_alone, True, f"is blank only where the lead was {blank}"))
+        elif auc_alone is not None and auc_alone > SUSPECT_AUC:
+            evidence = f"alone ranks out-of-time outcomes with AUC {auc_alone:.3f}"
+            found.append(Suspect(name, auc_alone, auc_alone > DECISIVE_AUC and name in attributes, evidence))
+    return sorted(found, key=lambda suspect: (-suspect.decisive, -(suspect.auc or 0.0), suspect.name))
+
+
+def _aucs_alone(rows: Rows, encoding: Encoding, split: Split) -> Mapping[str, float]:
+    """How well each feature alone ranks the outcomes of the last rolling origin; nothing where that cannot be told."""
     if not split.folds:
-        return []
+        return {}
     fold = split.folds[-1]
     fit, judge = rows.take(fold.fit[:: 1 + len(fold.fit) // _MOST_ROWS]), rows.take(fold.judge)
     if len({*fit.won}) < 2 or len({*judge.won}) < 2:
-        return []
-    found = []
-    for position, feature in enumerate(encoding.features):
-        alone = _auc_alone(fit, judge, position, feature.kind == "category")
-        blank = _blank_with_one_outcome(rows, position) if feature.name in attributes else None
-        if blank is not None:
-            found.append(Suspect(feature.name, alone, True, f"is blank only where the lead was {blank}"))
-        elif alone > SUSPECT_AUC:
-            evidence = f"alone ranks out-of-time outcomes with AUC {alone:.3f}"
-            found.append(Suspect(feature.name, alone, alone > DECISIVE_AUC and feature.name in attributes, evidence))
-    return sorted(found, key=lambda suspect: (-suspect.decisive, -suspect.auc, suspect.name))
+        return {}
+    return {
+        feature.name: _auc_alone(fit, judge, position, feature.kind == "category")
+        for position, feature in enumerate(encoding.features)
+    }
 
 
 def _auc_alone(fit: Rows, judge: Rows, position: int, category: bool) -> float:
@@ -85,16 +99,27 @@ def _auc_alone(fit: Rows, judge: Rows, position: int, category: bool) -> float:
     data = lightgbm.Dataset(
         fit.matrix[:, column], fit.won, categorical_feature=[0] if category else [], free_raw_data=True
     )
-    parameters = {"objective": "binary", "num_leaves": 8, "min_data_in_leaf": 20, "num_threads": 1, "verbosity": -1}
-    booster = lightgbm.train(parameters, data, num_boost_round=10)
-    return auc(judge.won, np.asarray(booster.predict(judge.matrix[:, column])))
+    booster = lightgbm.train(_PARAMETERS, data, num_boost_round=10)
+    return auc(judge.won, np.asarray(booster.predict(judge.matrix[:, column], num_threads=1)))
 
 
-def _blank_with_one_outcome(rows: Rows, position: int) -> str | None:
-    """The only outcome blanks come with, where chance hardly explains that."""
-    blank = np.isnan(rows.matrix[:, position]) & rows.at_creation
-    count, won, rate = int(blank.sum()), int(rows.won[blank].sum()), float(rows.won[rows.at_creation].mean())
-    if not count or 0 < won < count or count == rows.at_creation.sum() or not 0 < rate < 1:
+_PARAMETERS = {
+    "objective": "binary",
+    "num_leaves": 8,
+    "min_data_in_leaf": 20,
+    "min_data_per_group": 20,
+    "num_threads": 1,
+    "verbosity": -1,
+}
+
+
+def _blank_with_one_outcome(values: pa.ChunkedArray, rows: Rows, split: Split) -> str | None:
+    """The only outcome blanks come with at creation, where chance hardly explains that."""
+    train = split.train[rows.at_creation[split.train]]
+    blank, won = np.asarray(values.is_null())[train], rows.won[train] > 0
+    blanks, wins = int(blank.sum()), int(won.sum())
+    blank_wins = int((blank & won).sum())
+    if blanks in (0, len(train)) or wins in (0, len(train)) or blank_wins not in (0, blanks):
         return None
-    by_chance = count * np.log(rate if won else 1 - rate)
-    return ("won" if won else "lost") if by_chance < np.log(_CHANCE) else None
+    by_chance = hypergeom.logpmf(blank_wins, len(train), wins, blanks)
+    return ("won" if blank_wins else "lost") if by_chance < np.log(_CHANCE) else None

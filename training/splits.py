@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.values import DAY
-from training.snapshots import Snapshots
+from training.snapshots import NothingToLearn, Snapshots
 
 Indices = NDArray[np.int64]
 TEST_SHARE_DATED, TEST_SHARE_ORDERED = 0.25, 0.30
@@ -45,27 +45,37 @@ class Split:
 
 
 def split(snapshots: Snapshots) -> Split:
-    """The split of labelled snapshots."""
+    """The split of labelled snapshots.
+
+    Raises:
+        NothingToLearn: nothing lies before the test window and its purge.
+    """
+    found = _divide(snapshots)
+    if not len(found.train):
+        mend = "import a longer history" + (", or train with a shorter horizon" if snapshots.horizon_days else "")
+        raise NothingToLearn(f"nothing is left to train on once {found.how}, is set aside to test on; {mend}")
+    return found
+
+
+def _divide(snapshots: Snapshots) -> Split:
     if snapshots.horizon_days is not None or snapshots.dated:
         return _by_time(snapshots)
     if snapshots.order is not None:
-        return _by_position(snapshots.order.astype(np.float64), "the last 30 % by order", TEST_SHARE_ORDERED)
-    return _by_position(
-        _group_positions(snapshots.cluster), "30 % of the groups; no order is known", TEST_SHARE_ORDERED
-    )
+        return _by_position(snapshots.order.astype(np.float64), "the last 30 % by order")
+    return _by_position(_group_positions(snapshots.cluster), "30 % of the groups; no order is known")
 
 
 def _by_time(snapshots: Snapshots) -> Split:
     purge = (snapshots.horizon_days or 0) * DAY
     created = np.sort(snapshots.as_of[snapshots.at_creation])
     start = created[int(len(created) * (1 - TEST_SHARE_DATED))]
-    train = np.flatnonzero(snapshots.as_of + purge <= start)
+    train = _complete_before(start, snapshots.as_of, purge)
     test = np.flatnonzero(snapshots.at_creation & (snapshots.as_of >= start))
     develop = np.sort(snapshots.as_of[train][snapshots.at_creation[train]])
     bounds = [develop[int(len(develop) * share)] for share in ORIGINS] if len(develop) else []
     folds = []
     for origin, end in zip(bounds, [*bounds[1:], start], strict=True):
-        fit = train[snapshots.as_of[train] + purge <= origin]
+        fit = train[_complete_before(origin, snapshots.as_of[train], purge)]
         moments = snapshots.as_of[train]
         judge = train[snapshots.at_creation[train] & (moments >= origin) & (moments < end)]
         folds.append(Fold(fit, judge))
@@ -73,8 +83,13 @@ def _by_time(snapshots: Snapshots) -> Split:
     return Split(train, test, tuple(folds), how)
 
 
-def _by_position(position: NDArray[np.float64], how: str, share: float) -> Split:
-    start = np.quantile(position, 1 - share, method="higher")
+def _complete_before(start: np.int64, as_of: Indices, purge: int) -> Indices:
+    """Positions of rows made before `start` whose label was complete by then."""
+    return np.flatnonzero((as_of < start) & (as_of + purge <= start))
+
+
+def _by_position(position: NDArray[np.float64], how: str) -> Split:
+    start = np.quantile(position, 1 - TEST_SHARE_ORDERED, method="higher")
     train, test = np.flatnonzero(position < start), np.flatnonzero(position >= start)
     if not len(train):
         return Split(train, test, (), how)

@@ -99,7 +99,7 @@ def train(
         provenance = engine.provenance
     data = _prepare(snapshots, full, table)
     attributes = {entry.name for entry in full if entry.family == "attributes"}
-    found = leaks.suspects(data.rows, data.encoding, data.split, attributes)
+    found = leaks.suspects(data.rows, data.encoding, data.split, attributes, data.table)
     allowed = {*allowed_leaks, *(f"attributes.{name}" for name in allowed_leaks)}
     blocking = [suspect for suspect in found if suspect.decisive and suspect.name not in allowed]
     if blocking:

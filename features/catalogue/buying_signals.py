@@ -11,7 +11,7 @@ ENTRIES = (
         direction=1,
         missing="none",
         description="Buying signals recorded, ever.",
-        sentence="{value} buying signals recorded",
+        sentence="Buying signals recorded: {value}",
         absent="No buying signal recorded",
     ),
     Entry(
@@ -22,7 +22,7 @@ ENTRIES = (
         direction=1,
         missing="none",
         description="Distinct kinds of buying signals.",
-        sentence="{value} different kinds of buying signals",
+        sentence="Different kinds of buying signals: {value}",
         absent="No buying signal recorded",
     ),
     Entry(

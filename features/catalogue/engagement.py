@@ -17,7 +17,7 @@ ENTRIES = (
         direction=1,
         missing="none",
         description="First-party touches in the last 30 days.",
-        sentence="{value} visits or downloads in the last 30 days",
+        sentence="Visits or downloads in the last 30 days: {value}",
         absent="No visit or download in the last 30 days",
     ),
     Entry(
@@ -28,7 +28,7 @@ ENTRIES = (
         direction=1,
         missing="none",
         description="First-party touches, ever.",
-        sentence="{value} visits or downloads in all",
+        sentence="Visits or downloads in all: {value}",
         absent="No visit or download of ours",
     ),
     Entry(

@@ -12,7 +12,7 @@ ENTRIES = (
         direction=0,
         missing="unknown",
         description="Days since the lead was created.",
-        sentence="The lead is {value} days old",
+        sentence="Days since the lead was created: {value}",
         absent="The lead is new",
     ),
     Entry(

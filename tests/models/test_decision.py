@@ -1,0 +1,278 @@
+"""The decision: sums that hold, the score without partners, one lead as many, and answers without a model."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.catalogue import CATALOGUE
+from features.direct import Evaluation, evaluate
+from features.records import OWN_CHANNELS, PARTNER_CHANNELS
+from features.values import DAY, rfc3339
+from models import policy
+from models.bundle import Bundle
+from models.decision import NO_MODEL, Scorer, Served
+from models.probability import RUNGS, Rung, logit
+from serving.api.schemas import ScoreRequest
+
+NOW = 20_000 * DAY
+POLICY = policy.load(Path(policy.__file__).with_name("default_policy.yaml"), CATALOGUE)
+Body = dict[str, Any]
+
+instants = st.one_of(
+    st.integers(NOW - 200 * DAY, NOW + 3 * DAY), st.sampled_from([NOW, NOW - 30 * DAY, NOW - 90 * DAY])
+)
+partners = st.sampled_from(["P-1", "P-2", "P-3"])
+channels = st.sampled_from((*PARTNER_CHANNELS, *OWN_CHANNELS))
+
+
+def record(needed: Mapping[str, Any], known: Mapping[str, Any]) -> st.SearchStrategy[Body]:
+    """A record; what may be unknown may be absent."""
+    return st.fixed_dictionaries(dict(needed), optional=dict(known))
+
+
+def several(needed: Mapping[str, Any], **known: Any) -> st.SearchStrategy[list[Body]]:
+    return st.lists(record(needed, known), max_size=3)
+
+
+leads = record(
+    {"lead_id": st.just("L-1")},
+    {
+        "email": st.sampled_from(["cto@acme.example", "cto@gmail.com"]),
+        "created_at": instants,
+        "channel": channels,
+        "source_partner_id": partners,
+        "programme_tier": st.just("gold"),
+        "referral_date": instants,
+        "region": st.sampled_from(["EMEA", "AMER", "ANTARCTICA"]),
+        "product_line": st.sampled_from(["core", "plus"]),
+    },
+)
+accounts = record(
+    {"account_id": st.just("A-1")},
+    {
+        "employees": st.integers(0, 9000),
+        "annual_revenue": st.just({"minor": 500_000_00, "currency": "USD"}),
+        "industry": st.sampled_from(["software", "mining"]),
+        "country": st.sampled_from(["DE", "US", "AQ"]),
+    },
+)
+bodies = st.fixed_dictionaries(
+    {
+        "as_of": st.just(NOW),
+        "lead": leads,
+        "account": accounts,
+        "partners": st.lists(
+            record({"partner_id": partners}, {"certified": st.booleans(), "recorded_at": instants}), max_size=3
+        ),
+        "referrals": several({"partner_id": partners, "occurred_at": instants}),
+        "confirmations": several(
+            {
+                "side": st.sampled_from(["partner", "vendor"]),
+                "subjects": st.sampled_from([["fit"], ["intent"], ["fit", "intent"]]),
+                "occurred_at": instants,
+            },
+            partner_id=partners,
+        ),
+        "integration_usage": several(
+            {"integration": st.sampled_from(["slack", "jira"]), "day": instants},
+            partner_id=partners,
+            calls=st.integers(0, 999),
+            active_users=st.integers(0, 99),
+        ),
+        "shared_customers": several(
+            {"partner_id": partners, "relationship": st.sampled_from(["customer", "opportunity", "prospect"])},
+            since=instants,
+            confidence=st.floats(0, 1),
+        ),
+        "touchpoints": several({"occurred_at": instants, "channel": channels}, partner_id=partners),
+        "buying_signals": several(
+            {"kind": st.sampled_from(["demo_request", "budget_confirmed"]), "occurred_at": instants}
+        ),
+    }
+)
+histories = st.lists(
+    st.fixed_dictionaries(
+        {
+            "partner_id": partners,
+            "occurred_at": instants,
+            "leads": st.integers(0, 50),
+            "wins": st.integers(0, 50),
+            "all_leads": st.integers(0, 200),
+            "all_wins": st.integers(0, 200),
+            "days_to_close": st.none() | st.floats(1, 90),
+        }
+    ).map(lambda row: row | {"recorded_at": row["occurred_at"], "deleted": False}),
+    max_size=4,
+)
+
+
+def evaluation(body: Body, history: list[Body]) -> Evaluation:
+    facts = ScoreRequest.model_validate(body).facts()
+    return evaluate(CATALOGUE, {**facts, "partner_history": history}, NOW)
+
+
+def without_partners(body: Body) -> Body:
+    """The body with every partner fact, source field and partner channel removed."""
+    gone = {"source_partner_id", "programme_tier", "referral_date"}
+    if body["lead"].get("channel") in PARTNER_CHANNELS:
+        gone.add("channel")
+    return {
+        **body,
+        "lead": {name: value for name, value in body["lead"].items() if name not in gone},
+        "confirmations": [each for each in body["confirmations"] if each["side"] == "vendor"],
+        "touchpoints": [each for each in body["touchpoints"] if "partner_id" not in each],
+        **{kind: [] for kind in ("partners", "referrals", "integration_usage", "shared_customers")},
+    }
+
+
+def scorer(bundle: Bundle | None) -> Scorer:
+    return Scorer(CATALOGUE, POLICY, None if bundle is None else Served(bundle, "3"))
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@given(body=bodies, history=histories)
+def test_log_odds_and_points_of_a_decision_add_up(
+    bundles: Mapping[Rung, Bundle], rung: Rung, body: Body, history: list[Body]
+) -> None:
+    content = scorer(bundles[rung]).decide("L-1", NOW, evaluation(body, history))
+    probability, explanation = content["close_probability"], content["explanation"]
+    value, baseline = probability["value"], explanation["baseline"]
+    assert probability["lower"] <= value <= probability["upper"]
+    log_odds = sum(each["log_odds"] for each in explanation["contributions"])
+    assert log_odds == pytest.approx(float(logit(value) - logit(baseline)), abs=1e-9)
+    points = sum(each["points"] for each in explanation["contributions"])
+    assert points == pytest.approx(100 * (value - baseline), abs=1e-9)
+    assert sum(each["points"] for each in explanation["families"]) == pytest.approx(points, abs=1e-9)
+
+
+@given(bodies, histories)
+def test_neutral_values_are_what_removing_every_partner_leaves(body: Body, history: list[Body]) -> None:
+    kept, removed = evaluation(body, history).features, evaluation(without_partners(body), []).features
+    for entry in CATALOGUE:
+        assert removed[entry.name] == (entry.neutral if entry.partner else kept[entry.name]), entry.name
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@given(body=bodies, history=histories)
+def test_without_partner_is_the_score_of_the_lead_without_any_partner(
+    bundles: Mapping[Rung, Bundle], rung: Rung, body: Body, history: list[Body]
+) -> None:
+    served = scorer(bundles[rung])
+    content = served.decide("L-1", NOW, evaluation(body, history))
+    alone = served.decide("L-1", NOW, evaluation(without_partners(body), []))
+    found = content["without_partner"]
+    assert found["close_probability"] == alone["close_probability"]["value"]
+    assert found["difference"] == content["close_probability"]["value"] - found["close_probability"]
+    assert alone["without_partner"]["difference"] == 0
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@given(found=st.lists(st.tuples(bodies, histories), max_size=4))
+def test_many_leads_are_decided_as_each_alone(
+    bundles: Mapping[Rung, Bundle], rung: Rung, found: list[tuple[Body, list[Body]]]
+) -> None:
+    served = scorer(bundles[rung])
+    asked = [(f"L-{i}", NOW, evaluation(body, history)) for i, (body, history) in enumerate(found)]
+    together = served.decide_all(asked)
+    assert [json.dumps(each) for each in together] == [json.dumps(served.decide(*each)) for each in asked]
+
+
+@given(bodies)
+def test_facts_recorded_later_change_no_byte(bundles: Mapping[Rung, Bundle], body: Body) -> None:
+    earlier = {
+        name: [each for each in found if each.get("recorded_at", each.get("occurred_at", 0)) <= NOW]
+        if name in ("referrals", "confirmations", "touchpoints", "buying_signals", "partners")
+        else found
+        for name, found in body.items()
+    }
+    served = scorer(bundles["lightgbm"])
+    contents = [json.dumps(served.decide("L-1", NOW, evaluation(each, []))) for each in (body, earlier)]
+    assert contents[0] == contents[1]
+
+
+BODY: Body = {
+    "lead": {"lead_id": "L-1", "channel": "partner_referral", "source_partner_id": "P-1", "created_at": NOW - DAY},
+    "partners": [{"partner_id": "P-1", "name": "Integrators"}],
+    "referrals": [{"partner_id": "P-1", "occurred_at": NOW - DAY}],
+    "confirmations": [],
+    "touchpoints": [],
+    "buying_signals": [{"kind": "demo_request", "occurred_at": NOW - DAY}],
+}
+
+
+def test_a_decision_says_what_decided_it(bundles: Mapping[Rung, Bundle]) -> None:
+    bundle = bundles["logistic"]
+    content = scorer(bundle).decide("L-1", NOW, evaluation(BODY, []))
+    assert content["lead_id"] == "L-1"
+    assert content["as_of"] == rfc3339(NOW)
+    assert content["model"] == {"name": "test", "version": "3", "sha256": bundle.sha256}
+    assert content["policy"] == {"version": "1", "sha256": POLICY.sha256}
+    assert content["catalogue"] == {"sha256": CATALOGUE.sha256}
+    assert content["close_probability"]["horizon_days"] == 90
+    assert content["close_probability"]["rung"] == "logistic"
+    assert content["grade"] == bundle.grade(content["close_probability"]["value"])
+    assert {each["feature"] for each in content["explanation"]["contributions"]} == set(bundle.encoding.names)
+    assert content == json.loads(json.dumps(content, allow_nan=False))
+
+
+def test_the_expected_value_is_the_usual_amount_times_the_probability(bundles: Mapping[Rung, Bundle]) -> None:
+    bundle = bundles["lightgbm"]
+    content = scorer(bundle).decide("L-1", NOW, evaluation(BODY, []))
+    minor = round(3_600_000 * content["close_probability"]["value"])
+    assert content["expected_value"] == {"minor": minor, "currency": "USD"}
+    unknown = scorer(replace(bundle, expected_amount=None)).decide("L-1", NOW, evaluation(BODY, []))
+    assert unknown["expected_value"] is None
+
+
+def test_at_the_base_rate_every_lead_is_alike(bundles: Mapping[Rung, Bundle]) -> None:
+    other = {**BODY, "lead": {"lead_id": "L-2", "channel": "trade_show"}, "referrals": [], "buying_signals": []}
+    served = scorer(bundles["base_rate"])
+    contents = [served.decide("L", NOW, evaluation(body, [])) for body in (BODY, other)]
+    assert contents[0]["close_probability"] == contents[1]["close_probability"]
+    for content in contents:
+        assert content["grade"] is None
+        assert content["close_probability"]["lower"] < content["close_probability"]["upper"]
+        assert content["without_partner"]["difference"] == 0
+        assert {each["log_odds"] for each in content["explanation"]["contributions"]} == {0}
+
+
+def test_without_a_model_the_rules_decide_and_the_reason_is_given() -> None:
+    content = scorer(None).decide("L-1", NOW, evaluation(BODY, []))
+    assert content["close_probability_reason"] == NO_MODEL
+    for name in ("close_probability", "grade", "expected_value", "explanation", "without_partner", "model"):
+        assert content[name] is None
+    assert content["qualification"] == "MQL"
+    assert content["pending"]
+    assert scorer(None).decide_all([]) == []
+
+
+def test_a_model_without_features_serves_its_base_rate(bundles: Mapping[Rung, Bundle]) -> None:
+    bundle = bundles["base_rate"]
+    empty = replace(bundle, encoding=replace(bundle.encoding, features=()), model=replace(bundle.model, features=0))  # type: ignore[type-var]
+    content = scorer(empty).decide("L-1", NOW, evaluation(BODY, []))
+    with_features = scorer(bundle).decide("L-1", NOW, evaluation(BODY, []))
+    assert content["close_probability"] == with_features["close_probability"]
+    assert content["explanation"]["contributions"] == []
+
+
+def test_what_is_missing_is_asked_of_the_partner_by_name_before_sales_is_told() -> None:
+    content = scorer(None).decide("L-1", NOW, evaluation(BODY, []))
+    assert content["missing"]
+    asks, last = content["next_actions"][:-1], content["next_actions"][-1]
+    assert len(asks) == len(content["missing"])
+    assert "Ask Integrators to confirm fit and intent" in asks
+    assert last == POLICY.actions["MQL"]
+
+
+def test_the_disqualified_are_not_worked_and_the_reason_is_named() -> None:
+    body = {**BODY, "lead": {**BODY["lead"], "email": "cto@gmail.com"}}
+    content = scorer(None).decide("L-1", NOW, evaluation(body, []))
+    assert content["qualification"] == "DISQUALIFIED"
+    assert content["missing"] == []
+    assert content["next_actions"] == ["Do not work it: email domain gmail.com"]
