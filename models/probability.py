@@ -9,13 +9,15 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from models.encoding import Matrix
+
+if TYPE_CHECKING:
+    import lightgbm
 
 Rung = Literal["base_rate", "logistic", "lightgbm"]
 RUNGS: tuple[Rung, ...] = ("base_rate", "logistic", "lightgbm")
@@ -141,8 +143,14 @@ class LightGBM:
         return "lightgbm"
 
     @cached_property
-    def _booster(self) -> lightgbm.Booster:
-        return lightgbm.Booster(model_str=self.text)
+    def _booster(self) -> "lightgbm.Booster":
+        # Imported here because it takes seconds, which most commands need not wait.
+        import lightgbm
+
+        try:
+            return lightgbm.Booster(model_str=self.text)
+        except lightgbm.basic.LightGBMError as error:
+            raise ValueError(f"not LightGBM's text: {error}") from None
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """TreeSHAP values and the expected value."""
@@ -167,7 +175,7 @@ def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     try:
         model = _read_model(rung, content)
         parts = model.contributions(np.zeros((1, features)))
-    except (TypeError, KeyError, IndexError, ValueError, lightgbm.basic.LightGBMError) as error:
+    except (TypeError, KeyError, IndexError, ValueError) as error:
         raise ValueError(f"not a model of rung {rung}: {error}") from None
     if parts.shape != (1, features + 1):
         raise ValueError(f"a model of {parts.shape[1] - 1} features, not of the encoding's {features}")
