@@ -80,17 +80,18 @@ def suspects(
 
 
 def _aucs_alone(rows: Rows, encoding: Encoding, split: Split) -> Mapping[str, float]:
-    """How well each feature alone ranks the outcomes of the last rolling origin; nothing where that cannot be told."""
-    if not split.folds:
-        return {}
-    fold = split.folds[-1]
-    fit, judge = rows.take(fold.fit[:: 1 + len(fold.fit) // _MOST_ROWS]), rows.take(fold.judge)
-    if len({*fit.won}) < 2 or len({*judge.won}) < 2:
-        return {}
-    return {
-        feature.name: _auc_alone(fit, judge, position, feature.kind == "category")
-        for position, feature in enumerate(encoding.features)
-    }
+    """How well each feature alone ranks outcomes, over the rolling origins; nothing where that cannot be told."""
+    found: dict[str, list[float]] = {}
+    judged = []
+    for fold in split.folds:
+        fit, judge = rows.take(fold.fit[:: 1 + len(fold.fit) // _MOST_ROWS]), rows.take(fold.judge)
+        if len({*fit.won}) < 2 or len({*judge.won}) < 2:
+            continue
+        judged.append(len(judge.won))
+        for position, feature in enumerate(encoding.features):
+            alone = _auc_alone(fit, judge, position, feature.kind == "category")
+            found.setdefault(feature.name, []).append(alone)
+    return {name: float(np.average(aucs, weights=judged)) for name, aucs in found.items()}
 
 
 def _auc_alone(fit: Rows, judge: Rows, position: int, category: bool) -> float:
