@@ -304,9 +304,9 @@ _QUOTE = "YAML reads an unquoted yes, no, on or off as a truth value: quote it"
 
 
 def _faults(error: ValidationError, content: Any) -> str:
-    """The first few faults, each with its place and the value at fault."""
+    """The first few faults, each with its place and the value at fault; unknown keys first, for they explain others."""
     found: dict[str, list[Any]] = {}
-    for fault in error.errors():
+    for fault in sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden"):
         found.setdefault(_place(fault["loc"], content), []).append(fault)
     return "; ".join(f"{place}: {_says(faults)}" for place, faults in list(found.items())[:_MOST_FAULTS])
 

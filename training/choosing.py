@@ -137,11 +137,17 @@ def _best(rung: Rung, setting: str, margins: Mapping[float, list[Reals]], wins: 
 
 
 def _judged(candidate: _Candidate, won: Reals, fold_of: NDArray[np.int64]) -> Reals:
-    """A rung's out-of-time probabilities; the base rate is served as it is, without calibration, and judged so."""
+    """A rung's out-of-time probabilities, calibrated.
+
+    The base rate is judged at its better, as it is served or calibrated like the others: else, where wins grow rarer,
+    even noise would climb by its level alone.
+    """
     margin = np.concatenate(candidate.margins)
-    if candidate.rung == "base_rate":
-        return np.asarray(sigmoid(margin))
-    return _cross_calibrated(margin, won, fold_of)
+    calibrated = _cross_calibrated(margin, won, fold_of)
+    if candidate.rung != "base_rate":
+        return calibrated
+    served = np.asarray(sigmoid(margin))
+    return served if log_loss(won, served) < log_loss(won, calibrated) else calibrated
 
 
 def _cross_calibrated(margin: Reals, won: Reals, fold_of: NDArray[np.int64]) -> Reals:

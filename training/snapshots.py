@@ -71,7 +71,7 @@ def label(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
     """
     leads = engine.sql(_LEADS).to_pydict()
     if not leads["lead_id"]:
-        raise NothingToLearn("there are no leads; import a CRM export or run `eql simulate` first")
+        raise NothingToLearn("there are no leads; run `eql import` first, on an export or what `eql simulate` made")
     cut = engine.provenance.cut or engine.sql(_LATEST).to_pydict()["latest"][0] or 0
     dated = None not in leads["created"]
     undated_close = any(known and at is None for known, at in zip(leads["closed"], leads["closed_at"], strict=True))

@@ -71,15 +71,17 @@ def _by_time(snapshots: Snapshots) -> Split:
     start = created[int(len(created) * (1 - TEST_SHARE_DATED))]
     train = _complete_before(start, snapshots.as_of, purge)
     test = np.flatnonzero(snapshots.at_creation & (snapshots.as_of >= start))
+    how = f"the last 25 % by creation, purged by {snapshots.horizon_days or 0} days"
+    if not len(train):
+        return Split(train, test, (), how)
     develop = np.sort(snapshots.as_of[train][snapshots.at_creation[train]])
-    bounds = [develop[int(len(develop) * share)] for share in ORIGINS] if len(develop) else []
+    bounds = [develop[int(len(develop) * share)] for share in ORIGINS]
     folds = []
     for origin, end in zip(bounds, [*bounds[1:], start], strict=True):
         fit = train[_complete_before(origin, snapshots.as_of[train], purge)]
         moments = snapshots.as_of[train]
         judge = train[snapshots.at_creation[train] & (moments >= origin) & (moments < end)]
         folds.append(Fold(fit, judge))
-    how = f"the last 25 % by creation, purged by {snapshots.horizon_days or 0} days"
     return Split(train, test, tuple(folds), how)
 
 

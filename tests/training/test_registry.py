@@ -1,0 +1,93 @@
+"""The registry from a training to a rollback, on a database of its own."""
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from features.catalogue import CATALOGUE
+from models.bundle import Bundle
+from models.encoding import EncodedFeature, Encoding
+from models.probability import BaseRate, Calibration
+from training.evaluation import Predictions, evaluate
+from training.registry import NoSuchVersion, Registry
+from training.trainer import Trained
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow calls what its own libraries deprecate.
+AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+
+
+def made(rate: float) -> Trained:
+    """A training as small as can be."""
+    encoding = Encoding((EncodedFeature("own_touches", "number"),))
+    log_odds = float(np.log(rate / (1 - rate)))
+    bundle = Bundle(
+        name="eql-close-probability",
+        encoding=encoding,
+        model=BaseRate(1, log_odds),
+        calibration=Calibration(1.0, 0.0),
+        horizon_days=90,
+        base_rate=rate,
+        grades=None,
+        attributes=(),
+        catalogue_sha256=CATALOGUE.sha256,
+        golden=(({"own_touches": 1}, log_odds),),
+        facts={"settings": {}},
+    )
+    names = np.array([f"L{n}" for n in range(20)])
+    won = np.tile([1.0, 0.0, 0.0, 0.0], 5)
+    predictions = Predictions(names, np.arange(20), names, won, np.full(20, rate), rate)
+    report = {**evaluate(predictions, False, 0), "rung": "base_rate", "leaks": [], "rung_reason": "few leads"}
+    table = pa.table({"lead_id": names.tolist(), "as_of": range(20), "own_touches": [1.0] * 20})
+    return Trained(bundle, report, predictions, np.ones((20, 1)), table)
+
+
+def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    assert registry.versions() == []
+    assert registry.history() == []
+    with pytest.raises(NoSuchVersion, match="no model is registered yet; run `eql train` first"):
+        registry.resolve()
+
+    first, second = made(0.2), made(0.3)
+    assert [registry.log(trained, {"seed": 0}) for trained in (first, second)] == ["1", "2"]
+    assert [version.version for version in registry.versions()] == ["2", "1"]
+    assert registry.resolve().version == "2"
+    one = registry.resolve("1")
+    assert one.tags["rung"] == "base_rate"
+    assert one.tags["skill"] == "False"
+    assert one.tags["sha256"] == first.bundle.sha256
+    assert registry.bundle(one).files == first.bundle.files
+    assert registry.report(one) == first.report
+    _same(registry.predictions(one), first.predictions)
+    with pytest.raises(NoSuchVersion, match="there is no version or alias 'champion'; versions are 1, 2"):
+        registry.resolve("champion")
+
+    registry.point("champion", one, "Ann", "first", AT)
+    with pytest.raises(NoSuchVersion, match="no earlier champion"):
+        registry.before("champion")
+    change = registry.point("champion", registry.resolve("2"), "Bob", "better", AT + dt.timedelta(days=1))
+    assert (change.previous, change.version) == ("1", "2")
+    assert registry.resolve("champion").version == "2"
+    assert registry.resolve("champion").aliases == ("champion",)
+    assert registry.before("champion").version == "1"
+    with pytest.raises(NoSuchVersion, match="no earlier challenger"):
+        registry.before("challenger")
+    registry.point("champion", registry.before("champion"), "Ann", "rolled back", AT + dt.timedelta(days=2))
+    assert registry.resolve("champion").version == "1"
+
+    history = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts").history()
+    assert [(c.alias, c.previous, c.version, c.actor, c.reason) for c in history] == [
+        ("champion", None, "1", "Ann", "first"),
+        ("champion", "1", "2", "Bob", "better"),
+        ("champion", "2", "1", "Ann", "rolled back"),
+    ]
+    assert history[0].at == "2026-11-01T00:00:00+00:00"
+
+
+def _same(found: Predictions, kept: Predictions) -> None:
+    for name in ("lead_id", "as_of", "cluster", "won", "probability"):
+        assert getattr(found, name).tolist() == getattr(kept, name).tolist(), name
+    assert found.constant == kept.constant
