@@ -7,7 +7,7 @@ export EQL_HOME
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: run test lint format bench notebook lock clean
+.PHONY: run test lint format bench notebook docs lock clean
 
 run: .venv/run.stamp
 	@$(BIN)/eql up --port $(PORT)
@@ -31,6 +31,9 @@ bench: .venv/test.stamp
 notebook: .venv/test.stamp
 	@$(BIN)/marimo edit notebooks
 
+docs: .venv/run.stamp
+	@$(BIN)/python -m features.catalogue.document > docs/features.md
+
 .venv/bin/uv: locks/build.txt
 	@echo "Building .venv from the hashed lock ..."
 	@$(PYTHON) -m venv .venv
@@ -46,14 +49,13 @@ notebook: .venv/test.stamp
 	@$(UV) --require-hashes -r locks/test.txt
 	@touch $@
 
-COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
+COMPILE = $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --group build \
 	--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
 
 lock: .venv/bin/uv
-	@$(COMPILE) --upgrade --group test --group build -o locks/test.txt
-	@$(COMPILE) -c locks/test.txt --group build -o locks/run.txt
-	@$(BIN)/uv pip compile -c locks/test.txt --group build --universal --generate-hashes \
-		--python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o locks/build.txt
+	@$(COMPILE) --upgrade pyproject.toml --group test -o locks/test.txt
+	@$(COMPILE) pyproject.toml -c locks/test.txt -o locks/run.txt
+	@$(COMPILE) -c locks/test.txt -o locks/build.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

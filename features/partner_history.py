@@ -34,19 +34,23 @@ def derive(leads: Iterable[Row], events: Iterable[Row], horizon_days: int) -> li
     """The rows of `partner_history`, by day and partner.
 
     Args:
-        leads: versions of leads in ingest order, the first naming the source partner; undated ones are left out.
-        events: `lead_events`; only `won` counts.
+        leads: versions of leads, the first recorded naming the source partner; undated ones are left out.
+        events: `lead_events`; of a lead only the `won` recorded first counts.
         horizon_days: days within which a win counts, and after which a lead is mature.
     """
     first: dict[str, Row] = {}
-    for lead in leads:
+    for lead in sorted(leads, key=_recorded):
         first.setdefault(lead["lead_id"], lead)
     won: dict[str, Row] = {}
-    for event in events:
+    for event in sorted(events, key=_recorded):
         if event["event"] == "won" and event["occurred_at"] is not None and not event["deleted"]:
             won.setdefault(event["lead_id"], event)
     steps = sorted(step for lead in first.values() for step in _steps(lead, won.get(lead["lead_id"]), horizon_days))
     return list(_rows(steps))
+
+
+def _recorded(row: Row) -> int:
+    return row["recorded_at"] or 0
 
 
 def _steps(lead: Row, win: Row | None, horizon_days: int) -> Iterator[_Step]:

@@ -19,7 +19,7 @@ def stored(kind: Kind, row: Row) -> Stored:
     Raises:
         InvalidRecord: naming every field, its constraint and the value.
     """
-    lists = _lists(kind)
+    lists = list_fields(kind)
     content = {name: _content(name, row, name in lists) for name in kind.model.model_fields}
     order, group = row.get("order"), row.get("group")
     return Stored(
@@ -43,7 +43,8 @@ def _content(name: str, row: Row, is_list: bool) -> Any:
 
 
 @cache
-def _lists(kind: Kind) -> frozenset[str]:
+def list_fields(kind: Kind) -> frozenset[str]:
+    """The fields of a kind that hold lists, flat as `|a|b|`."""
     return frozenset(name for name, info in kind.model.model_fields.items() if _is_tuple(info.annotation))
 
 

@@ -41,7 +41,7 @@ class Bundle:
         base_rate: share won among the training rows.
         grades: least probabilities of the grades A, B and C; None where all leads get one probability.
         attributes: the import's attributes among the features.
-        catalogue_sha256: the catalogue it was trained with.
+        features_sha256: what decided the values of its features in training (`Catalogue.values_sha256`).
         expected_amount: mean amount of won training leads (minor units, currency); None where none is known.
         reference: by feature, what training rows looked like (missing share, quantiles or level shares).
         partner_history: the last row of each partner at the data cut, for a service without one.
@@ -57,7 +57,7 @@ class Bundle:
     base_rate: float
     grades: tuple[float, float, float] | None
     attributes: tuple[Attribute, ...]
-    catalogue_sha256: str
+    features_sha256: str
     expected_amount: tuple[int, str] | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
     partner_history: tuple[Mapping[str, Any], ...] = ()
@@ -93,8 +93,9 @@ class Bundle:
             UntrustedBundle: the bundle reads a feature this software no longer has, or has changed.
         """
         catalogue = base.with_attributes(self.attributes)
-        if catalogue.sha256 != self.catalogue_sha256:
-            raise UntrustedBundle("the bundle was trained with another catalogue of features; train and promote again")
+        names = self.encoding.names
+        if not set(names) <= set(catalogue.names) or catalogue.values_sha256(names) != self.features_sha256:
+            raise UntrustedBundle("the bundle was trained with other features than this software's; train and promote")
         return catalogue
 
     @cached_property
@@ -123,7 +124,7 @@ class Bundle:
             "base_rate": self.base_rate,
             "grades": self.grades,
             "attributes": [asdict(attribute) for attribute in self.attributes],
-            "catalogue_sha256": self.catalogue_sha256,
+            "features_sha256": self.features_sha256,
             "expected_amount": self.expected_amount,
             "reference": self.reference,
             "partner_history": self.partner_history,

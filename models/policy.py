@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES
 from features.records import ColumnType, constraint
+from features.rows import list_fields
 from features.values import Scalar
 
 Outcome = Literal["pass", "fail", "unknown"]
@@ -50,6 +51,9 @@ FIELD_TYPES: Mapping[str, ColumnType] = {
     **{f"{entity}.{column.name}": column.type for entity, kind in ENTITIES.items() for column in kind.content},
 }
 """The fields rules may test, by type: the entities' columns, and whether the lead is a partner lead."""
+
+LIST_FIELDS = frozenset(f"{entity}.{name}" for entity, kind in ENTITIES.items() for name in list_fields(kind))
+"""Those that hold lists, flat as `|a|b|`; a test of one holds if it holds of an item."""
 
 Operator = Literal["equals", "one_of", "in_list", "at_least", "at_most", "between", "given"]
 _TEXT: tuple[Operator, ...] = ("equals", "one_of", "in_list", "given")

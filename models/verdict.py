@@ -12,6 +12,7 @@ from features.values import Scalar, iso_date, rfc3339
 from models.policy import (
     EQL_GATES,
     FIELD_TYPES,
+    LIST_FIELDS,
     AllOf,
     AnyOf,
     Condition,
@@ -147,7 +148,9 @@ def _read(test: Test, evaluation: Evaluation) -> Scalar:
 
 
 def _shown(test: Test, found: Scalar) -> Scalar:
-    """A value as evidence shows it: instants as RFC 3339, dates as days."""
+    """A value as evidence shows it: instants as RFC 3339, dates as days, lists with commas."""
+    if test.field in LIST_FIELDS and isinstance(found, str):
+        return ", ".join(found.strip("|").split("|"))
     type_ = FIELD_TYPES.get(test.field or "")
     if type_ in ("instant", "date") and isinstance(found, int):
         return rfc3339(found) if type_ == "instant" else iso_date(found)
@@ -166,6 +169,12 @@ def _tested(test: Test, policy: Policy, evaluation: Evaluation) -> bool | None:
 def _compare(test: Test, found: Any, policy: Policy) -> bool:
     if test.given:
         return True
+    if test.field in LIST_FIELDS:
+        return any(_compare_one(test, item, policy) for item in found.strip("|").split("|"))
+    return _compare_one(test, found, policy)
+
+
+def _compare_one(test: Test, found: Any, policy: Policy) -> bool:
     if test.equals is not None:
         return bool(normal(found) == normal(test.equals))
     if test.one_of is not None:

@@ -33,7 +33,8 @@ def _figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
 def _reliability(predictions: Predictions) -> Figure:
     figure, axes = _figure("Reliability, out of time", "predicted probability", "share won")
     order = np.argsort(predictions.probability, kind="stable")
-    groups = [group for group in np.array_split(order, _BINS) if len(group)]
+    bins = min(_BINS, len(np.unique(predictions.probability)))
+    groups = [group for group in np.array_split(order, bins) if len(group)]
     predicted = [predictions.probability[group].mean() for group in groups]
     axes.plot([0, max(predicted)], [0, max(predicted)], color="grey", linewidth=1)
     axes.plot(predicted, [predictions.won[group].mean() for group in groups], marker="o")
@@ -42,11 +43,17 @@ def _reliability(predictions: Predictions) -> Figure:
 
 def _lift(predictions: Predictions) -> Figure:
     figure, axes = _figure("Wins found by working the best leads first", "share of leads worked", "share of wins found")
-    order = np.argsort(-predictions.probability, kind="stable")
-    found = np.cumsum(predictions.won[order]) / max(predictions.won.sum(), 1)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-    axes.plot(np.arange(1, len(order) + 1) / len(order), found)
+    worked, found = _gains(predictions)
+    axes.plot(worked, found)
     return figure
+
+
+def _gains(predictions: Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shares of leads and of wins from the best probability down; leads of one probability are worked together."""
+    _, tied = np.unique(-predictions.probability, return_inverse=True)
+    worked, found = np.cumsum(np.bincount(tied)), np.cumsum(np.bincount(tied, weights=predictions.won))
+    return np.append(0.0, worked / worked[-1]), np.append(0.0, found / max(found[-1], 1.0))
 
 
 def _importance(bundle: Bundle, contributions: NDArray[np.float64]) -> Figure:

@@ -165,7 +165,7 @@ def _bundle(
         base_rate=rate,
         grades=None,
         attributes=attributes,
-        catalogue_sha256=data.catalogue.sha256,
+        features_sha256=data.catalogue.values_sha256(data.encoding.names),
         expected_amount=data.snapshots.expected_amount,
         reference=_reference(data),
         partner_history=tuple(history),

@@ -54,6 +54,16 @@ class Catalogue:
         content: list[Any] = [{**asdict(entry), "expression": repr(entry.value)} for entry in self.entries]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def values_sha256(self, names: Iterable[str]) -> str:
+        """Hash of what decides the values of some of its features, in their order; their wording does not count.
+
+        Raises:
+            KeyError: one of them is not in the catalogue.
+        """
+        entries = (self[name] for name in names)
+        content = [(e.name, repr(e.value), e.kind, e.missing, e.direction, e.partner, e.neutral) for e in entries]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
     def with_attributes(self, attributes: Iterable[Attribute]) -> "Catalogue":
         """This catalogue and an entry for each attribute that is known at creation.
 

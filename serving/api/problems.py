@@ -86,7 +86,8 @@ def as_problem(error: Exception) -> Problem:
         case Problem():
             return error
         case MalformedBody():
-            return Problem(400, f"{error}.".capitalize())
+            text = str(error)
+            return Problem(400, f"{text[:1].upper()}{text[1:]}.")
         case HTTPException(status_code=status, headers=headers):
             return from_status(status, headers)
         case RequestValidationError():

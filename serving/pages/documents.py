@@ -55,6 +55,11 @@ class Documents:
         text = contents[name].read_text("utf-8")
         return Document(name, _title(text, name), _address(name), _html(text, contents))
 
+    def picture(self, name: str) -> bytes | None:
+        """The PNG of that name in the folder, None where there is none."""
+        found = {path.name: path for path in self.folder.glob("*.png") if path.is_file()}.get(name)
+        return None if found is None else found.read_bytes()
+
 
 def _address(name: str) -> str:
     return "/docs" if name == README else f"/docs/{name}"
@@ -82,11 +87,13 @@ def _anchor(heading: str) -> str:
 
 
 def _link(tokens: list[Token], contents: Mapping[str, Path]) -> None:
-    """Leads links between files to their pages; a link to a file that is no page becomes plain text."""
+    """Leads links and pictures to their pages; a link to a file that is no page becomes plain text."""
     for token in tokens:
         if token.type == "link_open":
             href = _target(str(token.attrGet("href")), contents)
             token.attrs = {} if href is None else {"href": href}
+        elif token.type == "image":
+            token.attrs = {**token.attrs, "src": f"/docs/{PurePosixPath(str(token.attrGet('src'))).name}"}
 
 
 def _target(href: str, contents: Mapping[str, Path]) -> str | None:

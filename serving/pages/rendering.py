@@ -66,6 +66,11 @@ def redirect(address: str) -> Response:
     return RedirectResponse(address, 303, {**SECURITY_HEADERS, **_NEVER_KEPT})
 
 
+def picture(content: bytes) -> Response:
+    """A PNG of the documentation."""
+    return Response(content, 200, {**SECURITY_HEADERS, "Cache-Control": "public, max-age=3600"}, "image/png")
+
+
 def stylesheet(known: str | None) -> Response:
     """The stylesheet; 304 where the browser knows it by its tag. Its address changes with its content."""
     content, sha256 = _stylesheet()

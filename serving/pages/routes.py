@@ -116,12 +116,15 @@ class _Pages:
         return self.document(documents.README)
 
     def document(self, name: str) -> Response:
-        folder = self.service.docs
-        found = None if folder is None else documents.Documents(folder).page(name)
-        if found is None or folder is None:
+        if self.service.docs is None:
             raise Refusal(404, *NOT_FOUND)
-        addresses = documents.Documents(folder).addresses()
-        return rendering.page("document.html", {"document": found, "addresses": addresses})
+        folder = documents.Documents(self.service.docs)
+        if (picture := folder.picture(name)) is not None:
+            return rendering.picture(picture)
+        found = folder.page(name)
+        if found is None:
+            raise Refusal(404, *NOT_FOUND)
+        return rendering.page("document.html", {"document": found, "addresses": folder.addresses()})
 
     def stylesheet(self, request: Request) -> Response:
         return rendering.stylesheet(request.headers.get("if-none-match"))

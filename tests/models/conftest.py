@@ -91,7 +91,7 @@ def _bundle(model: MarginModel, rows: Rows, encoding: Encoding, columns: Mapping
         "horizon_days": 90,
         "base_rate": float(rows.won.mean()),
         "attributes": (),
-        "catalogue_sha256": CATALOGUE.sha256,
+        "features_sha256": CATALOGUE.values_sha256(encoding.names),
         "expected_amount": (3_600_000, "USD"),
         "partner_history": ({"partner_id": "P-1", "leads": 40, "wins": 9},),
         "facts": {"cut": "2026-11-01T00:00:00Z"},

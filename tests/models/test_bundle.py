@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE
-from features.provenance import Attribute
+from features.catalogue.catalogue import Catalogue
+from features.catalogue.entry import Entry
 from models.bundle import Bundle, UntrustedBundle, read
 from models.probability import RUNGS, Calibration, Rung
 
@@ -155,12 +156,20 @@ def test_an_unreadable_manifest_is_refused(bundles: Mapping[Rung, Bundle], manif
         read({**bundles["logistic"].files, "manifest.json": manifest})
 
 
-def test_a_bundle_of_another_catalogue_is_refused(bundles: Mapping[Rung, Bundle]) -> None:
+def test_a_bundle_of_other_features_is_refused(bundles: Mapping[Rung, Bundle]) -> None:
+    """Rewording an entry keeps a bundle servable; another meaning, or a feature gone, does not."""
     bundle = bundles["logistic"]
-    assert bundle.catalogue(CATALOGUE) is not None
-    with_attribute = replace(bundle, attributes=(Attribute("score", "number", "at_creation"),))
-    with pytest.raises(UntrustedBundle, match="another catalogue"):
-        with_attribute.catalogue(CATALOGUE)
+    name = bundle.encoding.names[0]
+    entry = CATALOGUE[name]
+    reworded, changed = replace(entry, sentence="{value} other words"), replace(entry, direction=0)
+    assert bundle.catalogue(_with(reworded, name)) is not None
+    for catalogue in (_with(changed, name), Catalogue(tuple(e for e in CATALOGUE if e.name != name))):
+        with pytest.raises(UntrustedBundle, match="other features"):
+            bundle.catalogue(catalogue)
+
+
+def _with(entry: Entry, name: str) -> Catalogue:
+    return Catalogue(tuple(entry if e.name == name else e for e in CATALOGUE))
 
 
 def test_grades_are_given_by_the_cut_offs(bundles: Mapping[Rung, Bundle]) -> None:

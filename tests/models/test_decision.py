@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE
@@ -23,6 +23,7 @@ from serving.api.schemas import ScoreRequest
 NOW = 20_000 * DAY
 POLICY = policy.load(Path(policy.__file__).with_name("default_policy.yaml"), CATALOGUE)
 Body = dict[str, Any]
+some = settings(max_examples=30)
 
 instants = st.one_of(
     st.integers(NOW - 200 * DAY, NOW + 3 * DAY), st.sampled_from([NOW, NOW - 30 * DAY, NOW - 90 * DAY])
@@ -136,6 +137,7 @@ def scorer(bundle: Bundle | None) -> Scorer:
 
 
 @pytest.mark.parametrize("rung", RUNGS)
+@some
 @given(body=bodies, history=histories)
 def test_log_odds_and_points_of_a_decision_add_up(
     bundles: Mapping[Rung, Bundle], rung: Rung, body: Body, history: list[Body]
@@ -159,6 +161,7 @@ def test_neutral_values_are_what_removing_every_partner_leaves(body: Body, histo
 
 
 @pytest.mark.parametrize("rung", RUNGS)
+@some
 @given(body=bodies, history=histories)
 def test_without_partner_is_the_score_of_the_lead_without_any_partner(
     bundles: Mapping[Rung, Bundle], rung: Rung, body: Body, history: list[Body]
@@ -173,6 +176,7 @@ def test_without_partner_is_the_score_of_the_lead_without_any_partner(
 
 
 @pytest.mark.parametrize("rung", RUNGS)
+@some
 @given(found=st.lists(st.tuples(bodies, histories), max_size=4))
 def test_many_leads_are_decided_as_each_alone(
     bundles: Mapping[Rung, Bundle], rung: Rung, found: list[tuple[Body, list[Body]]]
@@ -254,7 +258,7 @@ def test_without_a_model_the_rules_decide_and_the_reason_is_given() -> None:
 
 def test_a_model_without_features_serves_its_base_rate(bundles: Mapping[Rung, Bundle]) -> None:
     bundle = bundles["base_rate"]
-    empty = replace(bundle, encoding=replace(bundle.encoding, features=()), model=replace(bundle.model, features=0))  # type: ignore[type-var]
+    empty = replace(bundle, encoding=replace(bundle.encoding, features=()), model=replace(bundle.model, features=0))
     content = scorer(empty).decide("L-1", NOW, evaluation(BODY, []))
     with_features = scorer(bundle).decide("L-1", NOW, evaluation(BODY, []))
     assert content["close_probability"] == with_features["close_probability"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ def matrix_of(encoding: Encoding, found: Sequence[Vector]) -> NDArray[np.float64
 
 
 @pytest.mark.parametrize("rung", RUNGS)
+@settings(max_examples=40)
 @given(found=st.lists(vectors, min_size=1, max_size=4))
 def test_parts_add_up_to_the_served_log_odds(bundles: Mapping[Rung, Bundle], rung: Rung, found: list[Vector]) -> None:
     bundle = bundles[rung]
@@ -44,6 +45,7 @@ def test_parts_add_up_to_the_served_log_odds(bundles: Mapping[Rung, Bundle], run
     np.testing.assert_allclose(bundle.margins(parts), margins, rtol=0, atol=TOLERANCE)
 
 
+@settings(max_examples=40)
 @given(found=st.lists(vectors, min_size=1, max_size=4))
 def test_lightgbm_sums_to_the_margin_that_its_trees_predict(
     fitted: Mapping[Rung, MarginModel], encoding: Encoding, found: list[Vector]

@@ -494,3 +494,13 @@ def test_otherwise_unknown_holds_a_place_open_without_letting_it_pass(
     plain = Applied(test, False)(seen)
     held_open = Applied(test.model_copy(update={"otherwise": "unknown"}), False)(seen)
     assert held_open == ("pass" if plain == "pass" else "unknown")
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("salesforce", "pass"), ("oracle", "fail")])
+def test_a_test_of_a_list_holds_if_an_item_meets_it(wanted: str, expected: str) -> None:
+    body = referral()
+    body["account"]["technologies"] = ["Salesforce", "slack"]
+    condition = policy.Test(field="account.technologies", one_of=(wanted,))
+    rule = policy.Rule(id="extra", gate="icp", description="Uses it", require=condition)
+    found = outcome(verdict(body, None, DEFAULT.model_copy(update={"rules": (*DEFAULT.rules, rule)})), "extra")
+    assert (found.outcome, found.evidence) == (expected, {"technologies": "Salesforce, slack"})

@@ -81,7 +81,7 @@ def bundle(intercept: float = -2.0) -> Bundle:
         base_rate=0.1,
         grades=(0.2, 0.1, 0.05),
         attributes=(),
-        catalogue_sha256=CATALOGUE.sha256,
+        features_sha256=CATALOGUE.values_sha256(feature.name for feature in features),
         expected_amount=(100_000, "USD"),
     )
     row = {"partner_referrals_90d": 1, "employees": 400, "industry": "software"}

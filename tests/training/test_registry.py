@@ -32,7 +32,7 @@ def made(rate: float) -> Trained:
         base_rate=rate,
         grades=None,
         attributes=(),
-        catalogue_sha256=CATALOGUE.sha256,
+        features_sha256=CATALOGUE.values_sha256(["own_touches"]),
         golden=(({"own_touches": 1}, log_odds),),
         facts={"settings": {}},
     )

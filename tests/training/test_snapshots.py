@@ -193,7 +193,7 @@ def test_every_label_is_complete_and_true(tmp_path_factory: pytest.TempPathFacto
     # Nothing after the cut can be in the data.
     closes = {i: close for i, close in closes.items() if close[2] <= CUT}
     events = [event(i, name, at, recorded_at=known) for i, (name, at, known) in closes.items()]
-    mature = {row["lead_id"]: row["created_at"] for row in leads if row["created_at"] + HORIZON * DAY <= CUT}  # type: ignore[operator]
+    mature = {row["lead_id"]: row["created_at"] for row in leads if row["created_at"] + HORIZON * DAY <= CUT}
     folder = tmp_path_factory.mktemp("world")
     if not mature:
         with pytest.raises(NothingToLearn):
