@@ -143,7 +143,7 @@ def read(files: Mapping[str, bytes]) -> Bundle:
         bundle = _read(files)
         worst = _golden_error(bundle)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise UntrustedBundle(f"the bundle's files cannot be read: {error}") from None
+        raise UntrustedBundle(f"the bundle's files cannot be read ({error}); train and promote again") from None
     if not worst <= _TOLERANCE:
         raise UntrustedBundle(f"a golden row of the bundle scores {worst:.2g} log-odds off; it must not be served")
     return bundle

@@ -18,7 +18,7 @@ from features.catalogue import CATALOGUE
 from features.values import SECOND, rfc3339
 from models.policy import Policy, load
 from serving.access import Role
-from serving.store import bundles, database, keys, records, sessions
+from serving.store import database, keys, records, sessions
 
 app = typer.Typer()
 keys_app = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -42,11 +42,10 @@ def up(port: Port = 8000, host: Host = "127.0.0.1") -> None:
     parts = wiring()
     with database.reading(parts.engine) as connection:
         empty = not records.count(connection)["leads"]
-        promoted = bundles.current(connection) is not None
     if empty:
         _simulate(parts)
-    if not promoted:
-        _first_model()
+    if parts.service.champion.scorer().served is None:
+        _train(parts.service.champion.fault)
     console.progress(f"ready after {time.monotonic() - started:.0f} s")
     _serve(parts, host, port)
 
@@ -59,10 +58,11 @@ def _simulate(parts: Wiring) -> None:
         data.import_(folder, None, None, False, False)
 
 
-def _first_model() -> None:
-    console.progress("no model yet: training one")
+def _train(fault: str | None) -> None:
+    """A model where there is none, or none that this version of the software can serve."""
+    console.progress(f"{fault or 'no model yet'}: training one")
     models.train(None, 0, 90, None, False)
-    models.promote(None, "first model", None, False)
+    models.promote(None, "none could be served", None, False)
 
 
 @app.command(epilog="Example: eql serve --port 8000")
