@@ -142,7 +142,7 @@ def same(left: Scalar, right: Scalar) -> bool:
     return left == right
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds, st.lists(instants, min_size=1, max_size=2, unique=True))
 def test_engines_agree_on_any_world(world: World, as_ofs: list[int]) -> None:
     for row in batch(world, as_ofs):
@@ -153,7 +153,7 @@ def test_engines_agree_on_any_world(world: World, as_ofs: list[int]) -> None:
             assert row[name] == wanted.get(name), name
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds, worlds, st.sampled_from([NOW, NOW - 40 * DAY]))
 def test_nothing_recorded_later_changes_a_feature(world: World, later: World, as_of: int) -> None:
     """Rows recorded after as_of, tombstones and corrections among them, are added; the rows before are all the same."""
