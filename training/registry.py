@@ -191,15 +191,20 @@ class Registry:
         return [Change(**change) for change in json.loads(tags.get(_HISTORY, "[]"))]
 
     def before(self, alias: Alias) -> Version:
-        """The version the alias named before its last change.
+        """The version to roll back to: the one the alias named before, and before that when asked again.
 
         Raises:
             NoSuchVersion: it never named another.
         """
-        changes = [change for change in self.history() if change.alias == alias]
-        if not changes or changes[-1].previous is None:
+        named: list[str] = []
+        for version in (change.version for change in self.history() if change.alias == alias):
+            if version in named[-2:-1]:
+                named.pop()
+            elif version not in named[-1:]:
+                named.append(version)
+        if len(named) < 2:
             raise NoSuchVersion(f"there is no earlier {alias} to roll back to")
-        return self.resolve(changes[-1].previous)
+        return self.resolve(named[-2])
 
     def _aliases(self) -> Mapping[str, str]:
         try:

@@ -77,6 +77,8 @@ def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
         registry.before("challenger")
     registry.point("champion", registry.before("champion"), "Ann", "rolled back", AT + dt.timedelta(days=2))
     assert registry.resolve("champion").version == "1"
+    with pytest.raises(NoSuchVersion, match="no earlier champion"):
+        registry.before("champion")
 
     history = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts").history()
     assert [(c.alias, c.previous, c.version, c.actor, c.reason) for c in history] == [
