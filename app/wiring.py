@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from app.settings import Settings
 from features.catalogue import CATALOGUE
-from features.partner_history import derive
+from features.partner_history import HORIZON_DAYS, derive
 from features.provenance import Provenance
 from features.records import KINDS, Stored
 from features.values import microseconds
@@ -27,8 +27,6 @@ from serving.store import bundles, database, export, provenance, records
 
 if TYPE_CHECKING:
     from training.registry import Registry
-
-HORIZON_DAYS = 90
 
 
 def now() -> int:

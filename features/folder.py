@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from features.provenance import Attribute, Provenance
+from features.provenance import ATTRIBUTE_PREFIX, Attribute, Provenance
 from features.records import Column, ColumnType, InvalidRecord, Kind, Problem, Row, Stored
-from features.rows import ATTRIBUTE_PREFIX, stored
+from features.rows import stored
 from features.values import Scalar, iso_date, parse_date, parse_instant, rfc3339
 
 Format: TypeAlias = Literal["parquet", "csv"]

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from features.records import Row
 from features.values import DAY
 
+HORIZON_DAYS = 90
+"""Days within which "close" counts (DESIGN: horizon), unless a training says otherwise."""
+
 
 @dataclass
 class _Tally:

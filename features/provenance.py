@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from features.values import parse_instant, rfc3339
 
+ATTRIBUTE_PREFIX = "attributes."
+"""Before an attribute's name in the flat columns of a lead."""
+
 
 @dataclass(frozen=True)
 class Attribute:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
+from features.provenance import ATTRIBUTE_PREFIX
 from features.values import (
     DAY,
     Count,
@@ -422,7 +423,7 @@ class Stored:
             row[self.kind.parent] = self.parent
         if self.kind.name == "leads":
             row["order"], row["group"] = self.order, self.group
-        attributes = {f"attributes.{name}": value for name, value in self.attributes.items()}
+        attributes = {f"{ATTRIBUTE_PREFIX}{name}": value for name, value in self.attributes.items()}
         return {**{column.name: row[column.name] for column in self.kind.columns}, **attributes}
 
 

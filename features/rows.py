@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from features.provenance import ATTRIBUTE_PREFIX
 from features.records import InvalidRecord, Kind, Problem, Row, Stored, constraint, parse
 from features.values import Id, Scalar
 
-ATTRIBUTE_PREFIX = "attributes."
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 

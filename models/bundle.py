@@ -42,7 +42,7 @@ class Bundle:
         grades: least probabilities of the grades A, B and C; None where all leads get one probability.
         attributes: the import's attributes among the features.
         features_sha256: what decided the values of its features in training (`Catalogue.values_sha256`).
-        expected_amount: mean amount of won training leads (minor units, currency); None where none is known.
+        expected_amount: mean amount of the wins known at the data cut (minor units, currency), if any.
         reference: by feature, what training rows looked like (missing share, quantiles or level shares).
         partner_history: the last row of each partner at the data cut, for a service without one.
         golden: rows of features with the log-odds they must get.

@@ -27,9 +27,10 @@ def canonical(content: Mapping[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def score_requests(service: Service, requests: Sequence[tuple[ScoreRequest, Mapping[str, Any], int]]) -> list[Content]:
+def score_requests(
+    service: Service, scorer: Scorer, requests: Sequence[tuple[ScoreRequest, Mapping[str, Any], int]]
+) -> list[Content]:
     """Decide on leads sent along, each with its JSON and moment, and keep the decisions; no lead is created."""
-    scorer = service.champion.scorer()
     facts = [request.facts() for request, _, _ in requests]
     with reading(service.engine) as connection:
         histories = [

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
-from features.provenance import Attribute
+from features.partner_history import HORIZON_DAYS
+from features.provenance import ATTRIBUTE_PREFIX, Attribute
 from features.values import rfc3339
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding, Matrix
@@ -29,7 +30,6 @@ from training.snapshots import Snapshots, label
 from training.splits import Split, split
 
 NAME = "eql-close-probability"
-HORIZON_DAYS = 90
 Progress = Callable[[str], None]
 Reals = NDArray[np.float64]
 
@@ -100,7 +100,7 @@ def train(
     data = _prepare(snapshots, full, table)
     attributes = {entry.name for entry in full if entry.family == "attributes"}
     found = leaks.suspects(data.rows, data.encoding, data.split, attributes, data.table)
-    allowed = {*allowed_leaks, *(f"attributes.{name}" for name in allowed_leaks)}
+    allowed = {*allowed_leaks, *(f"{ATTRIBUTE_PREFIX}{name}" for name in allowed_leaks)}
     blocking = [suspect for suspect in found if suspect.decisive and suspect.name not in allowed]
     if blocking:
         raise leaks.LeakFound(blocking)

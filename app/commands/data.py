@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from app import console
 from app.commands.options import Format, Json, UsageError, wiring
 from features.catalogue import CATALOGUE
 from features.folder import read, read_provenance
+from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
 from features.values import parse_date, parse_instant, rfc3339
 
@@ -69,12 +71,12 @@ def import_(
         _import_folder(source, as_json)
         return
     loaded = mappings.load(mapping)
-    engine_first = wiring().engine  # an unusable store is told before a long read
-    path = rejects or wiring().settings.home / "rejects.csv"
+    parts = wiring()
+    _ = parts.engine  # opened first: an unusable store is told before a long read
+    path = rejects or parts.settings.home / "rejects.csv"
     found: list[list[Stored]] = []
     report = importer.run(source, loaded, found.append, path, console.counted)
-    wiring().add(found[0], report.provenance)
-    engine_first.dispose()
+    parts.add(found[0], report.provenance)
     console.emit(json.loads(report.to_json()), report.text(), as_json)
 
 
@@ -86,7 +88,8 @@ def _import_folder(source: Path, as_json: bool) -> None:
         found += list(read(source, kind))
     console.progress(f"storing {len(found):,} records")
     wiring().add(found, provenance)
-    counts = {name: sum(stored.kind.name == name for stored in found) for name in KINDS}
+    tally = Counter(stored.kind.name for stored in found)
+    counts = {name: tally[name] for name in KINDS}
     text = "\n".join(f"{name}: {count:,}" for name, count in counts.items())
     console.emit({"accepted": counts}, text, as_json)
 
@@ -111,7 +114,6 @@ def features(
     as_json: Json = False,
 ) -> None:
     """Every feature of each lead open at a moment: created, nothing won or lost recorded by then."""
-    from app.wiring import HORIZON_DAYS
     from features.engines.duckdb import DuckDBEngine
 
     if engine != "duckdb":

@@ -13,6 +13,7 @@ from app import console
 from app.commands.options import Json, wiring
 from app.commands.scoring import rescore_open
 from features.catalogue import CATALOGUE
+from features.partner_history import HORIZON_DAYS
 from features.values import microseconds
 
 app = typer.Typer()
@@ -26,7 +27,7 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="A folder of records; by default the store's.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
-    horizon_days: Annotated[int, typer.Option(min=1, max=730, help="Days within which a close counts.")] = 90,
+    horizon_days: Annotated[int, typer.Option(min=1, max=730, help="Days within which a close counts.")] = HORIZON_DAYS,
     allow_leak: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Train with an attribute that nearly decides.")
     ] = None,

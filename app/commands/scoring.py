@@ -13,9 +13,10 @@ import typer
 from app import console
 from app.commands.data import instant
 from app.commands.options import Json, UsageError, wiring
-from app.wiring import HORIZON_DAYS, Wiring, now
+from app.wiring import Wiring, now
 from features.compile import ENTITY_COLUMNS
 from features.direct import Evaluation, evaluate
+from features.partner_history import HORIZON_DAYS
 from models.decision import Content, Scorer
 from serving.api import schemas
 from serving.api.problems import Problem

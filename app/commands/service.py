@@ -15,6 +15,7 @@ from app.commands import data, models
 from app.commands.options import Format, Json, wiring
 from app.wiring import Wiring, now
 from features.catalogue import CATALOGUE
+from features.partner_history import HORIZON_DAYS
 from features.values import SECOND, rfc3339
 from models.policy import Policy, load
 from serving.access import Role
@@ -61,7 +62,7 @@ def _simulate(parts: Wiring) -> None:
 def _train(fault: str | None) -> None:
     """A model where there is none, or none that this version of the software can serve."""
     console.progress(f"{fault or 'no model yet'}: training one")
-    models.train(None, 0, 90, None, False)
+    models.train(None, 0, HORIZON_DAYS, None, False)
     models.promote(None, "none could be served", None, False)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from features.catalogue.entry import Entry, InvalidEntry, Reading
-from features.provenance import Attribute
+from features.provenance import ATTRIBUTE_PREFIX, Attribute
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Catalogue:
 
 
 def _entry(attribute: Attribute, taken: Collection[str]) -> Entry:
-    column = f"attributes.{attribute.name}"
+    column = f"{ATTRIBUTE_PREFIX}{attribute.name}"
     return Entry(
         name=column if attribute.name.lower() in taken else attribute.name,
         family="attributes",

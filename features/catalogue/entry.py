@@ -7,6 +7,7 @@ and a little arithmetic. `features.direct` evaluates them in Python, `features.c
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, PARTNER_HISTORY
 from features.values import Scalar
 
@@ -128,7 +129,7 @@ class Reading:
         kind = PARTNER_HISTORY if self.entity == "history" else ENTITIES[self.entity]
         known = {column.name for column in kind.content}
         for column in (self.column, *(condition.column for condition in self.where)):
-            if column not in known and not (self.entity == "lead" and column.startswith("attributes.")):
+            if column not in known and not (self.entity == "lead" and column.startswith(ATTRIBUTE_PREFIX)):
                 raise InvalidEntry(f"{self.entity} has no column {column!r}")
 
 

@@ -12,6 +12,7 @@ from features.catalogue.catalogue import Catalogue
 from features.compile import query
 from features.folder import read_provenance
 from features.partner_history import derive
+from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, PARTNER_HISTORY, Column, Kind
 
 _NEEDED = (
@@ -113,7 +114,9 @@ class DuckDBEngine:
 
     def _attributes(self) -> list[tuple[str, str, str]]:
         types = {"number": "DOUBLE", "category": "VARCHAR"}
-        named = [(f"attributes.{attribute.name}", types[attribute.kind]) for attribute in self.provenance.attributes]
+        named = [
+            (f"{ATTRIBUTE_PREFIX}{attribute.name}", types[attribute.kind]) for attribute in self.provenance.attributes
+        ]
         return [(name, _identifier(name), type_) for name, type_ in named]
 
     def _keep(self, kind: Kind) -> None:

@@ -67,11 +67,12 @@ def score_batch(service: ServiceDependency, _: Scores, body: Body) -> JSONRespon
 
 def _score(service: Service, sent: list[tuple[ScoreRequest, dict[str, Any], str]]) -> list[dict[str, Any]]:
     now = service.clock()
-    served = service.champion.scorer().served
-    declared = served.bundle.attributes if served else ()
+    # One scorer throughout: the champion may change between two looks at it.
+    scorer = service.champion.scorer()
+    declared = scorer.served.bundle.attributes if scorer.served else ()
     for request, _, path in sent:
         schemas.check_attributes(request, declared, path)
-    return score_requests(service, [(r, content, schemas.moment_of(r, now, path)) for r, content, path in sent])
+    return score_requests(service, scorer, [(r, content, schemas.moment_of(r, now, path)) for r, content, path in sent])
 
 
 @router.get(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, RowMapping, Subquery, delete, func, select, true, update
 
+from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, PARTNER_HISTORY, Kind, Row, Stored
 from serving.store.tables import RECORDS, ingest_counter
 
@@ -139,4 +140,4 @@ def flat(name: str, row: RowMapping) -> Row:
     """A row of the table of kind `name` as flat columns: attributes of a lead as `attributes.<name>`."""
     columns: dict[str, Any] = {**row}
     attributes = columns.pop("attributes", {}) if name == "leads" else {}
-    return {**columns, **{f"attributes.{key}": value for key, value in attributes.items()}}
+    return {**columns, **{f"{ATTRIBUTE_PREFIX}{key}": value for key, value in attributes.items()}}

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from features.partner_history import HORIZON_DAYS
 from features.values import DAY, SECOND, Scalar
 from training.world.accounts import Accounts, Usage, draw_accounts, draw_usage
 from training.world.hazard import (
@@ -31,7 +32,6 @@ from training.world.window import DAYS, Window
 CHUNK = 500
 """Accounts drawn at once. A chunk depends on the seed and its own place alone, never on how many there are."""
 
-HORIZON_DAYS = 90
 LANDMARKS = 26
 """The true probability is stored at creation and weekly while the lead is open, so many times at most."""
 
