@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from app import console
-from app.commands import data, models, scoring, service
+from app.commands import data, models, partners, quality, scoring, service
 from app.commands.options import begin
 from app.settings import Settings
 from app.wiring import Wiring
@@ -21,8 +21,11 @@ app = typer.Typer(
 )
 for group in (data.app, models.app, scoring.app, service.app):
     app.add_typer(group)
+app.add_typer(partners.overlap_app, name="overlap")
 app.add_typer(service.keys_app, name="keys")
 app.add_typer(service.policy_app, name="policy")
+service.doctor_app.add_typer(quality.app)
+app.add_typer(service.doctor_app, name="doctor")
 
 
 @app.callback()

@@ -14,7 +14,10 @@ class Settings(BaseSettings):
         home: EQL_HOME, the folder of all data.
         database_url: EQL_DATABASE_URL, the store; by default a SQLite file under home.
         mlflow_uri: EQL_MLFLOW_URI, the tracking server; by default SQLite under home.
+        postgres_url: EQL_POSTGRES_URL, the server on which `eql features --engine postgres` computes; by default a
+            private one while the command runs.
         policy: EQL_POLICY, the policy file; by default the one that comes with the software.
+        quality: EQL_QUALITY, the thresholds of data quality; by default those that come with the software.
     """
 
     model_config = SettingsConfigDict(env_prefix="EQL_", frozen=True)
@@ -22,7 +25,9 @@ class Settings(BaseSettings):
     home: Path = Path("var")
     database_url: str | None = None
     mlflow_uri: str | None = None
+    postgres_url: str | None = None
     policy: Path = Field(default_factory=lambda: Path(str(files("models") / "default_policy.yaml")))
+    quality: Path = Field(default_factory=lambda: Path(str(files("features") / "default_quality.yaml")))
 
     @property
     def store_url(self) -> str:

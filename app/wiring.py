@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from app.settings import Settings
 from features.catalogue import CATALOGUE
-from features.partner_history import HORIZON_DAYS, derive
+from features.partner_history import HORIZON_DAYS, histories
 from features.provenance import Provenance
 from features.records import KINDS, Stored
 from features.values import microseconds
@@ -92,9 +92,10 @@ class Wiring:
         with self.engine.begin() as connection:
             provenance.add(connection, known)
             records.add(connection, stored)
-            leads = list(records.versions(connection, KINDS["leads"]))
-            events = records.versions(connection, KINDS["lead_events"])
-            records.replace_partner_history(connection, derive(leads, events, HORIZON_DAYS))
+            leads, partners, events = (
+                list(records.versions(connection, KINDS[name])) for name in ("leads", "partners", "lead_events")
+            )
+            records.replace_derived(connection, histories(leads, partners, events, HORIZON_DAYS))
 
     def publish(self, bundle: Bundle, version: str, actor: str, reason: str) -> None:
         """Hand a bundle to serving as its champion."""

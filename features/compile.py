@@ -7,7 +7,7 @@ missing throughout (an undated export) any `as_of` serves. sqlglot writes the qu
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 
 from sqlglot import exp
@@ -16,17 +16,22 @@ from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import (
     ENTITIES,
     FACTS,
+    READABLE,
     Aggregate,
     Condition,
     DaysSince,
     Difference,
     Entry,
     Expression,
+    Given,
+    Matches,
+    Month,
     Quotient,
     Reading,
     ShrunkRate,
 )
-from features.records import PARTNER_HISTORY, Kind
+from features.records import EVERYONE
+from features.rows import list_fields
 from features.values import DAY
 
 ENTITY_COLUMNS: tuple[tuple[str, str], ...] = tuple(
@@ -71,14 +76,20 @@ def _same(left: str, right: str, column: str) -> exp.Expr:
 
 
 def _join_entities(select: exp.Select) -> exp.Select:
-    """The lead, its account, its source partner and that partner's history, each as of the snapshot."""
-    joins: Sequence[tuple[Kind, str, exp.Expr]] = (
-        (ENTITIES["lead"], "lead", _column("s", "lead_id")),
-        (ENTITIES["account"], "account", _column("lead", "account_id")),
-        (ENTITIES["partner"], "partner", _column("lead", "source_partner_id")),
-        (PARTNER_HISTORY, "history", _column("lead", "source_partner_id")),
-    )
-    for kind, alias, key in joins:
+    """The lead, its account and its source partner with that one's history, each as of the snapshot."""
+    source = _column("lead", "source_partner_id")
+    everyone = exp.Case().when(exp.not_(source.is_(exp.null())), exp.Literal.string(EVERYONE))
+    tier = exp.Case().when(_column("partner", "tier").neq(EVERYONE), _column("partner", "tier"))
+    keys: Mapping[str, exp.Expr] = {
+        "lead": _column("s", "lead_id"),
+        "account": _column("lead", "account_id"),
+        "partner": source,
+        "partner_history": source,
+        "tier_history": tier,
+        "all_history": everyone,
+    }
+    for alias, key in keys.items():
+        kind = READABLE[alias]
         on = exp.and_(exp.EQ(this=_column(alias, kind.id), expression=key), _visible(alias))
         select = select.join(exp.to_table(kind.name), on=on, join_type="left", join_alias=alias)
     return select
@@ -112,10 +123,10 @@ def _parts(expression: Expression) -> list[Aggregate]:
             return [expression]
         case Difference(minuend, subtrahend):
             return _parts(minuend) + _parts(subtrahend)
-        case Quotient(dividend, _):
-            return _parts(dividend)
-        case ShrunkRate(successes, trials, all_successes, all_trials):
-            return [part for each in (successes, trials, all_successes, all_trials) for part in _parts(each)]
+        case Quotient(dividend, divisor):
+            return _parts(dividend) + ([] if isinstance(divisor, int | float) else _parts(divisor))
+        case ShrunkRate(successes, trials, prior, strength):
+            return [part for each in (successes, trials, prior, strength) for part in _parts(each)]
         case _:
             return []
 
@@ -124,19 +135,20 @@ def _facts(record: str, aggregates: Sequence[Aggregate]) -> exp.Subquery:
     """One row a snapshot with every aggregate over one record's visible facts."""
     kind = FACTS[record]
     parent = kind.parent or kind.id
+    conditions = [condition for aggregate in aggregates for condition in aggregate.where]
     select = exp.select(_column("s", "lead_id"), _column("s", "as_of")).from_("snapshots AS s")
     key = _column("s", "lead_id")
-    if parent == "account_id":
+    if parent == "account_id" or any(condition.test == "source" for condition in conditions):
         lead = ENTITIES["lead"]
         on = exp.and_(exp.EQ(this=_column("lead", lead.id), expression=key), _visible("lead"))
         select = select.join(exp.to_table(lead.name), on=on, join_alias="lead")
-        key = _column("lead", "account_id")
+        key = _column("lead", parent)
     happened = exp.or_(
         _column("f", "occurred_at").is_(exp.null()), _column("f", "occurred_at") <= _column("s", "as_of")
     )
     on = exp.and_(exp.EQ(this=_column("f", parent), expression=key), _visible("f"), happened)
     select = select.join(exp.to_table(record), on=on, join_alias="f")
-    if any(condition.column.startswith("partner.") for a in aggregates for condition in a.where):
+    if any(condition.column.startswith("partner.") for condition in conditions):
         on = exp.and_(_same("partner", "f", "partner_id"), _visible("partner"))
         select = select.join(exp.to_table("partners"), on=on, join_type="left", join_alias="partner")
     select = select.select(*(_named(_aggregated(a), _name(a)) for a in aggregates))
@@ -162,6 +174,8 @@ def _aggregated(aggregate: Aggregate) -> exp.Expr:
             return _days(exp.Min(this=qualified(occurred)))
         case "days_since_last":
             return _days(exp.Max(this=qualified(occurred)))
+        case "faded":
+            return exp.Sum(this=qualified(_weight(aggregate)))
     found = qualified(_column("f", aggregate.column or ""))
     if aggregate.how == "distinct":
         return exp.Count(this=exp.Distinct(expressions=[found]))
@@ -171,9 +185,22 @@ def _aggregated(aggregate: Aggregate) -> exp.Expr:
     return exp.cast(exp.Sum(this=found), "BIGINT" if integral else "DOUBLE")
 
 
+def _weight(aggregate: Aggregate) -> exp.Expr:
+    """The share a fact states, halved for every half life since it was recorded."""
+    as_of, column = _column("s", "as_of"), _column("f", aggregate.column or "")
+    half_life = _double(exp.Literal.number((aggregate.half_life or 1) * DAY))
+    age = exp.paren(exp.Sub(this=as_of, expression=exp.func("COALESCE", _column("f", "recorded_at"), as_of)))
+    power = exp.Pow(this=_double(exp.Literal.number(0.5)), expression=_double(age) / half_life)
+    return exp.func("COALESCE", column, _double(exp.Literal.number(1))) * power
+
+
+def _double(number: exp.Expr) -> exp.Expr:
+    return exp.cast(number, "DOUBLE")
+
+
 def _days(instant: exp.Expr) -> exp.Expr:
     since = exp.paren(exp.Sub(this=_column("s", "as_of"), expression=instant))
-    return exp.Div(this=exp.cast(since, "DOUBLE"), expression=exp.cast(exp.Literal.number(DAY), "DOUBLE"), typed=False)
+    return exp.Div(this=_double(since), expression=_double(exp.Literal.number(DAY)), typed=False)
 
 
 def _window(aggregate: Aggregate) -> list[exp.Expr]:
@@ -201,13 +228,24 @@ def _tested(column: exp.Column, condition: Condition) -> exp.Expr:
         case "absent":
             return column.is_(exp.null())
         case "mentions":
-            return column.like(f"%|{condition.values[0]}|%")
+            return _holds(column, str(condition.values[0]))
+        case "out":
+            return exp.or_(column.is_(exp.null()), exp.not_(column.isin(*condition.values)))
+        case "source":
+            return exp.EQ(this=column, expression=_column("lead", "source_partner_id"))
     return column.isin(*condition.values)
+
+
+def _holds(column: exp.Expr, item: str) -> exp.Expr:
+    return exp.StrPosition(this=column, substr=exp.Literal.string(f"|{item}|")) > exp.Literal.number(0)
 
 
 def _feature(entry: Entry) -> exp.Expr:
     found = _value(entry.value)
     return exp.func("COALESCE", found, exp.Literal.number(0)) if entry.missing == "none" else found
+
+
+_FROM_ZERO = ("count", "distinct", "sum", "faded")
 
 
 @singledispatch
@@ -218,14 +256,14 @@ def _value(expression: Expression) -> exp.Expr:
 @_value.register
 def _(aggregate: Aggregate) -> exp.Expr:
     found = _column(f"f_{aggregate.record}", _name(aggregate))
-    return exp.func("COALESCE", found, exp.Literal.number(0)) if aggregate.how in ("count", "distinct") else found
+    return exp.func("COALESCE", found, exp.Literal.number(0)) if aggregate.how in _FROM_ZERO else found
 
 
 @_value.register
 def _(reading: Reading) -> exp.Expr:
     found: exp.Expr = _column(reading.entity, reading.column)
-    kind = PARTNER_HISTORY if reading.entity == "history" else ENTITIES[reading.entity]
-    if any(column.name == reading.column and column.type == "flag" for column in kind.content):
+    flags = {column.name for column in READABLE[reading.entity].content if column.type == "flag"}
+    if reading.column in flags:
         found = exp.Case().when(found, exp.Literal.number(1)).when(exp.not_(found), exp.Literal.number(0))
     if reading.where:
         holds = exp.and_(*(_tested(_column(reading.entity, c.column), c) for c in reading.where))
@@ -240,8 +278,35 @@ def _(days: DaysSince) -> exp.Expr:
 
 
 @_value.register
+def _(matches: Matches) -> exp.Expr:
+    found, one, none = _value(matches.reading), exp.Literal.number(1), exp.Literal.number(0)
+    count: exp.Expr
+    if matches.reading.column in list_fields(READABLE[matches.reading.entity]):
+        counts = [exp.Case().when(_holds(exp.Lower(this=found), value), one).else_(none) for value in matches.values]
+        count = exp.paren(sum(counts, none))
+    else:
+        count = exp.Case().when(exp.Lower(this=found).isin(*matches.values), one).else_(none)
+    return exp.Case().when(exp.not_(found.is_(exp.null())), count)
+
+
+@_value.register
+def _(given: Given) -> exp.Expr:
+    found, one, none = _value(given.reading), exp.Literal.number(1), exp.Literal.number(0)
+    return exp.Case().when(exp.not_(found.is_(exp.null())), one).else_(none)
+
+
+@_value.register
+def _(_month: Month) -> exp.Expr:
+    moment = exp.UnixToTime(this=_column("s", "as_of"), scale=exp.UnixToTime.MICROS)
+    return exp.cast(exp.Extract(this=exp.var("month"), expression=moment), "BIGINT")
+
+
+@_value.register
 def _(quotient: Quotient) -> exp.Expr:
-    return exp.cast(_value(quotient.dividend), "DOUBLE") / exp.cast(exp.Literal.number(quotient.divisor), "DOUBLE")
+    if isinstance(quotient.divisor, int | float):
+        return _double(_value(quotient.dividend)) / _double(exp.Literal.number(quotient.divisor))
+    divisor = exp.func("NULLIF", _double(_value(quotient.divisor)), _double(exp.Literal.number(0)))
+    return _double(_value(quotient.dividend)) / divisor
 
 
 @_value.register
@@ -251,8 +316,8 @@ def _(difference: Difference) -> exp.Expr:
 
 @_value.register
 def _(rate: ShrunkRate) -> exp.Expr:
-    parts = (rate.successes, rate.trials, rate.all_successes, rate.all_trials)
-    successes, trials, all_successes, all_trials = (exp.cast(_value(part), "DOUBLE") for part in parts)
-    strength = exp.cast(exp.Literal.number(rate.strength), "DOUBLE")
-    prior = all_successes / exp.func("NULLIF", all_trials, exp.Literal.number(0))
-    return exp.paren(successes + strength * exp.paren(prior)) / exp.paren(trials + strength)
+    none = exp.Literal.number(0)
+    prior, strength = _double(_value(rate.prior)), _double(_value(rate.strength))
+    successes, trials = (_double(exp.func("COALESCE", _value(part), none)) for part in (rate.successes, rate.trials))
+    total = exp.func("NULLIF", exp.paren(trials + strength), _double(none))
+    return exp.paren(successes + strength * exp.paren(prior)) / total

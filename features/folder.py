@@ -17,7 +17,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from features.provenance import ATTRIBUTE_PREFIX, Attribute, Provenance
-from features.records import Column, ColumnType, InvalidRecord, Kind, Problem, Row, Stored
+from features.records import DERIVED, DETAILS, KINDS, Column, ColumnType, InvalidRecord, Kind, Problem, Row, Stored
 from features.rows import stored
 from features.values import Scalar, iso_date, parse_date, parse_instant, rfc3339
 
@@ -209,23 +209,34 @@ def read_provenance(folder: Path) -> Provenance:
     """What is known of the records in `folder` as a whole.
 
     Raises:
-        FolderError: there is no readable `provenance.json`; without one the folder is no complete folder of records.
+        FolderError: there is no readable `provenance.json`; without one the folder is no complete folder of records. Or
+            a file is named like no kind of record, so that nobody would read it.
     """
     path = folder / PROVENANCE
     try:
-        return Provenance.from_json(path.read_text(encoding="utf-8"))
+        known = Provenance.from_json(path.read_text(encoding="utf-8"))
     except OSError:
         mend = "name a folder that `eql simulate` or an export finished writing"
         raise FolderError(f"{folder} is no folder of records: it has no readable {PROVENANCE}; {mend}") from None
     except ValueError as error:
         raise FolderError(f"{path}: {error}; write the folder again") from None
+    _check_files(folder)
+    return known
+
+
+def _check_files(folder: Path) -> None:
+    kinds = {*KINDS, *(kind.name for kind in DERIVED)}
+    files = sorted(path for path in folder.iterdir() if path.suffix.removeprefix(".") in typing.get_args(Format))
+    for path in files:
+        if path.stem not in kinds:
+            raise FolderError(f"{path} is of no kind of record; move it, or name it one of {', '.join(sorted(kinds))}")
 
 
 def read(folder: Path, kind: Kind) -> Iterator[Stored]:
     """The validated records of a kind in the order of its file, one batch in memory; none where there is no file.
 
-    Every row must be what its record flattens to, so that engines which read the file see what is read here; only the
-    derived `email_domain` may differ, for an export may leave out `email`. A null attribute is absent.
+    Every row must be what its record flattens to, so that engines which read the file see what is read here; only
+    `features.records.DETAILS` may differ, for an export may leave out what they tell of. A null attribute is absent.
 
     Raises:
         FolderError: naming the file, the row (the first below a header is 1), the column and what it must be.
@@ -352,7 +363,7 @@ def _checked(kind: Kind, row: Row) -> Stored:
     expected = record.row()
     for column in kind.columns:
         value = expected[column.name]
-        if row[column.name] != value and column.name != "email_domain":
+        if row[column.name] != value and column.name not in DETAILS:
             fault = f"must be {_shown(column, value)} for what the row's other columns say"
             raise InvalidRecord(kind.name, (Problem(column.name, fault, _shown(column, row[column.name])),))
     return record

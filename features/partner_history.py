@@ -1,25 +1,51 @@
-"""The derived record `partner_history`: what each partner's matured leads had come to by the end of a day.
+"""The derived records: what the matured leads of each partner, of each tier and of all partners had come to by a day.
 
 A lead counts once its horizon has passed, and as a win only if it was won within that horizon, so partners whose leads
-close fast gain nothing by it. A row holds from its day until the partner's next one and is read as-of like any record.
+close fast gain nothing by it. A row holds from its day until the next of its key and is read as-of like any record.
+Beside the counts stand the strengths with which a partner's rate is shrunk to its tier's, and a tier's to that of all:
+fitted anew each day from the leads matured by then, so that a row never knows of later ones.
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from features.records import Row
+from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from features.values import DAY
 
 HORIZON_DAYS = 90
 """Days within which "close" counts (DESIGN: horizon), unless a training says otherwise."""
 
+_USUAL_CORRELATION = 1 / 21
+"""What leads of one group are taken to have in common before there is evidence: a strength of 20 leads."""
 
-@dataclass
-class _Tally:
-    leads: int = 0
-    wins: int = 0
-    log_days: float = 0.0
+_USUAL_WEIGHT = 20
+"""Degrees of freedom at which the evidence weighs as much as the usual."""
+
+
+def histories(
+    leads: Iterable[Row], partners: Iterable[Row], events: Iterable[Row], horizon_days: int
+) -> dict[Kind, list[Row]]:
+    """The rows of every derived record, each by day and key.
+
+    Args:
+        leads: versions of leads, the first recorded naming the source partner; undated ones are left out.
+        partners: versions of partners; a lead counts to the tier its partner had when it matured.
+        events: `lead_events`; of a lead only the `won` recorded first counts.
+        horizon_days: days within which a win counts, and after which a lead is mature.
+    """
+    first: dict[str, Row] = {}
+    for lead in sorted(leads, key=_recorded):
+        first.setdefault(lead["lead_id"], lead)
+    won: dict[str, Row] = {}
+    for event in sorted(events, key=_recorded):
+        if event["event"] == "won" and event["occurred_at"] is not None and not event["deleted"]:
+            won.setdefault(event["lead_id"], event)
+    tiers = _Tiers(partners)
+    matured = (_matured(lead, won.get(lead["lead_id"]), horizon_days, tiers) for lead in first.values())
+    return _rows(sorted(step for steps in matured for step in steps))
 
 
 @dataclass(frozen=True, order=True)
@@ -31,80 +57,137 @@ class _Step:
     lead_id: str
     won: bool
     days: float = 0.0
+    tier: str = ""
 
 
-def derive(leads: Iterable[Row], events: Iterable[Row], horizon_days: int) -> list[Row]:
-    """The rows of `partner_history`, by day and partner.
+class _Tiers:
+    """The tier of each partner as of any moment; empty where it has none."""
 
-    Args:
-        leads: versions of leads, the first recorded naming the source partner; undated ones are left out.
-        events: `lead_events`; of a lead only the `won` recorded first counts.
-        horizon_days: days within which a win counts, and after which a lead is mature.
-    """
-    first: dict[str, Row] = {}
-    for lead in sorted(leads, key=_recorded):
-        first.setdefault(lead["lead_id"], lead)
-    won: dict[str, Row] = {}
-    for event in sorted(events, key=_recorded):
-        if event["event"] == "won" and event["occurred_at"] is not None and not event["deleted"]:
-            won.setdefault(event["lead_id"], event)
-    steps = sorted(step for lead in first.values() for step in _steps(lead, won.get(lead["lead_id"]), horizon_days))
-    return list(_rows(steps))
+    def __init__(self, partners: Iterable[Row]) -> None:
+        self._versions: dict[str, list[Row]] = {}
+        for version in sorted(partners, key=_recorded):
+            self._versions.setdefault(version["partner_id"], []).append(version)
+
+    def of(self, partner_id: str, moment: int) -> str:
+        versions = self._versions.get(partner_id, [])
+        known = bisect_right(versions, moment, key=_recorded)
+        tier = versions[known - 1]["tier"] if known and not versions[known - 1]["deleted"] else None
+        return "" if tier in (None, EVERYONE) else str(tier)
 
 
 def _recorded(row: Row) -> int:
     return row["recorded_at"] or 0
 
 
-def _steps(lead: Row, win: Row | None, horizon_days: int) -> Iterator[_Step]:
+def _matured(lead: Row, win: Row | None, horizon_days: int, tiers: _Tiers) -> Iterator[_Step]:
     partner, created = lead["source_partner_id"], lead["created_at"]
     if partner is None or created is None:
         return
-    mature = max(created + horizon_days * DAY, lead["recorded_at"])
-    yield _Step(_end_of_day(mature), partner, lead["lead_id"], won=False)
+    mature = _end_of_day(max(created + horizon_days * DAY, lead["recorded_at"]))
+    tier = tiers.of(partner, mature)
+    yield _Step(mature, partner, lead["lead_id"], won=False, tier=tier)
     if win is not None and created <= win["occurred_at"] <= created + horizon_days * DAY:
-        known = max(mature, win["recorded_at"])
+        known = max(mature, _end_of_day(win["recorded_at"]))
         days = (win["occurred_at"] - created) / DAY
-        yield _Step(_end_of_day(known), partner, lead["lead_id"], won=True, days=days)
+        yield _Step(known, partner, lead["lead_id"], won=True, days=days, tier=tier)
 
 
 def _end_of_day(instant: int) -> int:
     return -(-instant // DAY) * DAY
 
 
-def _rows(steps: list[_Step]) -> Iterator[Row]:
-    partners: dict[str, _Tally] = {}
-    everyone = _Tally()
+@dataclass
+class _Tally:
+    """Leads matured, those won, and the sum of the logarithms of the wins' days to close."""
+
+    leads: int = 0
+    wins: int = 0
+    log_days: float = 0.0
+
+    def count(self, step: _Step) -> None:
+        if step.won:
+            self.wins += 1
+            self.log_days += math.log(max(step.days, 1.0))
+        else:
+            self.leads += 1
+
+
+@dataclass
+class _Groups:
+    """Tallies of groups of leads, and how much the leads of one group have in common.
+
+    The intraclass correlation of a binary outcome by analysis of variance (Ridout, Demétrio & Firth 1999,
+    doi 10.1111/j.0006-341X.1999.00137.x), from sums that a step changes in constant time.
+    """
+
+    tallies: dict[str, _Tally] = field(default_factory=dict)
+    _leads: int = 0
+    _wins: int = 0
+    _squared_leads: int = 0
+    _explained: float = 0.0
+
+    def count(self, group: str, step: _Step) -> None:
+        tally = self.tallies.setdefault(group, _Tally())
+        self._sum(tally, -1)
+        tally.count(step)
+        self._sum(tally, 1)
+
+    def _sum(self, tally: _Tally, sign: int) -> None:
+        if tally.leads:
+            self._leads += sign * tally.leads
+            self._wins += sign * tally.wins
+            self._squared_leads += sign * tally.leads**2
+            self._explained += sign * tally.wins**2 / tally.leads
+
+    @property
+    def strength(self) -> float:
+        """Leads at which a group's own rate weighs as much as the common one: (1 - r) / r of the correlation r."""
+        freedom = max(len(self.tallies) - 1, 0)
+        weighed = freedom * self._correlation(freedom) + _USUAL_WEIGHT * _USUAL_CORRELATION
+        correlation = weighed / (freedom + _USUAL_WEIGHT)
+        return (1 - correlation) / correlation
+
+    def _correlation(self, freedom: int) -> float:
+        if not freedom or self._leads <= freedom + 1:
+            return 0.0
+        between = (self._explained - self._wins**2 / self._leads) / freedom
+        within = (self._wins - self._explained) / (self._leads - freedom - 1)
+        size = (self._leads - self._squared_leads / self._leads) / freedom
+        spread = between + (size - 1) * within
+        return max(0.0, (between - within) / spread) if spread > 0 else 0.0
+
+
+def _rows(steps: list[_Step]) -> dict[Kind, list[Row]]:
+    partners, tiers, everyone = _Groups(), _Groups(), _Tally()
+    by_partner: list[Row] = []
+    by_tier: list[Row] = []
+    for day, today in _by_day(steps):
+        for step in today:
+            everyone.count(step)
+            partners.count(step.partner_id, step)
+            if step.tier:
+                tiers.count(step.tier, step)
+        by_partner += [_partner_row(day, p, partners.tallies[p]) for p in sorted({step.partner_id for step in today})]
+        strengths = {"partner_strength": partners.strength, "tier_strength": tiers.strength}
+        by_tier.append(_row(day, everyone) | {"tier": EVERYONE} | strengths)
+        no_strengths: Mapping[str, None] = dict.fromkeys(strengths)
+        changed = sorted({step.tier for step in today if step.tier})
+        by_tier += [{**_row(day, tiers.tallies[tier]), "tier": tier, **no_strengths} for tier in changed]
+    return {PARTNER_HISTORY: by_partner, TIER_HISTORY: by_tier}
+
+
+def _by_day(steps: list[_Step]) -> Iterator[tuple[int, list[_Step]]]:
     start = 0
     while start < len(steps):
-        day, end = steps[start].day, start
-        while end < len(steps) and steps[end].day == day:
-            end += 1
-        for step in steps[start:end]:
-            _count(everyone, step)
-            _count(partners.setdefault(step.partner_id, _Tally()), step)
-        for partner in sorted({step.partner_id for step in steps[start:end]}):
-            yield _row(day, partner, partners[partner], everyone)
+        end = bisect_right(steps, steps[start].day, lo=start, key=lambda step: step.day)
+        yield steps[start].day, steps[start:end]
         start = end
 
 
-def _count(tally: _Tally, step: _Step) -> None:
-    if step.won:
-        tally.wins += 1
-        tally.log_days += math.log(max(step.days, 1.0))
-    else:
-        tally.leads += 1
+def _partner_row(day: int, partner: str, tally: _Tally) -> Row:
+    days = math.exp(tally.log_days / tally.wins) if tally.wins else None
+    return {**_row(day, tally), "partner_id": partner, "days_to_close": days}
 
 
-def _row(day: int, partner: str, tally: _Tally, everyone: _Tally) -> Row:
-    return {
-        "occurred_at": day,
-        "recorded_at": day,
-        "deleted": False,
-        "partner_id": partner,
-        "leads": tally.leads,
-        "wins": tally.wins,
-        "all_leads": everyone.leads,
-        "all_wins": everyone.wins,
-        "days_to_close": math.exp(tally.log_days / tally.wins) if tally.wins else None,
-    }
+def _row(day: int, tally: _Tally) -> dict[str, Any]:
+    return {"occurred_at": day, "recorded_at": day, "deleted": False, "leads": tally.leads, "wins": tally.wins}

@@ -8,7 +8,7 @@ the two times; `Kind` says how a kind is keyed and which flat columns it has in 
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
@@ -156,6 +156,10 @@ class SharedCustomer(Record):
     relationship: Literal["customer", "opportunity", "prospect"]
     since: Date | None = None
     confidence: Share | None = None
+    source: Text | None = None
+    """What says so, such as the partner's list it was matched from."""
+    reason: Text | None = None
+    """Why it is held to be the same account, or why no longer."""
 
     @override
     def happened(self) -> int | None:
@@ -232,9 +236,21 @@ class PartnerHistory(Fact):
     partner_id: Id
     leads: Count
     wins: Count
-    all_leads: Count
-    all_wins: Count
     days_to_close: Measure | None = None
+
+
+class TierHistory(Fact):
+    """Derived: what the matured leads of a tier's partners came to by the end of a day; `*` is every partner.
+
+    The strengths, of `*` alone, say how many leads a partner (a tier) must have for its own rate to weigh as much as
+    that of its tier (of everyone).
+    """
+
+    tier: Text
+    leads: Count
+    wins: Count
+    partner_strength: Measure | None = None
+    tier_strength: Measure | None = None
 
 
 ColumnType = Literal["text", "integer", "real", "flag", "instant", "date"]
@@ -312,7 +328,7 @@ class Kind:
             "recorded_at": happened if record.recorded_at is None else record.recorded_at,
         }
         for name, columns in self._fields.items():
-            row.update(zip((c.name for c in columns), _values(getattr(record, name), len(columns)), strict=True))
+            row.update(zip((c.name for c in columns), _values(getattr(record, name), columns), strict=True))
         return row
 
 
@@ -323,17 +339,26 @@ def _flat(name: str, annotation: Any) -> tuple[Column, ...]:
         return Column(f"{name}_minor", "integer"), Column(f"{name}_currency", "text")
     if inner is Email:
         return Column(name, "text"), Column(f"{name}_domain", "text")
+    if inner is Url:
+        return Column(name, "text"), Column(f"{name}_tagged", "flag")
     return (Column(name, _SCALARS.get(inner, "text")),)
 
 
-def _values(value: Any, width: int) -> tuple[Scalar, ...]:
+DETAILS: Mapping[str, Callable[[str], Scalar]] = {
+    "email_domain": lambda email: email.rpartition("@")[2],
+    "url_tagged": lambda url: "utm_source=" in url.lower(),
+}
+"""Columns beside a field that tell what features may know of it where the field itself, being personal, is left out."""
+
+
+def _values(value: Any, columns: Sequence[Column]) -> tuple[Scalar, ...]:
     if value is None:
-        return (None,) * width
+        return (None,) * len(columns)
     if isinstance(value, Money):
         return value.minor, value.currency
     if isinstance(value, tuple):
         return (f"|{'|'.join(value)}|",)
-    return (value,) if width == 1 else (value, value.rpartition("@")[2])
+    return (value, *(DETAILS[column.name](value) for column in columns[1:]))
 
 
 KINDS: Mapping[str, Kind] = {
@@ -356,7 +381,12 @@ KINDS: Mapping[str, Kind] = {
     )
 }
 PARTNER_HISTORY = Kind("partner_history", PartnerHistory, "partner_id")
-"""The derived record, keyed like an entity: a partner's row holds from its day on until the next."""
+TIER_HISTORY = Kind("tier_history", TierHistory, "tier")
+EVERYONE = "*"
+"""The tier under which `TIER_HISTORY` keeps the history of all partners."""
+
+DERIVED = (PARTNER_HISTORY, TIER_HISTORY)
+"""The derived records, keyed like entities: a row holds from its day on until the next of the same key."""
 
 
 @dataclass(frozen=True)

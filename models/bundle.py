@@ -6,7 +6,7 @@ every byte. Reading verifies the manifest, refuses missing and extra files, and 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -44,7 +44,7 @@ class Bundle:
         features_sha256: what decided the values of its features in training (`Catalogue.values_sha256`).
         expected_amount: mean amount of the wins known at the data cut (minor units, currency), if any.
         reference: by feature, what training rows looked like (missing share, quantiles or level shares).
-        partner_history: the last row of each partner at the data cut, for a service without one.
+        history: by derived kind, the last row of each partner and tier at the data cut, for a service without any.
         golden: rows of features with the log-odds they must get.
         facts: what reports quote: cut, rows, rung reasons, metrics.
     """
@@ -60,7 +60,7 @@ class Bundle:
     features_sha256: str
     expected_amount: tuple[int, str] | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
-    partner_history: tuple[Mapping[str, Any], ...] = ()
+    history: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     golden: tuple[tuple[Mapping[str, Scalar], float], ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -127,7 +127,7 @@ class Bundle:
             "features_sha256": self.features_sha256,
             "expected_amount": self.expected_amount,
             "reference": self.reference,
-            "partner_history": self.partner_history,
+            "history": self.history,
             "facts": self.facts,
         }
 
@@ -179,7 +179,6 @@ def _read(files: Mapping[str, bytes]) -> Bundle:
         attributes=tuple(Attribute(**attribute) for attribute in described.pop("attributes")),
         expected_amount=None if amount is None else (amount[0], amount[1]),
         grades=None if grades is None else (grades[0], grades[1], grades[2]),
-        partner_history=tuple(described.pop("partner_history")),
         golden=tuple((row["features"], row["log_odds"]) for row in golden),
         **described,
     )

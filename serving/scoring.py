@@ -3,12 +3,14 @@
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
 from features.direct import Facts, evaluate
+from features.records import DERIVED, PARTNER_HISTORY, TIER_HISTORY
 from features.values import rfc3339
 from models.decision import Content, Scorer
 from serving.access import TokenSource
@@ -17,7 +19,7 @@ from serving.service import Service
 from serving.store import decisions
 from serving.store.database import reading
 from serving.store.decisions import CurrentScore, StoredDecision
-from serving.store.facts import facts_of_many, partner_history_of
+from serving.store.facts import derived_of, facts_of_many, tiers_of
 
 _CHUNK = 500
 
@@ -37,11 +39,14 @@ def score_requests(
             _history(connection, scorer, each, as_of) for each, (_, _, as_of) in zip(facts, requests, strict=True)
         ]
     leads = [
-        (request.lead.lead_id, as_of, evaluate(scorer.catalogue, {**each, "partner_history": history}, as_of))
+        (request.lead.lead_id, as_of, evaluate(scorer.catalogue, {**each, **history.rows}, as_of))
         for each, history, (request, _, as_of) in zip(facts, histories, requests, strict=True)
     ]
     now = service.clock()
-    contents = [_identified(content, service.tokens, now) for content in scorer.decide_all(leads)]
+    contents = [
+        _identified(content, history.source, service.tokens, now)
+        for content, history in zip(scorer.decide_all(leads), histories, strict=True)
+    ]
     kept = [
         StoredDecision(
             content["decision_id"], content["lead_id"], False, as_of, now, canonical(content), canonical(sent)
@@ -53,18 +58,30 @@ def score_requests(
     return contents
 
 
-def _history(connection: Connection, scorer: Scorer, facts: Facts, as_of: int) -> list[Mapping[str, Any]]:
-    """The history of the lead's source partners from the store, else from the bundle's copy."""
-    partners = {row["source_partner_id"] for row in facts["leads"]} - {None}
-    found = partner_history_of(connection, partners, as_of) if partners else []
-    if found or scorer.served is None:
-        return found
-    return [row for row in scorer.served.bundle.partner_history if row["partner_id"] in partners]
+@dataclass(frozen=True)
+class _History:
+    """The partners' history a decision rests on, by derived kind, and where it is from; a lead may need none."""
+
+    source: Literal["store", "bundle"] | None
+    rows: Facts
 
 
-def _identified(content: Content, tokens: TokenSource, now: int) -> Content:
+def _history(connection: Connection, scorer: Scorer, facts: Facts, as_of: int) -> _History:
+    """What bears on the lead's source partner from the store, or where the store has none from the bundle's copy."""
+    partners = sorted({row["source_partner_id"] for row in facts["leads"]} - {None})
+    if not partners:
+        return _History(None, {})
+    keys = {PARTNER_HISTORY: partners, TIER_HISTORY: tiers_of(facts["partners"])}
+    found = {kind.name: derived_of(connection, kind, keys[kind], as_of) for kind in DERIVED}
+    if any(found.values()):
+        return _History("store", found)
+    copied = scorer.served.bundle.history if scorer.served else {}
+    return _History("bundle" if copied else None, copied)
+
+
+def _identified(content: Content, history: str | None, tokens: TokenSource, now: int) -> Content:
     decision_id = str(uuid.UUID(bytes=tokens(16), version=4))
-    return {"decision_id": decision_id, **content, "created_at": rfc3339(now)}
+    return {"decision_id": decision_id, **content, "partner_history": history, "created_at": rfc3339(now)}
 
 
 def rescore(service: Service, lead_ids: Iterable[str]) -> Iterator[int]:
@@ -79,9 +96,13 @@ def rescore(service: Service, lead_ids: Iterable[str]) -> Iterator[int]:
 def _rescore(service: Service, lead_ids: Sequence[str]) -> None:
     scorer, now = service.champion.scorer(), service.clock()
     with reading(service.engine) as connection:
-        found = [(i, now, evaluate(scorer.catalogue, facts, now)) for i, facts in facts_of_many(connection, lead_ids)]
+        known = facts_of_many(connection, lead_ids, now)
+        found = [(i, now, evaluate(scorer.catalogue, facts, now)) for i, facts in known]
     partners = [evaluation.lead.get("source_partner_id") for _, _, evaluation in found]
-    contents = [_identified(content, service.tokens, now) for content in scorer.decide_all(found)]
+    contents = [
+        _identified(content, None if partner is None else "store", service.tokens, now)
+        for content, partner in zip(scorer.decide_all(found), partners, strict=True)
+    ]
     made = [StoredDecision(c["decision_id"], c["lead_id"], True, now, now, canonical(c)) for c in contents]
     with service.engine.begin() as connection:
         decisions.add(connection, made)

@@ -19,7 +19,9 @@ from app.settings import Settings
 from features.catalogue import CATALOGUE, engagement
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.document import markdown
+from features.compile import query
 from features.direct import evaluate
+from features.quality.checks import CHECKS
 from features.values import parse_instant
 from models.decision import Scorer
 from models.policy import Gate, Policy
@@ -87,7 +89,8 @@ def find(line: str) -> tuple[Any, list[str]]:
     rest = words(line)
     while rest and rest[0] in getattr(command, "commands", {}):
         command, rest = command.commands[rest[0]], rest[1:]
-    assert not hasattr(command, "commands"), f"there is no command: eql {line}"
+    runs = not hasattr(command, "commands") or command.invoke_without_command
+    assert runs, f"there is no command: eql {line}"
     return command, rest
 
 
@@ -153,7 +156,12 @@ def test_settings_are_documented_and_no_others() -> None:
 
 @pytest.mark.parametrize(
     ("name", "terms"),
-    [("docs/policy.md", get_args(Gate)), ("docs/model.md", RUNGS), ("docs/operate.md", ROLES)],
+    [
+        ("docs/policy.md", get_args(Gate)),
+        ("docs/model.md", RUNGS),
+        ("docs/operate.md", ROLES),
+        ("docs/quality.md", [c.id for c in CHECKS]),
+    ],
 )
 def test_no_term_is_left_out(name: str, terms: tuple[str, ...]) -> None:
     text = Document(name).text
@@ -206,11 +214,13 @@ def test_scoring_shows_what_its_request_is_answered() -> None:
 
 def test_the_feature_of_the_recipe_works() -> None:
     [block] = Document("CONTRIBUTING.md").fences("python")
-    (entry,) = eval(f"({block})", vars(engagement))
+    assert len(block.splitlines()) < 10
+    entry = eval(block, vars(engagement))
     catalogue = Catalogue((*CATALOGUE, entry))
-    body = {"lead": {"lead_id": "L-1"}, "touchpoints": [{"channel": "webinar", "occurred_at": "2026-10-01T00:00:00Z"}]}
+    body = {"lead": {"lead_id": "L-1"}, "touchpoints": [{"channel": "webinar", "occurred_at": "2026-10-30T00:00:00Z"}]}
     request, _ = schemas.read(schemas.ScoreRequest, json.dumps(body).encode())
     assert evaluate(catalogue, request.facts(), LATER).features[entry.name] == 1
+    assert entry.name in query(catalogue, "duckdb")
     assert entry.description in markdown(catalogue)
 
 

@@ -17,6 +17,7 @@ from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
 from features.partner_history import HORIZON_DAYS
 from features.provenance import ATTRIBUTE_PREFIX, Attribute
+from features.records import DERIVED
 from features.values import rfc3339
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding, Matrix
@@ -95,7 +96,7 @@ def train(
         full = catalogue.with_attributes(engine.provenance.attributes)
         progress(f"evaluating {len(full)} features of {len(snapshots):,} snapshots")
         table = engine.evaluate(full, snapshots.table())
-        history = engine.sql(_LAST_HISTORY).to_pylist()
+        history = {kind.name: engine.sql(_LAST.format(kind=kind)).to_pylist() for kind in DERIVED}
         provenance = engine.provenance
     data = _prepare(snapshots, full, table)
     attributes = {entry.name for entry in full if entry.family == "attributes"}
@@ -111,7 +112,7 @@ def train(
     return _report(data, choice, bundle, found, provenance.point_in_time, seed)
 
 
-_LAST_HISTORY = "SELECT * EXCLUDE (superseded_at) FROM partner_history WHERE superseded_at IS NULL ORDER BY partner_id"
+_LAST = "SELECT * EXCLUDE (superseded_at) FROM {kind.name} WHERE superseded_at IS NULL ORDER BY {kind.id}"
 
 
 def _prepare(snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> _Data:
@@ -149,7 +150,7 @@ def _bundle(
     choice: Choice,
     directions: Sequence[int],
     seed: int,
-    history: Sequence[Mapping[str, Any]],
+    history: Mapping[str, Sequence[Mapping[str, Any]]],
     attributes: tuple[Attribute, ...],
 ) -> Bundle:
     rows = data.rows.take(data.split.train)
@@ -168,7 +169,7 @@ def _bundle(
         features_sha256=data.catalogue.values_sha256(data.encoding.names),
         expected_amount=data.snapshots.expected_amount,
         reference=_reference(data),
-        partner_history=tuple(history),
+        history=history,
         facts={
             "cut": rfc3339(data.snapshots.cut),
             "training_rows": len(data.split.train),

@@ -2,9 +2,13 @@
 
 import datetime as dt
 import json
+import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -18,6 +22,9 @@ from features.folder import read, read_provenance
 from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
 from features.values import parse_date, parse_instant, rfc3339
+
+if TYPE_CHECKING:
+    from features.engines.engine import Engine
 
 app = typer.Typer()
 
@@ -106,25 +113,55 @@ def export(
     console.emit({"folder": str(folder)}, f"{folder}: the store's records", as_json)
 
 
+class EngineName(StrEnum):
+    """What computes features."""
+
+    duckdb = "duckdb"
+    postgres = "postgres"
+    spark = "spark"
+
+
 @app.command(epilog="Example: eql features --as-of 2026-11-01T00:00:00Z --out features.csv")
 def features(
     as_of: Annotated[str, typer.Option("--as-of", help="The moment, RFC 3339 or a day.")],
     out: Annotated[Path, typer.Option(help="A .csv, .parquet or .ndjson file.")],
-    engine: Annotated[str, typer.Option(help="duckdb.")] = "duckdb",
+    engine: Annotated[EngineName, typer.Option(help="What computes them.")] = EngineName.duckdb,
+    memory: Annotated[str | None, typer.Option(help="What DuckDB or a Spark of this machine may use: 4g.")] = None,
+    spark_master: Annotated[str | None, typer.Option(help="A Spark cluster; without one, this machine.")] = None,
     as_json: Json = False,
 ) -> None:
     """Every feature of each lead open at a moment: created, nothing won or lost recorded by then."""
-    from features.engines.duckdb import DuckDBEngine
-
-    if engine != "duckdb":
-        raise UsageError(f"--engine must be duckdb, not {engine!r}")
     moment = instant(as_of)
-    with wiring().records() as folder, DuckDBEngine(folder, HORIZON_DAYS) as records:
+    if spark_master is not None and engine is not EngineName.spark:
+        raise UsageError(f"--spark-master is for --engine spark, not {engine.value}")
+    with wiring().records() as folder, _opened(engine, folder, memory, spark_master) as records:
         catalogue = CATALOGUE.with_attributes(records.provenance.attributes)
         found = records.evaluate(catalogue, records.open_leads(moment))
     named = found.set_column(1, "as_of", pa.array([rfc3339(moment)] * len(found), pa.string()))
     write_table(named, out)
     console.emit({"rows": len(named), "out": str(out)}, f"{out}: {len(named):,} leads", as_json)
+
+
+@contextmanager
+def _opened(engine: EngineName, folder: Path, memory: str | None, master: str | None) -> Iterator["Engine"]:
+    """An engine that holds the folder's records; each brings libraries that only its own users wait for."""
+    with ExitStack() as closing:
+        if engine is EngineName.duckdb:
+            from features.engines.duckdb import DuckDBEngine
+
+            yield closing.enter_context(DuckDBEngine(folder, HORIZON_DAYS, memory))
+        elif engine is EngineName.postgres:
+            from features.engines.postgres import PostgresEngine
+            from features.engines.postgres_server import private_server
+
+            url = wiring().settings.postgres_url or closing.enter_context(private_server())
+            yield closing.enter_context(PostgresEngine(folder, HORIZON_DAYS, url))
+        else:
+            from features.engines.spark import SparkEngine
+            from features.engines.spark_session import cluster_session, local_session
+
+            chosen = local_session(memory or "2g", os.cpu_count() or 1) if master is None else cluster_session(master)
+            yield closing.enter_context(SparkEngine(folder, HORIZON_DAYS, closing.enter_context(chosen)))
 
 
 def instant(text: str) -> int:

@@ -89,7 +89,7 @@ class _Rejects:
 
 def _of_bodies(source: Path, scorer: Scorer, rejects: _Rejects) -> Iterator[Content]:
     declared = scorer.served.bundle.attributes if scorer.served else ()
-    history = scorer.served.bundle.partner_history if scorer.served else ()
+    history = scorer.served.bundle.history if scorer.served else {}
     with source.open("rb") as lines:
         numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
         while chunk := list(islice(numbered, _CHUNK)):
@@ -105,7 +105,7 @@ def _of_bodies(source: Path, scorer: Scorer, rejects: _Rejects) -> Iterator[Cont
                     for fault in problem.errors:
                         rejects.add(number, fault.field, fault.constraint)
                 else:
-                    facts = {**request.facts(), "partner_history": history}
+                    facts = {**request.facts(), **history}
                     leads.append((request.lead.lead_id, moment, evaluate(scorer.catalogue, facts, moment)))
             yield from scorer.decide_all(leads)
 

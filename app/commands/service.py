@@ -24,6 +24,7 @@ from serving.store import database, keys, records, sessions
 app = typer.Typer()
 keys_app = typer.Typer(no_args_is_help=True, help="API keys.")
 policy_app = typer.Typer(no_args_is_help=True, help="Policies.")
+doctor_app = typer.Typer()
 
 DEMO_ACCOUNTS = 5000
 _SIGN_IN_LASTS = 24 * 3600 * SECOND
@@ -164,9 +165,11 @@ def policy_schema() -> None:
     typer.echo(json.dumps(Policy.model_json_schema(), indent=1))
 
 
-@app.command(epilog="Example: eql doctor")
-def doctor(as_json: Json = False) -> None:
+@doctor_app.callback(invoke_without_command=True, epilog="Example: eql doctor")
+def doctor(context: typer.Context, as_json: Json = False) -> None:
     """What is configured and reachable, what is wrong, and how to mend it; ends with 1 where something is."""
+    if context.invoked_subcommand is not None:
+        return
     checks = [_checked(name, check) for name, check in _CHECKS.items()]
     rows = [[check["check"], "ok" if check["ok"] else "WRONG", check["finding"]] for check in checks]
     console.emit(checks, console.table("EQL", ["check", "state", "finding"], rows), as_json)

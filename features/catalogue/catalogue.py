@@ -36,6 +36,13 @@ class Catalogue:
     def __getitem__(self, name: str) -> Entry:
         return self._by_name[name]
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.entries)
+
     def __contains__(self, name: str) -> bool:
         return name in self._by_name
 
@@ -51,7 +58,7 @@ class Catalogue:
     @cached_property
     def sha256(self) -> str:
         """Hash of every entry with all it says."""
-        content: list[Any] = [{**asdict(entry), "expression": repr(entry.value)} for entry in self.entries]
+        content: list[Any] = [{**asdict(entry), "value": repr(entry.value)} for entry in self.entries]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def values_sha256(self, names: Iterable[str]) -> str:

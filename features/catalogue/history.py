@@ -1,54 +1,62 @@
-"""What the source partner's matured leads came to, as of the moment (see features.partner_history)."""
+"""What matured leads of the source partner and its like came to as of the moment (see features.partner_history)."""
 
-from features.catalogue.entry import Entry, Reading, ShrunkRate
+from functools import partial
 
-STRENGTH = 20.0
-"""Leads at which a partner's own rate weighs as much as that of all partners."""
+from features.catalogue.entry import Entry, Quotient, Reading, ShrunkRate
+
+_entry = partial(Entry, "partner_history", partner=True)
+_ALL = Quotient(Reading("all_history", "wins"), Reading("all_history", "leads"))
+_TIER = ShrunkRate(
+    Reading("tier_history", "wins"),
+    Reading("tier_history", "leads"),
+    prior=_ALL,
+    strength=Reading("all_history", "tier_strength"),
+)
 
 ENTRIES = (
-    Entry(
+    _entry(
         "partner_win_rate",
-        "partner_history",
         ShrunkRate(
-            Reading("history", "wins"),
-            Reading("history", "leads"),
-            Reading("history", "all_wins"),
-            Reading("history", "all_leads"),
-            STRENGTH,
+            Reading("partner_history", "wins"),
+            Reading("partner_history", "leads"),
+            prior=_TIER,
+            strength=Reading("all_history", "partner_strength"),
         ),
         unit="share",
         direction=1,
         missing="unknown",
-        description="Share of the source partner's matured leads that were won, shrunk to that of all partners.",
-        sentence="The partner's earlier leads were won at a rate of {value}",
-        absent="No earlier leads of a source partner to judge by",
-        partner=True,
-        neutral=None,
+        description="Share of the source partner's matured leads that were won, shrunk to that of its tier (which is "
+        "shrunk to that of all partners); of a partner without matured leads its tier's.",
+        sentence="Leads like this partner's were won at a rate of {value}",
+        absent="No earlier leads of partners to judge by",
     ),
-    Entry(
+    _entry(
+        "tier_win_rate",
+        _TIER,
+        unit="share",
+        direction=1,
+        missing="unknown",
+        description="Share of the matured leads of the source partner's tier that were won, shrunk to that of all "
+        "partners.",
+        sentence="Leads of partners of this tier were won at a rate of {value}",
+        absent="No earlier leads of partners to judge by",
+    ),
+    _entry(
         "partner_matured_leads",
-        "partner_history",
-        Reading("history", "leads"),
+        Reading("partner_history", "leads"),
         unit="leads",
-        direction=0,
-        missing="none",
         description="Leads of the source partner old enough to be judged.",
         sentence="Earlier leads of this partner to judge by: {value}",
         absent="No earlier leads of a source partner to judge by",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
+    _entry(
         "partner_days_to_close",
-        "partner_history",
-        Reading("history", "days_to_close"),
+        Reading("partner_history", "days_to_close"),
         unit="days",
         direction=-1,
         missing="unknown",
-        description="Geometric mean of the days the source partner's wins took.",
+        description="Geometric mean (from the mean of the logarithms) of the days the source partner's wins took.",
         sentence="The partner's wins closed after {value} days",
         absent="No earlier wins of a source partner to judge by",
-        partner=True,
-        neutral=None,
     ),
 )

@@ -1,86 +1,134 @@
 """How the account uses integrations with us: the strongest ecosystem signal there is."""
 
-from features.catalogue.entry import Aggregate, Difference, Entry
+from functools import partial
 
-_ACTIVE_30 = Aggregate("distinct", "integration_usage", "day", days=30)
+from features.catalogue.entry import SOURCE_PARTNER, Aggregate, Difference, Entry
+
+_entry = partial(Entry, "integration_usage", partner=True)
+
+
+def _days(days: int, skip: int = 0) -> Aggregate:
+    return Aggregate("distinct", "integration_usage", "day", days=days, skip=skip)
+
+
+def _calls(days: int, skip: int = 0) -> Aggregate:
+    return Aggregate("sum", "integration_usage", "calls", days=days, skip=skip)
+
 
 ENTRIES = (
-    Entry(
-        "integration_active_days_30d",
-        "integration_usage",
-        _ACTIVE_30,
+    _entry(
+        "integration_active_days_7d",
+        _days(7),
         unit="days",
         direction=1,
-        missing="none",
+        description="Distinct days with integration use in the last 7 days.",
+        sentence="Used an integration on {value} of the last 7 days",
+        absent="No integration use in the last 7 days",
+    ),
+    _entry(
+        "integration_active_days_30d",
+        _days(30),
+        unit="days",
+        direction=1,
         description="Distinct days with integration use in the last 30 days.",
         sentence="Used an integration on {value} of the last 30 days",
         absent="No integration use in the last 30 days",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
-        "integration_calls_30d",
-        "integration_usage",
-        Aggregate("sum", "integration_usage", "calls", days=30),
+    _entry(
+        "integration_active_days_90d",
+        _days(90),
+        unit="days",
+        direction=1,
+        description="Distinct days with integration use in the last 90 days.",
+        sentence="Used an integration on {value} of the last 90 days",
+        absent="No integration use in the last 90 days",
+    ),
+    _entry(
+        "integration_active_days_trend",
+        Difference(_days(30), _days(30, skip=30)),
+        unit="days",
+        description="Active integration days of the last 30 days less those of the 30 days before.",
+        sentence="Days of integration use changed by {value} against the month before",
+        absent="Integration use is as it was the month before",
+    ),
+    _entry(
+        "integration_calls_7d",
+        _calls(7),
         unit="calls",
         direction=1,
-        missing="none",
+        description="Integration calls in the last 7 days.",
+        sentence="Integration calls in the last 7 days: {value}",
+        absent="No integration calls in the last 7 days",
+    ),
+    _entry(
+        "integration_calls_30d",
+        _calls(30),
+        unit="calls",
+        direction=1,
         description="Integration calls in the last 30 days.",
         sentence="Integration calls in the last 30 days: {value}",
         absent="No integration calls in the last 30 days",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
+    _entry(
+        "integration_calls_90d",
+        _calls(90),
+        unit="calls",
+        direction=1,
+        description="Integration calls in the last 90 days.",
+        sentence="Integration calls in the last 90 days: {value}",
+        absent="No integration calls in the last 90 days",
+    ),
+    _entry(
+        "integration_calls_trend",
+        Difference(_calls(30), _calls(30, skip=30)),
+        unit="calls",
+        description="Integration calls of the last 30 days less those of the 30 days before.",
+        sentence="Integration calls changed by {value} against the month before",
+        absent="Integration calls are as they were the month before",
+    ),
+    _entry(
         "integrations_used_90d",
-        "integration_usage",
         Aggregate("distinct", "integration_usage", "integration", days=90),
         unit="integrations",
         direction=1,
-        missing="none",
         description="Distinct integrations used in the last 90 days.",
         sentence="Integrations used in the last 90 days: {value}",
         absent="No integration used in the last 90 days",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
+    _entry(
         "integration_users_max_30d",
-        "integration_usage",
         Aggregate("max", "integration_usage", "active_users", days=30),
         unit="users",
         direction=1,
-        missing="none",
         description="Most active users of an integration on a day of the last 30 days.",
         sentence="Most people using an integration on one day: {value}",
         absent="No active users of an integration in the last 30 days",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
-        "integration_active_days_trend",
-        "integration_usage",
-        Difference(_ACTIVE_30, Aggregate("distinct", "integration_usage", "day", days=30, skip=30)),
+    _entry(
+        "source_partner_active_days_30d",
+        Aggregate("distinct", "integration_usage", "day", where=(SOURCE_PARTNER,), days=30),
         unit="days",
-        direction=0,
-        missing="none",
-        description="Active integration days of the last 30 days less those of the 30 days before.",
-        sentence="Integration use changed by {value} days against the month before",
-        absent="Integration use is as it was the month before",
-        partner=True,
-        neutral=0,
+        direction=1,
+        description="Distinct days of the last 30 on which an integration of the source partner was used.",
+        sentence="Used the source partner's integration on {value} of the last 30 days",
+        absent="No use of an integration of the source partner in the last 30 days",
     ),
-    Entry(
+    _entry(
+        "integration_recency_days",
+        Aggregate("days_since_last", "integration_usage"),
+        unit="days",
+        missing="unknown",
+        description="Days since the last use of any integration.",
+        sentence="Last used an integration {value} days ago",
+        absent="Has never used an integration, or did today",
+    ),
+    _entry(
         "integration_first_use_days",
-        "integration_usage",
         Aggregate("days_since_first", "integration_usage"),
         unit="days",
-        direction=0,
         missing="unknown",
         description="Days since the first use of any integration.",
         sentence="First used an integration {value} days ago",
-        absent="Has never used an integration",
-        partner=True,
-        neutral=None,
+        absent="Has never used an integration, or did so first today",
     ),
 )

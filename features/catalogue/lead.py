@@ -1,68 +1,83 @@
-"""The lead itself: where it came from, how old it is, what it asks for."""
+"""The lead itself: where it came from, how old it is, what it asks for, and the season."""
 
-from features.catalogue.entry import DaysSince, Entry, Reading, one_of
+from functools import partial
+
+from features.catalogue.entry import DaysSince, Entry, Given, Month, Reading, one_of
 from features.records import OWN_CHANNELS, PARTNER_CHANNELS
 
+_entry = partial(Entry, "lead", missing="unknown")
+
 ENTRIES = (
-    Entry(
+    _entry(
         "lead_age_days",
-        "lead",
         DaysSince(Reading("lead", "created_at")),
         unit="days",
-        direction=0,
-        missing="unknown",
         description="Days since the lead was created.",
         sentence="Days since the lead was created: {value}",
         absent="The lead is new",
     ),
-    Entry(
+    _entry(
         "own_channel",
-        "lead",
         Reading("lead", "channel", where=(one_of("channel", *OWN_CHANNELS),)),
         unit="name",
-        direction=0,
-        missing="unknown",
+        kind="category",
         description="The channel of a lead that did not come through a partner.",
         sentence="Came through {value}",
         absent="Did not come through a channel of our own",
-        kind="category",
     ),
-    Entry(
+    _entry(
         "partner_channel",
-        "lead",
         Reading("lead", "channel", where=(one_of("channel", *PARTNER_CHANNELS),)),
         unit="name",
-        direction=0,
-        missing="unknown",
+        kind="category",
+        partner=True,
         description="The channel of a lead that came through a partner.",
         sentence="Came through {value}",
         absent="Did not come through a partner channel",
-        partner=True,
-        neutral=None,
-        kind="category",
     ),
-    Entry(
+    _entry(
         "region",
-        "lead",
         Reading("lead", "region"),
         unit="name",
-        direction=0,
-        missing="unknown",
+        kind="category",
         description="The sales region of the lead.",
         sentence="Region: {value}",
         absent="Region unknown",
-        kind="category",
     ),
-    Entry(
+    _entry(
         "product_line",
-        "lead",
         Reading("lead", "product_line"),
         unit="name",
-        direction=0,
-        missing="unknown",
+        kind="category",
         description="The product line the lead asks for.",
         sentence="Product line: {value}",
         absent="Product line unknown",
-        kind="category",
+    ),
+    _entry(
+        "opted_out",
+        Reading("lead", "opted_out"),
+        unit="yes (1) or no (0)",
+        direction=-1,
+        description="Whether the lead does not want to hear from us.",
+        sentence="Has opted out",
+        absent="Has not opted out, as far as known",
+    ),
+    _entry(
+        "known_duplicate",
+        Given(Reading("lead", "duplicate_of")),
+        unit="yes (1) or no (0)",
+        direction=-1,
+        missing="none",
+        description="Whether the lead is known to duplicate another.",
+        sentence="Is a duplicate of another lead",
+        absent="Is not known to be a duplicate",
+    ),
+    _entry(
+        "month",
+        Month(),
+        unit="month, 1 to 12",
+        description="The calendar month of the moment (UTC): the season.",
+        sentence="Month of the year: {value}",
+        absent="Month unknown",
     ),
 )

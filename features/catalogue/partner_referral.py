@@ -1,109 +1,149 @@
-"""Referrals by partners, and what both sides confirmed."""
+"""Referrals by partners, who they are, and what both sides confirmed."""
 
-from features.catalogue.entry import Aggregate, Entry, mentions, one_of
+from functools import partial
 
+from features.catalogue.entry import Aggregate, Entry, Reading, mentions, one_of
 
-def _confirmed(side: str, subject: str) -> Aggregate:
-    return Aggregate("count", "confirmations", where=(one_of("side", side), mentions("subjects", subject)))
-
+_entry = partial(Entry, "partner_referral", partner=True)
+_own_entry = partial(Entry, "partner_referral")
+_BY_PARTNER, _BY_US = one_of("side", "partner"), one_of("side", "vendor")
 
 ENTRIES = (
-    Entry(
+    _entry(
         "partner_referrals_90d",
-        "partner_referral",
         Aggregate("count", "referrals", days=90),
         unit="referrals",
         direction=1,
-        missing="none",
         description="Referrals of the lead by partners in the last 90 days.",
         sentence="Referred by a partner in the last 90 days ({value})",
         absent="Not referred by a partner in the last 90 days",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
+    _entry(
         "partner_referrals",
-        "partner_referral",
         Aggregate("count", "referrals"),
         unit="referrals",
         direction=1,
-        missing="none",
         description="Referrals of the lead by partners, ever.",
         sentence="Referred by a partner ({value})",
         absent="Never referred by a partner",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
+    _entry(
+        "referring_partners",
+        Aggregate("distinct", "referrals", "partner_id"),
+        unit="partners",
+        direction=1,
+        description="Distinct partners that referred the lead.",
+        sentence="Partners that referred the lead: {value}",
+        absent="Never referred by a partner",
+    ),
+    _entry(
         "certified_referrals",
-        "partner_referral",
         Aggregate("count", "referrals", where=(one_of("partner.certified", True),)),
         unit="referrals",
         direction=1,
-        missing="none",
         description="Referrals of the lead by partners that are certified as of the moment.",
         sentence="Referred by a certified partner ({value})",
         absent="Not referred by a certified partner",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
+    _entry(
+        "implementation_referrals",
+        Aggregate("count", "referrals", where=(one_of("partner.kind", "implementation"),)),
+        unit="referrals",
+        direction=1,
+        description="Referrals of the lead by partners that implement our product.",
+        sentence="Referred by an implementation partner ({value})",
+        absent="Not referred by an implementation partner",
+    ),
+    _entry(
         "referral_recency_days",
-        "partner_referral",
         Aggregate("days_since_last", "referrals"),
         unit="days",
-        direction=0,
         missing="unknown",
         description="Days since the last referral.",
         sentence="Last referred {value} days ago",
-        absent="No referral",
-        partner=True,
-        neutral=None,
+        absent="No referral, or one just now",
     ),
-    Entry(
+    _entry(
+        "programme_tier",
+        Reading("lead", "programme_tier"),
+        unit="name",
+        missing="unknown",
+        kind="category",
+        description="The programme tier that the referral stated.",
+        sentence="Programme tier of the referral: {value}",
+        absent="No programme tier stated",
+    ),
+    _entry(
+        "source_partner_tier",
+        Reading("partner", "tier"),
+        unit="name",
+        missing="unknown",
+        kind="category",
+        description="The source partner's own tier as of the moment.",
+        sentence="Tier of the source partner: {value}",
+        absent="No source partner of a known tier",
+    ),
+    _entry(
+        "source_partner_kind",
+        Reading("partner", "kind"),
+        unit="name",
+        missing="unknown",
+        kind="category",
+        description="What kind of partner the source partner is.",
+        sentence="Kind of the source partner: {value}",
+        absent="No source partner of a known kind",
+    ),
+    _entry(
+        "source_partner_certified",
+        Reading("partner", "certified"),
+        unit="yes (1) or no (0)",
+        direction=1,
+        missing="unknown",
+        description="Whether the source partner is certified as of the moment.",
+        sentence="The source partner is certified",
+        absent="No certified source partner",
+    ),
+    _entry(
         "partner_fit_confirmations",
-        "partner_referral",
-        _confirmed("partner", "fit"),
+        Aggregate("count", "confirmations", where=(_BY_PARTNER, mentions("subjects", "fit"))),
         unit="confirmations",
         direction=1,
-        missing="none",
         description="Times a partner confirmed that the account fits.",
         sentence="A partner confirmed the fit",
         absent="No partner confirmed the fit yet",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
+    _entry(
         "partner_intent_confirmations",
-        "partner_referral",
-        _confirmed("partner", "intent"),
+        Aggregate("count", "confirmations", where=(_BY_PARTNER, mentions("subjects", "intent"))),
         unit="confirmations",
         direction=1,
-        missing="none",
         description="Times a partner confirmed the intent to buy.",
         sentence="A partner confirmed the intent to buy",
         absent="No partner confirmed the intent to buy yet",
-        partner=True,
-        neutral=0,
     ),
-    Entry(
+    _entry(
+        "partner_confirmation_recency_days",
+        Aggregate("days_since_last", "confirmations", where=(_BY_PARTNER,)),
+        unit="days",
+        missing="unknown",
+        description="Days since a partner last confirmed anything.",
+        sentence="A partner last confirmed fit or intent {value} days ago",
+        absent="No confirmation by a partner, or one just now",
+    ),
+    _own_entry(
         "vendor_fit_confirmations",
-        "partner_referral",
-        _confirmed("vendor", "fit"),
+        Aggregate("count", "confirmations", where=(_BY_US, mentions("subjects", "fit"))),
         unit="confirmations",
         direction=1,
-        missing="none",
         description="Times our side confirmed that the account fits.",
         sentence="Our side confirmed the fit",
         absent="Our side has not confirmed the fit yet",
     ),
-    Entry(
+    _own_entry(
         "vendor_intent_confirmations",
-        "partner_referral",
-        _confirmed("vendor", "intent"),
+        Aggregate("count", "confirmations", where=(_BY_US, mentions("subjects", "intent"))),
         unit="confirmations",
         direction=1,
-        missing="none",
         description="Times our side confirmed the intent to buy.",
         sentence="Our side confirmed the intent to buy",
         absent="Our side has not confirmed the intent to buy yet",

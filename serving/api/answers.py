@@ -101,6 +101,8 @@ class DecisionAnswer(Answer):
     model: ModelAnswer | None
     policy: PolicyAnswer
     catalogue: CatalogueAnswer
+    partner_history: Literal["store", "bundle"] | None = None
+    """Where the source partner's history was taken from; null where the lead has none, or nobody knows any."""
     created_at: str
 
 

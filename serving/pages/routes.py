@@ -16,7 +16,7 @@ from typing_extensions import override
 from features.records import KINDS, Row
 from operations import work_list as views
 from serving.access import Principal
-from serving.pages import documents, lead, leads, rendering, visitors
+from serving.pages import documents, lead, leads, quality, rendering, visitors
 from serving.pages.rendering import NOT_FOUND, Refusal
 from serving.service import Service
 from serving.store import decisions, lists
@@ -37,6 +37,7 @@ def router(service: Service) -> APIRouter:
     for path, endpoint in (
         ("/", pages.work_list),
         ("/leads/{lead_id:path}", pages.lead),
+        ("/quality", pages.quality),
         ("/sign-in", pages.sign_in),
         ("/docs", pages.documentation),
         ("/docs/{name:path}", pages.document),
@@ -105,6 +106,12 @@ class _Pages:
         back = next((v for v in views.views(visitor.role) if v.shows(score.qualification, score.pending)), None)
         address = leads.list_address(back or views.views(visitor.role)[0], views.views(visitor.role))
         return rendering.page("lead.html", {"visitor": visitor, "page": shown, "back": (back, address), "now": now})
+
+    def quality(self, request: Request) -> Response:
+        visitor = visitors.visitor(self.service, request)
+        if visitor.role == "partner":
+            raise Refusal(404, *NOT_FOUND)
+        return quality.page(self.service, visitor)
 
     def sign_in(self, request: Request, token: str = "") -> Response:
         return visitors.sign_in(self.service, request, token)

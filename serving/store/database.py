@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from serving.store.tables import ingest_counter, metadata, schema_version
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of the tables this software writes; grows with every change to them."""
 
 _BUSY_MILLISECONDS = 5_000
@@ -64,7 +64,7 @@ def create(engine: Engine) -> None:
     """Creates every table the store lacks, all or none.
 
     Raises:
-        UnusableStore: the file is no database, or was written by a newer version of this software.
+        UnusableStore: the file is no database, or was written by another version of this software.
     """
     try:
         with engine.begin() as connection:
@@ -79,11 +79,9 @@ def create(engine: Engine) -> None:
 
 def _check(connection: Connection) -> None:
     found = connection.execute(select(schema_version.c.version)).scalar_one()
-    if found > SCHEMA_VERSION:
-        raise UnusableStore(
-            f"the store has schema version {found}, this software knows {SCHEMA_VERSION}: "
-            "upgrade eql, or point it at another store"
-        )
+    if found != SCHEMA_VERSION:
+        mend = "upgrade eql" if found > SCHEMA_VERSION else "import the records anew into another EQL_HOME"
+        raise UnusableStore(f"the store has schema version {found}, this software knows {SCHEMA_VERSION}: {mend}")
 
 
 def _configure(connection: Any, _record: Any) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from features.folder import FolderWriter
 from features.provenance import Provenance
-from features.records import KINDS, PARTNER_HISTORY, Kind, Row
+from features.records import DERIVED, KINDS, Kind, Row
 from serving.store.records import versions
 
 LEFT_OUT = frozenset({"email", "url", "ingest"})
@@ -25,7 +25,7 @@ def export(connection: Connection, folder: Path, provenance: Provenance) -> None
         provenance: of the records; a live store's has the moment of the export as its cut.
     """
     with FolderWriter(folder, provenance) as writer:
-        for kind in (*KINDS.values(), PARTNER_HISTORY):
+        for kind in (*KINDS.values(), *DERIVED):
             writer.write(kind, _rows(connection, kind))
 
 

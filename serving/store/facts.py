@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from features.direct import Facts
-from features.records import KINDS, PARTNER_HISTORY, Kind, Row
+from features.records import DERIVED, EVERYONE, KINDS, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from serving.store.records import flat
 from serving.store.tables import RECORDS
 
@@ -15,40 +15,48 @@ _LEAD_FACTS = tuple(kind for kind in KINDS.values() if kind.parent == "lead_id")
 _ACCOUNT_FACTS = tuple(kind for kind in KINDS.values() if kind.parent == "account_id")
 _LEADS_AT_ONCE = 500
 
-_HISTORY = RECORDS[PARTNER_HISTORY.name]
-# A query for each partner, for the index leads straight to its row; ranking all the days of all partners is far slower.
-_HOLDING = (
-    select(_HISTORY)
-    .where(_HISTORY.c.partner_id == bindparam("partner"), _HISTORY.c.recorded_at <= bindparam("as_of"))
-    .order_by(_HISTORY.c.recorded_at.desc(), _HISTORY.c.ingest.desc())
-    .limit(1)
-)
+
+def _holding(kind: Kind) -> Select[Any]:
+    """The row of a derived kind that holds for a key at a moment.
+
+    A query for each key, for the index leads straight to its row; ranking all the days of all keys is far slower.
+    """
+    table = RECORDS[kind.name]
+    return (
+        select(table)
+        .where(table.c[kind.id] == bindparam("key"), table.c.recorded_at <= bindparam("as_of"))
+        .order_by(table.c.recorded_at.desc(), table.c.ingest.desc())
+        .limit(1)
+    )
 
 
-def facts_of(connection: Connection, lead_id: str) -> Facts:
-    """All versions of the lead, its accounts, the partners it or its facts name, their history, and its facts.
+_HOLDING = {kind: _holding(kind) for kind in DERIVED}
+
+
+def facts_of(connection: Connection, lead_id: str, as_of: int) -> Facts:
+    """All versions of the lead, its accounts, its facts and the partners these name; the history that holds at `as_of`.
 
     By the plural name of the kind, each in the order of ingest; a lead the store does not know has no rows. A record
     that once spoke of the lead, or of an account it once had, comes with all its versions: which one holds at a moment,
     and of what it then speaks (`lead_id`, `account_id`), is for the reader to tell.
     """
-    return next(facts_of_many(connection, [lead_id]))[1]
+    return next(facts_of_many(connection, [lead_id], as_of))[1]
 
 
-def facts_of_many(connection: Connection, lead_ids: Iterable[str]) -> Iterator[tuple[str, Facts]]:
+def facts_of_many(connection: Connection, lead_ids: Iterable[str], as_of: int) -> Iterator[tuple[str, Facts]]:
     """`facts_of` each lead, with its id and in the order given, in few queries and little memory."""
     remaining = iter(lead_ids)
     while chunk := list(islice(remaining, _LEADS_AT_ONCE)):
-        gathered = _Gathered(connection, chunk)
+        gathered = _Gathered(connection, chunk, as_of)
         for lead_id in chunk:
             yield lead_id, gathered.of(lead_id)
 
 
-def partner_history_of(connection: Connection, partner_ids: Collection[str], as_of: int) -> list[Row]:
-    """The row of `partner_history` that holds at `as_of` (microseconds) for each of these partners that has one."""
-    wanted = ({"partner": partner_id, "as_of": as_of} for partner_id in sorted({*partner_ids}))
-    found = [connection.execute(_HOLDING, values).mappings().first() for values in wanted]
-    return [flat(PARTNER_HISTORY.name, row) for row in found if row is not None]
+def derived_of(connection: Connection, kind: Kind, keys: Collection[str], as_of: int) -> list[Row]:
+    """The row of a derived kind that holds at `as_of` (microseconds) for each of these keys that has one."""
+    wanted = ({"key": key, "as_of": as_of} for key in sorted({*keys}))
+    found = [connection.execute(_HOLDING[kind], values).mappings().first() for values in wanted]
+    return [flat(kind.name, row) for row in found if row is not None]
 
 
 class _Rows:
@@ -76,7 +84,7 @@ class _Rows:
 class _Gathered:
     """The rows around several leads, read kind by kind."""
 
-    def __init__(self, connection: Connection, lead_ids: Sequence[str]) -> None:
+    def __init__(self, connection: Connection, lead_ids: Sequence[str], as_of: int) -> None:
         def read(kind: Kind, column: str, values: Collection[str]) -> _Rows:
             return _Rows(connection, kind, column, values)
 
@@ -87,18 +95,29 @@ class _Gathered:
         self._by_account = {k.name: read(k, "account_id", accounts) for k in about}
         around = (*self._by_lead.values(), *self._by_account.values())
         partners = _partners(row for rows in around for row in rows.all())
-        self._by_partner = {k.name: read(k, "partner_id", partners) for k in (KINDS["partners"], PARTNER_HISTORY)}
+        self._partners = read(KINDS["partners"], "partner_id", partners)
+        keys = {PARTNER_HISTORY: partners, TIER_HISTORY: tiers_of(self._partners.all())}
+        self._history = {kind: derived_of(connection, kind, keys[kind], as_of) for kind in DERIVED}
 
     def of(self, lead_id: str) -> Facts:
         facts = {name: rows.of([lead_id]) for name, rows in self._by_lead.items()}
         accounts = _named(facts["leads"], "account_id")
         facts |= {name: rows.of(accounts) for name, rows in self._by_account.items()}
         partners = _partners(row for rows in facts.values() for row in rows)
-        return facts | {name: rows.of(partners) for name, rows in self._by_partner.items()}
+        facts["partners"] = self._partners.of(partners)
+        keys = {PARTNER_HISTORY: partners, TIER_HISTORY: tiers_of(facts["partners"])}
+        return facts | {
+            kind.name: [row for row in rows if row[kind.id] in keys[kind]] for kind, rows in self._history.items()
+        }
 
 
 def _partners(rows: Iterable[Row]) -> list[str]:
     return sorted({str(row[c]) for row in rows for c in ("source_partner_id", "partner_id") if row.get(c) is not None})
+
+
+def tiers_of(partners: Iterable[Row]) -> list[str]:
+    """The tiers some partners ever had, and that of everyone."""
+    return [*_named(partners, "tier"), EVERYONE]
 
 
 def _named(rows: Iterable[Row], column: str) -> list[str]:

@@ -4,14 +4,14 @@ Whatever writes runs inside the caller's transaction (`engine.begin()`), so reco
 together.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, RowMapping, Subquery, delete, func, select, true, update
 
 from features.provenance import ATTRIBUTE_PREFIX
-from features.records import KINDS, PARTNER_HISTORY, Kind, Row, Stored
+from features.records import KINDS, Kind, Row, Stored
 from serving.store.tables import RECORDS, ingest_counter
 
 _T = TypeVar("_T")
@@ -34,15 +34,13 @@ def add(connection: Connection, records: Iterable[Stored]) -> int:
     return added
 
 
-def replace_partner_history(connection: Connection, rows: Iterable[Row]) -> int:
-    """Puts `rows` (columns of `PARTNER_HISTORY`) in the place of the whole derived table; returns how many."""
-    name, added = PARTNER_HISTORY.name, 0
+def replace_derived(connection: Connection, derived: Mapping[Kind, Iterable[Row]]) -> None:
+    """Puts the rows of each derived kind in the place of its whole table."""
     with connection.begin_nested():
-        connection.execute(delete(RECORDS[name]))
-        for batch in _batches(rows):
-            _insert(connection, [(name, _plain(PARTNER_HISTORY, row)) for row in batch])
-            added += len(batch)
-    return added
+        for kind, rows in derived.items():
+            connection.execute(delete(RECORDS[kind.name]))
+            for batch in _batches(rows):
+                _insert(connection, [(kind.name, _plain(kind, row)) for row in batch])
 
 
 def last_ingest(connection: Connection) -> int:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from features.records import KINDS, PARTNER_HISTORY, Kind
+from features.records import DERIVED, KINDS, Kind
 
 _TYPES: Mapping[str, type[TypeEngine[Any]]] = {
     "text": Text,
@@ -55,10 +55,11 @@ def _records(kind: Kind) -> Table:
     return Table(kind.name, metadata, Column("ingest", _KEY, primary_key=True, autoincrement=False), *columns)
 
 
-RECORDS: Mapping[str, Table] = {kind.name: _records(kind) for kind in (*KINDS.values(), PARTNER_HISTORY)}
-"""The table of each kind of record, by its plural name; `partner_history` among them."""
+RECORDS: Mapping[str, Table] = {kind.name: _records(kind) for kind in (*KINDS.values(), *DERIVED)}
+"""The table of each kind of record, by its plural name; the derived ones among them."""
 
-Index("ix_partner_history_as_of", *(RECORDS[PARTNER_HISTORY.name].c[name] for name in ("partner_id", "recorded_at")))
+for _kind in DERIVED:
+    Index(f"ix_{_kind.name}_as_of", *(RECORDS[_kind.name].c[name] for name in (_kind.id, "recorded_at")))
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
 
@@ -151,4 +152,12 @@ sessions = Table(
     Column("role", Text, nullable=False),
     Column("partner_id", Text),
     Column("expires_at", BigInteger, nullable=False),
+)
+
+quality_reports = Table(
+    "quality_reports",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("made_at", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),
 )

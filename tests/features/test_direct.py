@@ -16,7 +16,6 @@ from features.catalogue.entry import (
     Expression,
     Quotient,
     Reading,
-    ShrunkRate,
     mentions,
     one_of,
 )
@@ -56,7 +55,7 @@ def evaluated(facts: Mapping[str, list[Row]], as_of: int = NOW) -> Evaluation:
 
 
 def value(expression: Expression, facts: Mapping[str, list[Row]], missing: Any = "unknown") -> Scalar:
-    entry = Entry("x", "lead", expression, "units", 0, missing, "It.", "{value}", "none")
+    entry = Entry("lead", "x", expression, "units", "It.", "{value}", "none", missing=missing)
     return evaluate(Catalogue((entry,)), {"leads": [LEAD], **facts}, NOW).features["x"]
 
 
@@ -64,7 +63,8 @@ def test_a_lead_of_which_nothing_is_known_has_every_feature() -> None:
     found = evaluate(CATALOGUE, {}, NOW)
     assert tuple(found.features) == CATALOGUE.names
     for entry in CATALOGUE:
-        assert found.features[entry.name] == (0 if entry.missing == "none" else None), entry.name
+        expected = 10 if entry.name == "month" else 0 if entry.missing == "none" else None
+        assert found.features[entry.name] == expected, entry.name
     assert (found.lead, found.account, found.partner) == ({}, {}, {})
 
 
@@ -153,7 +153,7 @@ def test_aggregates_of_nothing() -> None:
     for how, column, expected in (
         ("count", None, 0),
         ("distinct", "day", 0),
-        ("sum", "calls", None),
+        ("sum", "calls", 0),
         ("max", "calls", None),
         ("days_since_last", None, None),
     ):
@@ -210,30 +210,72 @@ def test_days_since_a_moment_ahead_are_unknown() -> None:
     assert value(age, {"leads": [LEAD | {"created_at": NOW + 1}]}) is None
 
 
+def history(key: str, ago: int, **counts: Scalar) -> Row:
+    """A row of a derived record: of a partner, or of a tier."""
+    kind = "partner_id" if key in ("P", "Q") else "tier"
+    at = NOW - ago * DAY
+    return {"occurred_at": at, "recorded_at": at, "deleted": False, kind: key, "days_to_close": None} | counts
+
+
+EVERYONE = history("*", 1, leads=100, wins=20, partner_strength=20.0, tier_strength=50.0)
+GOLD = history("gold", 1, leads=50, wins=20)
+ALL, TIER = 20 / 100, (20 + 50 * 0.2) / (50 + 50)
+
+
 @pytest.mark.parametrize(
-    ("history", "expected"),
+    ("partners", "tiers", "expected"),
     [
-        ({"leads": 10, "wins": 5, "all_leads": 100, "all_wins": 20}, (5 + 20 * 0.2) / 30),
-        ({"leads": 0, "wins": 0, "all_leads": 100, "all_wins": 20}, 0.2),
-        ({"leads": 0, "wins": 0, "all_leads": 0, "all_wins": 0}, None),
+        ([history("P", 1, leads=10, wins=5)], [EVERYONE, GOLD], (5 + 20 * TIER) / 30),
+        ([], [EVERYONE, GOLD], TIER),
+        ([history("P", 1, leads=10, wins=5)], [EVERYONE], (5 + 20 * ALL) / 30),
+        ([], [EVERYONE], ALL),
+        ([], [], None),
+        ([], [history("*", 1, leads=0, wins=0, partner_strength=20.0, tier_strength=50.0)], None),
+        ([], [EVERYONE | {"recorded_at": NOW + 1}, GOLD], None),
     ],
 )
-def test_a_partners_rate_is_shrunk_to_that_of_all(history: Row, expected: float | None) -> None:
-    parts = (Reading("history", name) for name in ("wins", "leads", "all_wins", "all_leads"))
-    rows = [history | {"partner_id": "P", "recorded_at": NOW - DAY, "occurred_at": NOW - DAY, "deleted": False}]
-    found = value(ShrunkRate(*parts, strength=20.0), {"partner_history": rows})
+def test_a_partners_rate_is_shrunk_to_its_tiers_and_that_to_everyones(
+    partners: list[Row], tiers: list[Row], expected: float | None
+) -> None:
+    known = {"partners": [row("partners", partner_id="P", tier="gold")]}
+    found = evaluated({**known, "partner_history": partners, "tier_history": tiers}).features["partner_win_rate"]
     assert found == (None if expected is None else pytest.approx(expected))
 
 
 def test_history_is_that_of_the_source_partner_as_of_the_moment() -> None:
-    def day(partner: str, ago: int, leads: int) -> Row:
-        at = {"recorded_at": NOW - ago * DAY, "occurred_at": NOW - ago * DAY, "deleted": False}
-        return at | {"partner_id": partner, "leads": leads, "wins": 0, "all_leads": 9, "all_wins": 3}
-
-    rows = [day("P", 9, 1), day("P", 3, 2), day("P", -1, 3), day("Q", 1, 50)]
+    told = (("P", 9, 1), ("P", 3, 2), ("P", -1, 3), ("Q", 1, 50))
+    rows = [history(partner, ago, leads=leads, wins=0) for partner, ago, leads in told]
     assert evaluated({"partner_history": rows}).features["partner_matured_leads"] == 2
-    alone = LEAD | {"source_partner_id": None}
-    assert evaluated({"partner_history": rows, "leads": [alone]}).features["partner_matured_leads"] == 0
+    alone = {"partner_history": rows, "tier_history": [EVERYONE], "leads": [LEAD | {"source_partner_id": None}]}
+    assert evaluated(alone).features["partner_matured_leads"] == 0
+    assert evaluated(alone).features["partner_win_rate"] is None
+
+
+def test_shared_customers_fade_with_the_age_of_what_says_so() -> None:
+    def shared(partner: str, confidence: float | None, years: int) -> Row:
+        at = NOW - years * 365 * DAY
+        return row(
+            "shared_customers",
+            shared_customer_id=partner,
+            partner_id=partner,
+            relationship="customer",
+            confidence=confidence,
+            recorded_at=at,
+        )
+
+    facts = {"shared_customers": [shared("P", 0.8, 1), shared("Q", None, 0), shared("R", 0.0, 0)]}
+    found = evaluated(facts).features
+    assert found["shared_customers_weighted"] == pytest.approx(0.4 + 1)
+    assert found["partners_with_customer"] == 2
+    assert found["source_partner_overlaps"] == 1
+
+
+def test_technologies_and_free_mail_are_matched_whatever_their_case() -> None:
+    account = row("accounts", account_id="A", technologies="|Salesforce|homemade|SLACK|")
+    found = evaluated({"accounts": [account], "leads": [LEAD | {"email_domain": "gmail.com"}]}).features
+    assert (found["technology_matches"], found["free_mail"]) == (2, 1)
+    unknown = evaluated({"accounts": [row("accounts", account_id="A")]}).features
+    assert (unknown["technology_matches"], unknown["free_mail"]) == (None, None)
 
 
 def test_entities_are_handed_on_for_the_rules() -> None:
@@ -246,7 +288,7 @@ def test_entities_are_handed_on_for_the_rules() -> None:
 
 
 def test_an_expression_it_does_not_know_is_refused() -> None:
-    from features.direct import value as evaluate_expression
+    from features.direct import planned
 
     with pytest.raises(NotImplementedError, match="no evaluation of"):
-        evaluate_expression("employees", None)
+        planned("employees")

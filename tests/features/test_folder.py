@@ -326,6 +326,14 @@ def test_a_parquet_column_of_another_type_is_refused(
         list(read(tmp_path, REFERRALS))
 
 
+@pytest.mark.parametrize("name", ["referral.parquet", "Leads.csv"])
+def test_a_file_that_nobody_would_read_is_named(tmp_path: Path, name: str) -> None:
+    write(tmp_path, KINDS["leads"], [])
+    (tmp_path / name).write_text("")
+    with pytest.raises(FolderError, match=rf"{name} is of no kind of record; move it, or name it one of .*referrals"):
+        read_provenance(tmp_path)
+
+
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     write(tmp_path, KINDS["leads"], [])
     (tmp_path / "referrals.parquet").write_text("PAR")

@@ -28,6 +28,9 @@ LEVELS: Mapping[str, tuple[str, ...]] = {
     "partner_channel": ("partner_referral", "webinar"),
     "region": ("EMEA", "AMER"),
     "product_line": ("core", "plus"),
+    "programme_tier": ("gold", "silver"),
+    "source_partner_tier": ("gold", "silver"),
+    "source_partner_kind": ("agency", "implementation"),
 }
 LEADS = 500
 
@@ -93,7 +96,7 @@ def _bundle(model: MarginModel, rows: Rows, encoding: Encoding, columns: Mapping
         "attributes": (),
         "features_sha256": CATALOGUE.values_sha256(encoding.names),
         "expected_amount": (3_600_000, "USD"),
-        "partner_history": ({"partner_id": "P-1", "leads": 40, "wins": 9},),
+        "history": {"partner_history": [{"partner_id": "P-1", "leads": 40, "wins": 9}]},
         "facts": {"cut": "2026-11-01T00:00:00Z"},
     }
     odds = Bundle(**described, grades=None).parts(rows.matrix).sum(axis=1)

@@ -104,8 +104,6 @@ histories = st.lists(
             "occurred_at": instants,
             "leads": st.integers(0, 50),
             "wins": st.integers(0, 50),
-            "all_leads": st.integers(0, 200),
-            "all_wins": st.integers(0, 200),
             "days_to_close": st.none() | st.floats(1, 90),
         }
     ).map(lambda row: row | {"recorded_at": row["occurred_at"], "deleted": False}),
@@ -113,9 +111,12 @@ histories = st.lists(
 )
 
 
+EVERYONE = {"tier": "*", "leads": 100, "wins": 20, "partner_strength": 20.0, "tier_strength": 20.0, "recorded_at": 0}
+
+
 def evaluation(body: Body, history: list[Body]) -> Evaluation:
     facts = ScoreRequest.model_validate(body).facts()
-    return evaluate(CATALOGUE, {**facts, "partner_history": history}, NOW)
+    return evaluate(CATALOGUE, {**facts, "partner_history": history, "tier_history": [EVERYONE]}, NOW)
 
 
 def without_partners(body: Body) -> Body:

@@ -85,10 +85,13 @@ def test_processes_that_start_together_create_one_store(tmp_path: Path) -> None:
         engine.dispose()
 
 
-def test_a_newer_store_is_refused_with_both_versions_and_the_mend(store: Engine) -> None:
+@pytest.mark.parametrize(("found", "mend"), [(SCHEMA_VERSION + 1, "upgrade"), (SCHEMA_VERSION - 1, "import .* anew")])
+def test_another_versions_store_is_refused_with_both_versions_and_the_mend(
+    store: Engine, found: int, mend: str
+) -> None:
     with store.begin() as connection:
-        connection.execute(update(schema_version).values(version=SCHEMA_VERSION + 1))
-    with pytest.raises(UnusableStore, match=rf"schema version {SCHEMA_VERSION + 1}.*knows {SCHEMA_VERSION}.*upgrade"):
+        connection.execute(update(schema_version).values(version=found))
+    with pytest.raises(UnusableStore, match=rf"schema version {found}.*knows {SCHEMA_VERSION}.*{mend}"):
         create(store)
 
 

@@ -39,8 +39,8 @@ from features.values import DAY, MAX_INTEGER, Money, Size, microseconds
 from serving.store import provenance as provenances
 from serving.store.database import reading
 from serving.store.export import export
-from serving.store.facts import facts_of, facts_of_many, partner_history_of
-from serving.store.records import add, count, last_ingest, open_leads, replace_partner_history, versions
+from serving.store.facts import derived_of, facts_of, facts_of_many
+from serving.store.records import add, count, last_ingest, open_leads, replace_derived, versions
 
 NOON = 20_000 * DAY + DAY // 2
 
@@ -95,7 +95,7 @@ def keep(store: Engine, *records: Stored) -> None:
 
 
 def history(partner: str, day: int, leads: int) -> Row:
-    counts = {"leads": leads, "wins": 0, "all_leads": leads, "all_wins": 0, "days_to_close": None}
+    counts = {"leads": leads, "wins": 0, "days_to_close": None}
     return {"occurred_at": day, "recorded_at": day, "deleted": False, "partner_id": partner, **counts}
 
 
@@ -175,9 +175,9 @@ def test_facts_of_a_lead_hold_all_that_concerns_it_and_nothing_else(store: Engin
     others = (lead("M", account_id="B"), touch("TM", "M", "PM"), usage("UM", "B"))
     keep(store, *ONE_OF_EACH, *others, *(version("partners", p, Partner(partner_id=p)) for p in ("Q", "S", "PM")))
     with store.begin() as connection:
-        replace_partner_history(connection, [history(p, NOON, 1) for p in ("P", "S", "PM")])
+        replace_derived(connection, {PARTNER_HISTORY: [history(p, NOON, 1) for p in ("P", "S", "PM")]})
     with reading(store) as connection:
-        facts = facts_of(connection, "L")
+        facts = facts_of(connection, "L", NOON)
     assert {name: len(rows) for name, rows in facts.items()} == {
         "leads": 1,
         "accounts": 1,
@@ -190,6 +190,7 @@ def test_facts_of_a_lead_hold_all_that_concerns_it_and_nothing_else(store: Engin
         "lead_events": 1,
         "partners": 3,
         "partner_history": 2,
+        "tier_history": 0,
     }
     assert ids(facts["partners"], "partner_id") == ["P", "Q", "S"]
     assert facts["leads"][0]["attributes.visits"] == 0.1
@@ -197,13 +198,13 @@ def test_facts_of_a_lead_hold_all_that_concerns_it_and_nothing_else(store: Engin
 
 def test_facts_of_an_unknown_lead_are_none(store: Engine) -> None:
     with reading(store) as connection:
-        assert not any(facts_of(connection, "unknown").values())
+        assert not any(facts_of(connection, "unknown", NOON).values())
 
 
 def test_versions_come_in_the_order_they_came_in(store: Engine) -> None:
     keep(store, touch("T2", "L"), lead(region="EMEA"), touch("T1", "L"), lead(region="APAC"), touch("T2", "L", "P"))
     with reading(store) as connection:
-        facts = facts_of(connection, "L")
+        facts = facts_of(connection, "L", NOON)
     assert ids(facts["leads"], "region") == ["EMEA", "APAC"]
     assert ids(facts["touchpoints"], "touchpoint_id") == ["T2", "T1", "T2"]
 
@@ -211,15 +212,15 @@ def test_versions_come_in_the_order_they_came_in(store: Engine) -> None:
 def test_a_fact_corrected_to_another_lead_comes_with_its_correction(store: Engine) -> None:
     keep(store, lead("L"), lead("M"), touch("T", "L"), touch("T", "M"))
     with reading(store) as connection:
-        assert ids(facts_of(connection, "L")["touchpoints"], "lead_id") == ["L", "M"]
-        assert ids(facts_of(connection, "M")["touchpoints"], "lead_id") == ["L", "M"]
+        assert ids(facts_of(connection, "L", NOON)["touchpoints"], "lead_id") == ["L", "M"]
+        assert ids(facts_of(connection, "M", NOON)["touchpoints"], "lead_id") == ["L", "M"]
 
 
 def test_a_lead_that_moved_comes_with_both_accounts(store: Engine) -> None:
     accounts = [version("accounts", a, Account(account_id=a)) for a in "ABC"]
     keep(store, *accounts, lead(account_id="A"), lead(account_id="B"), usage("UA", "A"), usage("UC", "C"))
     with reading(store) as connection:
-        facts = facts_of(connection, "L")
+        facts = facts_of(connection, "L", NOON)
     assert ids(facts["accounts"], "account_id") == ["A", "B"]
     assert ids(facts["integration_usage"], "usage_id") == ["UA"]
 
@@ -243,9 +244,9 @@ def test_facts_of_many_leads_are_those_of_each(store: Engine, records: list[Stor
     with store.connect() as connection:
         add(connection, records)
         wanted = ["N", "L", "M", "L", *(f"unknown-{number}" for number in range(600)), "M"]
-        many = list(facts_of_many(connection, wanted))
+        many = list(facts_of_many(connection, wanted, NOON))
         assert [lead_id for lead_id, _ in many] == wanted
-        assert all(facts == facts_of(connection, lead_id) for lead_id, facts in (*many[:4], many[-1]))
+        assert all(facts == facts_of(connection, lead_id, NOON) for lead_id, facts in (*many[:4], many[-1]))
 
 
 def event(identity: str, lead_id: str, what: str, happened: int | None, recorded: int | None, gone: bool) -> Stored:
@@ -292,13 +293,13 @@ def test_open_leads_are_those_created_and_not_closed_by_then(store: Engine, reco
 
 def test_partner_history_that_holds_is_the_last_known_one(store: Engine) -> None:
     with store.begin() as connection:
-        assert replace_partner_history(connection, [history("old", 1 * DAY, 9)]) == 1
+        replace_derived(connection, {PARTNER_HISTORY: [history("old", 1 * DAY, 9)]})
         rows = [history("P", day * DAY, day) for day in (1, 2, 3)] + [history("Q", 3 * DAY, 3), history("R", DAY, 1)]
-        assert replace_partner_history(connection, rows) == 5
+        replace_derived(connection, {PARTNER_HISTORY: rows})
     with reading(store) as connection:
-        found = partner_history_of(connection, ["P", "Q", "old"], 3 * DAY - 1)
+        found = derived_of(connection, PARTNER_HISTORY, ["P", "Q", "old"], 3 * DAY - 1)
         assert [(row["partner_id"], row["leads"]) for row in found] == [("P", 2)]
-        assert partner_history_of(connection, [], 3 * DAY) == []
+        assert derived_of(connection, PARTNER_HISTORY, [], 3 * DAY) == []
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -331,7 +332,7 @@ def test_the_export_holds_every_version_and_nothing_personal(store: Engine, tmp_
 
 def test_the_derived_history_is_exported_too(store: Engine, tmp_path: Path) -> None:
     with store.begin() as connection:
-        replace_partner_history(connection, [history("P", DAY, 4)])
+        replace_derived(connection, {PARTNER_HISTORY: [history("P", DAY, 4)]})
         export(connection, tmp_path / "out", Provenance())
     [found] = folder.read(tmp_path / "out", PARTNER_HISTORY)
     assert found.row() == history("P", DAY, 4)

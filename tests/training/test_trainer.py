@@ -215,7 +215,8 @@ def test_a_simulated_world_is_learned_from_end_to_end(tmp_path: Path) -> None:
     assert found.report["point_in_time"] == "recorded times"
     assert found.report["training_rows"] > found.report["training_leads"] > 100
     assert {row["rung"] for row in found.report["out_of_time_rungs"]} == {"base_rate", "logistic", "lightgbm"}
-    assert found.bundle.partner_history
+    assert found.bundle.history["partner_history"]
+    assert found.bundle.history["tier_history"]
     assert found.bundle.expected_amount is not None
     assert read(found.bundle.files).sha256 == found.bundle.sha256
     assert any(line.startswith("rolling origin 1 of 3") for line in words)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.records import PARTNER_CHANNELS
+from features.records import DETAILS, PARTNER_CHANNELS
 from features.values import DAY, SECOND, Scalar
 from training.world.chunk import Chunk, Rows, rows, where
 from training.world.hazard import CHANNELS, Integers
@@ -56,11 +56,13 @@ def touchpoint_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
 def _content(touches: _Touches) -> dict[str, list[Scalar]]:
     channels = [CHANNELS[channel] for channel in touches.channel.tolist()]
     partners = where(touches.partner >= 0, np.array(PARTNER_IDS)[touches.partner])
+    urls = [_url(channel, partner) for channel, partner in zip(channels, partners, strict=True)]
     return {
         "channel": list(channels),
         "kind": [_KINDS.get(channel, "visit") for channel in channels],
         "partner_id": partners,
-        "url": [_url(channel, partner) for channel, partner in zip(channels, partners, strict=True)],
+        "url": list(urls),
+        "url_tagged": [None if url is None else DETAILS["url_tagged"](url) for url in urls],
     }
 
 

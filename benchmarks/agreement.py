@@ -1,0 +1,151 @@
+"""I2 on a whole world: every feature of every snapshot from the direct engine and from all others, compared.
+
+`python -m benchmarks.agreement FOLDER --engines duckdb postgres spark` on what `eql simulate` made; ends 1 where any
+value differs: counts and categories to the bit, reals by more than 1e-9.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.catalogue import CATALOGUE
+from features.catalogue.catalogue import Catalogue
+from features.catalogue.entry import FACTS
+from features.direct import Facts, evaluate
+from features.engines.duckdb import DuckDBEngine
+from features.engines.engine import Engine
+from features.partner_history import HORIZON_DAYS
+from features.records import DERIVED, KINDS, Kind, Row
+from training.snapshots import label
+
+TOLERANCE = 1e-9
+Opened: TypeAlias = AbstractContextManager[Engine]
+
+
+def compare(reference: pa.Table, other: pa.Table, catalogue: Catalogue) -> dict[str, int]:
+    """How many values of each feature differ, of those that do."""
+    if reference.num_rows != other.num_rows or any(reference[k] != other[k] for k in ("lead_id", "as_of")):
+        raise ValueError("the engines return other rows, or in another order")
+    counts = {name: _differing(reference[name], other[name]) for name in catalogue.names}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _differing(left: pa.ChunkedArray, right: pa.ChunkedArray) -> int:
+    if left.type != right.type:
+        return len(left)
+    if not pa.types.is_floating(left.type):
+        return len(left) - int(pc.sum(pc.fill_null(pc.equal(left, right), _both_null(left, right))).as_py() or 0)
+    a, b = (np.nan_to_num(pc.fill_null(side, np.nan).to_numpy(), nan=-1e300) for side in (left, right))
+    return int((np.abs(a - b) > TOLERANCE * np.maximum(1, np.abs(a))).sum())
+
+
+def _both_null(left: pa.ChunkedArray, right: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.and_(pc.is_null(left), pc.is_null(right))
+
+
+def by_the_direct_engine(engine: DuckDBEngine, catalogue: Catalogue, snapshots: pa.Table) -> pa.Table:
+    """The feature rows of the direct engine, lead by lead, in the order of the others and with their types."""
+    told = _Told(engine)
+    rows: list[dict[str, Any]] = []
+    ordered = snapshots.sort_by([("lead_id", "ascending"), ("as_of", "ascending")])
+    for lead_id, as_of in zip(ordered["lead_id"].to_pylist(), ordered["as_of"].to_pylist(), strict=True):
+        found = evaluate(catalogue, told.of(lead_id), as_of)
+        rows.append({"lead_id": lead_id, "as_of": as_of, **found.features})
+    return pa.Table.from_pylist(rows, schema=engine.evaluate(catalogue, snapshots.slice(0, 1)).schema)
+
+
+class _Told:
+    """What an engine's records tell of one lead, in the shape the direct engine reads."""
+
+    def __init__(self, engine: DuckDBEngine) -> None:
+        kinds = (*(KINDS[name] for name in ("leads", "accounts", "partners")), *FACTS.values(), *DERIVED)
+        self._rows = {kind.name: _grouped(engine, kind) for kind in kinds}
+        every = ("partners", *(kind.name for kind in DERIVED))
+        self._everywhere = {name: [row for rows in self._rows[name].values() for row in rows] for name in every}
+        self._last: tuple[str, Facts] = ("", {})
+
+    def of(self, lead_id: str) -> Facts:
+        if self._last[0] != lead_id:
+            self._last = (lead_id, self._gather(lead_id))
+        return self._last[1]
+
+    def _gather(self, lead_id: str) -> Facts:
+        leads = self._rows["leads"].get(lead_id, [])
+        accounts = {row["account_id"] for row in leads} - {None}
+        facts: dict[str, Sequence[Row]] = {**self._everywhere, "leads": leads}
+        for name in ("accounts", *FACTS):
+            keys = accounts if name == "accounts" or KINDS[name].parent == "account_id" else {lead_id}
+            facts[name] = [row for key in sorted(keys) for row in self._rows[name].get(key, ())]
+        return facts
+
+
+def _grouped(engine: DuckDBEngine, kind: Kind) -> Mapping[str, list[Row]]:
+    """The rows of a kind by what they speak of, in the order in which they came."""
+    grouped: dict[str, list[Row]] = {}
+    for batch in engine.sql(f'SELECT * FROM "{kind.name}"').to_batches(100_000):
+        for row in batch.to_pylist():
+            grouped.setdefault(row[kind.parent or kind.id], []).append(row)
+    return grouped
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[Engine]:
+    from features.engines.postgres import PostgresEngine
+    from features.engines.postgres_server import private_server
+
+    with (
+        tempfile.TemporaryDirectory() as name,
+        private_server(Path(name)) as url,
+        PostgresEngine(folder, HORIZON_DAYS, url) as engine,
+    ):
+        yield engine
+
+
+@contextmanager
+def _spark(folder: Path) -> Iterator[Engine]:
+    from features.engines.spark import SparkEngine, local_session
+
+    with local_session() as session, SparkEngine(folder, HORIZON_DAYS, session) as engine:
+        yield engine
+
+
+ENGINES: Mapping[str, Callable[[Path], Opened]] = {
+    "duckdb": lambda folder: DuckDBEngine(folder, HORIZON_DAYS),
+    "postgres": _postgres,
+    "spark": _spark,
+}
+
+
+def main() -> int:
+    """Compare the engines named on the command line with the direct one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    chosen = parser.parse_args()
+    with DuckDBEngine(chosen.folder, HORIZON_DAYS) as engine:
+        catalogue = CATALOGUE.with_attributes(engine.provenance.attributes)
+        snapshots = label(engine, HORIZON_DAYS).table()
+        start = time.perf_counter()
+        reference = by_the_direct_engine(engine, catalogue, snapshots)
+        print(f"direct: {len(reference):,} snapshots, {len(catalogue)} features, {time.perf_counter() - start:.0f} s")
+    wrong = 0
+    for name in chosen.engines:
+        start = time.perf_counter()
+        with ENGINES[name](chosen.folder) as other:
+            differing = compare(reference, other.evaluate(catalogue, snapshots), catalogue)
+        wrong += len(differing)
+        print(f"{name}: {differing or 'every value agrees'}, {time.perf_counter() - start:.0f} s with loading")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

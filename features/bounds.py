@@ -1,0 +1,129 @@
+"""The bounds the typed contract sets to each flat column, derived from the models: what an engine checks in a file.
+
+An engine reads files in place, without making records of the rows; so that it refuses what `features.folder.read` would
+refuse, the bounds are read off the models' JSON schemas. Formats that need Python (domains, e-mail addresses, whether
+columns fit one another) are left to the reader of records.
+"""
+
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from features.records import Column, Kind
+from features.values import LAST_YEAR, Id, parse_instant
+
+_Schema = Mapping[str, Any]
+
+_ID: _Schema = TypeAdapter(Id).json_schema()
+_INSTANT: _Schema = {"format": "date-time"}
+_LAST = parse_instant(f"{LAST_YEAR}-12-31T23:59:59.999999Z")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One demand on one column; a null value meets all but `given`.
+
+    Attributes:
+        column: the flat column.
+        demand: what its values must be, in words.
+        given: whether null is refused.
+        least, most: the inclusive range of numbers and of microseconds; None where there is no such end.
+        shortest, longest: the range of a text's length in characters.
+        values: the only texts it may be; empty for any.
+        pattern: a regular expression (of RE2 and Python alike) that the whole text must match.
+    """
+
+    column: Column
+    demand: str
+    given: bool = False
+    least: float | None = None
+    most: float | None = None
+    shortest: int | None = None
+    longest: int | None = None
+    values: tuple[str, ...] = ()
+    pattern: str | None = None
+
+
+def bounds(kind: Kind) -> tuple[Bound, ...]:
+    """Every bound of a kind's columns, in their order."""
+    schema = kind.model.model_json_schema()
+    found = dict(_fields(schema)) | {"deleted": ({}, True)} | ({} if kind.entity else {kind.id: (_ID, True)})
+    found |= {kind.parent: (_ID, True)} if kind.parent else {}
+    found.setdefault("occurred_at", (_INSTANT, False))
+    columns = [column for column in kind.columns if column.name in found]
+    return tuple(bound for column in columns for bound in _bounds(column, *found[column.name]))
+
+
+def finite(column: Column) -> Bound:
+    """The bound of a real column that no model describes, such as a lead's attribute."""
+    return Bound(column, "must be a finite number", least=-sys.float_info.max, most=sys.float_info.max)
+
+
+def _fields(schema: _Schema) -> Iterator[tuple[str, tuple[_Schema, bool]]]:
+    """The schema of each flat column, and whether it is required."""
+    definitions, required = schema.get("$defs", {}), schema.get("required", ())
+    for name, field in schema["properties"].items():
+        plain = _resolved(field, definitions)
+        for part, inner in plain.get("properties", {}).items():
+            yield f"{name}_{part}", (_resolved(inner, definitions), name in required)
+        if "properties" not in plain:
+            yield name, (plain, name in required)
+
+
+def _resolved(schema: _Schema, definitions: Mapping[str, _Schema]) -> _Schema:
+    """Without references and the alternative of null."""
+    for choice in schema.get("anyOf", ()):
+        if choice.get("type") != "null":
+            return _resolved(choice, definitions)
+    if "$ref" in schema:
+        return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {**schema, "items": _resolved(schema["items"], definitions)} if "items" in schema else schema
+
+
+def _bounds(column: Column, schema: _Schema, required: bool) -> Iterator[Bound]:
+    if required:
+        yield Bound(column, "must be given", given=True)
+    if column.type in ("instant", "date"):
+        yield Bound(column, f"must lie in the years 1970 to {LAST_YEAR}", least=0, most=_LAST)
+    elif column.type in ("integer", "real"):
+        yield from _range(column, schema)
+    elif column.type == "text":
+        yield from _text(column, schema)
+
+
+def _range(column: Column, schema: _Schema) -> Iterator[Bound]:
+    least, most = schema.get("minimum", -sys.float_info.max), schema.get("maximum", sys.float_info.max)
+    above = schema.get("exclusiveMinimum")
+    if above is not None:
+        yield Bound(column, f"must be finite and above {above}", least=math.nextafter(above, math.inf), most=most)
+    elif "minimum" in schema and "maximum" not in schema:
+        yield Bound(column, f"must be finite and at least {least}", least=least, most=most)
+    else:
+        yield Bound(column, f"must lie between {least} and {most}", least=least, most=most)
+
+
+def _text(column: Column, schema: _Schema) -> Iterator[Bound]:
+    if schema.get("type") == "array":
+        yield _list(column, schema)
+    elif "enum" in schema:
+        values = tuple(schema["enum"])
+        yield Bound(column, f"must be one of {', '.join(values)}", values=values)
+    elif "pattern" in schema:
+        yield Bound(column, f"must match {schema['pattern']}", pattern=schema["pattern"].strip("^$"))
+    elif "maxLength" in schema:
+        shortest, longest = schema.get("minLength", 0), schema["maxLength"]
+        yield Bound(column, f"must have {shortest} to {longest} characters", shortest=shortest, longest=longest)
+
+
+def _list(column: Column, schema: _Schema) -> Bound:
+    items = schema["items"]
+    values = items.get("enum")
+    item = f"({'|'.join(map(re.escape, values))})" if values else f"[^|]{{1,{items['maxLength']}}}"
+    demand = "must be a list written |a|b|" + (f" of {', '.join(values)}" if values else "")
+    some = rf"\|({item}\|)+"
+    return Bound(column, demand, pattern=some if schema.get("minItems") else rf"{some}|\|\|")

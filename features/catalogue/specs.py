@@ -1,0 +1,155 @@
+"""Specs: small tables of records and the features expected of them, run on every engine and shown in the documentation.
+
+`specs/<family>.md` beside this module holds those of one family. A spec is a heading, a sentence or two, and a block of
+tables. The first line of a table names its kind of record, or `expected`; the second its columns, those of
+`Kind.columns`. An empty cell is unknown. What a table need not say: of records their ids, the lead `L` or account `A`
+they speak of, and `recorded_at` where it is when they happened; `leads`, where there is only `L` of account `A`,
+created and known at `CREATED`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import takewhile
+
+from features.records import KINDS, ColumnType, Kind, Stored
+from features.rows import stored
+from features.values import Scalar, parse_date, parse_instant
+
+CREATED = "2026-10-01"
+"""When the lead of a spec without a table of leads was created."""
+
+_DEFAULTS = {"lead_id": "L", "account_id": "A"}
+_ONLY_LEAD = ("lead_id | account_id | created_at", f"L | A | {CREATED}")
+
+
+class InvalidSpec(ValueError):
+    """A spec cannot be read; the message names it and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a spec says of one lead at one moment.
+
+    Attributes:
+        lead_id: the lead.
+        as_of: the moment, microseconds.
+        features: what each feature must be, as the table writes it; empty for unknown.
+    """
+
+    lead_id: str
+    as_of: int
+    features: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One spec.
+
+    Attributes:
+        family: whose features it is about.
+        title: its heading.
+        prose: what it says below that.
+        tables: its block, as written.
+        records: the records of the tables.
+        expected: what they must come to.
+    """
+
+    family: str
+    title: str
+    prose: str
+    tables: str
+    records: tuple[Stored, ...]
+    expected: tuple[Expected, ...]
+
+
+def of_family(family: str) -> list[Spec]:
+    """The specs of a family, in the order of its file; none where it has no file.
+
+    Raises:
+        InvalidSpec: one cannot be read.
+    """
+    file = files("features.catalogue") / "specs" / f"{family}.md"
+    sections = file.read_text(encoding="utf-8").split("### ")[1:] if file.is_file() else []
+    return [read(family, section) for section in sections]
+
+
+def read(family: str, section: str) -> Spec:
+    """The spec that a section of a family's file, from its heading on, holds.
+
+    Raises:
+        InvalidSpec: it cannot be read.
+    """
+    title, _, rest = section.partition("\n")
+    prose, _, block = rest.partition("```text\n")
+    tables = block.partition("\n```")[0]
+    try:
+        found = dict(_tables(tables))
+        expected = tuple(_expected(row) for row in _rows(found.pop("expected")))
+        found = {"leads": list(_ONLY_LEAD), **found}
+        records = tuple(record for name, lines in found.items() for record in _records(KINDS[name], lines))
+    except (KeyError, ValueError) as error:
+        raise InvalidSpec(f"{family}, {title}: {error}") from None
+    return Spec(family, title, prose.strip(), tables, records, expected)
+
+
+def _tables(block: str) -> Iterator[tuple[str, list[str]]]:
+    lines = iter(block.splitlines())
+    for name in lines:
+        yield name.strip(), list(takewhile(str.strip, lines))
+
+
+def _rows(lines: Sequence[str]) -> list[dict[str, str]]:
+    names = _cells(lines[0])
+    return [dict(zip(names, _cells(line), strict=True)) for line in lines[1:]]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")]
+
+
+def _expected(row: Mapping[str, str]) -> Expected:
+    features = {name: value for name, value in row.items() if name not in ("lead_id", "as_of")}
+    return Expected(row.get("lead_id", "L"), _moment(row["as_of"]), features)
+
+
+def _records(kind: Kind, lines: Sequence[str]) -> Iterator[Stored]:
+    types = {column.name: column.type for column in kind.columns}
+    for number, cells in enumerate(_rows(lines), 1):
+        row: dict[str, Scalar] = {kind.id: f"{kind.name}-{number}"} | dict.fromkeys(cells)
+        if kind.parent:
+            row[kind.parent] = _DEFAULTS[kind.parent]
+        yield stored(kind, row | {name: _PARSERS[types[name]](cell) for name, cell in cells.items() if cell})
+
+
+def _moment(text: str) -> int:
+    return parse_date(text) if len(text) == len("YYYY-MM-DD") else parse_instant(text)
+
+
+def _flag(text: str) -> bool:
+    return {"yes": True, "no": False}[text]
+
+
+def _text(text: str) -> str:
+    """Text as it is; a list, which bars would take apart, as `<a, b>`."""
+    return f"|{text[1:-1].replace(', ', '|')}|" if text.startswith("<") else text
+
+
+_PARSERS: Mapping[ColumnType, Callable[[str], Scalar]] = {
+    "text": _text,
+    "integer": int,
+    "real": float,
+    "flag": _flag,
+    "instant": _moment,
+    "date": parse_date,
+}
+
+
+def agrees(expected: str, value: Scalar) -> bool:
+    """Whether a value is what a table says: reals to the digits written, everything else exactly."""
+    if value is None or isinstance(value, str):
+        return expected == (value or "")
+    if isinstance(value, float):
+        digits = len(expected.partition(".")[2])
+        return bool(expected) and f"{value:.{digits}f}" == expected
+    return expected == str(value)

@@ -1,0 +1,124 @@
+"""What every batch engine is, and what their SQL has in common.
+
+An engine holds the records of a folder as tables named like their kinds, each with `Kind.columns` (of leads also the
+attributes) and `superseded_at`, beside them the derived kinds, and evaluates the catalogue over them.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+import pyarrow as pa
+
+from features.catalogue.catalogue import Catalogue
+from features.catalogue.entry import ENTITIES, FACTS
+from features.compile import ENTITY_COLUMNS
+from features.provenance import Provenance
+from features.records import KINDS, Kind, Row
+
+NEEDED: tuple[Kind, ...] = (*ENTITIES.values(), *FACTS.values(), KINDS["lead_events"])
+"""The kinds an engine reads; `lead_events` for what is open and for the derived kinds, never for a feature."""
+
+
+class Engine(Protocol):
+    """Records, ready to be evaluated at any moments; a context manager.
+
+    Every engine gives the same rows in the same order: integers and text equal, reals within 1e-9 of each other.
+
+    Attributes:
+        provenance: of the records.
+    """
+
+    provenance: Provenance
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
+        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `features.compile.query` says."""
+        ...
+
+    def open_leads(self, as_of: int) -> pa.Table:
+        """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
+        ...
+
+    def known_leads(self, as_of: int) -> pa.Table:
+        """Snapshots at `as_of` of every lead known by then, open or closed."""
+        ...
+
+
+class EngineError(ValueError):
+    """An engine cannot be had, or refuses the records: why, and the mend."""
+
+
+def known_leads(as_of: int) -> str:
+    """SQL for any engine: snapshots at `as_of` (microseconds) of every lead known by then, in order."""
+    return f"SELECT * FROM ({_known(as_of)}) known ORDER BY lead_id"
+
+
+def open_leads(as_of: int) -> str:
+    """SQL for any engine: snapshots at `as_of` (microseconds) of the leads open then, in order."""
+    return f"""
+SELECT * FROM ({_known(as_of)}) known WHERE NOT EXISTS (
+    SELECT 1 FROM lead_events e WHERE e.lead_id = known.lead_id AND e.event IN ('won', 'lost') AND {_seen("e", as_of)}
+      AND NOT EXISTS (
+        SELECT 1 FROM lead_events r WHERE r.lead_id = e.lead_id AND r.event = 'reopened' AND {_seen("r", as_of)}
+          AND r.recorded_at >= COALESCE(e.recorded_at, 0)))
+ORDER BY lead_id"""
+
+
+def _known(as_of: int) -> str:
+    return (
+        f"SELECT l.lead_id, CAST({as_of:d} AS BIGINT) AS as_of FROM leads l "
+        f"WHERE COALESCE(l.created_at, 0) <= {as_of:d} AND {_seen('l', as_of)}"
+    )
+
+
+def _seen(table: str, as_of: int) -> str:
+    return (
+        f"NOT {table}.deleted AND COALESCE({table}.recorded_at, 0) <= {as_of:d} "
+        f"AND ({table}.superseded_at IS NULL OR {table}.superseded_at > {as_of:d})"
+    )
+
+
+def history_queries(position: str) -> tuple[str, str, str]:
+    """SQL for any engine: the leads, partners and events that `features.partner_history.histories` derives from.
+
+    Args:
+        position: the column that says where in its file a row stood.
+    """
+    return (
+        f"SELECT lead_id, source_partner_id, created_at, recorded_at FROM leads ORDER BY {position}",
+        f"SELECT partner_id, tier, recorded_at, deleted FROM partners ORDER BY {position}",
+        "SELECT lead_id, event, occurred_at, recorded_at, deleted FROM lead_events "
+        f"WHERE event = 'won' ORDER BY {position}",
+    )
+
+
+def table(kind: Kind, rows: Sequence[Row]) -> pa.Table:
+    """Rows of a derived kind as Arrow, instants as integers."""
+    types = {"text": pa.string(), "real": pa.float64(), "flag": pa.bool_()}
+    schema = pa.schema([(column.name, types.get(column.type, pa.int64())) for column in kind.columns])
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def shaped(found: pa.Table, catalogue: Catalogue, *, fields: bool) -> pa.Table:
+    """An engine's answer to `features.compile.query`, with the names that promises and plain types."""
+    entity = [f"{entity}.{column}" for entity, column in ENTITY_COLUMNS] if fields else []
+    return plain(found.rename_columns(["lead_id", "as_of", *catalogue.names, *entity]))
+
+
+def plain(found: pa.Table) -> pa.Table:
+    """An engine's answer with integers and reals of 64 bits, whatever their width, and every column nullable."""
+    return found.cast(pa.schema([(field.name, _wide(field.type)) for field in found.schema]))
+
+
+def _wide(type: pa.DataType) -> pa.DataType:
+    if pa.types.is_integer(type):
+        return pa.int64()
+    if pa.types.is_floating(type):
+        return pa.float64()
+    return pa.string() if pa.types.is_large_string(type) else type

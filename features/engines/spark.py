@@ -1,0 +1,127 @@
+"""The Spark engine: a folder of records to the feature rows of many snapshots, on this machine or a cluster.
+
+Only footers, what the derived records are made from, and the result pass through this process; facts are read, checked
+and joined where Spark's executors run. The folder must be at the same path for all of them.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+
+from features.catalogue.catalogue import Catalogue
+from features.compile import query
+from features.engines.engine import NEEDED, EngineError, history_queries, known_leads, open_leads, plain, shaped, table
+from features.engines.spark_files import checked_rows
+from features.folder import read_provenance
+from features.partner_history import histories
+from features.records import Kind
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_SESSION = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+}
+"""Attributes may differ by case alone; other tools write times in nanoseconds; an overflow is an error."""
+
+_ENTITIES = ("accounts", "partners", "leads", "lead_events")
+"""Kinds that one query reads several times."""
+
+_SUPERSEDED = """
+SELECT *, lead(coalesce(recorded_at, 0)) OVER (
+    PARTITION BY {id} ORDER BY coalesce(recorded_at, 0), position) AS superseded_at
+FROM {rows}
+"""
+
+
+class SparkEngine:
+    """Records of a folder as temporary views of a Spark session; a context manager.
+
+    Parquet and CSV files are read in place, so the folder must stay as it is while the engine is open.
+
+    Args:
+        folder: the record folder (see features.folder).
+        horizon_days: the horizon of the derived records, which are made from the folder's leads.
+        session: classic (not Connect), of Spark 4; its own settings and views stay as they are.
+
+    Raises:
+        UnreadableRecords, FolderError: a file has another layout, or values outside the contract.
+        EngineError: Spark fails.
+    """
+
+    def __init__(self, folder: Path, horizon_days: int, session: "SparkSession") -> None:
+        self.provenance = read_provenance(folder)
+        with ExitStack() as undo, _failures():
+            self._undo = undo
+            self._session = session.newSession()
+            for name, value in _SESSION.items():
+                self._session.conf.set(name, value)
+            for kind in NEEDED:
+                rows = checked_rows(self._session, folder, kind, self.provenance.attributes)
+                self._define(kind, rows, keep=kind.name in _ENTITIES)
+            self._derive(horizon_days)
+            self._undo = undo.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
+        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `features.compile.query` says.
+
+        Raises:
+            EngineError: Spark fails.
+        """
+        with _failures():
+            self._session.createDataFrame(snapshots).createOrReplaceTempView("snapshots")
+        found = self._ask(query(catalogue, "spark", fields=fields))
+        return shaped(found, catalogue, fields=fields)
+
+    def open_leads(self, as_of: int) -> pa.Table:
+        """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
+        return self._ask(open_leads(as_of))
+
+    def known_leads(self, as_of: int) -> pa.Table:
+        """Snapshots at `as_of` of every lead known by then, open or closed."""
+        return self._ask(known_leads(as_of))
+
+    def _define(self, kind: Kind, rows: "DataFrame", *, keep: bool) -> None:
+        versions = self._session.sql(_SUPERSEDED.format(id=kind.id, rows="{rows}"), rows=rows)
+        if keep:
+            self._undo.callback(versions.persist().unpersist)
+        versions.createOrReplaceTempView(kind.name)
+
+    def _derive(self, horizon_days: int) -> None:
+        leads, partners, events = (self._ask(text).to_pylist() for text in history_queries("position"))
+        for kind, rows in histories(leads, partners, events, horizon_days).items():
+            numbered = table(kind, rows).append_column("position", pa.array(range(len(rows)), pa.int64()))
+            self._define(kind, self._session.createDataFrame(numbered), keep=True)
+
+    def _ask(self, text: str) -> pa.Table:
+        with _failures():
+            return plain(self._session.sql(text).toArrow())
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Spark's errors as our own."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        reason = str(error).strip().splitlines()[0]
+        mend = "give Spark more memory or look at its log, or choose another engine"
+        raise EngineError(f"Spark failed: {reason}; {mend}") from None

@@ -1,0 +1,202 @@
+"""Checks that count faulty records: each is one predicate over a kind's rows, or one small query."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from features.bounds import bounds
+from features.quality.checks import (
+    ABSURD,
+    ANCIENT,
+    BEFORE_INTEGRATION,
+    CLOSED_BEFORE,
+    DUPLICATE,
+    FUTURE,
+    MISSING,
+    RECORDED_BEFORE,
+    RECORDED_LATER,
+    REFERRED_LATER,
+    UNKNOWN_ACCOUNT,
+    UNKNOWN_LEAD,
+    UNKNOWN_PARTNER,
+    UNLISTED,
+    VERSIONS,
+    Check,
+)
+from features.quality.scope import Scope, identifier, text
+from features.quality.thresholds import Limits, instant
+from features.records import KINDS, PARTNER_CHANNELS, Kind
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is counted of a kind.
+
+    Attributes:
+        check: what it is a case of.
+        kind: the kind of record.
+        column: the column it is about, None for whole records.
+        limits: of its share.
+        of: SQL predicate of the current rows that could have the fault.
+        where: SQL predicate of those that have it; None where only `groups` tells.
+        groups: SQL query of `example` (an id) and `n` (how many records it stands for).
+    """
+
+    check: Check
+    kind: Kind
+    column: str | None
+    limits: Limits
+    of: str
+    where: str | None
+    groups: str
+
+
+_ALL = "TRUE"
+_DATED = "occurred_at IS NOT NULL"
+_CLOSED = "event IN ('won', 'lost')"
+_PARTNER_LEAD = f"channel IN ({', '.join(map(text, PARTNER_CHANNELS))})"
+_ONLY_OF = dict.fromkeys(("leads.source_partner_id", "leads.programme_tier", "leads.referral_date"), _PARTNER_LEAD)
+_PLANNED = frozenset({"agreements", "exchange_rates"})
+"""Kinds whose records may well be known before they begin to hold."""
+
+_NAMES: Mapping[str, tuple[str, Check]] = {
+    "lead_id": ("leads", UNKNOWN_LEAD),
+    "duplicate_of": ("leads", UNKNOWN_LEAD),
+    "account_id": ("accounts", UNKNOWN_ACCOUNT),
+    "partner_id": ("partners", UNKNOWN_PARTNER),
+    "source_partner_id": ("partners", UNKNOWN_PARTNER),
+}
+"""The entity that each column names, and the check whether anybody recorded it."""
+
+
+def faults(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    """Everything that is counted of a kind, in the order of reports."""
+    for find in _FINDERS:
+        yield from find(scope, kind)
+
+
+def _rows(scope: Scope, check: Check, kind: Kind, column: str, limits: Limits, of: str, where: str) -> Fault:
+    """A fault that a current row shows by itself."""
+    example = identifier(kind.id)
+    groups = (
+        f"SELECT {example} AS example, count(*) AS n FROM {scope.current(kind)} AS r "
+        f"WHERE ({of}) AND ({where}) GROUP BY {example}"
+    )
+    return Fault(check, kind, column, limits, of, where, groups)
+
+
+def _missing(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    for place, limits in scope.thresholds.missing.items():
+        of_kind, _, column = place.partition(".")
+        if of_kind == kind.name and scope.has(kind.name, column):
+            of = _ONLY_OF.get(place, _ALL)
+            yield _rows(scope, MISSING, kind, column, limits, of, f"{identifier(column)} IS NULL")
+
+
+def _times(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    if kind.name in _PLANNED:
+        return
+    times, latest = scope.thresholds.times, scope.as_of + scope.tolerance
+    before = f"recorded_at < occurred_at - {scope.tolerance} AND occurred_at <= {latest}"
+    for check, where in (
+        (RECORDED_BEFORE, before),
+        (FUTURE, f"occurred_at > {latest}"),
+        (ANCIENT, f"occurred_at < {times.start}"),
+    ):
+        yield _rows(scope, check, kind, "occurred_at", times, _DATED, where)
+
+
+def _referral_dates(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    if kind.name == "leads":
+        where = f"referral_date > recorded_at + {scope.tolerance}"
+        yield _rows(scope, REFERRED_LATER, kind, "referral_date", scope.thresholds.times, _ALL, where)
+
+
+def _first_days(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    days = scope.thresholds.times.first_days
+    if kind.name == "integration_usage" and days:
+        where = " OR ".join(f"integration = {text(name)} AND day < {instant(day)}" for name, day in days.items())
+        yield _rows(scope, BEFORE_INTEGRATION, kind, "day", scope.thresholds.times, _ALL, where)
+
+
+def _recorded_later(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    example = identifier(kind.id)
+    groups = (
+        f"SELECT {example} AS example, count(*) AS n FROM {scope.versions(kind)} AS v "
+        f"WHERE recorded_at > {scope.cut + scope.tolerance} GROUP BY {example}"
+    )
+    yield Fault(RECORDED_LATER, kind, "recorded_at", scope.thresholds.times, _ALL, None, groups)
+
+
+def _closed_before(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    if kind.name == "lead_events" and "leads" in scope.relations:
+        groups = (
+            f"SELECT e.lead_event_id AS example, 1 AS n FROM {scope.current(kind)} AS e "
+            f"JOIN {scope.current(KINDS['leads'])} AS l ON l.lead_id = e.lead_id "
+            f"WHERE e.{_CLOSED} AND e.occurred_at < l.created_at - {scope.tolerance}"
+        )
+        yield Fault(CLOSED_BEFORE, kind, "occurred_at", scope.thresholds.times, _CLOSED, None, groups)
+
+
+def _orphans(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    for column, (target, check) in _NAMES.items():
+        if column == kind.id or not scope.has(kind.name, column) or target not in scope.relations:
+            continue
+        named, known = identifier(column), KINDS[target]
+        same = f"SELECT 1 FROM {scope.versions(known)} AS k WHERE k.{identifier(known.id)} = r.{named}"
+        groups = (
+            f"SELECT r.{named} AS example, count(*) AS n FROM {scope.current(kind)} AS r "
+            f"WHERE r.{named} IS NOT NULL AND NOT EXISTS ({same}) GROUP BY r.{named}"
+        )
+        yield Fault(check, kind, column, scope.thresholds.orphans, f"{named} IS NOT NULL", None, groups)
+
+
+def _duplicates(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    if kind.entity:
+        return
+    content = (kind.parent, "occurred_at", *(column.name for column in kind.content))
+    columns = ", ".join(identifier(name) for name in content if name is not None)
+    dated = f"FROM {scope.current(kind)} AS r WHERE {_DATED}"
+    # Comparing all content of all rows takes much memory; comparing hashes leaves few rows to compare.
+    repeated = f"SELECT hash({columns}) {dated} GROUP BY 1 HAVING count(*) > 1"
+    groups = (
+        f"SELECT max({identifier(kind.id)}) AS example, count(*) - 1 AS n {dated} "
+        f"AND hash({columns}) IN ({repeated}) GROUP BY {columns} HAVING count(*) > 1"
+    )
+    yield Fault(DUPLICATE, kind, None, scope.thresholds.duplicates, _DATED, None, groups)
+
+
+def _versions(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    limits, example = scope.thresholds.versions, identifier(kind.id)
+    groups = (
+        f"SELECT {example} AS example, 1 AS n FROM {scope.versions(kind)} AS v "
+        f"WHERE superseded_at <= {scope.as_of} GROUP BY {example} HAVING count(*) >= {limits.most}"
+    )
+    yield Fault(VERSIONS, kind, None, limits, _ALL, None, groups)
+
+
+def _values(scope: Scope, kind: Kind) -> Iterator[Fault]:
+    limits = scope.thresholds.values
+    for bound in bounds(kind):
+        column = bound.column.name
+        name = identifier(column)
+        if bound.values:
+            where = f"{name} NOT IN ({', '.join(map(text, bound.values))})"
+            yield _rows(scope, UNLISTED, kind, column, limits, f"{name} IS NOT NULL", where)
+        elif bound.column.type in ("integer", "real") and bound.most is not None:
+            most = limits.most.get(f"{kind.name}.{column}", bound.most)
+            where = f"{name} NOT BETWEEN {bound.least!r} AND {most!r}"
+            yield _rows(scope, ABSURD, kind, column, limits, f"{name} IS NOT NULL", where)
+
+
+_FINDERS: Iterable[Callable[[Scope, Kind], Iterator[Fault]]] = (
+    _missing,
+    _times,
+    _referral_dates,
+    _first_days,
+    _recorded_later,
+    _closed_before,
+    _orphans,
+    _duplicates,
+    _versions,
+    _values,
+)
