@@ -28,9 +28,16 @@ def _requests(_: Sequence[int]) -> list[dict[str, Any]]:
     return requests()
 
 
+def _matching(_: Sequence[int]) -> list[dict[str, Any]]:
+    from benchmarks.matching import run
+
+    return run()
+
+
 BENCHMARKS: Mapping[str, Benchmark] = {
     "explain": _explain,
     "features": lambda sizes: [row for rows in sizes for row in features.features(rows)],
+    "matching": _matching,
     "requests": _requests,
 }
 

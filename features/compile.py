@@ -2,13 +2,15 @@
 
 A table holds the columns of `Kind.columns` (instants as int64 microseconds) and `superseded_at`, the moment a later
 version of the same record took its place, null while none did. So "the version visible at as_of" is an equi-join with
-a time filter, and every aggregate a conditional one. `snapshots(lead_id, as_of)` says what is asked for; with dates
-missing throughout (an undated export) any `as_of` serves. sqlglot writes the query in the engine's dialect.
+a time filter, and every aggregate a conditional one. `snapshots(snapshot, lead_id, as_of)` says what is asked for, each
+with a number of its own to group by; with dates missing throughout (an undated export) any `as_of` serves. sqlglot
+writes the query in the engine's dialect.
 """
 
 import zlib
 from collections.abc import Mapping, Sequence
-from functools import singledispatch
+from functools import lru_cache, singledispatch
+from string import ascii_lowercase, ascii_uppercase
 
 from sqlglot import exp
 
@@ -40,6 +42,7 @@ ENTITY_COLUMNS: tuple[tuple[str, str], ...] = tuple(
 """The entity columns that `query` can return beside the features, named `entity.column`."""
 
 
+@lru_cache(maxsize=32)
 def query(catalogue: Catalogue, dialect: str, *, fields: bool = False) -> str:
     """SQL with one row for each snapshot: lead_id, as_of, the features in order, ordered by lead_id and as_of.
 
@@ -56,10 +59,10 @@ def query(catalogue: Catalogue, dialect: str, *, fields: bool = False) -> str:
             *(_named(_column(entity, column), f"{entity}.{column}") for entity, column in ENTITY_COLUMNS)
         )
     select = _join_entities(select)
-    for record in aggregates:
+    for scan, needed in aggregates.items():
         # Facts of a lead that is not known by then speak of nobody, so they join the lead and not the snapshot.
-        on = exp.and_(_same("lead", f"f_{record}", "lead_id"), _same("s", f"f_{record}", "as_of"))
-        select = select.join(_facts(record, aggregates[record]), on=on, join_type="left", join_alias=f"f_{record}")
+        on = exp.and_(_same("s", scan, "snapshot"), exp.not_(_column("lead", "lead_id").is_(exp.null())))
+        select = select.join(_facts(needed), on=on, join_type="left", join_alias=scan)
     return select.order_by(_column("s", "lead_id"), _column("s", "as_of")).sql(dialect=dialect, identify=True)
 
 
@@ -107,11 +110,11 @@ def _visible(table: str, as_of: exp.Expr | None = None) -> exp.Expr:
 
 
 def _aggregates(catalogue: Catalogue) -> dict[str, list[Aggregate]]:
-    """The distinct aggregates the catalogue needs, by record."""
+    """The distinct aggregates the catalogue needs, by scan."""
     found: dict[str, list[Aggregate]] = {}
     for entry in catalogue:
         for aggregate in _parts(entry.value):
-            needed = found.setdefault(aggregate.record, [])
+            needed = found.setdefault(_scan(aggregate), [])
             if aggregate not in needed:
                 needed.append(aggregate)
     return found
@@ -131,12 +134,18 @@ def _parts(expression: Expression) -> list[Aggregate]:
             return []
 
 
-def _facts(record: str, aggregates: Sequence[Aggregate]) -> exp.Subquery:
-    """One row a snapshot with every aggregate over one record's visible facts."""
+def _scan(aggregate: Aggregate) -> str:
+    """The subquery that yields it: those over recent facts have one of their own, which reads these facts alone."""
+    return f"f_{aggregate.record}" if aggregate.days is None else f"recent_{aggregate.record}"
+
+
+def _facts(aggregates: Sequence[Aggregate]) -> exp.Subquery:
+    """One row a snapshot with every aggregate of one scan over its record's visible facts."""
+    record = aggregates[0].record
     kind = FACTS[record]
     parent = kind.parent or kind.id
     conditions = [condition for aggregate in aggregates for condition in aggregate.where]
-    select = exp.select(_column("s", "lead_id"), _column("s", "as_of")).from_("snapshots AS s")
+    select = exp.select(_column("s", "snapshot")).from_("snapshots AS s")
     key = _column("s", "lead_id")
     if parent == "account_id" or any(condition.test == "source" for condition in conditions):
         lead = ENTITIES["lead"]
@@ -146,13 +155,22 @@ def _facts(record: str, aggregates: Sequence[Aggregate]) -> exp.Subquery:
     happened = exp.or_(
         _column("f", "occurred_at").is_(exp.null()), _column("f", "occurred_at") <= _column("s", "as_of")
     )
-    on = exp.and_(exp.EQ(this=_column("f", parent), expression=key), _visible("f"), happened)
+    on = exp.and_(exp.EQ(this=_column("f", parent), expression=key), _visible("f"), happened, *_recent(aggregates))
     select = select.join(exp.to_table(record), on=on, join_alias="f")
     if any(condition.column.startswith("partner.") for condition in conditions):
         on = exp.and_(_same("partner", "f", "partner_id"), _visible("partner"))
         select = select.join(exp.to_table("partners"), on=on, join_type="left", join_alias="partner")
     select = select.select(*(_named(_aggregated(a), _name(a)) for a in aggregates))
-    return select.group_by(_column("s", "lead_id"), _column("s", "as_of")).subquery()
+    return select.group_by(_column("s", "snapshot")).subquery()
+
+
+def _recent(aggregates: Sequence[Aggregate]) -> list[exp.Expr]:
+    """The condition that a fact lies in the longest of the windows, where every aggregate has one."""
+    days = [aggregate.days + aggregate.skip for aggregate in aggregates if aggregate.days is not None]
+    if len(days) < len(aggregates):
+        return []
+    start = exp.Sub(this=_column("s", "as_of"), expression=exp.Literal.number(max(days) * DAY))
+    return [_column("f", "occurred_at") > start]
 
 
 def _name(aggregate: Aggregate) -> str:
@@ -171,9 +189,9 @@ def _aggregated(aggregate: Aggregate) -> exp.Expr:
         case "count":
             return exp.Count(this=qualified(exp.Literal.number(1)))
         case "days_since_first":
-            return _days(exp.Min(this=qualified(occurred)))
+            return exp.Min(this=qualified(occurred))
         case "days_since_last":
-            return _days(exp.Max(this=qualified(occurred)))
+            return exp.Max(this=qualified(occurred))
         case "faded":
             return exp.Sum(this=qualified(_weight(aggregate)))
     found = qualified(_column("f", aggregate.column or ""))
@@ -255,7 +273,9 @@ def _value(expression: Expression) -> exp.Expr:
 
 @_value.register
 def _(aggregate: Aggregate) -> exp.Expr:
-    found = _column(f"f_{aggregate.record}", _name(aggregate))
+    found: exp.Expr = _column(_scan(aggregate), _name(aggregate))
+    if aggregate.how in ("days_since_first", "days_since_last"):
+        return _days(found)
     return exp.func("COALESCE", found, exp.Literal.number(0)) if aggregate.how in _FROM_ZERO else found
 
 
@@ -282,11 +302,16 @@ def _(matches: Matches) -> exp.Expr:
     found, one, none = _value(matches.reading), exp.Literal.number(1), exp.Literal.number(0)
     count: exp.Expr
     if matches.reading.column in list_fields(READABLE[matches.reading.entity]):
-        counts = [exp.Case().when(_holds(exp.Lower(this=found), value), one).else_(none) for value in matches.values]
+        counts = [exp.Case().when(_holds(_lower(found), value), one).else_(none) for value in matches.values]
         count = exp.paren(sum(counts, none))
     else:
-        count = exp.Case().when(exp.Lower(this=found).isin(*matches.values), one).else_(none)
+        count = exp.Case().when(_lower(found).isin(*matches.values), one).else_(none)
     return exp.Case().when(exp.not_(found.is_(exp.null())), count)
+
+
+def _lower(text: exp.Expr) -> exp.Expr:
+    """ASCII letters in lower case, and no others: of the rest every engine has its own idea."""
+    return exp.func("TRANSLATE", text, *(exp.Literal.string(letters) for letters in (ascii_uppercase, ascii_lowercase)))
 
 
 @_value.register

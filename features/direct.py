@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, singledispatch
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, TypeAlias
 
 from features.catalogue.catalogue import Catalogue
@@ -182,13 +183,17 @@ def _(reading: Reading) -> _Value:
     return read
 
 
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+"""ASCII letters alone: of the others every engine has its own idea."""
+
+
 @planned.register
 def _(matches: Matches) -> _Value:
     read, wanted = planned(matches.reading), frozenset(matches.values)
 
     def count(now: _Moment) -> int | None:
         found = read(now)
-        return None if found is None else len(wanted.intersection(found.lower().split("|")))
+        return None if found is None else len(wanted.intersection(found.translate(_LOWER).split("|")))
 
     return count
 

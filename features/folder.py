@@ -28,7 +28,7 @@ BATCH = 20_000
 """Rows held in memory of one kind, and the size of a Parquet row group."""
 
 _INSTANT = pa.timestamp("us", tz="UTC")
-_ARROW: Mapping[ColumnType, pa.DataType] = {
+ARROW: Mapping[ColumnType, pa.DataType] = {
     "text": pa.string(),
     "integer": pa.int64(),
     "real": pa.float64(),
@@ -36,6 +36,8 @@ _ARROW: Mapping[ColumnType, pa.DataType] = {
     "instant": _INSTANT,
     "date": _INSTANT,
 }
+"""The type of a column of each type in Parquet."""
+
 _PYTHON: Mapping[ColumnType, frozenset[type]] = {
     "text": frozenset({str, type(None)}),
     "integer": frozenset({int, type(None)}),
@@ -44,7 +46,7 @@ _PYTHON: Mapping[ColumnType, frozenset[type]] = {
     "instant": frozenset({int, type(None)}),
     "date": frozenset({int, type(None)}),
 }
-_WIDER: Mapping[ColumnType, Callable[[pa.DataType], bool]] = {
+WIDER: Mapping[ColumnType, Callable[[pa.DataType], bool]] = {
     "text": lambda type: pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_dictionary(type),
     "integer": pa.types.is_integer,
     "real": lambda type: pa.types.is_floating(type) or pa.types.is_integer(type),
@@ -61,10 +63,11 @@ class FolderError(ValueError):
 
 def schema(kind: Kind, attributes: Iterable[Attribute] = ()) -> pa.Schema:
     """The Arrow schema of a kind's Parquet file; only leads have `attributes`."""
-    return pa.schema([(column.name, _ARROW[column.type]) for column in _columns(kind, attributes)])
+    return pa.schema([(column.name, ARROW[column.type]) for column in columns_of(kind, attributes)])
 
 
-def _columns(kind: Kind, attributes: Iterable[Attribute]) -> tuple[Column, ...]:
+def columns_of(kind: Kind, attributes: Iterable[Attribute]) -> tuple[Column, ...]:
+    """The columns of a kind's file: `Kind.columns`, of leads then those of the attributes."""
     extra = (
         Column(f"{ATTRIBUTE_PREFIX}{attribute.name}", "real" if attribute.kind == "number" else "text")
         for attribute in attributes
@@ -102,7 +105,7 @@ class FolderWriter:
         """Append rows of a kind; a column that a row lacks is null. May be called any number of times."""
         if kind.name not in self._parts:
             path = self._folder / f"{kind.name}.{self._format}"
-            self._parts[kind.name] = _Part(path, _columns(kind, self._provenance.attributes))
+            self._parts[kind.name] = _Part(path, columns_of(kind, self._provenance.attributes))
         part = self._parts[kind.name]
         for row in rows:
             part.add(row)
@@ -142,7 +145,7 @@ class _Part:
         self._names = frozenset(column.name for column in columns)
         self._pending: list[Mapping[str, Scalar]] = []
         csv = path.suffix == ".csv"
-        types = {**_ARROW, **_CSV} if csv else _ARROW
+        types = {**ARROW, **_CSV} if csv else ARROW
         self._array = _text_array if csv else _array
         self._schema = pa.schema([(column.name, types[column.type]) for column in columns])
         self._sink = pc.CSVWriter(path, self._schema) if csv else pq.ParquetWriter(path, self._schema)
@@ -179,7 +182,7 @@ _TEXT: Mapping[ColumnType, Callable[[int], str]] = {"instant": rfc3339, "date": 
 def _array(file: str, column: Column, values: Sequence[Scalar]) -> pa.Array:
     if {*map(type, values)} <= _PYTHON[column.type]:
         try:
-            return pa.array(values, _ARROW[column.type])
+            return pa.array(values, ARROW[column.type])
         except (OverflowError, UnicodeEncodeError):
             pass
     raise FolderError(f"{file}: column {column.name} takes {column.type} values, not {_misfit(column, values)!r}")
@@ -189,7 +192,7 @@ def _misfit(column: Column, values: Sequence[Scalar]) -> Scalar:
     """The first of `values` that the column cannot hold."""
     for value in values:
         try:
-            pa.array([value], _ARROW[column.type])
+            pa.array([value], ARROW[column.type])
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             return value
     return next(value for value in values if type(value) not in _PYTHON[column.type])
@@ -241,8 +244,8 @@ def read(folder: Path, kind: Kind) -> Iterator[Stored]:
     Raises:
         FolderError: naming the file, the row (the first below a header is 1), the column and what it must be.
     """
-    columns = _columns(kind, read_provenance(folder).attributes)
-    path = _file(folder, kind)
+    columns = columns_of(kind, read_provenance(folder).attributes)
+    path = file_of(folder, kind)
     for number, row in enumerate(() if path is None else _file_rows(path, columns), 1):
         try:
             yield _checked(kind, row)
@@ -250,7 +253,12 @@ def read(folder: Path, kind: Kind) -> Iterator[Stored]:
             raise FolderError(f"{path}, row {number}: {error}; correct or remove the row") from None
 
 
-def _file(folder: Path, kind: Kind) -> Path | None:
+def file_of(folder: Path, kind: Kind) -> Path | None:
+    """The file of a kind; None where it has none.
+
+    Raises:
+        FolderError: there are two.
+    """
     found = [path for path in (folder / f"{kind.name}.{suffix}" for suffix in typing.get_args(Format)) if path.exists()]
     if len(found) > 1:
         raise FolderError(f"{folder} holds both {' and '.join(path.name for path in found)}; remove one of them")
@@ -267,17 +275,17 @@ def _file_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
 def _parquet_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
     with pq.ParquetFile(path) as file:
         found = file.schema_arrow
-        _check_names(path, found.names, columns)
+        check_names(path, found.names, columns)
         for column in columns:
             type = found.field(column.name).type
-            if not (_WIDER[column.type](type) or pa.types.is_null(type)):
-                raise FolderError(f"{path}: column {column.name} must be {_ARROW[column.type]}, not {type}")
+            if not (WIDER[column.type](type) or pa.types.is_null(type)):
+                raise FolderError(f"{path}: column {column.name} must be {ARROW[column.type]}, not {type}")
         for batch in file.iter_batches(BATCH):
             yield from _rows(columns, [_python(batch.column(column.name), column) for column in columns])
 
 
 def _python(array: pa.Array, column: Column) -> list[Scalar]:
-    array = array.cast(_ARROW[column.type])
+    array = array.cast(ARROW[column.type])
     values: list[Scalar] = (array.cast(pa.int64()) if column.type in _TEXT else array).to_pylist()
     return values
 
@@ -292,7 +300,7 @@ def _csv_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
     reading = pc.ReadOptions(use_threads=False, block_size=8 * 2**20)
     parsing = pc.ParseOptions(newlines_in_values=True)
     with pc.open_csv(path, reading, parsing, convert) as file:
-        _check_names(path, file.schema.names, columns)
+        check_names(path, file.schema.names, columns)
         first = 1
         for batch in file:
             texts = ((column, batch.column(column.name).to_pylist()) for column in columns)
@@ -317,7 +325,12 @@ def _parsed(path: Path, first: int, column: Column, texts: Sequence[str | None])
     return values
 
 
-def _check_names(path: Path, found: Sequence[str], columns: tuple[Column, ...]) -> None:
+def check_names(path: Path, found: Sequence[str], columns: Sequence[Column]) -> None:
+    """Checks that a file has these columns, in whatever order, each once and no others.
+
+    Raises:
+        FolderError: naming the first fault of each sort.
+    """
     wanted = [column.name for column in columns]
     for complaint, names in (
         ("lacks the column", [name for name in wanted if name not in found]),

@@ -13,16 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
+from features.shrinkage import strength
 from features.values import DAY
 
 HORIZON_DAYS = 90
 """Days within which "close" counts (DESIGN: horizon), unless a training says otherwise."""
-
-_USUAL_CORRELATION = 1 / 21
-"""What leads of one group are taken to have in common before there is evidence: a strength of 20 leads."""
-
-_USUAL_WEIGHT = 20
-"""Degrees of freedom at which the evidence weighs as much as the usual."""
 
 
 def histories(
@@ -83,11 +78,11 @@ def _matured(lead: Row, win: Row | None, horizon_days: int, tiers: _Tiers) -> It
     partner, created = lead["source_partner_id"], lead["created_at"]
     if partner is None or created is None:
         return
-    mature = _end_of_day(max(created + horizon_days * DAY, lead["recorded_at"]))
+    mature = _end_of_day(max(created + horizon_days * DAY, _recorded(lead)))
     tier = tiers.of(partner, mature)
     yield _Step(mature, partner, lead["lead_id"], won=False, tier=tier)
     if win is not None and created <= win["occurred_at"] <= created + horizon_days * DAY:
-        known = max(mature, _end_of_day(win["recorded_at"]))
+        known = max(mature, _end_of_day(_recorded(win)))
         days = (win["occurred_at"] - created) / DAY
         yield _Step(known, partner, lead["lead_id"], won=True, days=days, tier=tier)
 
@@ -114,11 +109,7 @@ class _Tally:
 
 @dataclass
 class _Groups:
-    """Tallies of groups of leads, and how much the leads of one group have in common.
-
-    The intraclass correlation of a binary outcome by analysis of variance (Ridout, Demétrio & Firth 1999,
-    doi 10.1111/j.0006-341X.1999.00137.x), from sums that a step changes in constant time.
-    """
+    """Tallies of groups of leads, and the sums their strength follows from, which a step changes in constant time."""
 
     tallies: dict[str, _Tally] = field(default_factory=dict)
     _leads: int = 0
@@ -141,20 +132,7 @@ class _Groups:
 
     @property
     def strength(self) -> float:
-        """Leads at which a group's own rate weighs as much as the common one: (1 - r) / r of the correlation r."""
-        freedom = max(len(self.tallies) - 1, 0)
-        weighed = freedom * self._correlation(freedom) + _USUAL_WEIGHT * _USUAL_CORRELATION
-        correlation = weighed / (freedom + _USUAL_WEIGHT)
-        return (1 - correlation) / correlation
-
-    def _correlation(self, freedom: int) -> float:
-        if not freedom or self._leads <= freedom + 1:
-            return 0.0
-        between = (self._explained - self._wins**2 / self._leads) / freedom
-        within = (self._wins - self._explained) / (self._leads - freedom - 1)
-        size = (self._leads - self._squared_leads / self._leads) / freedom
-        spread = between + (size - 1) * within
-        return max(0.0, (between - within) / spread) if spread > 0 else 0.0
+        return strength(len(self.tallies), self._leads, self._wins, self._squared_leads, self._explained)
 
 
 def _rows(steps: list[_Step]) -> dict[Kind, list[Row]]:

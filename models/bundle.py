@@ -17,10 +17,10 @@ from features.catalogue.catalogue import Catalogue
 from features.provenance import Attribute
 from features.values import Scalar
 from models.encoding import EncodedFeature, Encoding, Matrix
-from models.probability import Calibration, MarginModel, Rung, read_model
+from models.probability import RUNGS, TREES, Calibration, MarginModel, Rung, read_model
 
 GRADES = ("A", "B", "C", "D")
-_MODEL_FILES: Mapping[str, str] = {"base_rate": "model.json", "logistic": "model.json", "lightgbm": "model.txt"}
+_MODEL_FILES: Mapping[str, str] = {rung: "model.txt" if rung in TREES else "model.json" for rung in RUNGS}
 _TOLERANCE = 1e-9
 
 

@@ -19,8 +19,10 @@ from models.encoding import Matrix
 if TYPE_CHECKING:
     import lightgbm
 
-Rung = Literal["base_rate", "logistic", "lightgbm"]
-RUNGS: tuple[Rung, ...] = ("base_rate", "logistic", "lightgbm")
+Rung = Literal["base_rate", "segment_rates", "logistic", "additive", "lightgbm"]
+RUNGS: tuple[Rung, ...] = ("base_rate", "segment_rates", "logistic", "additive", "lightgbm")
+"""From the simplest up; `additive` are trees of one feature each."""
+TREES: tuple[Rung, ...] = ("additive", "lightgbm")
 
 
 def sigmoid(log_odds: NDArray[np.float64] | float) -> Any:
@@ -63,6 +65,41 @@ class BaseRate:
     def contributions(self, matrix: Matrix) -> Matrix:
         """Nothing contributes; the base is all."""
         parts = np.zeros((len(matrix), self.features + 1))
+        parts[:, -1] = self.log_odds
+        return parts
+
+    def to_bytes(self) -> bytes:
+        """JSON."""
+        return _json(self)
+
+
+@dataclass(frozen=True)
+class SegmentRates:
+    """The rate of one category's level, shrunk to that of all; a lead of no known level has the rate of all.
+
+    Attributes:
+        features: of the encoding.
+        segment: the category's position in it.
+        log_odds: of all leads.
+        effects: what each level adds to them, by code.
+    """
+
+    features: int
+    segment: int
+    log_odds: float
+    effects: tuple[float, ...]
+
+    @property
+    def rung(self) -> Rung:
+        """The rung's name."""
+        return "segment_rates"
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """The segment alone contributes."""
+        parts = np.zeros((len(matrix), self.features + 1))
+        codes = matrix[:, self.segment]
+        known = ~np.isnan(codes)
+        parts[known, self.segment] = np.array(self.effects)[codes[known].astype(int)]
         parts[:, -1] = self.log_odds
         return parts
 
@@ -133,14 +170,15 @@ class Logistic:
 
 @dataclass(frozen=True)
 class LightGBM:
-    """Gradient-boosted trees; contributions are exact TreeSHAP values (Lundberg et al. 2020), LightGBM's own."""
+    """Gradient-boosted trees; contributions are exact TreeSHAP values (Lundberg et al. 2020), LightGBM's own.
+
+    Attributes:
+        text: the model in LightGBM's own form.
+        rung: whether each tree keeps to one feature (`additive`) or not.
+    """
 
     text: str
-
-    @property
-    def rung(self) -> Rung:
-        """The rung's name."""
-        return "lightgbm"
+    rung: Rung = "lightgbm"
 
     @cached_property
     def _booster(self) -> "lightgbm.Booster":
@@ -159,7 +197,7 @@ class LightGBM:
         return self.text.encode()
 
 
-def _json(model: BaseRate | Logistic) -> bytes:
+def _json(model: BaseRate | SegmentRates | Logistic) -> bytes:
     return json.dumps(asdict(model)).encode()
 
 
@@ -180,11 +218,13 @@ def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
 
 
 def _read_model(rung: Rung, content: bytes) -> MarginModel:
-    if rung == "lightgbm":
-        return LightGBM(content.decode())
+    if rung in TREES:
+        return LightGBM(content.decode(), rung)
     fields: dict[str, Any] = json.loads(content)
     if rung == "base_rate":
         return BaseRate(**fields)
+    if rung == "segment_rates":
+        return SegmentRates(**{**fields, "effects": tuple(fields["effects"])})
     return Logistic(**{**fields, "columns": tuple(LogisticColumn(**column) for column in fields["columns"])})
 
 

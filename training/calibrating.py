@@ -1,6 +1,8 @@
 """Fitting the calibration map on out-of-time margins, and its clustered bootstrap.
 
-Below 3,000 rows only the intercept is fitted: with less, freer maps cost more log loss than they gain (CalArena).
+Below 3,000 rows only the intercept is fitted: with less, freer maps cost more log loss than they gain (CalArena). Where
+the level of the latest rows differs significantly from that of the others, leads close more or less often than they
+did: then the level is that of the latest alone, and only the slope is learned from all.
 """
 
 import numpy as np
@@ -9,16 +11,49 @@ from numpy.typing import NDArray
 from models.probability import Calibration, sigmoid
 
 Reals = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 ROWS_FOR_SLOPE = 3000
 DRAWS = 200
 _STEPS = 30
 
 
-def calibrate(margin: Reals, won: Reals) -> Calibration:
-    """The affine map of margins to the log-odds of `won`; the identity where one class is missing."""
+def calibrate(margin: Reals, won: Reals, recent: Flags | None = None) -> Calibration:
+    """The affine map of margins to the log-odds of `won`; the identity where one class is missing.
+
+    Args:
+        margin: out of time, uncalibrated.
+        won: outcomes, 0 or 1.
+        recent: the rows whose level counts alone, as `shifted` says; all where None.
+    """
     if not len(margin) or won.min() == won.max():
         return Calibration(1.0, 0.0)
-    return Calibration(*_fit(margin, won, np.ones(len(won)), _free_slope(margin)))
+    return Calibration(*_map(margin, won, np.ones(len(won)), recent))
+
+
+def shifted(margin: Reals, won: Reals, latest: Flags) -> Flags | None:
+    """`latest` where the level of these rows differs from that of the others by more than 1.96 standard errors."""
+    sides = [side for side in (latest, ~latest) if side.any() and won[side].min() < won[side].max()]
+    if len(sides) < 2:
+        return None
+    slope, _ = _map(margin, won, np.ones(len(won)), None)
+    levels, variances = zip(
+        *(_level(slope * margin[side], won[side], np.ones(side.sum())) for side in sides), strict=True
+    )
+    return latest if abs(levels[0] - levels[1]) > 1.96 * np.sqrt(sum(variances)) else None
+
+
+def _map(margin: Reals, won: Reals, weight: Reals, recent: Flags | None) -> tuple[float, float]:
+    slope, intercept = _fit(margin, won, weight, _free_slope(margin))
+    if recent is None:
+        return slope, intercept
+    return slope, _level(slope * margin[recent], won[recent], weight[recent])[0]
+
+
+def _level(log_odds: Reals, won: Reals, weight: Reals) -> tuple[float, float]:
+    """The intercept that makes these log-odds sum to the wins, and its variance."""
+    _, intercept = _fit(log_odds, won, weight, free_slope=False)
+    p = sigmoid(log_odds + intercept)
+    return intercept, float(1 / max((weight * p * (1 - p)).sum(), 1e-9))
 
 
 def _free_slope(margin: Reals) -> bool:
@@ -26,9 +61,9 @@ def _free_slope(margin: Reals) -> bool:
 
 
 def bootstrap(
-    margin: Reals, won: Reals, cluster: NDArray[np.str_], rng: np.random.Generator
+    margin: Reals, won: Reals, cluster: NDArray[np.str_], rng: np.random.Generator, recent: Flags | None = None
 ) -> tuple[tuple[float, float], ...]:
-    """(slope, intercept) of the map refitted on resampled whole clusters."""
+    """(slope, intercept) of the map, as `calibrate` fits it, refitted on resampled whole clusters."""
     if not len(margin) or won.min() == won.max():
         return ()
     _, row_cluster = np.unique(cluster, return_inverse=True)
@@ -36,8 +71,9 @@ def bootstrap(
     draws = []
     for _ in range(DRAWS):
         weight = rng.multinomial(count, np.full(count, 1 / count))[row_cluster].astype(np.float64)
-        if 0 < (weight * won).sum() < weight.sum():
-            draws.append(_fit(margin, won, weight, _free_slope(margin)))
+        level = weight if recent is None else weight * recent
+        if 0 < (level * won).sum() < level.sum():
+            draws.append(_map(margin, won, weight, recent))
     return tuple(draws)
 
 

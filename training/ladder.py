@@ -1,6 +1,7 @@
-"""The ladder: base rate, regularised logistic, LightGBM; each fitted alike, the rung served chosen out of time.
+"""The ladder: base rate, segment rates, regularised logistic, additive trees, LightGBM; the rung served is chosen out
+of time.
 
-Both fitted rungs obey the catalogue's directions: raising a feature in its own never lowers the margin.
+Every rung that reads numbers obeys the catalogue's directions: raising a feature in its own never lowers the margin.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from features.shrinkage import strength
 from models.encoding import Encoding, Matrix
-from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, logit, sigmoid
+from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, SegmentRates, logit, sigmoid
 
 Reals = NDArray[np.float64]
 MOST_LEVELS = 50
@@ -23,20 +25,23 @@ ROWS_FOR_THREADS = 50_000
 
 @dataclass(frozen=True)
 class TreeSettings:
-    """LightGBM's settings: shallow, monotone by direction.
+    """LightGBM's settings: shallow, monotone by direction; `additive` keeps each tree to one feature.
 
     `basic` is the only monotone method that held in every run with missing values (see docs/model.md).
     """
 
     trees: int = 300
-    leaves: int = 16
-    depth: int = 5
+    leaves: int = 8
+    depth: int = 3
+    additive: bool = False
     learning_rate: float = 0.04
     fewest_rows_in_leaf: int = 40
 
     def parameters(self, directions: Sequence[int], rows: int, seed: int) -> dict[str, object]:
         """As LightGBM names them."""
+        alone = {"interaction_constraints": [[feature] for feature in range(len(directions))]} if self.additive else {}
         return {
+            **alone,
             "objective": "binary",
             "num_leaves": self.leaves,
             "max_depth": self.depth,
@@ -66,7 +71,7 @@ class Rows:
     Attributes:
         matrix: encoded features (rows, features), NaN for missing.
         won: outcomes, 0 or 1.
-        weight: of each row; all labelled rows of a lead sum to 1.
+        weight: of each row (see training.snapshots).
         at_creation: which rows are creation snapshots.
     """
 
@@ -89,6 +94,19 @@ def base_rate(rows: Rows) -> float:
 def fit_base_rate(rows: Rows) -> BaseRate:
     """The base-rate rung."""
     return BaseRate(rows.matrix.shape[1], float(logit(base_rate(rows))))
+
+
+def fit_segment_rates(rows: Rows, segment: int, levels: int) -> SegmentRates:
+    """The segment-rates rung on the category at position `segment`, from leads at creation."""
+    codes, won = rows.matrix[rows.at_creation, segment], rows.won[rows.at_creation]
+    known = ~np.isnan(codes)
+    trials = np.bincount(codes[known].astype(int), minlength=levels).astype(np.float64)
+    wins = np.bincount(codes[known].astype(int), weights=won[known], minlength=levels)
+    prior, seen = base_rate(rows), trials > 0
+    explained = float((wins[seen] ** 2 / trials[seen]).sum())
+    weight = strength(int(seen.sum()), int(trials.sum()), int(wins.sum()), int((trials**2).sum()), explained)
+    effects = logit((wins + weight * prior) / (trials + weight)) - logit(prior)
+    return SegmentRates(rows.matrix.shape[1], segment, float(logit(prior)), tuple(map(float, effects)))
 
 
 def fit_logistic(rows: Rows, encoding: Encoding, directions: Sequence[int], strength: float) -> Logistic:
@@ -148,7 +166,7 @@ def fit_trees(rows: Rows, encoding: Encoding, directions: Sequence[int], setting
         rows.matrix, rows.won, weight=rows.weight, categorical_feature=categories, free_raw_data=True
     )
     booster = lightgbm.train(settings.parameters(directions, len(rows.won), seed), data, num_boost_round=settings.trees)
-    return LightGBM(booster.model_to_string())
+    return LightGBM(booster.model_to_string(), "additive" if settings.additive else "lightgbm")
 
 
 def staged_margins(model: LightGBM, matrix: Matrix, stages: Sequence[int]) -> dict[int, Reals]:

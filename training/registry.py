@@ -1,13 +1,15 @@
-"""The MLflow registry: every version with its data digest, parameters, metrics, plots and bundle; aliases with history.
+"""The MLflow registry: every version with digests, parameters, metrics, plots, card and bundle; aliases with history.
 
-The registry is the data scientists' record. Serving never reads it: promotion hands the bundle to a publisher.
+The registry is the data scientists' record. Serving never reads it: promotion hands the bundle to a publisher. Of the
+data it keeps digests, and the features of the test leads, on which later versions are compared with this one.
 """
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,17 +19,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
+from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle, read
+from training.capacity import LEADS_A_WEEK, at_capacity
+from training.card import card
 from training.evaluation import Predictions
+from training.importance import Importance, importance
 from training.plots import plots
+from training.promotion import Contender, Decision
 from training.trainer import NAME, Trained
+from training.window import Window
 
 Alias = Literal["champion", "challenger"]
-_HISTORY = "eql.alias_history"
+_CHANGE = "eql.alias."
+"""Each change is a tag of its own: one tag for all would meet the length that MLflow allows."""
 _PREDICTIONS = "predictions.parquet"
+_WINDOW = "test_features.parquet"
 _REPORT = "report.json"
+_CARD = "card.md"
+_LONGEST_TAG = 5000
 
 
 class NoSuchVersion(ValueError):
@@ -55,7 +68,17 @@ class Version:
 
 @dataclass(frozen=True)
 class Change:
-    """One change of an alias: from and to which version, who did it, why and when (RFC 3339)."""
+    """One change of an alias.
+
+    Attributes:
+        alias: which.
+        previous: the version it named before, if any.
+        version: the version it names since.
+        actor: who did it.
+        reason: why, in that person's words.
+        at: when (RFC 3339).
+        decision: what the comparison and the guard-rails said of it; empty where nothing was judged.
+    """
 
     alias: Alias
     previous: str | None
@@ -63,6 +86,7 @@ class Change:
     actor: str
     reason: str
     at: str
+    decision: str = ""
 
 
 class Registry:
@@ -78,17 +102,32 @@ class Registry:
         self._uri = tracking_uri
         self._artifacts = artifacts
 
-    def log(self, trained: Trained, settings: Mapping[str, Any]) -> str:
-        """Record a training and register its bundle; returns the version."""
+    def log(
+        self,
+        trained: Trained,
+        settings: Mapping[str, Any],
+        catalogue: Catalogue,
+        leads_a_week: int = LEADS_A_WEEK,
+    ) -> str:
+        """Record a training and register its bundle; returns the version.
+
+        Args:
+            trained: what training yielded.
+            settings: what it was asked for.
+            catalogue: the base catalogue it was trained with.
+            leads_a_week: how many leads sales can work, for lift.
+        """
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_registry_uri(self._uri)
+        digests = _digests(trained, catalogue.with_attributes(trained.bundle.attributes))
         with mlflow.start_run(experiment_id=self._experiment()) as run:
-            self._log_dataset(trained)
+            _log_datasets(trained, digests)
             mlflow.log_params({**settings, "rung": trained.bundle.rung, **trained.bundle.facts["settings"]})
             mlflow.log_metrics(_numbers(trained.report))
-            self._log_files(trained)
+            _log_files(trained, catalogue, leads_a_week, digests)
         self._ensure_model()
         tags = {name: str(trained.report[name]) for name in ("rung", "skill", "log_loss", "log_loss_constant", "auc")}
+        tags |= {f"{name}_sha256": digest for name, digest in digests.items()}
         tags["sha256"] = trained.bundle.sha256
         source = f"{run.info.artifact_uri}/bundle"
         version = self._client.create_model_version(NAME, source, run.info.run_id, tags=tags)
@@ -106,25 +145,6 @@ class Registry:
             self._client.get_registered_model(NAME)
         except MlflowException:
             self._client.create_registered_model(NAME)
-
-    def _log_dataset(self, trained: Trained) -> None:
-        # A digest is wanted, not the data: features of leads stay out of the registry.
-        frame = trained.table.drop_columns(["lead_id"]).to_pandas()
-        dataset = mlflow.data.pandas_dataset.from_pandas(frame, name="snapshots")
-        mlflow.log_input(dataset, context="training")
-
-    def _log_files(self, trained: Trained) -> None:
-        parts = trained.bundle.parts(trained.test_matrix)
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            (folder / "bundle").mkdir()
-            for file, content in trained.bundle.files.items():
-                (folder / "bundle" / file).write_bytes(content)
-            for file, content in plots(trained.bundle, trained.predictions, parts).items():
-                (folder / file).write_bytes(content)
-            (folder / _REPORT).write_text(json.dumps(trained.report, indent=1))
-            _write_predictions(trained.predictions, folder / _PREDICTIONS)
-            mlflow.log_artifacts(str(folder))
 
     def versions(self) -> list[Version]:
         """Every version, newest first."""
@@ -171,15 +191,45 @@ class Registry:
         """What a version said of its out-of-time rows."""
         return _read_predictions(Path(self._download(version, _PREDICTIONS)))
 
-    def _download(self, version: Version, path: str) -> str:
-        return str(self._client.download_artifacts(version.run_id, path))
+    def card(self, version: Version) -> str:
+        """The model card of a version, as Markdown."""
+        return Path(self._download(version, _CARD)).read_text("utf-8")
 
-    def point(self, alias: Alias, version: Version, actor: str, reason: str, at: datetime) -> Change:
-        """Set an alias, and remember from what, by whom and why."""
-        change = Change(alias, self._aliases().get(alias), version.version, actor, reason, at.isoformat())
-        history = [*self.history(), change]
+    def contender(self, version: Version) -> Contender:
+        """A version as promotion sees it."""
+        return Contender(version.version, self.bundle(version), self.predictions(version))
+
+    def window(self, version: Version) -> Window:
+        """The frozen test window of a version."""
+        return Window(self.predictions(version), pq.read_table(self._download(version, _WINDOW)))
+
+    def _download(self, version: Version, path: str) -> str:
+        try:
+            return str(self._client.download_artifacts(version.run_id, path))
+        except (MlflowException, OSError) as error:
+            raise NoSuchVersion(
+                f"the registry cannot give {path} of version {version.version} ({' '.join(str(error).split())}); "
+                "mend its artifact store, or train again"
+            ) from None
+
+    def record(self, version: Version, decision: Decision, actor: str, at: datetime) -> None:
+        """Keep with a version what was decided of its promotion, and why: tags, metrics and a file for each time."""
+        said = {"promoted": str(decision.promote), "words": decision.words, "actor": actor, "at": at.isoformat()}
+        for name, value in said.items():
+            self._client.set_model_version_tag(NAME, version.version, f"promotion.{name}", value[:_LONGEST_TAG])
+        moment = int(at.timestamp() * 1000)
+        metrics = [Metric(f"promotion.{name}", value, moment, 0) for name, value in decision.figures.items()]
+        self._client.log_batch(version.run_id, metrics=metrics)
+        content = {**decision.to_json(), "actor": actor, "at": at.isoformat()}
+        self._client.log_dict(version.run_id, content, f"promotions/{_stamp(at).replace(':', '')}.json")
+
+    def point(
+        self, alias: Alias, version: Version, actor: str, reason: str, at: datetime, decision: str = ""
+    ) -> Change:
+        """Set an alias, and remember from what, by whom, why and on what judgement."""
+        change = Change(alias, self._aliases().get(alias), version.version, actor, reason, at.isoformat(), decision)
         self._client.set_registered_model_alias(NAME, alias, version.version)
-        self._client.set_registered_model_tag(NAME, _HISTORY, json.dumps([c.__dict__ for c in history]))
+        self._client.set_registered_model_tag(NAME, f"{_CHANGE}{_stamp(at)}.{alias}", json.dumps(change.__dict__))
         return change
 
     def history(self) -> Sequence[Change]:
@@ -188,7 +238,7 @@ class Registry:
             tags = self._client.get_registered_model(NAME).tags
         except MlflowException:
             return []
-        return [Change(**change) for change in json.loads(tags.get(_HISTORY, "[]"))]
+        return [Change(**json.loads(tags[name])) for name in sorted(tags) if name.startswith(_CHANGE)]
 
     def before(self, alias: Alias) -> Version:
         """The version to roll back to: the one the alias named before, and before that when asked again.
@@ -212,6 +262,69 @@ class Registry:
         except MlflowException:
             return {}
         return {alias: str(version) for alias, version in model.aliases.items()}
+
+
+def _stamp(at: datetime) -> str:
+    """A moment that sorts as text and that MLflow takes in a name."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"
+
+
+def _digests(trained: Trained, catalogue: Catalogue) -> Mapping[str, str]:
+    """SHA-256 of the bundle, of what its features mean, of the catalogue, and of every labelled snapshot."""
+    return {
+        "bundle": trained.bundle.sha256,
+        "features": trained.bundle.features_sha256,
+        "catalogue": catalogue.sha256,
+        "data": data_sha256(trained.table),
+    }
+
+
+def data_sha256(table: pa.Table) -> str:
+    """The hash of every value of a table, column by column; MLflow's own digest looks at the first rows alone."""
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        digest.update(name.encode())
+        # What lies in memory under a null is anything, so nulls and values are hashed apart.
+        for values in (table[name].is_null(), table[name].drop_null()):
+            for batch in pa.table({"values": values}).combine_chunks().to_batches():
+                digest.update(batch.serialize())
+    return digest.hexdigest()
+
+
+def _log_datasets(trained: Trained, digests: Mapping[str, str]) -> None:
+    """Names what was learned from and judged on; MLflow gets a schema and a digest of it, not the rows."""
+    frame = trained.table.drop_columns(["lead_id"]).to_pandas()
+    # MLflow takes 36 characters of a digest.
+    snapshots = mlflow.data.pandas_dataset.from_pandas(frame, name="snapshots", digest=digests["data"][:36])
+    mlflow.log_input(snapshots, context="training")
+
+
+def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digests: Mapping[str, str]) -> None:
+    bundle, predictions = trained.bundle, trained.predictions
+    parts = bundle.parts(trained.test_matrix)
+    families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
+    found = importance(bundle.encoding.names, families, parts)
+    real = at_capacity(predictions, leads_a_week)
+    figures = plots(bundle, predictions, parts, catalogue=catalogue, leads_a_week=leads_a_week)
+    files = {
+        **{f"bundle/{name}": content for name, content in bundle.files.items()},
+        **figures,
+        _REPORT: json.dumps(trained.report, indent=1).encode(),
+        _CARD: card(bundle, trained.report, found, real, digests).encode(),
+        "importance.json": json.dumps(_importance(found), indent=1).encode(),
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "bundle").mkdir()
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
+        _write_predictions(predictions, folder / _PREDICTIONS)
+        pq.write_table(Window.of(predictions, trained.table).features, folder / _WINDOW)
+        mlflow.log_artifacts(str(folder))
+
+
+def _importance(found: Importance) -> Mapping[str, Any]:
+    return {"features": dict(found.features), "families": dict(found.families)}
 
 
 def _numbers(report: Mapping[str, Any]) -> dict[str, float]:

@@ -2,8 +2,10 @@
 
 At creation and then weekly while a lead is open, y = won within the horizon after the snapshot (Nicolaie 2013,
 doi 10.1002/sim.5665). Only snapshots whose whole horizon lies before the data cut are kept, so every label is complete;
-a lost lead is a 0, never censored. A lead's snapshots share a weight of 1. Where closes or leads are undated the
-target is "ever won", one row a lead.
+a lost lead is a 0, never censored. A snapshot weighs less the older its lead: 1 at creation, then 1 / (1 + weeks).
+Shares of one weight a lead would not do: how many snapshots a lead gets follows from when it closes, so the early ones
+of fast wins would weigh more, and every probability come out too high. Where closes or leads are undated the target is
+"ever won", one row a lead.
 """
 
 from dataclasses import dataclass
@@ -35,7 +37,7 @@ class Snapshots:
         at_creation: whether this is the creation snapshot, on which headline figures are computed.
         cluster: the account, group or lead it belongs to.
         won: the label.
-        weight: 1 / snapshots of the lead.
+        weight: 1 / (1 + weeks since creation).
         order: rank in time of leads whose times are missing; None where times order them, or nothing does.
         horizon_days: None for "ever won".
         cut: the data cut, microseconds.
@@ -116,9 +118,9 @@ class _Lead:
     def snapshots(self, cut: int, horizon_days: int, most: int) -> list[_Row]:
         """Creation and weekly snapshots whose horizon ends by the cut; open means that no close was recorded yet."""
         horizon, end, created = horizon_days * DAY, self.known_closed_at, self.created or 0
-        moments = [created + week * WEEK for week in range(most)]
-        kept = [s for s in moments if s + horizon <= cut and (s == created or end is None or s < end)]
-        return [self._row(s, self._won_by(s + horizon), 1 / len(kept)) for s in kept]
+        moments = [(week, created + week * WEEK) for week in range(most)]
+        kept = [(week, s) for week, s in moments if s + horizon <= cut and (week == 0 or end is None or s < end)]
+        return [self._row(s, self._won_by(s + horizon), 1 / (1 + week)) for week, s in kept]
 
     def _won_by(self, end: int) -> bool:
         return self.won and self.closed_at is not None and self.closed_at <= end

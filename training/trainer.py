@@ -4,7 +4,7 @@ The rung is chosen, and the calibration fitted, on the rolling origins inside th
 touched once, to report. The report sets every rung beside the constant.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
+from features.catalogue.entry import Entry, Month
 from features.engines.duckdb import DuckDBEngine
 from features.partner_history import HORIZON_DAYS
 from features.provenance import ATTRIBUTE_PREFIX, Attribute
 from features.records import DERIVED
-from features.values import rfc3339
+from features.values import DAY, rfc3339
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding, Matrix
 from models.probability import Calibration, MarginModel, sigmoid
 from training import leaks
-from training.calibrating import bootstrap, calibrate
+from training.calibrating import bootstrap, calibrate, shifted
 from training.choosing import Choice, choose
 from training.evaluation import Predictions, evaluate
 from training.ladder import FEWEST_LEVEL_ROWS, MOST_LEVELS, Rows, base_rate
@@ -35,6 +36,7 @@ Progress = Callable[[str], None]
 Reals = NDArray[np.float64]
 
 _GOLDEN = 20
+_TWO_YEARS = 730 * DAY
 
 
 @dataclass(frozen=True)
@@ -100,16 +102,18 @@ def train(
         provenance = engine.provenance
     data = _prepare(snapshots, full, table)
     attributes = {entry.name for entry in full if entry.family == "attributes"}
-    found = leaks.suspects(data.rows, data.encoding, data.split, attributes, data.table)
+    searched = leaks.examine(
+        data.rows, data.encoding, data.split, attributes, data.table, leaks.History.of(snapshots), seed
+    )
     allowed = {*allowed_leaks, *(f"{ATTRIBUTE_PREFIX}{name}" for name in allowed_leaks)}
-    blocking = [suspect for suspect in found if suspect.decisive and suspect.name not in allowed]
+    blocking = [suspect for suspect in searched.suspects if suspect.decisive and suspect.name not in allowed]
     if blocking:
         raise leaks.LeakFound(blocking)
     directions = [full[name].direction for name in data.encoding.names]
     choice = choose(data.rows, data.encoding, directions, data.split, snapshots.cluster, progress, seed)
     progress(f"fitting the {choice.rung} rung on {len(data.split.train):,} rows")
     bundle = _bundle(data, choice, directions, seed, history, tuple(provenance.attributes))
-    return _report(data, choice, bundle, found, provenance.point_in_time, seed)
+    return _report(data, choice, bundle, searched, provenance.point_in_time, seed)
 
 
 _LAST = "SELECT * EXCLUDE (superseded_at) FROM {kind.name} WHERE superseded_at IS NULL ORDER BY {kind.id}"
@@ -121,13 +125,19 @@ def _prepare(snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> _Da
     wanted = zip(snapshots.lead_id.tolist(), snapshots.as_of.tolist(), strict=True)
     table = table.take(pa.array([keys[key] for key in wanted], pa.int64()))
     division = split(snapshots)
-    encoding = _encoding(catalogue, table.take(pa.array(division.train)))
+    encoding = _encoding(_tellable(catalogue, snapshots.as_of[division.train]), table.take(pa.array(division.train)))
     matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names}, len(table))
     rows = Rows(matrix, snapshots.won.astype(np.float64), snapshots.weight, snapshots.at_creation)
     return _Data(snapshots, catalogue, encoding, rows, division, table)
 
 
-def _encoding(catalogue: Catalogue, table: pa.Table) -> Encoding:
+def _tellable(catalogue: Catalogue, as_of: NDArray[np.int64]) -> Iterable[Entry]:
+    """The features that can be told from the passing of time: the season only where every month came twice."""
+    seasons = np.ptp(as_of) >= _TWO_YEARS
+    return (entry for entry in catalogue if seasons or not isinstance(entry.value, Month))
+
+
+def _encoding(catalogue: Iterable[Entry], table: pa.Table) -> Encoding:
     """Features that vary among the training rows, with their commonest levels."""
     features = []
     for entry in catalogue:
@@ -188,7 +198,9 @@ def _calibration(data: _Data, choice: Choice, model: MarginModel, seed: int) -> 
         margins, won = model.contributions(data.rows.matrix[created]).sum(axis=1), data.rows.won[created]
         return Calibration(1.0, 0.0, bootstrap(margins, won, data.snapshots.cluster[created], rng))
     won, cluster = data.rows.won[choice.judged], data.snapshots.cluster[choice.judged]
-    return replace(calibrate(choice.margins, won), draws=bootstrap(choice.margins, won, cluster, rng))
+    recent = shifted(choice.margins, won, choice.latest)
+    draws = bootstrap(choice.margins, won, cluster, rng, recent)
+    return replace(calibrate(choice.margins, won, recent), draws=draws)
 
 
 def _graded(bundle: Bundle, data: _Data) -> Bundle:
@@ -232,7 +244,7 @@ def _reference(data: _Data) -> Mapping[str, Any]:
 
 
 def _report(
-    data: _Data, choice: Choice, bundle: Bundle, found: Sequence[leaks.Suspect], point_in_time: bool, seed: int
+    data: _Data, choice: Choice, bundle: Bundle, searched: leaks.Examination, point_in_time: bool, seed: int
 ) -> Trained:
     test = data.split.test
     probability = sigmoid(bundle.parts(data.rows.matrix[test]).sum(axis=1))
@@ -261,7 +273,9 @@ def _report(
         "features": len(bundle.encoding.features),
         "calibration": {"slope": bundle.calibration.slope, "intercept": bundle.calibration.intercept},
         "out_of_time_rungs": list(choice.table),
-        "leaks": [suspect.to_json() for suspect in found],
+        "leaks": [suspect.to_json() for suspect in searched.suspects],
+        "drifting": [each.to_json() for each in searched.drifting],
+        "leak_searches_skipped": list(searched.skipped),
         "cut": rfc3339(snapshots.cut),
     }
     return Trained(bundle, report, predictions, data.rows.matrix[test], data.table)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(epilog="Example: eql simulate /tmp/world --accounts 2000 --seed 1")
+@app.command(epilog="Example: eql simulate /tmp/world --accounts 2000 --seed 1 --world hard")
 def simulate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or does not exist yet.")],
     accounts: Annotated[int, typer.Option(min=1, help="Number of accounts.")] = 2000,
@@ -37,12 +37,38 @@ def simulate(
     until: Annotated[str | None, typer.Option(help="Last day (YYYY-MM-DD); today by default.")] = None,
     format: Annotated[Format, typer.Option(help="Of the record files.")] = Format.parquet,
     as_json: Json = False,
+    world: Annotated[
+        Literal["plain", "hard", "shifting"] | None, typer.Option(help="A frozen world, instead of the options below.")
+    ] = None,
+    frailty: Annotated[
+        float, typer.Option(min=0, max=2, help="Variance over leads of the log odds of winning that no record shows.")
+    ] = 0.0,
+    drift: Annotated[
+        float, typer.Option(min=-1, max=1, help="How much the log odds of winning on a day fall in a year.")
+    ] = 0.0,
+    late_days: Annotated[
+        float, typer.Option(min=0, max=30, help="Mean days until facts and outcomes are recorded.")
+    ] = 0.0,
+    missing: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of accounts whose size, industry, revenue are not recorded.")
+    ] = 0.0,
+    selection: Annotated[
+        float, typer.Option(min=0, max=5, help="How strongly partners pick accounts that would buy without them.")
+    ] = 0.0,
+    partner_effect: Annotated[
+        Literal["none", "small", "large"], typer.Option(help="What partner signals do to the outcome.")
+    ] = "large",
 ) -> None:
     """Simulate two years of an ecosystem; the true probabilities go to DIR/truth, apart from the records."""
-    from training.world.simulation import simulate as run
+    from training.world import PLAIN, WORLDS, Switches
+    from training.world import simulate as run
 
+    switches = Switches(frailty, drift, late_days, missing, selection, partner_effect)
+    if world and switches != PLAIN:
+        raise UsageError(f"--world {world} fixes every switch; leave out --world, or the switches ({switches})")
     day = dt.datetime.now(dt.UTC).date() if until is None else _day(until)
-    summary = run(folder, accounts, seed, day, format.value, console.counted)
+    chosen = WORLDS[world].switches if world else switches
+    summary = run(folder, accounts, seed, day, format.value, console.counted, chosen)
     rows = dict(summary.rows)
     console.emit({"folder": str(folder), "rows": rows}, f"{folder}: {sum(rows.values()):,} records", as_json)
 

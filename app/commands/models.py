@@ -1,22 +1,29 @@
-"""Models: train, evaluate, promote, roll back, list."""
+"""Models: train, evaluate, promote, roll back, list, show."""
 
 import getpass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import typer
 
 from app import console
-from app.commands.options import Json, wiring
+from app.commands.options import Json, UsageError, wiring
 from app.commands.scoring import rescore_open
+from app.wiring import now
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from features.values import microseconds
+from serving.reload import Champion
+
+if TYPE_CHECKING:
+    from training.promotion import Contender, Decision
+    from training.registry import Version
 
 app = typer.Typer()
+models_app = typer.Typer()
 Actor = Annotated[str | None, typer.Option(help="Who decides; by default the user running the command.")]
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 
@@ -32,8 +39,12 @@ def train(
         list[str] | None, typer.Option(metavar="NAME", help="Train with an attribute that nearly decides.")
     ] = None,
     as_json: Json = False,
+    leads_a_week: Annotated[
+        int | None, typer.Option(min=1, help="Leads sales can work in a week, for lift; by default 20.")
+    ] = None,
 ) -> None:
     """Train on the mature leads, register the version in MLflow and make it the challenger."""
+    from training.capacity import LEADS_A_WEEK
     from training.trainer import train as run
 
     options: dict[str, Any] = {"seed": seed, "horizon_days": horizon_days, "allowed_leaks": allow_leak or []}
@@ -44,7 +55,8 @@ def train(
         trained = run(records, CATALOGUE, console.progress, **options)
     console.progress("registering in MLflow")
     registry = wiring().registry
-    version = registry.resolve(registry.log(trained, {"seed": seed, "horizon_days": horizon_days}))
+    settings = {"seed": seed, "horizon_days": horizon_days}
+    version = registry.resolve(registry.log(trained, settings, CATALOGUE, leads_a_week or LEADS_A_WEEK))
     registry.point("challenger", version, _actor(None), "trained", datetime.now(UTC))
     result = {"version": version.version, **trained.report}
     console.emit(result, f"version {version.version}\n{_text(trained.report)}", as_json)
@@ -82,13 +94,62 @@ def evaluate(
 @app.command(epilog='Example: eql promote 2 --reason "better out of time"')
 def promote(
     version: Annotated[str | None, typer.Argument(help="A version or alias; the latest by default.")] = None,
-    reason: Reason = "promoted",
+    reason: Annotated[str | None, typer.Option(help="Why, for the history; needed with --force.")] = None,
     actor: Actor = None,
     as_json: Json = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote it though it is refused.")] = False,
 ) -> None:
-    """Make a version the champion: publish its bundle to the service and score the open leads with it."""
+    """Make a version the champion if it is better: publish its bundle and score the open leads with it.
+
+    It is compared with the champion on the test leads of its training that the champion was not trained on, and must
+    hold the guard-rails. What was decided and why is kept with the version.
+    """
+    from training.promotion import Refused
+
+    if force and not reason:
+        raise UsageError("--force needs --reason, for the history")
     registry = wiring().registry
-    _point(registry.resolve(version), reason, _actor(actor), as_json)
+    found = registry.resolve(version)
+    decision = _decide(found)
+    registry.record(found, decision, _actor(actor), datetime.now(UTC))
+    for check in decision.checks:
+        if not check.passed:
+            console.progress(f"{check.name.replace('_', ' ')}: {check.words}")
+    if not decision.promote and not force:
+        raise Refused(
+            f"version {found.version} is not promoted: {decision.words}; to override, `eql promote {found.version} "
+            "--force --reason WHY`"
+        )
+    said = decision.words if decision.promote else f"forced although refused: {decision.words}"
+    _point(found, reason or "promoted", _actor(actor), as_json, said)
+
+
+def _decide(found: "Version") -> "Decision":
+    from training import promotion
+
+    registry = wiring().registry
+    challenger = registry.contender(found)
+    # A version that this software cannot serve is refused here, not by the service afterwards.
+    catalogue = challenger.bundle.catalogue(CATALOGUE)
+    return promotion.decide(challenger, _champion(), registry.window(found), catalogue)
+
+
+def _champion() -> "Contender | None":
+    """What serves, as the registry knows it; none where nothing does, for then there is nothing to lose."""
+    # A look of its own: the service's keeps what it saw for a second, in which the open leads may be scored.
+    champion = Champion(wiring().engine, CATALOGUE, wiring().policy, now)
+    served = champion.scorer().served
+    if served is None:
+        console.progress(champion.fault or "no model serves yet")
+        return None
+    registry = wiring().registry
+    # Versions may be the same bundle, and the store then knows it by the first one's number.
+    same = [v for v in registry.versions() if v.tags.get("sha256") == served.bundle.sha256]
+    found = next((v for v in same if "champion" in v.aliases), same[0] if same else None)
+    if found is None:
+        console.progress(f"version {served.version} serves, but is not in this registry: it is not compared with")
+        return None
+    return registry.contender(found)
 
 
 @app.command(epilog='Example: eql rollback --reason "sales report odd scores"')
@@ -98,30 +159,33 @@ def rollback(reason: Reason = "rolled back", actor: Actor = None, as_json: Json 
     _point(registry.before("champion"), reason, _actor(actor), as_json)
 
 
-def _point(version: Any, reason: str, actor: str, as_json: bool) -> None:
+def _point(version: "Version", reason: str, actor: str, as_json: bool, decision: str = "") -> None:
     registry = wiring().registry
     # The store first: should MLflow fail, the service and its history are still of one mind.
     wiring().publish(registry.bundle(version), version.version, actor, reason)
-    change = registry.point("champion", version, actor, reason, datetime.now(UTC))
+    change = registry.point("champion", version, actor, reason, datetime.now(UTC), decision)
     scored = rescore_open(wiring())
-    result = {**change.__dict__, "scored": scored}
-    console.emit(result, f"champion is version {version.version}; {scored:,} open leads scored", as_json)
+    text = f"champion is version {version.version}; {scored:,} open leads scored"
+    console.emit({**change.__dict__, "scored": scored}, f"{text}\n{decision}".rstrip(), as_json)
 
 
-@app.command(epilog="Example: eql models")
-def models(as_json: Json = False) -> None:
-    """Every version with its aliases, and the history of the aliases."""
+@models_app.callback(invoke_without_command=True, epilog="Example: eql models")
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """Every version with its aliases, and the history of the aliases; or one version's card."""
+    if context.invoked_subcommand is not None:
+        return
     registry = wiring().registry
     versions, history = registry.versions(), registry.history()
     rows = [
         [v.version, ", ".join(v.aliases), *(v.tags.get(name) for name in ("rung", "skill", "log_loss", "auc"))]
         for v in versions
     ]
-    changes = [[c.at[:19], c.alias, c.previous, c.version, c.actor, c.reason] for c in history]
+    changes = [[c.at[:19], c.alias, c.previous, c.version, c.actor, c.reason, c.decision] for c in history]
+    columns = ["at (UTC)", "alias", "from", "to", "actor", "reason", "judged"]
     text = "\n".join(
         (
             console.table("Versions", ["version", "aliases", "rung", "skill", "log loss", "AUC"], rows),
-            console.table("History", ["at (UTC)", "alias", "from", "to", "actor", "reason"], changes),
+            console.table("History", columns, changes),
         )
     )
     result = {
@@ -129,6 +193,22 @@ def models(as_json: Json = False) -> None:
         "history": [c.__dict__ for c in history],
     }
     console.emit(result, text, as_json)
+
+
+@models_app.command(epilog="Example: eql models show champion")
+def show(
+    version: Annotated[str | None, typer.Argument(help="A version or alias; the latest by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the model card of a version: what it is, what it is worth, what it is not for."""
+    registry = wiring().registry
+    found = registry.resolve(version)
+    card = registry.card(found)
+    result = {"version": found.version, "tags": dict(found.tags), "report": registry.report(found), "card": card}
+    console.emit(result, card.rstrip(), as_json)
+
+
+app.add_typer(models_app, name="models")
 
 
 def _interval(value: float, low: float, high: float) -> str:

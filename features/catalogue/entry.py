@@ -168,8 +168,9 @@ class Matches:
     values: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.values or len({*self.values}) < len(self.values) or any("|" in value for value in self.values):
-            raise InvalidEntry(f"matches of {self.reading.column}: values must be given once each, and without |")
+        fit = all("|" not in value and value == value.lower() for value in self.values)
+        if not self.values or len({*self.values}) < len(self.values) or not fit:
+            raise InvalidEntry(f"matches of {self.reading.column}: values must be given once each, in lower case, no |")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,16 @@ from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import FACTS
 from features.compile import query
 from features.engines.duckdb_files import define, quoted
-from features.engines.engine import NEEDED, EngineError, history_queries, known_leads, open_leads, table
+from features.engines.engine import (
+    NEEDED,
+    EngineError,
+    history_queries,
+    known_leads,
+    numbered,
+    open_leads,
+    shaped,
+    table,
+)
 from features.engines.files import UnreadableRecords
 from features.folder import read_provenance
 from features.partner_history import histories
@@ -85,9 +94,9 @@ class DuckDBEngine:
             OutOfRoom: neither memory nor disk suffices.
         """
         with self._enough_room():
-            self._create("snapshots", snapshots)
+            self._create("snapshots", numbered(snapshots))
         try:
-            return self.sql(query(catalogue, "duckdb", fields=fields))
+            return shaped(self.sql(query(catalogue, "duckdb", fields=fields)), catalogue, fields=fields)
         finally:
             self._connection.execute('DROP TABLE "snapshots"')
 

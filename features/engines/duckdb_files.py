@@ -75,8 +75,8 @@ def define(
     Raises:
         UnreadableRecords, FolderError: the file has other columns or values than the contract says.
     """
-    columns = tuple(layout._columns(kind, attributes))
-    path = layout._file(folder, kind)
+    columns = tuple(layout.columns_of(kind, attributes))
+    path = layout.file_of(folder, kind)
     _check_case(path or folder, columns)
     if path is None:
         listed = ", ".join(f"{quoted(column.name)} {_TYPES[column.type]}" for column in columns)
@@ -131,7 +131,7 @@ def _from_parquet(column: Column) -> str:
 def _csv(connection: duckdb.DuckDBPyConnection, path: Path, kind: Kind, columns: Sequence[Column]) -> _Rows:
     with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file), [])
-    layout._check_names(path, header, columns)
+    layout.check_names(path, header, columns)
     texts = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in header)
     read = f"read_csv({_pattern(path)}, columns = {{{texts}}}, {_RFC_4180})"
     connection.execute(f"CREATE OR REPLACE TABLE {_staged(kind)} AS FROM {read}")

@@ -105,6 +105,11 @@ def table(kind: Kind, rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
+def numbered(snapshots: pa.Table) -> pa.Table:
+    """Snapshots with the number of their own that `features.compile.query` groups by."""
+    return snapshots.append_column("snapshot", pa.array(range(len(snapshots)), pa.int64()))
+
+
 def shaped(found: pa.Table, catalogue: Catalogue, *, fields: bool) -> pa.Table:
     """An engine's answer to `features.compile.query`, with the names that promises and plain types."""
     entity = [f"{entity}.{column}" for entity, column in ENTITY_COLUMNS] if fields else []

@@ -23,7 +23,7 @@ WRITTEN: Mapping[ColumnType, tuple[str, str]] = {
     "flag": ("must be true or false", r"(?i)true|false"),
     "instant": (
         "must be an RFC 3339 time with an offset, such as 2026-11-01T00:00:00Z",
-        r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)",
+        r"\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)",
     ),
     "date": ("must be a calendar day that exists, written YYYY-MM-DD", r"\d{4}-\d\d-\d\d"),
 }
@@ -50,11 +50,11 @@ def checked(path: Path, kind: Kind, columns: Sequence[Column]) -> list[Bound]:
 
 
 def _check_schema(path: Path, found: pa.Schema, columns: Sequence[Column]) -> None:
-    layout._check_names(path, found.names, tuple(columns))
+    layout.check_names(path, found.names, tuple(columns))
     for column in columns:
         type = found.field(column.name).type
-        if not (layout._WIDER[column.type](type) or pa.types.is_null(type)):
-            wanted = layout._ARROW[column.type]
+        if not (layout.WIDER[column.type](type) or pa.types.is_null(type)):
+            wanted = layout.ARROW[column.type]
             raise UnreadableRecords(
                 f"{path}: column {column.name} must be {wanted}, not {type}; write the column with that type"
             )
@@ -63,7 +63,7 @@ def _check_schema(path: Path, found: pa.Schema, columns: Sequence[Column]) -> No
 def _proven(bound: Bound, file: pq.ParquetFile) -> bool:
     """Whether the statistics of every row group show that the bound holds; those of reals leave out NaN."""
     found = file.schema_arrow.field(bound.column.name).type
-    exact = pa.types.is_integer(found) or found == layout._ARROW["instant"]
+    exact = pa.types.is_integer(found) or found == layout.ARROW["instant"]
     if not (bound.given or (exact and bound.least is not None and bound.most is not None)):
         return False
     position = file.schema_arrow.get_field_index(bound.column.name)

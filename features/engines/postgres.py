@@ -22,7 +22,7 @@ from sqlglot import exp
 from features.catalogue.catalogue import Catalogue
 from features.compile import query
 from features.engines.duckdb import DuckDBEngine
-from features.engines.engine import NEEDED, EngineError, known_leads, open_leads, plain, shaped
+from features.engines.engine import NEEDED, EngineError, known_leads, numbered, open_leads, plain, shaped
 from features.records import DERIVED
 
 _SESSION = {
@@ -88,7 +88,7 @@ class PostgresEngine:
         Raises:
             EngineError: the server refuses.
         """
-        self._create("snapshots", snapshots)
+        self._create("snapshots", numbered(snapshots))
         try:
             found = self._ask(_statement(catalogue, fields))
         finally:

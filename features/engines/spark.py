@@ -14,7 +14,17 @@ import pyarrow as pa
 
 from features.catalogue.catalogue import Catalogue
 from features.compile import query
-from features.engines.engine import NEEDED, EngineError, history_queries, known_leads, open_leads, plain, shaped, table
+from features.engines.engine import (
+    NEEDED,
+    EngineError,
+    history_queries,
+    known_leads,
+    numbered,
+    open_leads,
+    plain,
+    shaped,
+    table,
+)
 from features.engines.spark_files import checked_rows
 from features.folder import read_provenance
 from features.partner_history import histories
@@ -84,7 +94,7 @@ class SparkEngine:
             EngineError: Spark fails.
         """
         with _failures():
-            self._session.createDataFrame(snapshots).createOrReplaceTempView("snapshots")
+            self._session.createDataFrame(numbered(snapshots)).createOrReplaceTempView("snapshots")
         found = self._ask(query(catalogue, "spark", fields=fields))
         return shaped(found, catalogue, fields=fields)
 

@@ -54,8 +54,8 @@ def checked_rows(session: "SparkSession", folder: Path, kind: Kind, attributes: 
     Raises:
         UnreadableRecords, FolderError: the file has other columns or values than the contract says.
     """
-    columns = tuple(layout._columns(kind, attributes))
-    path = layout._file(folder, kind)
+    columns = tuple(layout.columns_of(kind, attributes))
+    path = layout.file_of(folder, kind)
     if path is None:
         listed = ", ".join(f"{_quoted(column.name)} {_TYPES[column.type]}" for column in columns)
         return session.createDataFrame([], f"{listed}, position BIGINT")
@@ -87,7 +87,7 @@ def _csv(session: "SparkSession", path: Path, kind: Kind, columns: Sequence[Colu
 
     with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file), [])
-    layout._check_names(path, header, tuple(columns))
+    layout.check_names(path, header, tuple(columns))
     # A file whose values may span lines is read as a whole by one executor, so that the numbers follow its rows.
     read = session.read.schema(StructType([StructField(name, StringType()) for name in header]))
     whole = read.option("mode", "FAILFAST").option("maxCharsPerColumn", -1).option("emptyValue", _EMPTY)

@@ -1,6 +1,7 @@
 """Small fitted models of every rung over the whole catalogue, each in a bundle."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import Calibration, MarginModel, Rung
 from training.calibrating import bootstrap, calibrate
-from training.ladder import Rows, TreeSettings, fit_base_rate, fit_logistic, fit_trees
+from training.ladder import Rows, TreeSettings, fit_base_rate, fit_logistic, fit_segment_rates, fit_trees
 from training.trainer import cut_offs
 
 # A loaded machine is no fault of the code.
@@ -76,7 +77,9 @@ def fitted(rows: Rows, encoding: Encoding, directions: tuple[int, ...]) -> Mappi
     settings = TreeSettings(trees=40, learning_rate=0.2, fewest_rows_in_leaf=5)
     return {
         "base_rate": fit_base_rate(rows),
+        "segment_rates": fit_segment_rates(rows, encoding.names.index("industry"), len(LEVELS["industry"])),
         "logistic": fit_logistic(rows, encoding, directions, 1.0),
+        "additive": fit_trees(rows, encoding, directions, replace(settings, additive=True), 0),
         "lightgbm": fit_trees(rows, encoding, directions, settings, 0),
     }
 

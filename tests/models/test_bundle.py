@@ -16,7 +16,7 @@ from features.catalogue import CATALOGUE
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import Entry
 from models.bundle import Bundle, UntrustedBundle, read
-from models.probability import RUNGS, Calibration, Rung
+from models.probability import RUNGS, TREES, Calibration, Rung
 
 Files = dict[str, bytes]
 
@@ -44,7 +44,7 @@ def test_a_bundle_is_read_back_byte_for_byte(bundles: Mapping[Rung, Bundle], run
 
 @pytest.mark.parametrize("rung", RUNGS)
 def test_a_bundle_is_only_text(bundles: Mapping[Rung, Bundle], rung: Rung) -> None:
-    model = "model.txt" if rung == "lightgbm" else "model.json"
+    model = "model.txt" if rung in TREES else "model.json"
     assert set(bundles[rung].files) == {model, "bundle.json", "golden.json", "manifest.json"}
     for content in bundles[rung].files.values():
         content.decode("utf-8")
@@ -101,7 +101,7 @@ def _spring() -> None:
 @pytest.mark.parametrize("rung", RUNGS)
 def test_a_pickle_is_refused_and_never_loaded(bundles: Mapping[Rung, Bundle], rung: Rung) -> None:
     files, pickled = bundles[rung].files, pickle.dumps(Trap())
-    model = "model.txt" if rung == "lightgbm" else "model.json"
+    model = "model.txt" if rung in TREES else "model.json"
     for forged in ({**files, "model.pkl": pickled}, *({**files, name: pickled} for name in (model, "bundle.json"))):
         with pytest.raises(UntrustedBundle):
             read(signed(forged))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.probability import sigmoid
-from training.calibrating import DRAWS, ROWS_FOR_SLOPE, bootstrap, calibrate
+from training.calibrating import DRAWS, ROWS_FOR_SLOPE, bootstrap, calibrate, shifted
 
 MANY, FEW = 40_000, ROWS_FOR_SLOPE - 1
 
@@ -52,6 +52,28 @@ def test_a_margin_that_tells_nothing_leaves_the_slope() -> None:
     found = calibrate(np.full(MANY, 0.3), won)
     assert found.slope == 1.0
     assert sigmoid(found.log_odds(np.array([0.3])))[0] == pytest.approx(won.mean())
+
+
+def test_where_the_level_has_moved_the_latest_rows_say_where_to() -> None:
+    before, latest = drawn(MANY, 1.0, -1.0), drawn(MANY // 4, 1.0, 0.5, seed=1)
+    margin, won = (np.concatenate(both) for both in zip(before, latest, strict=True))
+    is_latest = np.arange(len(won)) >= MANY
+    recent = shifted(margin, won, is_latest)
+    assert recent is not None
+    found = calibrate(margin, won, recent)
+    assert sigmoid(found.log_odds(latest[0])).sum() == pytest.approx(latest[1].sum())
+    assert found.slope == pytest.approx(1.0, abs=0.1)
+    draws = bootstrap(margin, won, np.arange(len(won)), np.random.default_rng(0), recent)
+    assert np.quantile([b for _, b in draws], 0.02) < found.intercept < np.quantile([b for _, b in draws], 0.98)
+
+
+def test_where_the_level_has_not_moved_every_row_counts() -> None:
+    alarms = 0
+    for seed in range(100):
+        margin, won = drawn(2000, 1.0, -1.0, seed)
+        alarms += shifted(margin, won, np.arange(2000) >= 1500) is not None
+    assert alarms <= 15
+    assert shifted(margin, won, np.zeros(2000, bool)) is None
 
 
 def test_without_outcomes_there_is_nothing_to_fit() -> None:

@@ -1,6 +1,7 @@
 """The registry from a training to a rollback, on a database of its own."""
 
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration
 from training.evaluation import Predictions, evaluate
-from training.registry import NoSuchVersion, Registry
+from training.promotion import decide
+from training.registry import NoSuchVersion, Registry, data_sha256
 from training.trainer import Trained
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow calls what its own libraries deprecate.
@@ -52,7 +54,7 @@ def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
         registry.resolve()
 
     first, second = made(0.2), made(0.3)
-    assert [registry.log(trained, {"seed": 0}) for trained in (first, second)] == ["1", "2"]
+    assert [registry.log(trained, {"seed": 0}, CATALOGUE) for trained in (first, second)] == ["1", "2"]
     assert [version.version for version in registry.versions()] == ["2", "1"]
     assert registry.resolve().version == "2"
     one = registry.resolve("1")
@@ -62,13 +64,26 @@ def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
     assert registry.bundle(one).files == first.bundle.files
     assert registry.report(one) == first.report
     _same(registry.predictions(one), first.predictions)
+    assert one.tags["data_sha256"] == data_sha256(first.table) == registry.resolve("2").tags["data_sha256"]
+    assert one.tags["catalogue_sha256"] == CATALOGUE.sha256
+    assert one.tags["catalogue_sha256"] in registry.card(one)
+    window, contender = registry.window(one), registry.contender(one)
+    _same(window.predictions, contender.predictions)
+    assert window.features.to_pydict() == {"own_touches": [1.0] * 20}
+    assert window.probability(contender.bundle) == pytest.approx(contender.predictions.probability)
     with pytest.raises(NoSuchVersion, match="there is no version or alias 'champion'; versions are 1, 2"):
         registry.resolve("champion")
 
     registry.point("champion", one, "Ann", "first", AT)
     with pytest.raises(NoSuchVersion, match="no earlier champion"):
         registry.before("champion")
-    change = registry.point("champion", registry.resolve("2"), "Bob", "better", AT + dt.timedelta(days=1))
+    decision = decide(registry.contender(registry.resolve("2")), contender, window, CATALOGUE, draws=20)
+    registry.record(registry.resolve("2"), decision, "Bob", AT)
+    tags = registry.resolve("2").tags
+    assert (tags["promotion.promoted"], tags["promotion.words"]) == (str(decision.promote), decision.words)
+    assert tags["promotion.actor"] == "Bob"
+    later = AT + dt.timedelta(days=1)
+    change = registry.point("champion", registry.resolve("2"), "Bob", "better", later, decision.words)
     assert (change.previous, change.version) == ("1", "2")
     assert registry.resolve("champion").version == "2"
     assert registry.resolve("champion").aliases == ("champion",)
@@ -87,6 +102,24 @@ def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
         ("champion", "2", "1", "Ann", "rolled back"),
     ]
     assert history[0].at == "2026-11-01T00:00:00+00:00"
+    assert [c.decision for c in history] == ["", decision.words, ""]
+
+    shutil.rmtree(tmp_path / "artifacts")
+    with pytest.raises(NoSuchVersion, match=r"cannot give card.md of version 1 .*train again"):
+        registry.card(one)
+
+
+def test_the_digest_of_data_tells_values_and_columns_apart_and_not_how_they_lie_in_memory() -> None:
+    table = pa.table({"a": [1.0, None, 3.0], "b": ["x", "y", None]})
+    halves = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    assert data_sha256(halves) == data_sha256(table)
+    for other in (
+        pa.table({"a": [1.0, None, 4.0], "b": ["x", "y", None]}),
+        pa.table({"a": [1.0, 0.0, 3.0], "b": ["x", "y", None]}),
+        table.rename_columns(["a", "c"]),
+        table.slice(0, 2),
+    ):
+        assert data_sha256(other) != data_sha256(table)
 
 
 def _same(found: Predictions, kept: Predictions) -> None:

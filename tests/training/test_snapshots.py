@@ -1,4 +1,4 @@
-"""Landmark snapshots: mature labels, at creation and weekly while open, one weight a lead."""
+"""Landmark snapshots: mature labels, at creation and weekly while open."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -202,8 +202,8 @@ def test_every_label_is_complete_and_true(tmp_path_factory: pytest.TempPathFacto
     snapshots = labelled(folder, leads, events, [TOUCH])
     assert set(snapshots.lead_id[snapshots.at_creation].tolist()) == set(mature)
     assert (snapshots.as_of + HORIZON * DAY <= CUT).all()
-    for lead_id in mature:
-        assert snapshots.weight[snapshots.lead_id == lead_id].sum() == pytest.approx(1)
+    weeks = (snapshots.as_of - snapshots.created) // (7 * DAY)
+    assert snapshots.weight.tolist() == pytest.approx((1 / (1 + weeks)).tolist())
     for lead_id, as_of, created, won in zip(
         snapshots.lead_id.tolist(), snapshots.as_of.tolist(), snapshots.created.tolist(), snapshots.won, strict=True
     ):

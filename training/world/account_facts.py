@@ -15,6 +15,7 @@ TECHNOLOGIES = ("salesforce", "hubspot", "slack", "shopify", "snowflake", "jira"
 _STEMS = ("Alder", "Brook", "Cobalt", "Delta", "Ember", "Falcon", "Grove", "Helio", "Indigo", "Kestrel", "Lumen")
 _TRADES = ("Works", "Systems", "Labs", "Group", "Partners", "Supply", "Health", "Logic")
 _CORRECTED = 0.004
+_INDUSTRIES = (*INDUSTRIES, None)
 
 
 def domains(chunk: Chunk) -> list[str]:
@@ -50,7 +51,7 @@ def account_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
             employees=where(~np.isnan(employees), np.nan_to_num(employees).astype(np.int64)),
             annual_revenue_minor=where(revenue_known, (accounts.revenue * 100).astype(np.int64)),
             annual_revenue_currency=[CURRENCY if known else None for known in revenue_known.tolist()],
-            industry=[INDUSTRIES[industry] for industry in accounts.industry.tolist()],
+            industry=[_INDUSTRIES[industry] for industry in accounts.industry.tolist()],
             country=[COUNTRIES[country][0] for country in accounts.country.tolist()],
             technologies=technologies,
             competitor=accounts.competitor,
@@ -58,7 +59,7 @@ def account_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
 
 
 def _first_wins(chunk: Chunk) -> Integers:
-    """When each account was first won; after the cut where it was not."""
+    """When each account's first win was recorded; after the cut where there is none."""
     found = np.full(len(chunk.accounts.number), chunk.window.cut + DAY)
     lead, at = chunk.history.of(WON)
     np.minimum.at(found, chunk.leads.account[lead], at)

@@ -1,6 +1,6 @@
 """The accounts of the simulated world, their use of integrations, and the partners that have them too."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,9 @@ INDUSTRIES = (
 ICP_INDUSTRIES = 8
 """How many of `INDUSTRIES` belong to the ideal customer profile: the first."""
 
-_INDUSTRY_SHARES = (0.2, 0.1, 0.12, 0.1, 0.12, 0.08, 0.06, 0.06, 0.03, 0.05, 0.05, 0.03)
+UNKNOWN_INDUSTRY = len(INDUSTRIES)
+"""Stands for an industry that is not recorded."""
+
 COUNTRIES = (
     *(("DE", "EMEA"), ("GB", "EMEA"), ("FR", "EMEA"), ("NL", "EMEA"), ("SE", "EMEA"), ("ES", "EMEA"), ("ZA", "EMEA")),
     *(("US", "AMER"), ("US", "AMER"), ("US", "AMER"), ("CA", "AMER"), ("BR", "AMER"), ("MX", "AMER")),
@@ -40,7 +42,7 @@ class Accounts:
         recorded: when its first version is recorded, before anything else of it.
         changes: when the second version is recorded; after the cut where there is none.
         employees: of the first and the second version, NaN where unknown, shape (2, accounts).
-        industry: position in `INDUSTRIES`.
+        industry: position in `INDUSTRIES`; `UNKNOWN_INDUSTRY` where it is not recorded.
         country: position in `COUNTRIES`.
         competitor: whether it competes with us.
         revenue: annual, US dollars.
@@ -157,8 +159,28 @@ def _between(rng: np.random.Generator, low: Integers, high: Integers) -> Integer
     return low + ((high - low) * rng.random(len(low))).astype(np.int64) // SECOND * SECOND
 
 
-def draw_usage(rng: np.random.Generator, window: Window, accounts: Accounts) -> Usage:
-    """Use of integrations: a day a week or most days, from the start or a later day, some only for a while."""
+def obscured(rng: np.random.Generator, accounts: Accounts, share: float) -> Accounts:
+    """The accounts without the size, the industry, the revenue of so many of them each; nothing is drawn for 0."""
+    if share == 0:
+        return accounts
+    size, industry, revenue = rng.random((3, len(accounts.number))) < share
+    return replace(
+        accounts,
+        employees=np.where(size, np.nan, accounts.employees),
+        industry=np.where(industry, UNKNOWN_INDUSTRY, accounts.industry),
+        revenue_known=accounts.revenue_known & ~revenue,
+    )
+
+
+def draw_usage(rng: np.random.Generator, window: Window, accounts: Accounts, wait: Integers) -> Usage:
+    """Use of integrations: a day a week or most days, from the start or a later day, some only for a while.
+
+    Args:
+        rng: the chunk's.
+        window: of the world.
+        accounts: whose use.
+        wait: days for which each day's use waits to be recorded, shape (accounts, days of the window).
+    """
     n = len(accounts.number)
     intensity = np.where(rng.random(n) < 0.45, rng.uniform(0.04, 0.18, n), rng.uniform(0.5, 0.95, n)) * accounts.uses
     known = (accounts.recorded - window.start) // DAY + 1
@@ -167,6 +189,6 @@ def draw_usage(rng: np.random.Generator, window: Window, accounts: Accounts) -> 
     day = np.arange(DAYS)
     lasting = (day >= first[:, None]) & (day < last[:, None])
     ends = window.start + (day + 1) * DAY
-    late = (rng.random((n, DAYS)) < 0.01) * rng.integers(1, 72, (n, DAYS)) * 3600 * SECOND
+    late = (rng.random((n, DAYS)) < 0.01) * rng.integers(1, 72, (n, DAYS)) * 3600 * SECOND + wait * DAY
     active = lasting & (rng.random((n, DAYS)) < intensity[:, None])
     return Usage(active & (ends + late <= window.cut), ends + late, intensity)

@@ -9,86 +9,147 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from features.partner_history import HORIZON_DAYS
 from features.values import DAY, SECOND, Scalar
-from training.world.accounts import Accounts, Usage, draw_accounts, draw_usage
+from training.world.accounts import Accounts, Usage, draw_accounts, draw_usage, obscured
 from training.world.hazard import (
     LOST,
     MOST_SIGNALS,
     SIGNAL,
-    STEPS,
     WON,
+    Covariates,
     Flags,
     Integers,
+    Pace,
     Reals,
     walk,
     weights,
-    win_probability,
 )
-from training.world.leads import Leads, covariates, draw_leads
+from training.world.hidden import Frailty, waits
+from training.world.leads import Leads, covariates, draw_leads, occasions, partner_chance
 from training.world.partners import Partners
+from training.world.switches import Switches
 from training.world.window import DAYS, Window
 
 CHUNK = 500
 """Accounts drawn at once. A chunk depends on the seed and its own place alone, never on how many there are."""
 
-LANDMARKS = 26
-"""The true probability is stored at creation and weekly while the lead is open, so many times at most."""
+_YEAR = 365.25 * DAY
+_PARTNERS_PART = 0.8
+"""What all leads' log weight of winning gains where partner signals do nothing, so that about as many are won."""
 
 Rows: TypeAlias = Iterator[dict[str, Scalar]]
 """Rows of one kind of record, by column."""
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What all chunks of a world have in common."""
+
+    window: Window
+    switches: Switches
+    partners: Partners
+
+    @cached_property
+    def frailty(self) -> Frailty:
+        """The values of the hidden factor."""
+        return Frailty.of(self.switches.frailty)
+
+    def pace(self, created: Integers, level: Reals | float) -> Pace:
+        """The pace of leads created at these instants, with these hidden log factors, as the world drifts."""
+        middle = (self.window.start + self.window.cut) / 2
+        drifted = np.asarray(self.switches.drift * (middle - created) / _YEAR, np.float64)
+        made_up = (1 - self.switches.effect) * _PARTNERS_PART
+        return Pace(drifted + level + made_up, -self.switches.drift * DAY / _YEAR)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The random numbers of a chunk.
+
+    Attributes:
+        plain: for all that the plain world has.
+        extra: for what switches add, so that they leave the rest as it is as far as they can.
+    """
+
+    plain: np.random.Generator
+    extra: np.random.Generator
+
+
+@dataclass(frozen=True)
 class History:
-    """What happened to leads after their creation and by the cut; arrays of one length, a lead's events in order.
+    """What happened to leads after their creation and is recorded by the cut; arrays of one length.
 
     Attributes:
         lead: position of the lead.
         age: whole days since its creation; the event falls into the day that starts then.
         event: position in `hazard.EVENTS`.
-        at: microseconds, when it was recorded.
+        at: microseconds, when it was recorded, which is when facts take effect.
+        happened: microseconds, when a win or loss happened; of facts it is `at` here.
     """
 
     lead: Integers
     age: Integers
     event: Integers
     at: Integers
+    happened: Integers
 
     def of(self, event: int) -> tuple[Integers, Integers]:
-        """The leads and instants of one event."""
+        """The leads of one event, and when it was recorded."""
         these = self.event == event
         return self.lead[these], self.at[these]
 
-
-@dataclass(frozen=True)
-class Truth:
-    """True probabilities of leads at landmarks; arrays of one length."""
-
-    lead: Integers
-    as_of: Integers
-    probability: Reals
+    def times(self, event: int) -> tuple[Integers, Integers]:
+        """When each event of a kind happened, and when it was recorded."""
+        these = self.event == event
+        return self.happened[these], self.at[these]
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Everything about one chunk that its facts are written from.
+    """Everything about one chunk that its facts and its truth are written from.
 
     Attributes:
+        setting: of the world.
+        accounts: all of the chunk's.
+        usage: theirs.
+        leads: theirs.
+        covariates: of each lead, as recorded by its creation.
         weights: of each lead's events (`hazard.weights`).
-        closed: when each lead was won or lost; after the cut where it is open.
+        frail: class of frailty of each lead, a position in the setting's `frailty.values`.
+        prior: weight of each class by what is recorded at creation, shape (leads, classes).
+        history: of the leads.
         kept: whether each account is wanted; the last chunk of a world may be wanted in part.
     """
 
-    window: Window
-    partners: Partners
+    setting: Setting
     accounts: Accounts
     usage: Usage
     leads: Leads
+    covariates: Covariates
     weights: Reals
+    frail: Integers
+    prior: Reals
     history: History
-    closed: Integers
     kept: Flags
+
+    @property
+    def window(self) -> Window:
+        """The world's two years."""
+        return self.setting.window
+
+    @property
+    def partners(self) -> Partners:
+        """The world's partners."""
+        return self.setting.partners
+
+    @cached_property
+    def closed(self) -> Integers:
+        """When each lead was recorded as won or lost; after the cut where it is open."""
+        found = np.full(len(self.leads.account), self.window.cut + DAY)
+        for event in (WON, LOST):
+            lead, at = self.history.of(event)
+            found[lead] = at
+        return found
 
     @cached_property
     def account_ids(self) -> list[str]:
@@ -107,26 +168,32 @@ class Chunk:
         return self.kept[self.leads.account]
 
 
-def draw_chunk(rng: np.random.Generator, window: Window, partners: Partners, first: int, last: int) -> Chunk:
+def draw_chunk(streams: Streams, setting: Setting, first: int, last: int) -> Chunk:
     """`CHUNK` accounts numbered from `first`, of which those up to `last` are kept."""
-    accounts = draw_accounts(rng, window, partners, np.arange(first, first + CHUNK))
-    usage = draw_usage(rng, window, accounts)
-    leads = draw_leads(rng, window, partners, accounts)
-    weighed = weights(covariates(leads, window, partners, accounts, usage))
-    history = _history(rng, window, leads, weighed)
-    closed = np.full(len(leads.account), window.cut + DAY)
-    for event in (WON, LOST):
-        lead, at = history.of(event)
-        closed[lead] = at
-    return Chunk(window, partners, accounts, usage, leads, weighed, history, closed, accounts.number <= last)
+    window, switches, partners, rng = setting.window, setting.switches, setting.partners, streams.plain
+    number = np.arange(first, first + CHUNK)
+    accounts = obscured(streams.extra, draw_accounts(rng, window, partners, number), switches.missing)
+    usage = draw_usage(rng, window, accounts, waits(streams.extra, switches.late_days, (CHUNK, DAYS)))
+    found = occasions(window, accounts)
+    frail = setting.frailty.draw(streams.extra, len(found.account))
+    chances = partner_chance(switches.selection, found.merit[:, None] + setting.frailty.values)
+    leads = draw_leads(rng, partners, accounts, found, chances[np.arange(len(frail)), frail])
+    known = covariates(leads, window, partners, accounts, usage)
+    weighed = weights(known, switches.effect)
+    prior = setting.frailty.shares * np.where(leads.partner[:, None] >= 0, chances, 1 - chances)
+    history = _history(streams, setting, leads, weighed, setting.frailty.values[frail])
+    return Chunk(setting, accounts, usage, leads, known, weighed, frail, prior, history, number <= last)
 
 
-def _history(rng: np.random.Generator, window: Window, leads: Leads, weighed: Reals) -> History:
+def _history(streams: Streams, setting: Setting, leads: Leads, weighed: Reals, frailty: Reals) -> History:
     """A walk with each event at an instant of its day, after the day's start; what the cut hides is left out."""
-    steps = walk(weighed, leads.start(), DAYS, rng)
-    at = leads.created[steps.lead] + steps.age * DAY + rng.integers(1, DAY // SECOND + 1, len(steps.lead)) * SECOND
-    seen = at <= window.cut
-    return History(steps.lead[seen], steps.age[seen], steps.event[seen], at[seen])
+    steps = walk(weighed, leads.start(), DAYS, streams.plain, setting.pace(leads.created, frailty))
+    n, day = len(steps.lead), leads.created[steps.lead] + steps.age * DAY
+    happened = day + streams.plain.integers(1, DAY // SECOND + 1, n) * SECOND
+    closes = steps.event <= LOST
+    at = happened + closes * waits(streams.extra, setting.switches.late_days, n) * DAY
+    seen = at <= setting.window.cut
+    return History(steps.lead[seen], steps.age[seen], steps.event[seen], at[seen], happened[seen])
 
 
 def signals(chunk: Chunk) -> tuple[Integers, Integers, Integers]:
@@ -136,26 +203,6 @@ def signals(chunk: Chunk) -> tuple[Integers, Integers, Integers]:
     lead, at = lead[order], at[order]
     place = np.arange(len(lead)) - np.searchsorted(lead, lead)
     return lead, at, place + 1 + chunk.leads.start()[lead] % (MOST_SIGNALS + 1)
-
-
-def truth(chunk: Chunk) -> Truth:
-    """P(won within the horizon | facts recorded by as_of) at each landmark at which a wanted lead is open."""
-    as_of = chunk.leads.created[:, None] + np.arange(LANDMARKS) * 7 * DAY
-    is_open = (as_of <= chunk.window.cut) & (as_of < chunk.closed[:, None]) & chunk.kept_leads[:, None]
-    lead, week = np.nonzero(is_open)
-    values = win_probability(chunk.weights[lead], 7 * week, HORIZON_DAYS)
-    states = _states(chunk.leads.start(), chunk.history)[lead, week]
-    return Truth(lead, as_of[lead, week], values[np.arange(len(lead)), states])
-
-
-def _states(start: Integers, history: History) -> Integers:
-    """The state of each lead at each landmark, shape (leads, LANDMARKS)."""
-    steps = np.zeros((len(start), LANDMARKS), np.int64)
-    first_landmark = history.age // 7 + 1
-    early = first_landmark < LANDMARKS
-    np.add.at(steps, (history.lead[early], first_landmark[early]), STEPS[history.event[early]])
-    found: Integers = start[:, None] + steps.cumsum(axis=1)
-    return found
 
 
 def rows(wanted: Flags, **columns: Any) -> Rows:

@@ -20,7 +20,7 @@ def deal_rows(chunk: Chunk, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """The lead events, and the payouts, of one draw of what won deals are worth."""
     lead, at = chunk.history.of(WON)
     acv = _acv(chunk, lead, rng)
-    return _lead_events(chunk, lead, at, acv, rng), _payouts(chunk, lead, at, acv)
+    return _lead_events(chunk, lead, acv, rng), _payouts(chunk, lead, at, acv)
 
 
 def _acv(chunk: Chunk, lead: Integers, rng: np.random.Generator) -> Integers:
@@ -34,33 +34,38 @@ def _currencies(chunk: Chunk, lead: Integers) -> list[str]:
     return ["GBP" if country == "GB" else "EUR" if region == "EMEA" else "USD" for country, region in places]
 
 
-def _lead_events(chunk: Chunk, won: Integers, won_at: Integers, acv: Integers, rng: np.random.Generator) -> Rows:
+def _lead_events(chunk: Chunk, won: Integers, acv: Integers, rng: np.random.Generator) -> Rows:
     leads = chunk.leads
     everyone = np.arange(len(leads.account))
-    lost, lost_at = chunk.history.of(LOST)
     moved, moved_at, ordinal = signals(chunk)
     years = rng.integers(1, 4, len(won))
     worth: dict[str, Integers | list[str]] = {"amount_minor": acv * years, "acv_minor": acv, "arr_minor": acv}
     worth |= dict.fromkeys(("amount_currency", "acv_currency", "arr_currency"), _currencies(chunk, won))
     return chain(
-        _events(chunk, everyone, leads.created, "opened", "opened"),
-        _events(chunk, moved, moved_at, "stage", [STAGES[place] for place in (ordinal - 1).tolist()]),
-        _events(chunk, won, won_at, "won", "won", **worth),
-        _events(chunk, lost, lost_at, "lost", "lost"),
+        _events(chunk, everyone, (leads.created, leads.created), "opened", "opened"),
+        _events(chunk, moved, (moved_at, moved_at), "stage", [STAGES[place] for place in (ordinal - 1).tolist()]),
+        _events(chunk, won, chunk.history.times(WON), "won", "won", **worth),
+        _events(chunk, chunk.history.of(LOST)[0], chunk.history.times(LOST), "lost", "lost"),
     )
 
 
 def _events(
-    chunk: Chunk, lead: Integers, at: Integers, event: str, stage: str | list[str], **worth: Integers | list[str]
+    chunk: Chunk,
+    lead: Integers,
+    times: tuple[Integers, Integers],
+    event: str,
+    stage: str | list[str],
+    **worth: Integers | list[str],
 ) -> Rows:
+    """Events that happened and were recorded at `times`."""
     ids = [chunk.lead_ids[place] for place in lead.tolist()]
     stages = [stage] * len(ids) if isinstance(stage, str) else stage
     return rows(
         chunk.kept_leads[lead],
         lead_event_id=[f"V{name[1:]}-{stage}" for name, stage in zip(ids, stages, strict=True)],
         lead_id=ids,
-        occurred_at=at,
-        recorded_at=at,
+        occurred_at=times[0],
+        recorded_at=times[1],
         deleted=False,
         event=event,
         stage=stages if event == "stage" else None,
@@ -69,7 +74,7 @@ def _events(
 
 
 def _payouts(chunk: Chunk, won: Integers, won_at: Integers, acv: Integers) -> Rows:
-    """What the source partner of a won lead is paid: a payout that is pending, then approved, then paid."""
+    """What the source partner is paid once a win is recorded: a payout that is pending, then approved, then paid."""
     partner = chunk.leads.partner[won]
     ids = [chunk.lead_ids[place] for place in won.tolist()]
     amount = np.round(acv * chunk.partners.sourced_at(partner, won_at)).astype(np.int64)

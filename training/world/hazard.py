@@ -4,12 +4,13 @@ A lead is a finite Markov chain in days since its creation. Its state is what wa
 signals (0 to 3), whether the partner and whether the vendor confirmed. Each day at most one event happens: won, lost,
 one more signal, the partner's confirmation or the vendor's. Event k has the weight w_k, a function of the covariates
 at creation, the state and the age in days, and happens with probability w_k / (1 + sum of all weights): a multinomial
-logit, the usual discrete-time model of competing risks. Nothing else touches the outcome, so the probability of
-winning within a horizon, given all facts recorded so far, follows exactly by recursion (`win_probability`).
+logit, the usual discrete-time model of competing risks. Nothing else touches the outcome but the lead's `Pace`, so the
+probability of winning within a horizon, given the pace and all facts recorded so far, follows exactly by recursion
+(`win_probability`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ _SIGNALS = np.tile(np.arange(MOST_SIGNALS + 1), 4)
 _PARTNER = np.tile(np.repeat([0, 1], MOST_SIGNALS + 1), 2)
 _VENDOR = np.repeat([0, 1], 2 * (MOST_SIGNALS + 1))
 STATES = len(_SIGNALS)
+_GRID = (2, 2, MOST_SIGNALS + 1)
+"""The states as vendor's confirmation, partner's confirmation, signals."""
+
 STEPS = np.array([0, 0, 1, MOST_SIGNALS + 1, 2 * (MOST_SIGNALS + 1)])
 """What each of `EVENTS` adds to the number of a state; won and lost end the lead."""
 
@@ -51,6 +55,32 @@ _CHANNEL_EFFECT: Mapping[str, float] = {
 _AGES = (7, 21, 75, 180)
 _WON_BY_AGE = np.array([0.4, 1.0, 1.4, 0.8, 0.3])
 _LOST_BY_AGE = np.array([0.4, 0.9, 1.1, 1.5, 3.0])
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the weight of winning is multiplied by at an age in days: exp(level + slope * age).
+
+    Attributes:
+        level: of each lead; of length 1 for all.
+        slope: a day.
+    """
+
+    level: Reals
+    slope: float = 0.0
+
+    def at(self, age: Integers) -> Reals:
+        """The factor of each lead at its age in whole days."""
+        found: Reals = np.exp(self.level) * np.exp(self.slope * age)
+        return found
+
+    def of(self, lead: Integers) -> "Pace":
+        """The pace of leads at these positions."""
+        return Pace(self.level[lead], self.slope)
+
+
+STEADY = Pace(np.zeros(1))
+"""The pace of a world in which nothing is hidden and nothing drifts."""
 
 
 @dataclass(frozen=True)
@@ -96,22 +126,41 @@ def after(states: Integers, event: int | Integers) -> Integers:
     return found
 
 
-def attraction(lead: Covariates) -> Reals:
-    """How well a lead suits us: log odds that enter every weight."""
-    sized = (lead.employees >= 50) & (lead.employees <= 5000)
-    fit = sized & lead.icp_industry
-    size = np.nan_to_num(-0.06 * np.log(np.maximum(lead.employees, 1) / 400) ** 2, nan=-0.3)
+def merit(employees: Reals, icp_industry: Flags, competitor: Flags) -> Reals:
+    """The part of `attraction` that is the account's own: log odds that no partner adds to."""
+    total: Reals = _size(employees) + 0.4 * _fit(employees, icp_industry) - 2.5 * competitor
+    return total
+
+
+def _size(employees: Reals) -> Reals:
+    found: Reals = np.nan_to_num(-0.06 * np.log(np.maximum(employees, 1) / 400) ** 2, nan=-0.3)
+    return np.maximum(found, -1.0)
+
+
+def _fit(employees: Reals, icp_industry: Flags) -> Flags:
+    return (employees >= 50) & (employees <= 5000) & icp_industry
+
+
+def attraction(lead: Covariates, effect: float = 1.0) -> Reals:
+    """How well a lead suits us: log odds that enter every weight.
+
+    Args:
+        lead: what was recorded by its creation.
+        effect: what partner signals do to the outcome, as a share of what they do in full.
+    """
+    fit = _fit(lead.employees, lead.icp_industry)
     active = lead.active_days >= ACTIVE_DAYS
     channel = np.array([_CHANNEL_EFFECT.get(name, 0.0) for name in CHANNELS])
+    channel[: len(PARTNER_CHANNELS)] *= effect
     effects = (
         channel[lead.channel],
-        np.maximum(size, -1.0),
+        _size(lead.employees),
         0.4 * fit,
-        np.where(active, np.where(fit, 0.9, 0.1), 0.0),
-        0.02 * np.minimum(lead.active_days, ACTIVE_DAYS),
-        np.where(lead.referred, np.where(lead.certified, 0.8, 0.1), 0.0),
-        0.1 * lead.tier,
-        np.where(lead.partner, 0.25, 0.05) * np.log1p(lead.shared_customers),
+        effect * np.where(active, np.where(fit, 0.9, 0.1), 0.0),
+        effect * (0.02 * np.minimum(lead.active_days, ACTIVE_DAYS)),
+        effect * np.where(lead.referred, np.where(lead.certified, 0.8, 0.1), 0.0),
+        effect * (0.1 * lead.tier),
+        effect * (np.where(lead.partner, 0.25, 0.05) * np.log1p(lead.shared_customers)),
         -2.5 * lead.competitor,
         -1.5 * lead.barred,
     )
@@ -119,18 +168,30 @@ def attraction(lead: Covariates) -> Reals:
     return total
 
 
-def weights(lead: Covariates) -> Reals:
-    """The weight of each event in each state, but for age: shape (leads, STATES, EVENTS)."""
-    a = attraction(lead)[:, None]
+def weights(lead: Covariates, effect: float = 1.0) -> Reals:
+    """The weight of each event in each state, but for age and pace: shape (leads, STATES, EVENTS).
+
+    In full, confirmations also crowd out other events of their day. That too is scaled by `effect`, so that with 0 a
+    lead is won and lost as if it had no partner, whatever its partner confirms.
+    """
+    a = attraction(lead, effect)[:, None]
     partner = lead.partner[:, None]
-    both = _PARTNER * _VENDOR
+    by_partner, by_vendor = effect * _PARTNER, effect * _VENDOR
+    both = effect * (_PARTNER * _VENDOR)
     found = np.empty((len(a), STATES, len(EVENTS)))
-    found[:, :, WON] = np.exp(-7.9 + a + 0.6 * _SIGNALS + 0.2 * _PARTNER + 0.2 * _VENDOR + 0.3 * both)
+    found[:, :, WON] = np.exp(-7.9 + a + 0.6 * _SIGNALS + 0.2 * by_partner + 0.2 * by_vendor + 0.3 * both)
     found[:, :, LOST] = np.exp(-4.6 - 0.25 * a - 0.3 * _SIGNALS - 0.3 * both)
-    found[:, :, SIGNAL] = np.exp(-4.0 + 0.3 * a - 0.3 * _SIGNALS + 0.2 * _PARTNER) * (_SIGNALS < MOST_SIGNALS)
+    found[:, :, SIGNAL] = np.exp(-4.0 + 0.3 * a - 0.3 * _SIGNALS + 0.2 * by_partner) * (_SIGNALS < MOST_SIGNALS)
     found[:, :, PARTNER] = np.exp(-3.6 + 0.2 * a) * (partner & (_PARTNER == 0))
     found[:, :, VENDOR] = np.exp(-4.4 + 0.3 * a + 1.2 * _PARTNER + 0.3 * _SIGNALS) * (partner & (_VENDOR == 0))
+    crowd = found[:, :, PARTNER] + found[:, :, VENDOR]
+    found[:, :, [WON, LOST, SIGNAL]] *= (1 + (1 - effect) * crowd)[:, :, None]
     return found
+
+
+def alone(lead: Covariates) -> Reals:
+    """The weights of leads whose partner signals do nothing and whom nobody confirms, as `weights`."""
+    return weights(replace(lead, partner=np.zeros_like(lead.partner)), 0.0)
 
 
 def by_age(age: Integers) -> Reals:
@@ -141,14 +202,22 @@ def by_age(age: Integers) -> Reals:
     return found
 
 
+def on_day(weights: Reals, age: Integers, pace: Pace = STEADY) -> Reals:
+    """The weights, of shape (leads, EVENTS), of the day that starts at an age."""
+    factor = by_age(age)
+    found: Reals = weights * factor
+    found[:, WON] *= pace.at(age)
+    return found
+
+
 def probabilities(weights: Reals) -> Reals:
     """The probability of each event on one day, of weights whose last axis are the events."""
     found: Reals = weights / (1 + weights.sum(axis=-1, keepdims=True))
     return found
 
 
-def win_probability(weights: Reals, age: Integers, horizon: int) -> Reals:
-    """P(won within `horizon` days | covariates, state, age, still open), exactly.
+def win_probability(weights: Reals, age: Integers, horizon: int, pace: Pace = STEADY) -> Reals:
+    """P(won within `horizon` days | covariates, state, age, pace, still open), exactly.
 
     With V_0 = 0 and the day's probabilities p_k (see `probabilities`), the recursion runs back from the horizon:
     V(z) = p_won(z) + sum over moves p_k(z) V(z after k) + (1 - sum of all p_k(z)) V(z).
@@ -157,18 +226,51 @@ def win_probability(weights: Reals, age: Integers, horizon: int) -> Reals:
         weights: of `weights`, shape (leads, STATES, EVENTS).
         age: of each lead in whole days.
         horizon: days.
+        pace: of each lead.
 
     Returns:
         Shape (leads, STATES).
     """
-    value = np.zeros(weights.shape[:2])
-    targets = [(weights[:, :, move], after(np.arange(STATES), move)) for move in MOVES]
-    total = 1 + sum(weight for weight, _ in targets)
+    value = _recursion(weights.reshape(-1, *_GRID, len(EVENTS)), age, horizon, pace)
+    return np.moveaxis(value, -1, 0).reshape(-1, STATES)
+
+
+def win_chance(weights: Reals, states: Integers, age: Integers, horizon: int, pace: Pace) -> Reals:
+    """`win_probability` of each lead in the one state it is in; only states it can still reach are worked out."""
+    grid = weights.reshape(-1, *_GRID, len(EVENTS))
+    confirmed, signals = np.divmod(states, MOST_SIGNALS + 1)
+    group = 2 * confirmed + (weights[:, 0, PARTNER] > 0)
+    found = np.empty(len(states))
+    for key in np.unique(group).tolist():
+        these = np.flatnonzero(group == key)
+        vendor, partner, waiting = key // 4, key // 2 % 2, key % 2
+        reachable = grid[these, vendor : 2 if waiting else vendor + 1, partner : 2 if waiting else partner + 1]
+        value = _recursion(reachable, age[these], horizon, pace.of(these))
+        found[these] = value[0, 0, signals[these], np.arange(len(these))]
+    return found
+
+
+def _recursion(weights: Reals, age: Integers, horizon: int, pace: Pace) -> Reals:
+    """V of weights of shape (leads, vendor, partner, signals, EVENTS); its own has the leads last."""
+    won, lost, signal, partner, vendor = np.ascontiguousarray(np.moveaxis(weights, (-1, 0), (0, -1)))
+    won *= np.exp(pace.level)
+    ages = np.arange(age.max(initial=0) + horizon)
+    win_factor, loss_factor = by_age(ages)[:, WON] * np.exp(pace.slope * ages), by_age(ages)[:, LOST]
+    total = 1 + (signal + partner + vendor)
+    value: Reals = np.zeros_like(won)
+    winning, ways, moved = (np.zeros_like(won) for _ in range(3))
     for day in reversed(range(horizon)):
-        factor = by_age(age + day)
-        won, lost = (weights[:, :, event] * factor[:, event, None] for event in (WON, LOST))
-        moved = sum(weight * value[:, target] for weight, target in targets)
-        value = (won + moved + value) / (total + won + lost)
+        np.multiply(lost, loss_factor[age + day], out=moved)
+        np.multiply(won, win_factor[age + day], out=winning)
+        np.add(total, winning, out=ways)
+        ways += moved
+        np.multiply(signal[:, :, :-1], value[:, :, 1:], out=moved[:, :, :-1])
+        moved[:, :, -1] = 0
+        moved[:, :-1] += partner[:, :-1] * value[:, 1:]
+        moved[:-1] += vendor[:-1] * value[1:]
+        winning += moved
+        winning += value
+        np.divide(winning, ways, out=value)
     return value
 
 
@@ -187,20 +289,19 @@ class Walk:
     event: Integers
 
 
-def walk(weights: Reals, start: Integers, days: int, rng: np.random.Generator) -> Walk:
+def walk(weights: Reals, start: Integers, days: int, rng: np.random.Generator, pace: Pace) -> Walk:
     """Draw what happens to leads that start in the states `start` until they close, for at most `days` days."""
-    states, everyone = start.copy(), np.arange(len(start))
-    still_open = np.ones(len(start), bool)
+    states, still_open = start.copy(), np.arange(len(start))
     steps = [(start[:0], start[:0], start[:0])]
     for age in range(days):
-        if not still_open.any():
+        if len(still_open) == 0:
             break
-        chances = probabilities(weights[everyone, states] * by_age(np.array([age])))
-        event = (rng.random(len(start))[:, None] >= chances.cumsum(axis=1)).sum(axis=1)
-        happened = np.flatnonzero(still_open & (event < len(EVENTS)))
-        moved = happened[event[happened] > LOST]
-        steps.append((happened, np.full(len(happened), age), event[happened]))
-        states[moved] = after(states[moved], event[moved])
-        still_open[happened[event[happened] <= LOST]] = False
+        here = weights[still_open, states[still_open]]
+        chances = probabilities(on_day(here, np.array([age]), pace.of(still_open)))
+        event = (rng.random(len(start))[still_open, None] >= chances.cumsum(axis=1)).sum(axis=1)
+        happened, what = still_open[event < len(EVENTS)], event[event < len(EVENTS)]
+        steps.append((happened, np.full(len(happened), age), what))
+        states[happened] = np.where(what > LOST, after(states[happened], what), states[happened])
+        still_open = still_open[event > LOST]
     lead, ages, events = (np.concatenate(column) for column in zip(*steps, strict=True))
     return Walk(lead, ages, events)

@@ -1,7 +1,8 @@
 """What is recorded of leads: their versions, and every fact and event of their histories.
 
 The facts that move a lead's state (signals, confirmations) are recorded at the moment they do; a few happened earlier
-and are recorded late. Everything else here is drawn without a look at how the lead ends.
+and are recorded late, and all may, where the switches say so. Everything else here is drawn without a look at how the
+lead ends.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from training.world.account_facts import domains
 from training.world.accounts import COUNTRIES
 from training.world.chunk import Chunk, Rows, rows, signals, where
 from training.world.hazard import CHANNELS, LOST, PARTNER, VENDOR, Flags, Integers
+from training.world.hidden import waits
 from training.world.partner_facts import PARTNER_IDS
 from training.world.partners import TIERS
 
@@ -93,9 +95,13 @@ def _within(rng: np.random.Generator, days: int, n: int) -> Integers:
 
 
 def _happened(chunk: Chunk, rng: np.random.Generator, lead: Integers, recorded: Integers) -> Integers:
-    """When facts recorded at these moments happened: then, or up to ten days earlier for the few that came late."""
+    """When facts recorded at these moments happened: then, or up to ten days earlier for the few that came late.
+
+    All of them may come later by the switch `late_days`, but none happened before its lead was created.
+    """
     late = rng.random(len(lead)) < _LATE
-    return np.where(late, np.maximum(recorded - _within(rng, 10, len(lead)), chunk.leads.created[lead]), recorded)
+    before = late * _within(rng, 10, len(lead)) + waits(rng, chunk.setting.switches.late_days, len(lead)) * DAY
+    return np.maximum(recorded - before, chunk.leads.created[lead])
 
 
 def referral_rows(chunk: Chunk) -> Rows:

@@ -6,11 +6,14 @@ import numpy as np
 
 from features.records import OWN_CHANNELS
 from training.world.accounts import ICP_INDUSTRIES, RELATIONSHIPS, Accounts, Usage
-from training.world.hazard import CHANNELS, Covariates, Flags, Integers, Reals, state
+from training.world.hazard import CHANNELS, Covariates, Flags, Integers, Reals, merit, state
 from training.world.partners import CHANNELS_BY_KIND, KINDS, PARTNERS, Partners
 from training.world.window import Window
 
 PARTNER_LEADS = 0.4
+_USUAL_MERIT = 0.1
+"""The usual `hazard.merit`, so that selection leaves the share of partner leads near `PARTNER_LEADS`."""
+
 _OWN_SHARES = (0.2, 0.16, 0.07, 0.2, 0.13, 0.08, 0.06, 0.07, 0.03)
 _MARKETPLACE = CHANNELS.index("integration_marketplace")
 _REFERRAL = CHANNELS.index("partner_referral")
@@ -51,11 +54,52 @@ class Leads:
         return state(self.channel == _DEMO, self.confirmed, np.zeros(len(self.account)))
 
 
-def draw_leads(rng: np.random.Generator, window: Window, partners: Partners, accounts: Accounts) -> Leads:
-    """The leads created at `accounts.leads`; users of an integration come through its partner more often."""
+@dataclass(frozen=True)
+class Occasions:
+    """The occasions on which accounts become leads; arrays of one length, an account's in order.
+
+    Attributes:
+        account: position of the account in its chunk.
+        place: which of the account's it is, from 0.
+        created: microseconds.
+        merit: what is recorded by then that speaks for the lead without a partner (`hazard.merit`).
+    """
+
+    account: Integers
+    place: Integers
+    created: Integers
+    merit: Reals
+
+
+def occasions(window: Window, accounts: Accounts) -> Occasions:
+    """The leads created at `accounts.leads`, before anyone brings them."""
     account, place = np.nonzero(accounts.leads < window.cut)
-    n = len(account)
-    sourced = rng.random(n) < PARTNER_LEADS
+    created = accounts.leads[account, place]
+    industry, competitor = accounts.industry[account] < ICP_INDUSTRIES, accounts.competitor[account]
+    known = accounts.employees_at(account, created)
+    return Occasions(account, place, created, merit(known, industry, competitor))
+
+
+def partner_chance(selection: float, merit: Reals) -> Reals:
+    """How likely a partner brings a lead that would do so well without one: of `merit` and what is hidden."""
+    odds: Reals = PARTNER_LEADS / (1 - PARTNER_LEADS) * np.exp(selection * (merit - _USUAL_MERIT))
+    return np.where(selection == 0, PARTNER_LEADS, odds / (1 + odds))
+
+
+def draw_leads(
+    rng: np.random.Generator, partners: Partners, accounts: Accounts, found: Occasions, chance: Reals
+) -> Leads:
+    """What the leads are; users of an integration come through its partner more often.
+
+    Args:
+        rng: the chunk's.
+        partners: of the world.
+        accounts: of the chunk.
+        found: when and of whom.
+        chance: of each, that a partner brings it.
+    """
+    account, place, n = found.account, found.place, len(found.account)
+    sourced = rng.random(n) < chance
     through_integration = sourced & accounts.uses[account] & (rng.random(n) < 0.45)
     partner = np.where(through_integration, accounts.provider[account], rng.choice(PARTNERS, n, p=partners.share))
     by_partner = _pick(rng, _BY_KIND[partners.kind[partner]])
@@ -65,7 +109,7 @@ def draw_leads(rng: np.random.Generator, window: Window, partners: Partners, acc
     return Leads(
         account=account,
         ordinal=place + 1,
-        created=accounts.leads[account, place],
+        created=found.created,
         channel=channel,
         partner=np.where(sourced, partner, -1),
         referred=referred,

@@ -17,22 +17,33 @@ from features.folder import FolderWriter, Format
 from features.provenance import Provenance
 from features.records import KINDS
 from training.world.account_facts import account_rows, shared_customer_rows, usage_rows
-from training.world.chunk import CHUNK, Chunk, Rows, draw_chunk, truth
+from training.world.chunk import CHUNK, Chunk, Rows, Setting, Streams, draw_chunk
 from training.world.deal_facts import deal_rows
 from training.world.lead_facts import buying_signal_rows, confirmation_rows, lead_rows, referral_rows
 from training.world.partner_facts import agreement_rows, exchange_rate_rows, partner_rows, spend_rows
-from training.world.partners import Partners, draw_partners
+from training.world.partners import draw_partners
+from training.world.switches import PLAIN, Switches
 from training.world.touchpoint_facts import touchpoint_rows
+from training.world.truth import truth
 from training.world.window import Window
 
 TRUTH = Path("truth", "probabilities.parquet")
-"""Where in the folder P(won within the horizon | facts recorded by as_of) is, by lead_id and as_of."""
+"""Where in the folder P(won within the horizon | facts recorded by as_of) is, by lead_id and as_of.
+
+Beside that `probability` stand `without_partner` and `given_frailty` (`training.world.truth.Truth`).
+"""
 
 Progress: TypeAlias = Callable[[str, int], None]
 """Told what is done and how many of it so far."""
 
 _TRUTH_SCHEMA = pa.schema(
-    [("lead_id", pa.string()), ("as_of", pa.timestamp("us", tz="UTC")), ("probability", pa.float64())]
+    [
+        ("lead_id", pa.string()),
+        ("as_of", pa.timestamp("us", tz="UTC")),
+        ("probability", pa.float64()),
+        ("without_partner", pa.float64()),
+        ("given_frailty", pa.float64()),
+    ]
 )
 
 
@@ -60,6 +71,7 @@ def simulate(
     until: dt.date,
     format: Format = "parquet",
     progress: Progress = lambda _what, _done: None,
+    switches: Switches = PLAIN,
 ) -> Simulation:
     """Write two years of an ecosystem that end with the day `until`, in bounded memory.
 
@@ -72,6 +84,7 @@ def simulate(
         until: the last day.
         format: of the records; the true probabilities are always Parquet, at `TRUTH`.
         progress: told "accounts" and how many are written, after each chunk.
+        switches: what makes the world harder; `training.world.frozen.WORLDS` names some.
 
     Raises:
         ValueError: an argument is out of range.
@@ -82,26 +95,27 @@ def simulate(
             raise ValueError(f"{name} must be {least} or more, not {value}")
     window = Window.ending(until)
     rng = _generator(seed, 0)
-    partners = draw_partners(rng, window)
+    setting = Setting(window, switches, draw_partners(rng, window))
     written: Counter[str] = Counter()
     truths = 0
     with FolderWriter(folder, Provenance(window.cut), format) as writer, _truth_file(folder) as truth_file:
-        _write(writer, written, _world_rows(rng, window, partners, accounts))
+        _write(writer, written, _world_rows(rng, setting, accounts))
         for place, first in enumerate(range(1, accounts + 1, CHUNK), 1):
-            rng = _generator(seed, place)
-            chunk = draw_chunk(rng, window, partners, first, accounts)
-            _write(writer, written, _chunk_rows(chunk, rng))
+            streams = Streams(_generator(seed, place), _generator(seed, place, 1))
+            chunk = draw_chunk(streams, setting, first, accounts)
+            _write(writer, written, _chunk_rows(chunk, streams.plain))
             truths += _write_truth(truth_file, chunk)
             progress("accounts", min(first + CHUNK - 1, accounts))
     return Simulation(folder, window.cut, dict(written), truths)
 
 
-def _generator(seed: int, place: int) -> np.random.Generator:
-    """The random numbers of the world (place 0) or of one chunk (from 1): independent streams of one seed."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place,)))
+def _generator(seed: int, *place: int) -> np.random.Generator:
+    """The random numbers of the world (place 0) or of one chunk (from 1), or of a part: independent, of one seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
 
-def _world_rows(rng: np.random.Generator, window: Window, partners: Partners, accounts: int) -> Mapping[str, Rows]:
+def _world_rows(rng: np.random.Generator, setting: Setting, accounts: int) -> Mapping[str, Rows]:
+    window, partners = setting.window, setting.partners
     return {
         "partners": partner_rows(window, partners),
         "agreements": agreement_rows(window, partners),
@@ -153,6 +167,7 @@ def _truth_file(folder: Path) -> Iterator[pq.ParquetWriter]:
 def _write_truth(file: pq.ParquetWriter, chunk: Chunk) -> int:
     found = truth(chunk)
     ids = [chunk.lead_ids[lead] for lead in found.lead.tolist()]
-    columns = zip((ids, found.as_of, found.probability), _TRUTH_SCHEMA.types, strict=True)
+    values = (ids, found.as_of, found.probability, found.without_partner, found.given_frailty)
+    columns = zip(values, _TRUTH_SCHEMA.types, strict=True)
     file.write_table(pa.Table.from_arrays([pa.array(*column) for column in columns], schema=_TRUTH_SCHEMA))
     return len(ids)

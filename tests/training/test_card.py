@@ -1,0 +1,132 @@
+"""The model card, importance and lift at capacity: words and figures that are those of the model."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from features.catalogue import CATALOGUE
+from features.values import DAY
+from models.bundle import Bundle
+from models.encoding import EncodedFeature, Encoding
+from models.probability import BaseRate, Calibration
+from training.capacity import at_capacity
+from training.card import card
+from training.evaluation import Predictions, evaluate
+from training.importance import importance
+from training.plots import plots
+
+patient = settings(deadline=None)
+NAMES = ("own_touches", "buying_signals", "employees")
+FAMILIES = {name: CATALOGUE[name].family for name in NAMES}
+BUNDLE = Bundle(
+    name="eql-close-probability",
+    encoding=Encoding(tuple(EncodedFeature(name, "number") for name in NAMES)),
+    model=BaseRate(3, -1.0),
+    calibration=Calibration(1.0, 0.0),
+    horizon_days=90,
+    base_rate=0.25,
+    grades=None,
+    attributes=(),
+    features_sha256=CATALOGUE.values_sha256(NAMES),
+)
+COUNT = 140
+PROBABILITY = np.linspace(0.05, 0.6, COUNT)
+WON = (np.arange(COUNT) % 4 == 0).astype(np.float64)
+PREDICTIONS = Predictions(
+    np.array([f"L{n}" for n in range(COUNT)]),
+    np.arange(COUNT) * DAY,
+    np.array([f"A{n // 2}" for n in range(COUNT)]),
+    WON,
+    PROBABILITY,
+    0.25,
+)
+REPORT = {**evaluate(PREDICTIONS, True, 0), "rung": "base_rate", "leaks": [], "rung_reason": "few leads"}
+
+
+def written(report: dict[str, Any] = REPORT, bundle: Bundle = BUNDLE) -> str:
+    parts = np.array([[1.0, -2.0, 0.0, 0.5]])
+    found = importance(NAMES, FAMILIES, parts)
+    return card(bundle, report, found, at_capacity(PREDICTIONS, 3), {"bundle": "abc"})
+
+
+def test_the_card_says_what_the_report_says() -> None:
+    text = written()
+    assert "won within 90 days" in text
+    assert f"{REPORT['log_loss']:.4f}" in text
+    assert "few leads" in text
+    assert "the best 3 leads of each week, 43% of all" in text
+    assert "`abc`" in text
+    assert text.index("| buying_signals |") < text.index("| own_touches |")
+    assert "| employees |" not in text
+    assert ("It has skill" in text) is REPORT["skill"]
+    assert "no proven skill" in written({**REPORT, "skill": False})
+    assert "Suspected of telling the outcome: Tags" in written({**REPORT, "leaks": [{"name": "Tags"}]})
+    assert "on weaker evidence" in written(bundle=replace(BUNDLE, horizon_days=None))
+
+
+@given(st.text(max_size=30))
+def test_no_name_breaks_the_cards_structure(name: str) -> None:
+    def tokens(text: str) -> list[str]:
+        return [token.type for token in MarkdownIt("commonmark").enable("table").parse(text)]
+
+    plain, odd = ({**REPORT, "split": f"the {given} rows"} for given in ("last", name))
+    assert tokens(written(odd)) == tokens(written(plain))
+
+
+@patient
+@given(st.lists(st.lists(st.floats(-5, 5), min_size=4, max_size=4), min_size=1, max_size=20))
+def test_a_family_moves_at_most_what_its_features_move(rows: list[list[float]]) -> None:
+    found = importance(NAMES, FAMILIES, np.array(rows))
+    assert list(found.features.values()) == sorted(found.features.values(), reverse=True)
+    assert sum(found.families.values()) <= sum(found.features.values()) + 1e-9
+    alone = {FAMILIES[name] for name in NAMES if list(FAMILIES.values()).count(FAMILIES[name]) == 1}
+    for name in NAMES:
+        if FAMILIES[name] in alone:
+            assert found.families[FAMILIES[name]] == pytest.approx(found.features[name])
+
+
+@patient
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from([0.1, 0.2, 0.5]), st.booleans()), min_size=2, max_size=60),
+    st.integers(1, 10),
+)
+def test_no_week_works_more_than_its_capacity(rows: list[tuple[int, float, bool]], places: int) -> None:
+    day, probability, won = (np.array(column) for column in zip(*rows, strict=True))
+    names = np.array([f"L{n}" for n in range(len(rows))])
+    found = at_capacity(Predictions(names, day * DAY, names, won.astype(float), probability, 0.2), places)
+    if day.min() == day.max():
+        assert found is None
+        return
+    assert found is not None
+    weeks = np.unique((day - day.min()) // 7, return_counts=True)[1]
+    assert found.worked * len(rows) == pytest.approx(np.minimum(weeks, places).sum())
+    assert 0 <= found.found <= 1
+    constant = Predictions(names, day * DAY, names, won.astype(float), np.full(len(rows), 0.2), 0.2)
+    assert at_capacity(constant, 10**6) == at_capacity(replace(constant, probability=probability), 10**6)
+
+
+def test_the_best_first_find_every_win_where_the_ranking_is_perfect() -> None:
+    perfect = at_capacity(replace(PREDICTIONS, probability=WON), 2)
+    assert perfect is not None
+    assert perfect.found == 1
+    assert perfect.lift == pytest.approx(1 / perfect.worked)
+    with pytest.raises(ValueError, match="at least 1 lead a week, not 0"):
+        at_capacity(PREDICTIONS, 0)
+
+
+def test_there_is_a_plot_of_each_kind() -> None:
+    parts = np.zeros((COUNT, 4))
+    found = plots(BUNDLE, PREDICTIONS, parts, leads_a_week=5)
+    assert set(found) == {f"{name}.png" for name in ("reliability", "lift", "importance", "families", "stability")}
+    assert all(content.startswith(b"\x89PNG") for content in found.values())
+
+
+def test_importance_is_json() -> None:
+    found = importance(NAMES, FAMILIES, np.ones((2, 4)))
+    assert json.loads(json.dumps(dict(found.features))) == dict.fromkeys(sorted(NAMES), 1.0)

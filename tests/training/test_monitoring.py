@@ -1,0 +1,229 @@
+"""Monitoring: a world that stays as it is, is fine; what changed in it is named; nothing later than as_of counts."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.catalogue import CATALOGUE
+from features.folder import FolderWriter
+from features.provenance import Attribute, Provenance
+from features.records import KINDS
+from features.values import DAY, Scalar
+from models.bundle import Bundle
+from models.probability import sigmoid
+from training.evaluation import log_loss
+from training.monitoring import NothingToMonitor, Report, due, monitor
+from training.monitoring.outcomes import expected_losses
+from training.monitoring.report import Check, alarming
+from training.monitoring.shift import null_mean, psi
+from training.trainer import train
+
+COUNT, A_DAY = 3600, 4
+START, CUT = 19_000 * DAY, 19_900 * DAY
+MADE = 19_500 * DAY
+"""When the champion was trained."""
+LATE = 3000
+"""The first lead of the last 150 days, where what is planted begins."""
+HORIZON = 30
+RNG = np.random.default_rng(5)
+SIZE = RNG.normal(size=COUNT)
+ORIGIN = RNG.choice(["fair", "web", "mail"], COUNT)
+LUCK, SPARED = RNG.random(COUNT), RNG.random(COUNT)
+CLOSES = RNG.integers(1, HORIZON, COUNT)
+ATTRIBUTES = (Attribute("size", "number", "at_creation"), Attribute("origin", "category", "at_creation"))
+
+
+def wins(n: int) -> bool:
+    return bool(LUCK[n] < sigmoid(1.5 * SIZE[n] - 1.0))
+
+
+def write(
+    folder: Path,
+    *,
+    cut: int = CUT,
+    until: int = CUT,
+    size: Callable[[int], float | None] = lambda n: float(SIZE[n]),
+    origin: Callable[[int], str | None] = lambda n: str(ORIGIN[n]),
+    won: Callable[[int], bool] = wins,
+    lost: bool = True,
+) -> Path:
+    """Four leads a day for 900 days, won or lost within the horizon; nothing that is recorded after `until`."""
+    leads, events = [], []
+    for n in range(COUNT):
+        created = START + n * DAY // A_DAY
+        closed = created + int(CLOSES[n]) * DAY
+        times: dict[str, Scalar] = {"occurred_at": created, "recorded_at": created, "deleted": False}
+        lead: dict[str, Scalar] = {"lead_id": f"L{n:04}", "created_at": created, "region": ("EMEA", "AMER")[n % 2]}
+        if created <= until:
+            leads.append(lead | times | {"attributes.size": size(n), "attributes.origin": origin(n)})
+        if closed <= until and (won(n) or lost):
+            event: dict[str, Scalar] = {"lead_event_id": f"E{n}", "lead_id": f"L{n:04}", "deleted": False}
+            events.append(event | {"occurred_at": closed, "recorded_at": closed, "event": "won" if won(n) else "lost"})
+    with FolderWriter(folder, Provenance(cut, True, ATTRIBUTES)) as writer:
+        writer.write(KINDS["leads"], leads)
+        writer.write(KINDS["lead_events"], events)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = write(tmp_path_factory.mktemp("champion"), cut=MADE, until=MADE)
+    bundle = train(folder, CATALOGUE, lambda _: None, horizon_days=HORIZON).bundle
+    assert bundle.rung != "base_rate"
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def stable(champion: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return monitor(write(tmp_path_factory.mktemp("stable")), champion, CATALOGUE)
+
+
+def test_a_world_that_stays_as_it_is_is_fine_and_says_by_what(stable: Report) -> None:
+    assert stable.verdict == "fine", stable.reasons
+    said = " ".join(stable.reasons)
+    for word in ("AUC", "expected log loss", "won within 14 days", "won within 30 days"):
+        assert word in said
+    assert sum(stable.leads[name] for name in ("judged", "since")) < COUNT
+    assert stable.notes == ("no calibration slope: 1,600 leads matured since the champion was made, 3,000 are needed",)
+
+
+def test_the_report_is_json_with_every_figure(stable: Report) -> None:
+    found = json.loads(json.dumps(stable.to_dict(), allow_nan=False))
+    assert {feature["name"] for feature in found["features"]} >= {"size", "origin", "region"}
+    assert found["expected_loss"]["sees"] == "covariate shift only"
+    assert sum(month["rows"] for month in found["months"]) == found["matured"]["rows"] == found["leads"]["since"]
+    assert {segment["of"] for segment in found["segments"]} == {
+        "region EMEA",
+        "region AMER",
+        "partner unknown",
+        "channel unknown",
+    }
+    assert all(np.isfinite(value) for value in stable.metrics().values())
+
+
+def test_a_feature_that_moved_is_named_and_so_is_what_carries_the_classifier(champion: Bundle, tmp_path: Path) -> None:
+    folder = write(tmp_path / "moved", size=lambda n: float(SIZE[n]) + (1.0 if n >= LATE else 0.0))
+    report = monitor(folder, champion, CATALOGUE)
+    assert report.shifts[0].name == "size"
+    assert any(reason.startswith("size has moved from a mean of") for reason in report.reasons)
+    assert report.apart is not None
+    assert report.apart.interval[0] > 0.5
+    assert report.apart.carriers[0][0] == "size"
+
+
+def test_values_that_went_missing_are_named_as_missing(champion: Bundle, tmp_path: Path) -> None:
+    folder = write(tmp_path / "lost", origin=lambda n: None if n >= LATE and SPARED[n] < 0.3 else str(ORIGIN[n]))
+    report = monitor(folder, champion, CATALOGUE)
+    assert report.verdict == "watch"
+    assert any(reason.startswith("origin is missing in") and "0.0% in training" in reason for reason in report.reasons)
+
+
+def test_wins_that_fail_to_come_call_for_retraining(champion: Bundle, tmp_path: Path) -> None:
+    folder = write(tmp_path / "fewer", won=lambda n: wins(n) and (n < 2400 or SPARED[n] < 0.5))
+    report = monitor(folder, champion, CATALOGUE)
+    assert report.verdict == "retrain"
+    assert any(reason.startswith("won within 30 days") for reason in report.reasons)
+    assert any(reason.startswith("won within 14 days") for reason in report.reasons)
+    assert not any("moved" in reason or "missing" in reason for reason in report.reasons)
+
+
+def test_a_lost_lead_counts_like_one_that_stays_open(champion: Bundle, stable: Report, tmp_path: Path) -> None:
+    report = monitor(write(tmp_path / "open", lost=False), champion, CATALOGUE)
+    assert (report.early, report.matured) == (stable.early, stable.matured)
+
+
+def test_nothing_recorded_later_counts(champion: Bundle, tmp_path: Path) -> None:
+    as_of = CUT - 60 * DAY
+    known = monitor(write(tmp_path / "then", cut=as_of, until=as_of), champion, CATALOGUE)
+    later = write(tmp_path / "now", won=lambda n: wins(n) or START + (n // A_DAY + CLOSES[n]) * DAY > as_of)
+    assert monitor(later, champion, CATALOGUE, as_of).to_dict() == known.to_dict()
+
+
+def test_a_champion_of_today_has_no_matured_lead_to_answer_for(champion: Bundle, tmp_path: Path) -> None:
+    report = monitor(write(tmp_path / "today", cut=MADE, until=MADE), champion, CATALOGUE)
+    assert report.leads["since"] == 0
+    assert report.matured is None
+    assert "no lead matured since the champion was made: a label needs 30 days" in report.notes
+
+
+def test_few_leads_are_told_of_not_judged(champion: Bundle, tmp_path: Path) -> None:
+    report = monitor(write(tmp_path / "few"), champion, CATALOGUE, days=20)
+    assert (report.shifts, report.apart, report.expected) == ((), None, None)
+    assert any(f"{report.leads['recent']} recent leads, 100 are needed" in note for note in report.notes)
+
+
+def test_what_cannot_be_monitored_says_the_mend(champion: Bundle, tmp_path: Path) -> None:
+    folder = write(tmp_path / "world")
+    with pytest.raises(NothingToMonitor, match="later --as-of"):
+        monitor(folder, champion, CATALOGUE, START - DAY)
+    with pytest.raises(NothingToMonitor, match="train on dated leads"):
+        monitor(folder, replace(champion, horizon_days=None), CATALOGUE)
+    old = replace(champion, facts={**champion.facts, "cut": "2001-01-01T00:00:00Z"})
+    with pytest.raises(NothingToMonitor, match="give the store's"):
+        monitor(folder, old, CATALOGUE)
+
+
+COUNTS = st.lists(st.integers(0, 500), min_size=2, max_size=12).map(np.array)
+
+
+@given(counts=COUNTS, times=st.integers(1, 9))
+def test_the_index_is_never_negative_symmetric_and_nought_between_equals(counts: np.ndarray, times: int) -> None:
+    other = np.roll(counts, times)
+    assert psi(counts, counts).sum() == 0
+    assert (psi(counts, other) >= 0).all()
+    assert psi(counts, other).sum() == pytest.approx(psi(other, counts).sum())
+
+
+def test_the_null_mean_is_what_chance_makes_of_the_index() -> None:
+    rng, shares = np.random.default_rng(1), np.full(10, 0.1)
+    drawn = [psi(rng.multinomial(2000, shares), rng.multinomial(500, shares)).sum() for _ in range(2000)]
+    # The index is about chi-square with 9 degrees of freedom: five standard errors, and a little for "about".
+    assert np.mean(drawn) == pytest.approx(null_mean(10, 2000, 500), rel=5 * (2 / 9 / 2000) ** 0.5 + 0.03)
+
+
+def test_the_expected_loss_is_the_loss_where_the_probabilities_are_true() -> None:
+    rng = np.random.default_rng(2)
+    probability = rng.uniform(0.01, 0.99, 200_000)
+    won = (rng.random(200_000) < probability).astype(np.float64)
+    assert expected_losses(probability).mean() == pytest.approx(log_loss(won, probability), abs=0.01)
+
+
+@given(probability=st.floats(1e-6, 1 - 1e-6))
+def test_the_expected_loss_is_the_entropy(probability: float) -> None:
+    [loss], [mirrored] = expected_losses(np.array([probability])), expected_losses(np.array([1 - probability]))
+    assert 0 <= loss <= np.log(2) + 1e-12
+    assert loss == pytest.approx(mirrored)
+
+
+@given(chances=st.lists(st.floats(0, 1), max_size=30), alpha=st.floats(0.001, 0.2))
+def test_more_checks_never_make_a_check_alarming(chances: list[float], alpha: float) -> None:
+    checks = [Check(p, str(place)) for place, p in enumerate(chances)]
+    found = alarming(checks, alpha)
+    assert all(check.p <= alpha for check in found)
+    assert {*found} <= {*alarming(checks[:-1], alpha), *checks[-1:]}
+    assert not found or min(chances) <= alpha / len(chances)
+
+
+def test_unchanged_checks_raise_an_alarm_at_most_at_the_nominal_rate() -> None:
+    rng = np.random.default_rng(3)
+    alarms = [bool(alarming([Check(p, "") for p in rng.random(60)], 0.05)) for _ in range(2000)]
+    assert np.mean(alarms) <= 0.05 + 5 * (0.05 * 0.95 / 2000) ** 0.5
+
+
+@given(last=st.none() | st.integers(0, 100), now=st.integers(0, 100), every=st.none() | st.integers(1, 60))
+def test_retraining_is_due_by_verdict_or_schedule(last: int | None, now: int, every: int | None) -> None:
+    trained = None if last is None else last * DAY
+    assert due("retrain", trained, now * DAY, every)
+    by_schedule = every is not None and (last is None or now - last >= every)
+    assert due("fine", trained, now * DAY, every) == due("watch", trained, now * DAY, every) == by_schedule
+
+
+def test_a_schedule_of_no_days_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 or more, not 0"):
+        due("fine", None, 0, 0)

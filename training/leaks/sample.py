@@ -1,0 +1,97 @@
+"""The leads that the search for leaks reads outcomes of, and what is known of them beyond the label."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.ladder import Rows
+from training.leaks.columns import Indices, Reals
+from training.snapshots import MOST_SNAPSHOTS, WEEK, Snapshots
+from training.splits import Split
+
+FAMILY = 1e-3
+"""Probability that chance alone raises one suspect anywhere among honest columns, for each search."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of the leads of all rows beyond features and labels; arrays of a row each.
+
+    Attributes:
+        lead_id: the lead.
+        as_of: the moment of the snapshot, microseconds.
+        cluster: the account, group or lead it belongs to.
+        place: rank in time of the lead's creation; None where nothing orders leads.
+        ever_won: whether the lead was ever won, also after the horizon.
+        closing: whether the lead closed within a week after this snapshot.
+    """
+
+    lead_id: NDArray[np.str_]
+    as_of: Indices
+    cluster: NDArray[np.str_]
+    place: Indices | None
+    ever_won: NDArray[np.bool_]
+    closing: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, snapshots: Snapshots) -> "History":
+        """What labelled snapshots tell.
+
+        A lead's last snapshot was taken in the week of its close where a later one would have had a complete label
+        too; a lead was ever won where any of its labels says so.
+        """
+        _, lead = np.unique(snapshots.lead_id, return_inverse=True)
+        count = np.bincount(lead)[lead]
+        last = np.zeros(lead.max() + 1, dtype=np.int64)
+        np.maximum.at(last, lead, snapshots.as_of)
+        mature = snapshots.cut - (snapshots.horizon_days or 0) * (WEEK // 7)
+        closing = (snapshots.as_of == last[lead]) & (count < MOST_SNAPSHOTS) & (snapshots.as_of + WEEK <= mature)
+        several = count.max() > 1 and snapshots.horizon_days is not None
+        return cls(
+            lead_id=snapshots.lead_id,
+            as_of=snapshots.as_of,
+            cluster=snapshots.cluster,
+            place=snapshots.created if snapshots.dated else snapshots.order,
+            ever_won=np.bincount(lead, weights=snapshots.won)[lead] > 0,
+            closing=closing & several,
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The training leads at creation, one row each.
+
+    Attributes:
+        positions: their rows.
+        won: their outcomes: ever won where that is known, else the label.
+        overdispersion: how many times more the mean outcome varies than that of independent leads, at least 1:
+            leads of an account share their fate, so chance explains more than their number says.
+    """
+
+    positions: Indices
+    won: NDArray[np.bool_]
+    overdispersion: float
+
+    @classmethod
+    def of(cls, rows: Rows, split: Split, history: History | None) -> "Sample":
+        """The sample of a split's training rows."""
+        positions = split.train[rows.at_creation[split.train]]
+        if history is None:
+            return cls(positions, rows.won[positions] > 0, 1.0)
+        won = history.ever_won[positions]
+        return cls(positions, won, _overdispersion(won, history.cluster[positions]))
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether both outcomes are among them."""
+        return bool(self.won.any() and not self.won.all())
+
+
+def _overdispersion(won: NDArray[np.bool_], cluster: NDArray[np.str_]) -> float:
+    """The variance of the mean over clusters, against that over rows."""
+    if not len(won) or won.all() or not won.any():
+        return 1.0
+    residual: Reals = won - won.mean()
+    _, of = np.unique(cluster, return_inverse=True)
+    return max(1.0, float((np.bincount(of, weights=residual) ** 2).sum() / (residual**2).sum()))

@@ -1,0 +1,172 @@
+"""The monitor's report: every check with its probability, and the verdict in words.
+
+All checks together raise a false alarm in at most 5 of 100 looks at a world that has not changed: Holm's correction
+within what goes in (features, classifier, expected loss) and within what comes out (wins), half of the 5 % each.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from features.values import DAY, rfc3339
+from training.monitoring.apart import Apart
+from training.monitoring.outcomes import Expected, Gap, Slope
+from training.monitoring.shift import Shift
+
+Verdict = Literal["fine", "watch", "retrain"]
+ALPHA = 0.05
+"""How often an unchanged world may raise an alarm, at most."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: its probability in an unchanged world, and what was seen in words."""
+
+    p: float
+    sentence: str
+
+
+def alarming(checks: Sequence[Check], alpha: float) -> list[Check]:
+    """The checks that stand out from all of them (Holm), the strangest first."""
+    found: list[Check] = []
+    for place, check in enumerate(sorted(checks, key=lambda check: check.p)):
+        if check.p > alpha / (len(checks) - place):
+            break
+        found.append(check)
+    return found
+
+
+@dataclass(frozen=True)
+class Report:
+    """What monitoring found.
+
+    Attributes:
+        as_of: the moment it speaks for, microseconds.
+        cut: the data cut of the champion's training, microseconds.
+        days: how far back recent leads were created.
+        leads: how many leads each period has.
+        notes: what could not be looked at, and why, in words.
+        shifts: of every feature, the strangest first; none where too few leads tell.
+        apart, usual: how well recent leads, and those the champion was judged by, are told from its training leads.
+        expected: the label-free expected loss.
+        early: early wins against prediction.
+        matured: the wins of all leads that have matured since.
+        slope: their calibration slope.
+        segments: their wins by partner, region, channel.
+        months: their wins by month of creation.
+    """
+
+    as_of: int
+    cut: int
+    days: int
+    leads: Mapping[str, int]
+    notes: tuple[str, ...]
+    shifts: tuple[Shift, ...]
+    apart: Apart | None
+    usual: Apart | None
+    expected: Expected | None
+    early: tuple[Gap, ...]
+    matured: Gap | None
+    slope: Slope | None
+    segments: tuple[Gap, ...]
+    months: tuple[Gap, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """`retrain` where outcomes belie the champion, `watch` where what goes in has moved, else `fine`."""
+        if self._belied:
+            return "retrain"
+        return "watch" if self._moved else "fine"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, each a sentence with figures; of a fine champion, what it was found fine by."""
+        found = (*self._belied, *self._moved)
+        return tuple(check.sentence for check in found) if found else tuple(self._fine())
+
+    @property
+    def _belied(self) -> list[Check]:
+        gaps = (*self.early, *self.segments, *([self.matured] if self.matured else []))
+        checks = [Check(gap.p, gap.sentence) for gap in gaps if gap.p is not None]
+        checks += [Check(self.slope.p, self.slope.sentence)] if self.slope else []
+        return alarming(checks, ALPHA / 2)
+
+    @property
+    def _moved(self) -> list[Check]:
+        checks = [Check(shift.p, shift.sentence) for shift in self.shifts]
+        if self.apart:
+            checks.append(Check(self.apart.beyond(self.usual), self._told_apart(self.apart)))
+        checks += [Check(self.expected.p, self.expected.sentence)] if self.expected else []
+        return alarming(checks, ALPHA / 2)
+
+    def _told_apart(self, apart: Apart) -> str:
+        usual = f", {self.usual.auc:.3f} for the leads it was judged by" if self.usual else ""
+        return (
+            f"recent leads are told from training leads with an AUC of {apart.auc:.3f} "
+            f"({apart.interval[0]:.3f} to {apart.interval[1]:.3f}{usual}), by {apart.carried}"
+        )
+
+    def _fine(self) -> list[str]:
+        found = (
+            [f"none of {len(self.shifts)} features moved more than chance and habit make them"] if self.shifts else []
+        )
+        found += [self._told_apart(self.apart)] if self.apart else []
+        found += [self.expected.sentence] if self.expected else []
+        return [*found, *(gap.sentence for gap in (*self.early, *([self.matured] if self.matured else [])))]
+
+    def metrics(self) -> Mapping[str, float]:
+        """Figures by name, as a registry keeps them."""
+        found = {f"monitor_{name}_leads": float(count) for name, count in self.leads.items()}
+        found["monitor_alarm"] = float(("fine", "watch", "retrain").index(self.verdict))
+        if self.shifts:
+            found["monitor_worst_psi"] = max(shift.psi for shift in self.shifts)
+        if self.apart:
+            found["monitor_domain_auc"] = self.apart.auc
+        if self.expected:
+            found["monitor_expected_log_loss"] = self.expected.recent
+        if self.matured:
+            found |= {
+                "monitor_observed_rate": self.matured.observed,
+                "monitor_mean_probability": self.matured.predicted,
+            }
+        return found
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """JSON types."""
+        return {
+            "verdict": self.verdict,
+            "reasons": list(self.reasons),
+            "notes": list(self.notes),
+            "as_of": rfc3339(self.as_of),
+            "champion_cut": rfc3339(self.cut),
+            "days": self.days,
+            "leads": dict(self.leads),
+            "expected_loss": None
+            if self.expected is None
+            else {**self.expected.__dict__, "sees": "covariate shift only"},
+            "domain_classifier": None if self.apart is None else self.apart.to_json(),
+            "domain_classifier_usual": None if self.usual is None else self.usual.to_json(),
+            "features": [shift.to_json() for shift in self.shifts],
+            "early": [gap.to_json() for gap in self.early],
+            "matured": None if self.matured is None else self.matured.to_json(),
+            "slope": None
+            if self.slope is None
+            else {"value": self.slope.value, "interval_95": list(self.slope.interval)},
+            "segments": [gap.to_json() for gap in self.segments],
+            "months": [gap.to_json() for gap in self.months],
+        }
+
+
+def due(verdict: Verdict, last_trained: int | None, now: int, every_days: int | None) -> bool:
+    """Whether to retrain: the verdict says so, or the last training lies `every_days` days back (None: no schedule).
+
+    Times are microseconds; `last_trained` is None where nothing was ever trained.
+
+    Raises:
+        ValueError: `every_days` is below 1.
+    """
+    if every_days is not None and every_days < 1:
+        raise ValueError(f"every_days must be 1 or more, not {every_days}; leave it out for no schedule")
+    if verdict == "retrain":
+        return True
+    return every_days is not None and (last_trained is None or now - last_trained >= every_days * DAY)

@@ -1,0 +1,117 @@
+"""What no record of the simulated world tells in time: a lead's frailty, and closes that are not recorded yet.
+
+Both are built so that sums over them are finite, hence exact. Frailty has five values, those of the Gauss-Hermite rule
+for a normal distribution: they share its first nine moments. A close waits a geometric number of whole days to be
+recorded, so that one which waits still has the same chance each day, whatever its age.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.world.hazard import LOST, WON, Integers, Pace, Reals, after, on_day
+
+_CLASSES = 5
+
+
+@dataclass(frozen=True)
+class Frailty:
+    """The values that the hidden log factor of the weight of winning takes, and how many leads have each.
+
+    Attributes:
+        values: ascending; the factor itself is 1 on average.
+        shares: adding up to 1.
+    """
+
+    values: Reals
+    shares: Reals
+
+    @classmethod
+    def of(cls, variance: float) -> "Frailty":
+        """That of a variance of the log factor; a single value of 0 where there is none."""
+        if variance == 0:
+            return cls(np.zeros(1), np.ones(1))
+        nodes, masses = np.polynomial.hermite_e.hermegauss(_CLASSES)
+        shares, values = masses / masses.sum(), np.sqrt(variance) * nodes
+        return cls(values - np.log(shares @ np.exp(values)), shares)
+
+    def draw(self, rng: np.random.Generator, n: int) -> Integers:
+        """The class of each of `n` leads: a position in `values`."""
+        return rng.choice(len(self.values), n, p=self.shares)
+
+
+def waits(rng: np.random.Generator, mean_days: float, shape: int | tuple[int, ...]) -> Integers:
+    """Whole days from 0, geometric with a mean; nothing is drawn where the mean is 0."""
+    if mean_days == 0:
+        return np.zeros(shape, np.int64)
+    return rng.geometric(1 / (1 + mean_days), shape) - 1
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is recorded of leads that are open, as far as it speaks of what is hidden.
+
+    Attributes:
+        weights: of each lead's events (`hazard.weights`).
+        start: state at creation.
+        facts: the fact recorded on each day since, a position in `hazard.EVENTS`; -1 on others. Shape (leads, days).
+        prior: weight of each class of frailty by what is recorded at creation, shape (leads, classes).
+        paces: of leads in each class.
+        mean_wait: days from a close to its record.
+    """
+
+    weights: Reals
+    start: Integers
+    facts: Integers
+    prior: Reals
+    paces: tuple[Pace, ...]
+    mean_wait: float
+
+
+@dataclass(frozen=True)
+class Belief:
+    """The joint probabilities of what is hidden, given what is recorded by the end of a day; shapes (leads, classes).
+
+    Attributes:
+        open: the class, and the lead is open.
+        won: the class, and the lead was won, which is not recorded yet.
+        lost: likewise.
+    """
+
+    open: Reals
+    won: Reals
+    lost: Reals
+
+    def normalised(self) -> "Belief":
+        """The same, adding up to 1 for each lead."""
+        total = (self.open + self.won + self.lost).sum(axis=1, keepdims=True)
+        return Belief(self.open / total, self.won / total, self.lost / total)
+
+
+def beliefs(observed: Observed, every: int) -> list[Belief]:
+    """What is believed at creation and after each `every` days, by Bayes' rule day by day."""
+    none = np.zeros_like(observed.prior)
+    belief, states = Belief(observed.prior, none, none), observed.start.copy()
+    found = [belief.normalised()]
+    for age, fact in enumerate(observed.facts.T):
+        belief = _next_day(belief, observed, states, age, fact)
+        states = np.where(fact >= 0, after(states, np.maximum(fact, 0)), states)
+        if (age + 1) % every == 0:
+            belief = belief.normalised()
+            found.append(belief)
+    return found
+
+
+def _next_day(belief: Belief, observed: Observed, states: Integers, age: int, fact: Integers) -> Belief:
+    """A recorded fact proves the lead was open; on a day without one it may have closed in silence."""
+    everyone, silent = np.arange(len(states)), (fact < 0)[:, None]
+    here = observed.weights[everyone, states]
+    by_class = np.stack([on_day(here, np.array([age]), pace) for pace in observed.paces], axis=1)
+    ways = 1 + by_class.sum(axis=2)
+    seen = np.where(silent, 1.0, here[everyone, np.maximum(fact, 0)][:, None])
+    stays_unrecorded = silent * (observed.mean_wait / (1 + observed.mean_wait))
+    return Belief(
+        belief.open * seen / ways,
+        stays_unrecorded * (belief.won + belief.open * by_class[:, :, WON] / ways),
+        stays_unrecorded * (belief.lost + belief.open * by_class[:, :, LOST] / ways),
+    )
