@@ -19,10 +19,15 @@ from benchmarks.usage_world import write_world
 Result = dict[str, Any]
 
 ROWS = (1_000_000, 10_000_000)
-MOST_ROWS = {"by hand": 100_000_000, "pandas": 10_000_000, "spark": 10_000_000}
+MOST_ROWS = {"by hand": 100_000_000, "pandas": 10_000_000, "prepared pandas": 10_000_000, "spark": 10_000_000}
 """Beyond, a peer needs more memory or patience than a benchmark may take."""
 
-PEERS = {"by hand": "SQL by hand for DuckDB", "pandas": "pandas merge and filter", "spark": "Spark, local"}
+PEERS = {
+    "by hand": "SQL by hand for DuckDB",
+    "pandas": "pandas merge and filter",
+    "prepared pandas": "pandas, corrections prepared",
+    "spark": "Spark, local",
+}
 
 
 class Disagreement(AssertionError):

@@ -219,7 +219,7 @@ def climb(won: Reals, probabilities: Mapping[Rung, Reals], clusters: Clusters) -
         if gain.mean() > needed * error:
             reason = (
                 f"out of time it loses {gain.mean():.4f} nats a lead less than {rung}, "
-                f"more than {needed:g} standard errors of {error:.4f}"
+                f"more than {needed:g} times the standard error of {error:.4f}"
             )
             rung = higher
     return rung, reason

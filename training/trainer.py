@@ -97,7 +97,9 @@ def train(
         snapshots = label(engine, horizon_days)
         full = catalogue.with_attributes(engine.provenance.attributes)
         progress(f"evaluating {len(full)} features of {len(snapshots):,} snapshots")
-        table = engine.evaluate(full, snapshots.table())
+        found = engine.evaluate(full, snapshots.table(), fields=True)
+        # Beside the features only the source partner, by which promotion judges partners one by one.
+        table = found.select(["lead_id", "as_of", *full.names, "lead.source_partner_id"])
         history = {kind.name: engine.sql(_LAST.format(kind=kind)).to_pylist() for kind in DERIVED}
         provenance = engine.provenance
     data = _prepare(snapshots, full, table)

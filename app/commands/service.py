@@ -62,9 +62,14 @@ def _simulate(parts: Wiring) -> None:
 
 def _train(fault: str | None) -> None:
     """A model where there is none, or none that this version of the software can serve."""
+    from training.promotion import Refused
+
     console.progress(f"{fault or 'no model yet'}: training one")
     models.train(None, 0, HORIZON_DAYS, None, False)
-    models.promote(None, "none could be served", None, False)
+    try:
+        models.promote(None, "none could be served", None, False)
+    except Refused as refused:
+        console.progress(f"{refused}; until then the rules decide")
 
 
 @app.command(epilog="Example: eql serve --port 8000")

@@ -247,7 +247,8 @@ def _repeated(connection: duckdb.DuckDBPyConnection, rows: _Rows, key: str) -> N
     found = [np.empty(0, np.uint64)]
     for number in range(passes):
         share = f"WHERE {key} % {passes} = {number}" if passes > 1 else ""
-        keys = np.sort(connection.sql(f"SELECT {key} AS key FROM ({rows.select}) {share}").to_arrow_table()["key"])
+        keys = connection.sql(f"SELECT {key} AS key FROM ({rows.select}) {share}").fetchnumpy()["key"]
+        keys.sort()
         found.append(np.unique(keys[1:][keys[1:] == keys[:-1]]))
     return np.concatenate(found)
 

@@ -66,7 +66,10 @@ def test_a_body_and_a_folder_are_scored_alike_in_form(eql: Run, trained_home: Pa
 
 def test_promotion_and_rollback_keep_their_history(eql: Run) -> None:
     assert eql("train", "--seed", 1).returncode == 0
-    assert eql("promote", "2", "--reason", "newer", "--actor", "tests").returncode == 0
+    refused = eql("promote", "2", "--reason", "newer")
+    assert refused.returncode == 1
+    assert "not significantly better" in refused.stderr
+    assert eql("promote", "2", "--force", "--reason", "newer", "--actor", "tests").returncode == 0
     rolled = eql("rollback", "--reason", "worse", "--actor", "tests", "--json")
     assert json.loads(rolled.stdout)["version"] == "1"
     history = json.loads(eql("models", "--json").stdout)["history"]

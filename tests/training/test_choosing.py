@@ -55,7 +55,7 @@ def test_noise_stays_at_the_base_rate() -> None:
 def test_a_plain_effect_is_left_to_the_logistic_rung(linear: tuple[Rows, Choice]) -> None:
     _, found = linear
     assert found.rung == "logistic"
-    assert "standard errors" in found.reason
+    assert "standard error" in found.reason
     assert [row["rung"] for row in found.table] == ["base_rate", "logistic", "additive", "lightgbm"]
     assert found.table[1]["log_loss"] < found.table[0]["log_loss"]
 
