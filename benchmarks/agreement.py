@@ -6,7 +6,6 @@ value differs: counts and categories to the bit, reals by more than 1e-9.
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -64,7 +63,7 @@ def by_the_direct_engine(engine: DuckDBEngine, catalogue: Catalogue, snapshots: 
 
 
 class _Told:
-    """What an engine's records tell of one lead, in the shape the direct engine reads."""
+    """What an engine's records tell of one lead, in the shape the direct engine reads; every partner's history."""
 
     def __init__(self, engine: DuckDBEngine) -> None:
         kinds = (*(KINDS[name] for name in ("leads", "accounts", "partners")), *FACTS.values(), *DERIVED)
@@ -102,19 +101,16 @@ def _postgres(folder: Path) -> Iterator[Engine]:
     from features.engines.postgres import PostgresEngine
     from features.engines.postgres_server import private_server
 
-    with (
-        tempfile.TemporaryDirectory() as name,
-        private_server(Path(name)) as url,
-        PostgresEngine(folder, HORIZON_DAYS, url) as engine,
-    ):
+    with private_server() as url, PostgresEngine(folder, HORIZON_DAYS, url) as engine:
         yield engine
 
 
 @contextmanager
 def _spark(folder: Path) -> Iterator[Engine]:
-    from features.engines.spark import SparkEngine, local_session
+    from features.engines.spark import SparkEngine
+    from features.engines.spark_session import local_session
 
-    with local_session() as session, SparkEngine(folder, HORIZON_DAYS, session) as engine:
+    with local_session(memory="4g", cores=2) as session, SparkEngine(folder, HORIZON_DAYS, session) as engine:
         yield engine
 
 
