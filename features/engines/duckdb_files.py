@@ -37,7 +37,7 @@ _FROM_TEXT: Mapping[ColumnType, str] = {
     "instant": "epoch_us(try_cast(upper({}) AS TIMESTAMPTZ))",
     "date": "epoch_us(try_cast({} || 'T00:00:00Z' AS TIMESTAMPTZ))",
 }
-_IDS_AT_ONCE = 100_000_000
+_IDS_AT_ONCE = 150_000_000
 """Rows whose ids are looked through for repetitions in one pass; a pass takes some 16 bytes a row."""
 
 
