@@ -50,6 +50,8 @@ def local_session(memory: str, cores: int) -> Iterator["SparkSession"]:
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
         }
+        # Spark looks its own host up before it reads any setting, and where that has no address it does not start.
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         with _session(f"local[{cores}]", settings) as session:
             yield session
 
