@@ -10,6 +10,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
@@ -40,10 +41,10 @@ def histories(
             won.setdefault(event["lead_id"], event)
     tiers = _Tiers(partners)
     matured = (_matured(lead, won.get(lead["lead_id"]), horizon_days, tiers) for lead in first.values())
-    return _rows(sorted(step for steps in matured for step in steps))
+    return _rows(sorted((step for steps in matured for step in steps), key=_ORDER))
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, slots=True)
 class _Step:
     """On `day` (its end, microseconds) a lead matured, or a matured lead's win became known."""
 
@@ -53,6 +54,9 @@ class _Step:
     won: bool
     days: float = 0.0
     tier: str = ""
+
+
+_ORDER = attrgetter("day", "partner_id", "lead_id", "won")
 
 
 class _Tiers:
