@@ -15,14 +15,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
 
 from benchmarks.usage_world import RECORDS, SNAPSHOTS
 from features.catalogue import integration_usage
 from features.catalogue.catalogue import Catalogue
+from features.engines.duckdb import DuckDBEngine
+from features.engines.spark import SparkEngine
 from features.partner_history import HORIZON_DAYS
 from features.values import DAY
 
@@ -33,16 +37,12 @@ CATALOGUE = Catalogue(integration_usage.ENTRIES)
 
 def ours(home: Path) -> pa.Table:
     """The catalogue through the DuckDB engine."""
-    from features.engines.duckdb import DuckDBEngine
-
     with DuckDBEngine(home / RECORDS, HORIZON_DAYS, memory_limit=MEMORY) as engine:
         return engine.evaluate(CATALOGUE, pq.read_table(home / SNAPSHOTS))
 
 
 def by_hand(home: Path) -> pa.Table:
     """The SQL written by hand, in the same DuckDB with the same memory and as free to spill."""
-    import duckdb
-
     records = home / RECORDS
     files = {"usage": records / "integration_usage.parquet", "leads": records / "leads.parquet"}
     with ExitStack() as stack:
@@ -114,10 +114,6 @@ def _grouped(asked: Any, seen: Any) -> Any:
 
 def spark(home: Path) -> pa.Table:
     """The catalogue through the Spark engine on this machine, its start included."""
-    from pyspark.sql import SparkSession
-
-    from features.engines.spark import SparkEngine
-
     settings = {"spark.driver.memory": "4g", "spark.sql.shuffle.partitions": "16", "spark.ui.enabled": "false"}
     settings["spark.ui.showConsoleProgress"] = "false"
     builder = SparkSession.builder.master("local[2]")
