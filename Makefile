@@ -25,7 +25,7 @@ format: .venv/test.stamp
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: .venv/test.stamp
+bench: .venv/bench.stamp
 	@$(BIN)/python -m benchmarks
 
 notebook: .venv/test.stamp
@@ -49,12 +49,17 @@ docs: .venv/run.stamp
 	@$(UV) --require-hashes -r locks/test.txt
 	@touch $@
 
+.venv/bench.stamp: .venv/test.stamp locks/bench.txt
+	@$(UV) --require-hashes -r locks/bench.txt
+	@touch $@
+
 COMPILE = $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --group build \
 	--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
 
 lock: .venv/bin/uv
 	@$(COMPILE) --upgrade pyproject.toml --group test -o locks/test.txt
 	@$(COMPILE) pyproject.toml -c locks/test.txt -o locks/run.txt
+	@$(COMPILE) pyproject.toml --group test --group bench -c locks/test.txt -o locks/bench.txt
 	@$(COMPILE) -c locks/test.txt -o locks/build.txt
 
 clean:
