@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from app import console
-from app.commands import data, models, monitor, partners, quality, scoring, service
+from app.commands import data, forecast, matrix, models, monitor, partners, quality, scoring, service
 from app.commands.options import begin
 from app.settings import Settings
 from app.wiring import Wiring
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (data.app, models.app, monitor.app, scoring.app, service.app):
+for group in (data.app, matrix.app, models.app, forecast.app, monitor.app, scoring.app, service.app):
     app.add_typer(group)
 app.add_typer(partners.overlap_app, name="overlap")
 app.add_typer(service.keys_app, name="keys")

@@ -13,31 +13,38 @@ from typing import Any
 from benchmarks import features
 
 TARGET = Path(__file__).parent / "results.json"
-Benchmark = Callable[[Sequence[int]], list[dict[str, Any]]]
+Benchmark = Callable[[argparse.Namespace], list[dict[str, Any]]]
 
 
-def _explain(_: Sequence[int]) -> list[dict[str, Any]]:
+def _explain(_: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmarks.explain import explain_single
 
     return [explain_single()]
 
 
-def _requests(_: Sequence[int]) -> list[dict[str, Any]]:
+def _requests(_: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmarks.requests import requests
 
     return requests()
 
 
-def _matching(_: Sequence[int]) -> list[dict[str, Any]]:
+def _matching(_: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmarks.matching import run
 
     return run()
 
 
+def _models(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    from benchmarks.models import run
+
+    return run(asked.markdown, asked.sets)
+
+
 BENCHMARKS: Mapping[str, Benchmark] = {
     "explain": _explain,
-    "features": lambda sizes: [row for rows in sizes for row in features.features(rows)],
+    "features": lambda asked: [row for rows in asked.rows for row in features.features(rows)],
     "matching": _matching,
+    "models": _models,
     "requests": _requests,
 }
 
@@ -47,12 +54,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without any")
     parser.add_argument("--rows", type=int, nargs="+", default=features.ROWS, help="rows of usage; millions")
+    parser.add_argument("--sets", nargs="+", default=[], metavar="SET", help="of models; all public sets without any")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the tables of models as Markdown, and only these"
+    )
     asked = parser.parse_args()
     unknown = set(asked.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; choose of {', '.join(BENCHMARKS)}")
-    results = [row for name in asked.names or BENCHMARKS for row in BENCHMARKS[name](asked.rows)]
-    for row in results:
+    results = [row for name in asked.names or BENCHMARKS for row in BENCHMARKS[name](asked)]
+    for row in [] if asked.markdown else results:
         print("{benchmark}: {ours:.3g} {unit}, {peer} {theirs:.3g} {unit}, {ratio:.2f} times".format(**row))
     _write(results)
 

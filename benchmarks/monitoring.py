@@ -6,13 +6,18 @@ on the last day; then once more after something was planted in the records of la
 
 import argparse
 import datetime as dt
+import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE
@@ -26,37 +31,61 @@ from training.monitoring.leads import NEVER, Flags, Leads, Reals, observe
 from training.monitoring.look import look
 from training.monitoring.report import Report
 from training.trainer import train
-from training.world import simulate
+from training.world import PLAIN, Switches, simulate
 
 Times = NDArray[np.int64]
 UNTIL = dt.date(2026, 6, 30)
 LIVE_DAYS, LATE_DAYS = 180, 90
+PICKING = 4.0
+"""Log odds that a partner brings the lead, by log weight that it has without one."""
+SILENT = "integration_usage"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A champion, the leads it is looked at by, and the moment."""
+    """A champion, the leads it is looked at by, and the moment; with the world they are of.
 
+    Attributes:
+        world: the folder of its records.
+        accounts: how many it has.
+        leads, bundle, as_of: what is looked at.
+    """
+
+    world: Path
+    accounts: int
     leads: Leads
     bundle: Bundle
     as_of: int
 
+    @property
+    def late_from(self) -> int:
+        """The moment after which something is planted, microseconds."""
+        return self.as_of - LATE_DAYS * DAY
+
     def late(self, share: float, seed: int) -> Flags:
         """A share of the leads of the last 90 days, at random."""
         drawn = np.random.default_rng(seed).random(len(self.leads)) < share
-        return drawn & (self.leads.created > self.as_of - LATE_DAYS * DAY)
+        return drawn & (self.leads.created > self.late_from)
 
 
-def stage(folder: Path, accounts: int, seed: int) -> Scene:
+Plant: TypeAlias = Callable[[Scene, int], Scene]
+"""What happened, planted in a scene with a seed."""
+
+
+def stage(folder: Path, accounts: int, seed: int, switches: Switches = PLAIN) -> Scene:
     """A world, and the champion trained in its middle."""
-    simulate(folder, accounts, seed, UNTIL)
+    simulate(folder, accounts, seed, UNTIL, switches=switches)
     known = read_provenance(folder)
     cut = known.cut or 0
     _cut(folder, replace(known, cut=cut - LIVE_DAYS * DAY))
     bundle = train(folder, CATALOGUE, lambda _: None).bundle
     _cut(folder, known)
+    return Scene(folder, accounts, _seen(folder, bundle, cut), bundle, cut)
+
+
+def _seen(folder: Path, bundle: Bundle, as_of: int) -> Leads:
     with DuckDBEngine(folder, bundle.horizon_days or LATE_DAYS) as engine:
-        return Scene(observe(engine, bundle, CATALOGUE, cut), bundle, cut)
+        return observe(engine, bundle, CATALOGUE, as_of)
 
 
 def _cut(folder: Path, provenance: Provenance) -> None:
@@ -101,6 +130,39 @@ def fewer_wins(scene: Scene, seed: int) -> Scene:
     return replace(scene, leads=replace(scene.leads, won_at=won_at, known_won_at=known))
 
 
+def partners_pick(scene: Scene, seed: int) -> Scene:
+    """From then on partners bring the leads that would have been good without them."""
+    folder = scene.world.parent / "picked"
+    simulate(folder, scene.accounts, seed, UNTIL, switches=Switches(selection=PICKING))
+    picked = _seen(folder, scene.bundle, scene.as_of)
+    before, after = scene.leads.created <= scene.late_from, picked.created > scene.late_from
+    pairs = zip(_columns(scene.leads.take(before)), _columns(picked.take(after)), strict=True)
+    return replace(scene, leads=Leads(*(np.concatenate(pair) for pair in pairs)))
+
+
+def _columns(leads: Leads) -> Iterable[Any]:
+    return (getattr(leads, field.name) for field in fields(leads))
+
+
+def no_usage(scene: Scene, _seed: int) -> Scene:
+    """From then on no use of integrations is recorded: the source fell silent."""
+    folder = scene.world.parent / "silent"
+    shutil.copytree(scene.world, folder)
+    path = folder / f"{SILENT}.parquet"
+    late = pa.scalar(scene.late_from, pa.timestamp("us", "UTC"))
+    pq.write_table(pq.read_table(path, filters=pc.field("recorded_at") <= late), path)
+    return replace(scene, leads=_seen(folder, scene.bundle, scene.as_of))
+
+
+def drifting(rate: float) -> Plant:
+    """Another world, in which the weight of winning falls all along, so much a year on the logarithm."""
+
+    def drifted(scene: Scene, seed: int) -> Scene:
+        return stage(scene.world.parent / f"drift-{rate}", scene.accounts, seed, Switches(drift=rate))
+
+    return drifted
+
+
 def _changed(scene: Scene, name: str, rows: Flags, change: Callable[[Reals], Reals]) -> Scene:
     matrix, column = scene.leads.matrix.copy(), scene.bundle.encoding.names.index(name)
     matrix[rows, column] = change(matrix[rows, column])
@@ -109,12 +171,16 @@ def _changed(scene: Scene, name: str, rows: Flags, change: Callable[[Reals], Rea
     return replace(scene, leads=replace(scene.leads, matrix=matrix, margin=margin, probability=probability))
 
 
-PLANTED: Mapping[str, tuple[Callable[[Scene, int], Scene], str]] = {
+PLANTED: Mapping[str, tuple[Plant, str]] = {
     "nothing, times shuffled": (shuffled, ""),
     "nothing": (as_it_is, ""),
     "a feature tripled": (tripled, "employees"),
     "a feature lost": (lost, "industry is missing"),
+    "a source silent": (no_usage, "integration"),
+    "partners pick": (partners_pick, "partner"),
     "60 % fewer wins": (fewer_wins, "won"),
+    "drift .3 a year": (drifting(0.3), "won"),
+    "drift .6 a year": (drifting(0.6), "won"),
 }
 
 
@@ -123,20 +189,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monitoring", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--accounts", type=int, default=2000)
+    parser.add_argument("--only", choices=PLANTED, action="append", help="Plant this alone; may be repeated.")
     asked = parser.parse_args()
-    verdicts: dict[str, Counter[str]] = {name: Counter() for name in PLANTED}
+    chosen = asked.only or list(PLANTED)
+    verdicts: dict[str, Counter[str]] = {name: Counter() for name in chosen}
     named: Counter[str] = Counter()
     for seed in range(1, asked.seeds + 1):
         with tempfile.TemporaryDirectory(prefix="eql-bench-") as folder:
             scene = stage(Path(folder) / "world", asked.accounts, seed)
-        for name, (plant, sign) in PLANTED.items():
-            planted = plant(scene, seed)
-            report = look(planted.leads, planted.bundle, planted.as_of, seed=seed)
-            verdicts[name][report.verdict] += 1
-            named[name] += report.verdict != "fine" and any(sign in reason for reason in report.reasons)
-            _tell(seed, name, report)
+            for name in chosen:
+                report = _look(scene, name, seed)
+                verdicts[name][report.verdict] += 1
+                named[name] += _names(report, PLANTED[name][1])
     for name, counts in verdicts.items():
         print(f"{name}: {dict(counts)}" + (f", named in {named[name]} of {asked.seeds}" if PLANTED[name][1] else ""))
+
+
+def _look(scene: Scene, name: str, seed: int) -> Report:
+    planted = PLANTED[name][0](scene, seed)
+    report = look(planted.leads, planted.bundle, planted.as_of, seed=seed)
+    _tell(seed, name, report)
+    return report
+
+
+def _names(report: Report, sign: str) -> bool:
+    return report.verdict != "fine" and any(sign in reason for reason in report.reasons)
 
 
 def _tell(seed: int, name: str, report: Report) -> None:

@@ -2,13 +2,16 @@
 
 A table holds the columns of `Kind.columns` (instants as int64 microseconds) and `superseded_at`, the moment a later
 version of the same record took its place, null while none did. So "the version visible at as_of" is an equi-join with
-a time filter, and every aggregate a conditional one. `snapshots(snapshot, lead_id, as_of)` says what is asked for, each
-with a number of its own to group by; with dates missing throughout (an undated export) any `as_of` serves. sqlglot
-writes the query in the engine's dialect.
+a time filter. `snapshots(snapshot, lead_id, as_of)` says what is asked for, each with a number of its own to group by;
+with dates missing throughout (an undated export) any `as_of` serves. sqlglot writes the query in the engine's dialect.
+
+A record's facts are joined once (`f_<record>`) and those of recent windows once (`recent_<record>`), a column for each
+aggregate holding what it takes from a fact, null where the fact does not qualify. These rows are grouped by snapshot;
+for distinct values first by snapshot and value, which serves all windows of a column at once.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, singledispatch
 from string import ascii_lowercase, ascii_uppercase
 
@@ -42,16 +45,31 @@ ENTITY_COLUMNS: tuple[tuple[str, str], ...] = tuple(
 """The entity columns that `query` can return beside the features, named `entity.column`."""
 
 
-@lru_cache(maxsize=32)
-def query(catalogue: Catalogue, dialect: str, *, fields: bool = False) -> str:
+_EARLIEST = exp.column("earliest", table="asked", quoted=True)
+"""Stands in a template for a number; two quoted names can be no part of another name, in which quotes are doubled."""
+
+
+def query(catalogue: Catalogue, dialect: str, earliest: int = 0, *, fields: bool = False) -> str:
     """SQL with one row for each snapshot: lead_id, as_of, the features in order, ordered by lead_id and as_of.
 
     Args:
         catalogue: the features wanted.
         dialect: a sqlglot dialect, such as `duckdb`, `postgres` or `spark`.
+        earliest: no snapshot's `as_of` is before (microseconds), so that older facts than the windows need not be read.
         fields: also return the entity columns (`ENTITY_COLUMNS`), which rules read.
     """
-    aggregates = _aggregates(catalogue)
+    return filled(template(catalogue, dialect, fields), dialect, earliest)
+
+
+def filled(text: str, dialect: str, earliest: int) -> str:
+    """The query of a template, for snapshots from `earliest` (microseconds) on."""
+    return text.replace(_EARLIEST.sql(dialect=dialect, identify=True), str(earliest))
+
+
+@lru_cache(maxsize=32)
+def template(catalogue: Catalogue, dialect: str, fields: bool) -> str:
+    """What `query` gives, but for the earliest moment, which `filled` puts in."""
+    distinct = aggregates(catalogue)
     select = exp.select(_column("s", "lead_id"), _column("s", "as_of")).from_("snapshots AS s")
     select = select.select(*(_named(_feature(entry), entry.name) for entry in catalogue))
     if fields:
@@ -59,10 +77,12 @@ def query(catalogue: Catalogue, dialect: str, *, fields: bool = False) -> str:
             *(_named(_column(entity, column), f"{entity}.{column}") for entity, column in ENTITY_COLUMNS)
         )
     select = _join_entities(select)
-    for scan, needed in aggregates.items():
+    for group, needed in _by(distinct, _group).items():
         # Facts of a lead that is not known by then speak of nobody, so they join the lead and not the snapshot.
-        on = exp.and_(_same("s", scan, "snapshot"), exp.not_(_column("lead", "lead_id").is_(exp.null())))
-        select = select.join(_facts(needed), on=on, join_type="left", join_alias=scan)
+        on = exp.and_(_same("s", group, "snapshot"), exp.not_(_column("lead", "lead_id").is_(exp.null())))
+        select = select.join(_grouped(needed).subquery(), on=on, join_type="left", join_alias=group)
+    for scan, needed in _by(distinct, _scan).items():
+        select = select.with_(exp.to_identifier(scan, quoted=True), as_=_facts(needed))
     return select.order_by(_column("s", "lead_id"), _column("s", "as_of")).sql(dialect=dialect, identify=True)
 
 
@@ -109,14 +129,15 @@ def _visible(table: str, as_of: exp.Expr | None = None) -> exp.Expr:
     )
 
 
-def _aggregates(catalogue: Catalogue) -> dict[str, list[Aggregate]]:
-    """The distinct aggregates the catalogue needs, by scan."""
+def aggregates(catalogue: Catalogue) -> list[Aggregate]:
+    """The distinct aggregates the catalogue needs."""
+    return list(dict.fromkeys(aggregate for entry in catalogue for aggregate in _parts(entry.value)))
+
+
+def _by(found_in: Iterable[Aggregate], key: Callable[[Aggregate], str]) -> dict[str, list[Aggregate]]:
     found: dict[str, list[Aggregate]] = {}
-    for entry in catalogue:
-        for aggregate in _parts(entry.value):
-            needed = found.setdefault(_scan(aggregate), [])
-            if aggregate not in needed:
-                needed.append(aggregate)
+    for aggregate in found_in:
+        found.setdefault(key(aggregate), []).append(aggregate)
     return found
 
 
@@ -135,12 +156,17 @@ def _parts(expression: Expression) -> list[Aggregate]:
 
 
 def _scan(aggregate: Aggregate) -> str:
-    """The subquery that yields it: those over recent facts have one of their own, which reads these facts alone."""
+    """The rows it is of: those over recent facts have some of their own, for which these facts alone are read."""
     return f"f_{aggregate.record}" if aggregate.days is None else f"recent_{aggregate.record}"
 
 
-def _facts(aggregates: Sequence[Aggregate]) -> exp.Subquery:
-    """One row a snapshot with every aggregate of one scan over its record's visible facts."""
+def _group(aggregate: Aggregate) -> str:
+    """The subquery that yields it: distinct values of a column are counted apart from everything else."""
+    return f"{_scan(aggregate)}_{aggregate.column if aggregate.how == 'distinct' else 'all'}"
+
+
+def _facts(aggregates: Sequence[Aggregate]) -> exp.Select:
+    """A row for each visible fact of each snapshot, with what every aggregate of one scan takes from it."""
     record = aggregates[0].record
     kind = FACTS[record]
     parent = kind.parent or kind.id
@@ -152,25 +178,42 @@ def _facts(aggregates: Sequence[Aggregate]) -> exp.Subquery:
         on = exp.and_(exp.EQ(this=_column("lead", lead.id), expression=key), _visible("lead"))
         select = select.join(exp.to_table(lead.name), on=on, join_alias="lead")
         key = _column("lead", parent)
-    happened = exp.or_(
-        _column("f", "occurred_at").is_(exp.null()), _column("f", "occurred_at") <= _column("s", "as_of")
-    )
+    occurred = _column("f", "occurred_at")
+    happened = exp.or_(occurred.is_(exp.null()), occurred <= _column("s", "as_of"))
     on = exp.and_(exp.EQ(this=_column("f", parent), expression=key), _visible("f"), happened, *_recent(aggregates))
     select = select.join(exp.to_table(record), on=on, join_alias="f")
     if any(condition.column.startswith("partner.") for condition in conditions):
         on = exp.and_(_same("partner", "f", "partner_id"), _visible("partner"))
         select = select.join(exp.to_table("partners"), on=on, join_type="left", join_alias="partner")
-    select = select.select(*(_named(_aggregated(a), _name(a)) for a in aggregates))
-    return select.group_by(_column("s", "snapshot")).subquery()
+    counted = dict.fromkeys(a.column for a in aggregates if a.how == "distinct" and a.column)
+    select = select.select(*(_column("f", column) for column in counted))
+    return select.select(*(_named(_taken(aggregate), _name(aggregate)) for aggregate in aggregates))
 
 
 def _recent(aggregates: Sequence[Aggregate]) -> list[exp.Expr]:
-    """The condition that a fact lies in the longest of the windows, where every aggregate has one."""
+    """The conditions that a fact lies in the longest of the windows, where every aggregate has one."""
     days = [aggregate.days + aggregate.skip for aggregate in aggregates if aggregate.days is not None]
     if len(days) < len(aggregates):
         return []
-    start = exp.Sub(this=_column("s", "as_of"), expression=exp.Literal.number(max(days) * DAY))
-    return [_column("f", "occurred_at") > start]
+    # Of a number, unlike of a column, an engine knows beforehand which parts of a file it need not read.
+    starts = (_before(moment, max(days)) for moment in (_column("s", "as_of"), _EARLIEST))
+    return [_column("f", "occurred_at") > start for start in starts]
+
+
+def _before(moment: exp.Expr, days: int) -> exp.Expr:
+    return exp.Sub(this=moment.copy(), expression=exp.Literal.number(days * DAY))
+
+
+def _grouped(aggregates: Sequence[Aggregate]) -> exp.Select:
+    """One row a snapshot with every aggregate of one group."""
+    rows: exp.Table | exp.Subquery = exp.to_table(_scan(aggregates[0]))
+    if aggregates[0].how == "distinct":
+        # Distinct by hand: engines would work through the rows once for each count.
+        value = exp.column(aggregates[0].column or "", quoted=True)
+        flags = (_named(exp.Max(this=_own(aggregate)), _name(aggregate)) for aggregate in aggregates)
+        rows = exp.select("snapshot", *flags).from_(rows).group_by("snapshot", value).subquery("each")
+    found = (_named(_combined(aggregate), _name(aggregate)) for aggregate in aggregates)
+    return exp.select("snapshot", *found).from_(rows).group_by("snapshot")
 
 
 def _name(aggregate: Aggregate) -> str:
@@ -178,27 +221,35 @@ def _name(aggregate: Aggregate) -> str:
     return f"{aggregate.how}_{zlib.crc32(repr(aggregate).encode()):08x}"
 
 
-def _aggregated(aggregate: Aggregate) -> exp.Expr:
-    qualifies = exp.and_(exp.true(), *_window(aggregate), *map(_condition, aggregate.where))
+def _own(aggregate: Aggregate) -> exp.Column:
+    return exp.column(_name(aggregate), quoted=True)
 
-    def qualified(found: exp.Expr) -> exp.Expr:
-        return exp.Case().when(qualifies, found)
 
-    occurred = _column("f", "occurred_at")
-    match aggregate.how:
-        case "count":
-            return exp.Count(this=qualified(exp.Literal.number(1)))
-        case "days_since_first":
-            return exp.Min(this=qualified(occurred))
-        case "days_since_last":
-            return exp.Max(this=qualified(occurred))
-        case "faded":
-            return exp.Sum(this=qualified(_weight(aggregate)))
-    found = qualified(_column("f", aggregate.column or ""))
+def _taken(aggregate: Aggregate) -> exp.Expr:
+    """What it takes from a fact; null where the fact does not qualify."""
+    conditions = [*_window(aggregate), *map(_condition, aggregate.where)]
+    found: exp.Expr = _column("f", aggregate.column or "occurred_at")
     if aggregate.how == "distinct":
-        return exp.Count(this=exp.Distinct(expressions=[found]))
-    if aggregate.how == "max":
-        return exp.Max(this=found)
+        conditions.append(exp.not_(found.is_(exp.null())))
+    if aggregate.how in ("count", "distinct"):
+        found = exp.Literal.number(1)
+    if aggregate.how == "faded":
+        found = _weight(aggregate)
+    return exp.Case().when(exp.and_(*conditions), found) if conditions else found
+
+
+def _combined(aggregate: Aggregate) -> exp.Expr:
+    """An aggregate of what it took from the facts of a snapshot."""
+    found = _own(aggregate)
+    match aggregate.how:
+        case "count" | "distinct":
+            return exp.Count(this=found)
+        case "days_since_first":
+            return exp.Min(this=found)
+        case "days_since_last" | "max":
+            return exp.Max(this=found)
+        case "faded":
+            return exp.Sum(this=found)
     integral = next(c for c in FACTS[aggregate.record].content if c.name == aggregate.column).type == "integer"
     return exp.cast(exp.Sum(this=found), "BIGINT" if integral else "DOUBLE")
 
@@ -222,14 +273,11 @@ def _days(instant: exp.Expr) -> exp.Expr:
 
 
 def _window(aggregate: Aggregate) -> list[exp.Expr]:
-    if aggregate.days is None and not aggregate.skip:
-        return []
-    end = exp.Sub(this=_column("s", "as_of"), expression=exp.Literal.number(aggregate.skip * DAY))
-    occurred = _column("f", "occurred_at")
-    bounds: list[exp.Expr] = [occurred <= end]
-    if aggregate.days:
-        bounds.append(occurred > exp.Sub(this=end, expression=exp.Literal.number(aggregate.days * DAY)))
-    return bounds
+    """The conditions that a fact, which happened by then, lies in the window; one without a date lies in none."""
+    occurred, as_of = _column("f", "occurred_at"), _column("s", "as_of")
+    end = [occurred <= _before(as_of, aggregate.skip)] if aggregate.skip else []
+    start = [occurred > _before(as_of, aggregate.skip + aggregate.days)] if aggregate.days else []
+    return [*end, *start]
 
 
 def _condition(condition: Condition) -> exp.Expr:
@@ -260,7 +308,11 @@ def _holds(column: exp.Expr, item: str) -> exp.Expr:
 
 def _feature(entry: Entry) -> exp.Expr:
     found = _value(entry.value)
-    return exp.func("COALESCE", found, exp.Literal.number(0)) if entry.missing == "none" else found
+    return _or_zero(found) if entry.missing == "none" else found
+
+
+def _or_zero(found: exp.Expr) -> exp.Expr:
+    return found if isinstance(found, exp.Coalesce) else exp.func("COALESCE", found, exp.Literal.number(0))
 
 
 _FROM_ZERO = ("count", "distinct", "sum", "faded")
@@ -273,10 +325,10 @@ def _value(expression: Expression) -> exp.Expr:
 
 @_value.register
 def _(aggregate: Aggregate) -> exp.Expr:
-    found: exp.Expr = _column(_scan(aggregate), _name(aggregate))
+    found: exp.Expr = _column(_group(aggregate), _name(aggregate))
     if aggregate.how in ("days_since_first", "days_since_last"):
         return _days(found)
-    return exp.func("COALESCE", found, exp.Literal.number(0)) if aggregate.how in _FROM_ZERO else found
+    return _or_zero(found) if aggregate.how in _FROM_ZERO else found
 
 
 @_value.register

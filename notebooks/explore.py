@@ -25,16 +25,19 @@ def _():
     from pathlib import Path
 
     import marimo as mo
+    import matplotlib.style
     import pandas as pd
     from matplotlib.figure import Figure
 
     from features.catalogue import CATALOGUE
     from features.engines.duckdb import DuckDBEngine
+    from features.partner_history import HORIZON_DAYS
     from training.plots import plots
     from training.snapshots import label
-    from training.trainer import HORIZON_DAYS, train
-    from training.world.simulation import simulate
+    from training.trainer import train
+    from training.trial import trial_records
 
+    matplotlib.style.use("tableau-colorblind10")
     return (
         CATALOGUE,
         DuckDBEngine,
@@ -46,25 +49,16 @@ def _():
         mo,
         pd,
         plots,
-        simulate,
         tempfile,
         train,
+        trial_records,
     )
 
 
 @app.cell
-def _(mo):
-    accounts = int(mo.cli_args().get("accounts") or 5000)
-    return (accounts,)
-
-
-@app.cell
-def _(Path, accounts, dt, mo, simulate, tempfile):
-    given = mo.cli_args().get("records")
-    scratch = None if given else tempfile.TemporaryDirectory()
-    records = Path(given) if given else Path(scratch.name) / "world"
-    if not given:
-        simulate(records, accounts, 1, dt.datetime.now(dt.UTC).date())
+def _(Path, dt, mo, tempfile, trial_records):
+    scratch = tempfile.TemporaryDirectory()
+    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
 
 

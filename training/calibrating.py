@@ -30,6 +30,15 @@ def calibrate(margin: Reals, won: Reals, recent: Flags | None = None) -> Calibra
     return Calibration(*_map(margin, won, np.ones(len(won)), recent))
 
 
+def cross_calibrated(margin: Reals, won: Reals, fold_of: NDArray[np.int64]) -> Reals:
+    """Probabilities of each fold under the calibration map of the others, so that no model wins by its level alone."""
+    probability = np.empty(len(margin))
+    for fold in np.unique(fold_of):
+        others, own = fold_of != fold, fold_of == fold
+        probability[own] = sigmoid(calibrate(margin[others], won[others]).log_odds(margin[own]))
+    return probability
+
+
 def shifted(margin: Reals, won: Reals, latest: Flags) -> Flags | None:
     """`latest` where the level of these rows differs from that of the others by more than 1.96 standard errors."""
     sides = [side for side in (latest, ~latest) if side.any() and won[side].min() < won[side].max()]

@@ -133,6 +133,11 @@ def _limits(bundle: Bundle, report: Mapping[str, Any]) -> list[str]:
         lines.append("* Closes or leads were undated: a probability of ever winning, on weaker evidence.")
     if point := report.get("point_in_time"):
         lines.append(f"* Point in time: {point}.")
+    lines += [
+        f"* It was neither trained nor judged on leads with {_cell(left['segment'])} ({left['leads']:,} of them): it "
+        "answers for such leads without having seen any."
+        for left in report.get("excluded", ())
+    ]
     leaks = [_cell(suspect["name"]) for suspect in report.get("leaks", [])]
     if leaks:
         lines.append(f"* Suspected of telling the outcome: {', '.join(leaks)}.")

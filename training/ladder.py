@@ -21,6 +21,8 @@ MOST_LEVELS = 50
 FEWEST_LEVEL_ROWS = 20
 """A category keeps its commonest levels; rarer ones read as missing."""
 ROWS_FOR_THREADS = 50_000
+STAGES = (25, 50, 100, 150, 200, 300, 450, 600)
+"""Numbers of trees that are judged."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class TreeSettings:
     additive: bool = False
     learning_rate: float = 0.04
     fewest_rows_in_leaf: int = 40
+    l2: float = 5.0
+    feature_share: float = 0.7
 
     def parameters(self, directions: Sequence[int], rows: int, seed: int) -> dict[str, object]:
         """As LightGBM names them."""
@@ -47,8 +51,8 @@ class TreeSettings:
             "max_depth": self.depth,
             "learning_rate": self.learning_rate,
             "min_data_in_leaf": self.fewest_rows_in_leaf,
-            "lambda_l2": 5.0,
-            "feature_fraction": 0.7,
+            "lambda_l2": self.l2,
+            "feature_fraction": self.feature_share,
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
             "cat_smooth": 20.0,

@@ -14,9 +14,9 @@ import numpy as np
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle
 from training import guardrails
-from training.choosing import FEWEST_WINS
 from training.evaluation import Clusters, Predictions, Reals, losses
 from training.guardrails import Check
+from training.origins import FEWEST_WINS
 from training.window import NotComparable, Window
 
 DRAWS = 2000

@@ -4,7 +4,6 @@ The registry is the data scientists' record. Serving never reads it: promotion h
 data it keeps digests, and the features of the test leads, on which later versions are compared with this one.
 """
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,10 @@ from models.bundle import Bundle, read
 from training.capacity import LEADS_A_WEEK, at_capacity
 from training.card import card
 from training.evaluation import Predictions
+from training.hazard import Hazard
+from training.hazard import read as read_hazard
 from training.importance import Importance, importance
+from training.matrix import data_sha256
 from training.plots import plots
 from training.promotion import Contender, Decision
 from training.trainer import NAME, Trained
@@ -182,6 +184,16 @@ class Registry:
         folder = Path(self._download(version, "bundle"))
         return read({file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
 
+    def hazard(self, version: Version) -> Hazard:
+        """A version's verified hazard model.
+
+        Raises:
+            NoSuchVersion: it has none.
+            UntrustedHazard: its files are not what they say.
+        """
+        folder = Path(self._download(version, "hazard"))
+        return read_hazard({file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
+
     def report(self, version: Version) -> Mapping[str, Any]:
         """The report of a version's training."""
         found: Mapping[str, Any] = json.loads(Path(self._download(version, _REPORT)).read_text())
@@ -279,18 +291,6 @@ def _digests(trained: Trained, catalogue: Catalogue) -> Mapping[str, str]:
     }
 
 
-def data_sha256(table: pa.Table) -> str:
-    """The hash of every value of a table, column by column; MLflow's own digest looks at the first rows alone."""
-    digest = hashlib.sha256()
-    for name in table.column_names:
-        digest.update(name.encode())
-        # What lies in memory under a null is anything, so nulls and values are hashed apart.
-        for values in (table[name].is_null(), table[name].drop_null()):
-            for batch in pa.table({"values": values}).combine_chunks().to_batches():
-                digest.update(batch.serialize())
-    return digest.hexdigest()
-
-
 def _log_datasets(trained: Trained, digests: Mapping[str, str]) -> None:
     """Names what was learned from and judged on; MLflow gets a schema and a digest of it, not the rows."""
     frame = trained.table.drop_columns(["lead_id"]).to_pandas()
@@ -308,6 +308,7 @@ def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digest
     figures = plots(bundle, predictions, parts, catalogue=catalogue, leads_a_week=leads_a_week)
     files = {
         **{f"bundle/{name}": content for name, content in bundle.files.items()},
+        **({f"hazard/{name}": content for name, content in trained.foreseen.files.items()} if trained.foreseen else {}),
         **figures,
         _REPORT: json.dumps(trained.report, indent=1).encode(),
         _CARD: card(bundle, trained.report, found, real, digests).encode(),
@@ -315,8 +316,8 @@ def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digest
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "bundle").mkdir()
         for file, content in files.items():
+            (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_bytes(content)
         _write_predictions(predictions, folder / _PREDICTIONS)
         pq.write_table(Window.of(predictions, trained.table).features, folder / _WINDOW)

@@ -20,6 +20,8 @@ from features.values import DAY
 
 MOST_SNAPSHOTS = 26
 WEEK = 7 * DAY
+NEVER = np.iinfo(np.int64).max
+"""When an open lead closes, as far as is known."""
 
 
 class NothingToLearn(ValueError):
@@ -37,6 +39,9 @@ class Snapshots:
         at_creation: whether this is the creation snapshot, on which headline figures are computed.
         cluster: the account, group or lead it belongs to.
         won: the label.
+        closed_at: when the lead was won, else lost, within the horizon or after it; `NEVER` where it is open.
+        known_at: when that was recorded; `NEVER` likewise.
+        won_ever: whether that was a win.
         weight: 1 / (1 + weeks since creation).
         order: rank in time of leads whose times are missing; None where times order them, or nothing does.
         horizon_days: None for "ever won".
@@ -50,6 +55,9 @@ class Snapshots:
     at_creation: NDArray[np.bool_]
     cluster: NDArray[np.str_]
     won: NDArray[np.bool_]
+    closed_at: NDArray[np.int64]
+    known_at: NDArray[np.int64]
+    won_ever: NDArray[np.bool_]
     weight: NDArray[np.float64]
     order: NDArray[np.int64] | None
     dated: bool
@@ -102,6 +110,9 @@ class _Row:
     won: bool
     weight: float
     order: int | None
+    closed_at: int
+    known_at: int
+    won_ever: bool
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,7 @@ class _Lead:
     closed: bool
     closed_at: int | None
     known_closed_at: int | None
+    known_at: int | None
     won: bool
 
     def snapshots(self, cut: int, horizon_days: int, most: int) -> list[_Row]:
@@ -135,7 +147,9 @@ class _Lead:
 
     def _row(self, as_of: int, won: bool, weight: float) -> _Row:
         created = as_of if self.created is None else self.created
-        return _Row(self.lead_id, as_of, created, self.cluster, won, weight, self.order)
+        closed_at, known_at = (NEVER if at is None else at for at in (self.closed_at, self.known_at))
+        close = (closed_at, known_at, self.won)
+        return _Row(self.lead_id, as_of, created, self.cluster, won, weight, self.order, *close)
 
 
 def _lead_rows(columns: dict[str, list[Any]]) -> list[_Lead]:
@@ -160,6 +174,9 @@ def _assemble(
         at_creation=as_of == created,
         cluster=np.array([r.cluster for r in rows]),
         won=np.array([r.won for r in rows]),
+        closed_at=np.array([r.closed_at for r in rows]),
+        known_at=np.array([r.known_at for r in rows]),
+        won_ever=np.array([r.won_ever for r in rows]),
         weight=np.array([r.weight for r in rows]),
         order=np.array([r.order for r in rows]) if ranked else None,
         dated=dated,
@@ -196,10 +213,12 @@ WITH first AS (
     FROM leads WHERE NOT deleted GROUP BY lead_id
 ), closes AS (
     SELECT lead_id, min(occurred_at) AS closed_at, min(recorded_at) AS known_closed_at,
-           bool_or(event = 'won') AS won, min(occurred_at) FILTER (event = 'won') AS won_at
+           bool_or(event = 'won') AS won, min(occurred_at) FILTER (event = 'won') AS won_at,
+           min(recorded_at) FILTER (event = 'won') AS known_won_at
     FROM lead_events WHERE event IN ('won', 'lost') AND NOT deleted AND superseded_at IS NULL GROUP BY lead_id
 )
 SELECT first.lead_id, created, cluster, "order", closes.lead_id IS NOT NULL AS closed,
-       CASE WHEN won THEN won_at ELSE closed_at END AS closed_at, known_closed_at, coalesce(won, false) AS won
+       CASE WHEN won THEN won_at ELSE closed_at END AS closed_at, known_closed_at,
+       CASE WHEN won THEN known_won_at ELSE known_closed_at END AS known_at, coalesce(won, false) AS won
 FROM first LEFT JOIN closes USING (lead_id) ORDER BY position
 """

@@ -4,7 +4,7 @@ The rung is chosen, and the calibration fitted, on the rolling origins inside th
 touched once, to report. The report sets every rung beside the constant.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,29 +14,26 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
-from features.catalogue.entry import Entry, Month
-from features.engines.duckdb import DuckDBEngine
 from features.partner_history import HORIZON_DAYS
-from features.provenance import ATTRIBUTE_PREFIX, Attribute
-from features.records import DERIVED
-from features.values import DAY, rfc3339
+from features.provenance import ATTRIBUTE_PREFIX
+from features.values import rfc3339
 from models.bundle import Bundle
-from models.encoding import EncodedFeature, Encoding, Matrix
+from models.encoding import Matrix
 from models.probability import Calibration, MarginModel, sigmoid
-from training import leaks
+from training import hazard, leaks
 from training.calibrating import bootstrap, calibrate, shifted
 from training.choosing import Choice, choose
 from training.evaluation import Predictions, evaluate
-from training.ladder import FEWEST_LEVEL_ROWS, MOST_LEVELS, Rows, base_rate
-from training.snapshots import Snapshots, label
-from training.splits import Split, split
+from training.ladder import Rows, base_rate
+from training.matrix import Data, Progress, prepare
+from training.origins import Origins, enough
+from training.segments import Segment
+from training.tuning import NOT_TUNED, Search, tune
 
 NAME = "eql-close-probability"
-Progress = Callable[[str], None]
 Reals = NDArray[np.float64]
 
 _GOLDEN = 20
-_TWO_YEARS = 730 * DAY
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,7 @@ class Trained:
         predictions: the served rung's, on the test window.
         test_matrix: those rows, encoded.
         table: features of every labelled snapshot, as the engine gave them.
+        foreseen: when leads close, as known when the test window began; None where closes are undated or too few.
     """
 
     bundle: Bundle
@@ -56,16 +54,7 @@ class Trained:
     predictions: Predictions
     test_matrix: Matrix
     table: pa.Table
-
-
-@dataclass(frozen=True)
-class _Data:
-    snapshots: Snapshots
-    catalogue: Catalogue
-    encoding: Encoding
-    rows: Rows
-    split: Split
-    table: pa.Table
+    foreseen: hazard.Hazard | None = None
 
 
 def train(
@@ -76,6 +65,8 @@ def train(
     seed: int = 0,
     horizon_days: int = HORIZON_DAYS,
     allowed_leaks: Collection[str] = (),
+    excluded: Collection[Segment] = (),
+    search: Search | None = None,
 ) -> Trained:
     """Train on a folder of records.
 
@@ -86,87 +77,85 @@ def train(
         seed: of every draw.
         horizon_days: days within which "close" counts.
         allowed_leaks: decisive features to train with all the same.
+        excluded: leads neither to train nor to test on, by what they were at creation.
+        search: for better settings of the trees; without one the defaults are used.
 
     Raises:
-        NothingToLearn: no lead has a mature label.
+        NothingToLearn: no lead has a mature label, or none is left.
+        UnknownSegment: an excluded segment has no lead.
         LeakFound: an attribute nearly decides the outcome.
         FolderError, UnreadableRecords: the folder cannot be read.
     """
-    progress("reading records and labelling snapshots")
-    with DuckDBEngine(folder, horizon_days) as engine:
-        snapshots = label(engine, horizon_days)
-        full = catalogue.with_attributes(engine.provenance.attributes)
-        progress(f"evaluating {len(full)} features of {len(snapshots):,} snapshots")
-        found = engine.evaluate(full, snapshots.table(), fields=True)
-        # Beside the features only the source partner, by which promotion judges partners one by one.
-        table = found.select(["lead_id", "as_of", *full.names, "lead.source_partner_id"])
-        history = {kind.name: engine.sql(_LAST.format(kind=kind)).to_pylist() for kind in DERIVED}
-        provenance = engine.provenance
-    data = _prepare(snapshots, full, table)
-    attributes = {entry.name for entry in full if entry.family == "attributes"}
+    data = prepare(folder, catalogue, progress, horizon_days=horizon_days, excluded=excluded)
+    attributes = {entry.name for entry in data.catalogue if entry.family == "attributes"}
     searched = leaks.examine(
-        data.rows, data.encoding, data.split, attributes, data.table, leaks.History.of(snapshots), seed
+        data.rows, data.encoding, data.split, attributes, data.table, leaks.History.of(data.snapshots), seed
     )
     allowed = {*allowed_leaks, *(f"{ATTRIBUTE_PREFIX}{name}" for name in allowed_leaks)}
     blocking = [suspect for suspect in searched.suspects if suspect.decisive and suspect.name not in allowed]
     if blocking:
         raise leaks.LeakFound(blocking)
-    directions = [full[name].direction for name in data.encoding.names]
-    choice = choose(data.rows, data.encoding, directions, data.split, snapshots.cluster, progress, seed)
-    progress(f"fitting the {choice.rung} rung on {len(data.split.train):,} rows")
-    bundle = _bundle(data, choice, directions, seed, history, tuple(provenance.attributes))
-    return _report(data, choice, bundle, searched, provenance.point_in_time, seed)
+    choice = _choice(data, search, progress, seed)
+    choice, rows, immature = _with_immature(data, choice, progress, seed)
+    progress(f"fitting the {choice.rung} rung on {len(rows.won):,} rows")
+    trained = _report(data, choice, _bundle(data, choice, rows, seed), searched, seed)
+    return _foreseen(trained, data, immature, progress, seed)
 
 
-_LAST = "SELECT * EXCLUDE (superseded_at) FROM {kind.name} WHERE superseded_at IS NULL ORDER BY {kind.id}"
+_UNDATED = {"used": False, "reason": "not tried: leads or closes are undated", "gain": None, "standard_error": None}
 
 
-def _prepare(snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> _Data:
-    """Align the engine's rows with the snapshots and encode them; levels come from training rows alone."""
-    keys = {key: i for i, key in enumerate(zip(table["lead_id"].to_pylist(), table["as_of"].to_pylist(), strict=True))}
-    wanted = zip(snapshots.lead_id.tolist(), snapshots.as_of.tolist(), strict=True)
-    table = table.take(pa.array([keys[key] for key in wanted], pa.int64()))
-    division = split(snapshots)
-    encoding = _encoding(_tellable(catalogue, snapshots.as_of[division.train]), table.take(pa.array(division.train)))
-    matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names}, len(table))
-    rows = Rows(matrix, snapshots.won.astype(np.float64), snapshots.weight, snapshots.at_creation)
-    return _Data(snapshots, catalogue, encoding, rows, division, table)
+def _cohort(data: Data, horizon_days: int) -> hazard.Cohort:
+    found = data.snapshots
+    follow_up = hazard.FollowUp(
+        found.as_of, found.created, found.closed_at, found.known_at, found.won_ever, found.cluster, found.weight
+    )
+    return hazard.Cohort(data.rows, follow_up, data.encoding, data.directions, horizon_days)
 
 
-def _tellable(catalogue: Catalogue, as_of: NDArray[np.int64]) -> Iterable[Entry]:
-    """The features that can be told from the passing of time: the season only where every month came twice."""
-    seasons = np.ptp(as_of) >= _TWO_YEARS
-    return (entry for entry in catalogue if seasons or not isinstance(entry.value, Month))
+def _start(data: Data) -> int:
+    """The moment the test window begins."""
+    return int(data.snapshots.as_of[data.split.test].min())
 
 
-def _encoding(catalogue: Iterable[Entry], table: pa.Table) -> Encoding:
-    """Features that vary among the training rows, with their commonest levels."""
-    features = []
-    for entry in catalogue:
-        counts = table[entry.name].value_counts().to_pylist()
-        if len(counts) < 2:
-            continue
-        levels: tuple[str, ...] = ()
-        if entry.kind == "category":
-            common = [c for c in counts if c["values"] is not None and c["counts"] >= FEWEST_LEVEL_ROWS]
-            common.sort(key=lambda c: (-c["counts"], c["values"]))
-            levels = tuple(c["values"] for c in common[:MOST_LEVELS])
-            if not levels:
-                continue
-        features.append(EncodedFeature(entry.name, entry.kind, levels))
-    return Encoding(tuple(features))
+def _with_immature(
+    data: Data, choice: Choice, progress: Progress, seed: int
+) -> tuple[Choice, Rows, Mapping[str, object]]:
+    """The choice, the rows to fit it on, and whether immature snapshots are among them and why."""
+    rows, horizon = data.rows.take(data.split.train), data.snapshots.horizon_days
+    if horizon is None:
+        return choice, rows, _UNDATED
+    cohort = _cohort(data, horizon)
+    found = hazard.challenge(cohort, data.split, choice, progress, seed)
+    if found.used:
+        rows = hazard.with_immature(cohort, data.split.train, _start(data), seed)
+    return replace(choice, margins=found.margins), rows, found.to_json()
 
 
-def _bundle(
-    data: _Data,
-    choice: Choice,
-    directions: Sequence[int],
-    seed: int,
-    history: Mapping[str, Sequence[Mapping[str, Any]]],
-    attributes: tuple[Attribute, ...],
-) -> Bundle:
+def _foreseen(trained: Trained, data: Data, immature: Mapping[str, object], progress: Progress, seed: int) -> Trained:
+    """With the hazard model, and what its curve is worth on the test leads."""
+    horizon, found, curve = data.snapshots.horizon_days, None, []
+    if horizon is not None:
+        progress("fitting when leads close")
+        cohort, start = _cohort(data, horizon), _start(data)
+        found = hazard.fit(data.rows.matrix, cohort.follow_up, start, cohort.periods, data.encoding, seed)
+        if found is not None:
+            curve = hazard.figures(
+                found, data.rows.matrix, cohort.follow_up, data.split.test, start, data.snapshots.cut, seed
+            )
+    return replace(trained, foreseen=found, report={**trained.report, "immature": immature, "curve": curve})
+
+
+def _choice(data: Data, search: Search | None, progress: Progress, seed: int) -> Choice:
+    folds, cluster = data.split.folds, data.snapshots.cluster
+    origins = Origins.of(data.rows, data.encoding, data.directions, folds, cluster, seed)
+    tuned = tune(origins, search, progress) if search and enough(origins.won) else NOT_TUNED
+    return choose(origins, data.rows.won[data.created], progress, tuned)
+
+
+def _bundle(data: Data, choice: Choice, fitted: Rows, seed: int) -> Bundle:
     rows = data.rows.take(data.split.train)
-    model = choice.fit(rows, data.encoding, directions, seed)
+    model = choice.fit(fitted, data.encoding, data.directions, seed)
     map_ = _calibration(data, choice, model, seed)
     rate = base_rate(rows)
     bundle = Bundle(
@@ -177,37 +166,39 @@ def _bundle(
         horizon_days=data.snapshots.horizon_days,
         base_rate=rate,
         grades=None,
-        attributes=attributes,
+        attributes=data.provenance.attributes,
         features_sha256=data.catalogue.values_sha256(data.encoding.names),
         expected_amount=data.snapshots.expected_amount,
         reference=_reference(data),
-        history=history,
+        history=data.history,
         facts={
             "cut": rfc3339(data.snapshots.cut),
+            **({"judged_from": rfc3339(_start(data))} if data.snapshots.dated else {}),
             "training_rows": len(data.split.train),
             "rung_reason": choice.reason,
             "settings": choice.settings,
+            "tuning": choice.tuned.to_json(),
+            "excluded": data.left_out,
         },
     )
     return _graded(bundle, data)
 
 
-def _calibration(data: _Data, choice: Choice, model: MarginModel, seed: int) -> Calibration:
+def _calibration(data: Data, choice: Choice, model: MarginModel, seed: int) -> Calibration:
     """The map fitted on the rolling origins; a base rate keeps the identity, with its own uncertainty."""
     rng = np.random.default_rng(seed)
     if choice.rung == "base_rate":
-        created = data.split.train[data.rows.at_creation[data.split.train]]
-        margins, won = model.contributions(data.rows.matrix[created]).sum(axis=1), data.rows.won[created]
-        return Calibration(1.0, 0.0, bootstrap(margins, won, data.snapshots.cluster[created], rng))
+        margins, won = model.contributions(data.rows.matrix[data.created]).sum(axis=1), data.rows.won[data.created]
+        return Calibration(1.0, 0.0, bootstrap(margins, won, data.snapshots.cluster[data.created], rng))
     won, cluster = data.rows.won[choice.judged], data.snapshots.cluster[choice.judged]
     recent = shifted(choice.margins, won, choice.latest)
     draws = bootstrap(choice.margins, won, cluster, rng, recent)
     return replace(calibrate(choice.margins, won, recent), draws=draws)
 
 
-def _graded(bundle: Bundle, data: _Data) -> Bundle:
+def _graded(bundle: Bundle, data: Data) -> Bundle:
     """The bundle with grade cut-offs from the training leads at creation, and golden rows."""
-    created = data.split.train[data.rows.at_creation[data.split.train]]
+    created = data.created
     odds = bundle.parts(data.rows.matrix[created]).sum(axis=1)
     chosen = np.linspace(0, len(created) - 1, min(_GOLDEN, len(created))).astype(int)
     golden = data.table.select(["lead_id", *bundle.encoding.names]).take(pa.array(created[chosen])).to_pylist()
@@ -228,9 +219,9 @@ def cut_offs(log_odds: Reals) -> tuple[float, float, float] | None:
     return float(a), float(b), float(c)
 
 
-def _reference(data: _Data) -> Mapping[str, Any]:
+def _reference(data: Data) -> Mapping[str, Any]:
     """What training leads looked like at creation, for drift: missing shares, quantiles, level shares."""
-    created = data.rows.matrix[data.split.train][data.rows.at_creation[data.split.train]]
+    created = data.rows.matrix[data.created]
     found: dict[str, Any] = {}
     for column, feature in zip(created.T, data.encoding.features, strict=True):
         present = column[~np.isnan(column)]
@@ -245,9 +236,7 @@ def _reference(data: _Data) -> Mapping[str, Any]:
     return found
 
 
-def _report(
-    data: _Data, choice: Choice, bundle: Bundle, searched: leaks.Examination, point_in_time: bool, seed: int
-) -> Trained:
+def _report(data: Data, choice: Choice, bundle: Bundle, searched: leaks.Examination, seed: int) -> Trained:
     test = data.split.test
     probability = sigmoid(bundle.parts(data.rows.matrix[test]).sum(axis=1))
     snapshots = data.snapshots
@@ -264,12 +253,15 @@ def _report(
         **figures,
         "rung": bundle.rung,
         "rung_reason": choice.reason,
+        "tuning": choice.tuned.to_json(),
         "horizon_days": snapshots.horizon_days,
         "target": f"won within {snapshots.horizon_days} days"
         if snapshots.horizon_days
         else "ever won: weaker evidence",
         "split": data.split.how,
-        "point_in_time": "recorded times" if point_in_time else "not verifiable: the export has no recorded times",
+        "point_in_time": "recorded times"
+        if data.provenance.point_in_time
+        else "not verifiable: the export has no recorded times",
         "training_rows": len(data.split.train),
         "training_leads": len(set(snapshots.lead_id[data.split.train].tolist())),
         "features": len(bundle.encoding.features),
@@ -278,6 +270,7 @@ def _report(
         "leaks": [suspect.to_json() for suspect in searched.suspects],
         "drifting": [each.to_json() for each in searched.drifting],
         "leak_searches_skipped": list(searched.skipped),
+        "excluded": data.left_out,
         "cut": rfc3339(snapshots.cut),
     }
     return Trained(bundle, report, predictions, data.rows.matrix[test], data.table)

@@ -1,6 +1,8 @@
 """Models: train, evaluate, promote, roll back, list, show."""
 
 import getpass
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,24 +44,81 @@ def train(
     leads_a_week: Annotated[
         int | None, typer.Option(min=1, help="Leads sales can work in a week, for lift; by default 20.")
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Leave out the leads that have this value when they are created."),
+    ] = None,
+    tune_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Search better settings of the trees for so long; goes on where it was stopped."),
+    ] = None,
 ) -> None:
     """Train on the mature leads, register the version in MLflow and make it the challenger."""
-    from training.capacity import LEADS_A_WEEK
-    from training.trainer import train as run
+    result = trained(
+        records,
+        seed=seed,
+        horizon_days=horizon_days,
+        allowed_leaks=allow_leak or (),
+        excluded=exclude or (),
+        leads_a_week=leads_a_week,
+        tune_minutes=tune_minutes,
+    )
+    console.emit(result, f"version {result['version']}\n{_text(result)}", as_json)
 
-    options: dict[str, Any] = {"seed": seed, "horizon_days": horizon_days, "allowed_leaks": allow_leak or []}
-    if records is None:
-        with wiring().records() as folder:
-            trained = run(folder, CATALOGUE, console.progress, **options)
-    else:
-        trained = run(records, CATALOGUE, console.progress, **options)
+
+def trained(
+    records: Path | None = None,
+    *,
+    seed: int = 0,
+    horizon_days: int = HORIZON_DAYS,
+    allowed_leaks: Collection[str] = (),
+    excluded: Collection[str] = (),
+    leads_a_week: int | None = None,
+    tune_minutes: float | None = None,
+    reason: str = "trained",
+) -> Mapping[str, Any]:
+    """Train, register the version in MLflow and make it the challenger.
+
+    Args:
+        records: a folder of records; without one the store's.
+        seed: of every draw.
+        horizon_days: days within which a close counts.
+        allowed_leaks: decisive features to train with all the same.
+        excluded: segments of leads to leave out, each NAME=VALUE.
+        leads_a_week: leads sales can work in a week, for lift; by default 20.
+        tune_minutes: how long to search better settings of the trees; None not to.
+        reason: why, for the history.
+
+    Returns:
+        The version's number and its report.
+
+    Raises:
+        NothingToLearn, UnknownSegment, LeakFound, FolderError, UnreadableRecords: see `training.trainer.train`.
+    """
+    from training.capacity import LEADS_A_WEEK
+    from training.segments import Segment
+    from training.trainer import train as run
+    from training.tuning import Search
+
+    search = Search(tune_minutes, wiring().settings.home / "tuning.db") if tune_minutes else None
+    segments = [Segment.parse(text) for text in excluded]
+    options: dict[str, Any] = {"seed": seed, "horizon_days": horizon_days}
+    with nullcontext(records) if records else wiring().records() as folder:
+        found = run(
+            folder,
+            CATALOGUE,
+            console.progress,
+            **options,
+            allowed_leaks=allowed_leaks,
+            excluded=segments,
+            search=search,
+        )
     console.progress("registering in MLflow")
     registry = wiring().registry
-    settings = {"seed": seed, "horizon_days": horizon_days}
-    version = registry.resolve(registry.log(trained, settings, CATALOGUE, leads_a_week or LEADS_A_WEEK))
-    registry.point("challenger", version, _actor(None), "trained", datetime.now(UTC))
-    result = {"version": version.version, **trained.report}
-    console.emit(result, f"version {version.version}\n{_text(trained.report)}", as_json)
+    settings = options | {"excluded": ", ".join(map(str, segments)) or "none"}
+    version = registry.resolve(registry.log(found, settings, CATALOGUE, leads_a_week or LEADS_A_WEEK))
+    registry.point("challenger", version, _actor(None), reason, datetime.now(UTC))
+    return {"version": version.version, **found.report}
 
 
 @app.command(epilog="Example: eql evaluate --json")
@@ -142,14 +201,18 @@ def _champion() -> "Contender | None":
     if served is None:
         console.progress(champion.fault or "no model serves yet")
         return None
-    registry = wiring().registry
-    # Versions may be the same bundle, and the store then knows it by the first one's number.
-    same = [v for v in registry.versions() if v.tags.get("sha256") == served.bundle.sha256]
-    found = next((v for v in same if "champion" in v.aliases), same[0] if same else None)
+    found = registered(served.bundle.sha256)
     if found is None:
         console.progress(f"version {served.version} serves, but is not in this registry: it is not compared with")
         return None
-    return registry.contender(found)
+    return wiring().registry.contender(found)
+
+
+def registered(sha256: str) -> "Version | None":
+    """The version of a bundle, by its hash; None where this registry does not have it."""
+    # Versions may be the same bundle, and the store then knows it by the first one's number.
+    same = [v for v in wiring().registry.versions() if v.tags.get("sha256") == sha256]
+    return next((v for v in same if "champion" in v.aliases), same[0] if same else None)
 
 
 @app.command(epilog='Example: eql rollback --reason "sales report odd scores"')
@@ -225,6 +288,7 @@ def _text(report: Any) -> str:
     lines = [
         f"target: {report['target']}; rows: {report['split']}; point in time: {report['point_in_time']}",
         f"rung: {report['rung']}, because {report['rung_reason']}",
+        f"trees: {report['tuning']['reason']}",
         f"skill: {'yes' if report['skill'] else 'no skill'}",
     ]
     low, high = report["log_loss_difference_95"]
@@ -243,6 +307,7 @@ def _text(report: Any) -> str:
     if rungs := report["out_of_time_rungs"]:
         columns = ["rung", "rows", "log_loss", "auc", "brier"]
         tables.append(console.table("Rolling origins", columns, [[rung[name] for name in columns] for rung in rungs]))
+    lines += [f"left out: {left['leads']:,} leads with {left['segment']}" for left in report.get("excluded", ())]
     lines += [f"suspect of leaking: {suspect['name']} {suspect['evidence']}" for suspect in report["leaks"]]
     if attainable := report.get("attainable"):
         lines.append(

@@ -1,9 +1,8 @@
 """Monitoring: is the champion still what it was when it was made, and if not, train anew."""
 
-import io
-import json
 from collections.abc import Mapping
-from contextlib import redirect_stdout
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,19 +12,19 @@ from app import console
 from app.commands import models
 from app.commands.data import instant
 from app.commands.options import Json, UsageError, wiring
-from app.wiring import now
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
-from features.values import rfc3339
+from features.values import parse_instant, rfc3339
 from models.bundle import Bundle, read
 
 if TYPE_CHECKING:
+    from training.hazard import Hazard
     from training.monitoring import Report
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example: eql monitor --retrain --every-days 30")
+@app.command(epilog="Example: eql monitor --retrain --retrain-after 90")
 def monitor(
     folder: Annotated[
         Path | None, typer.Argument(metavar="FOLDER", help="A folder of records; without one the store's.")
@@ -34,24 +33,23 @@ def monitor(
         str | None, typer.Option("--as-of", metavar="T", help="What was known then, RFC 3339 or a day.")
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=730, help="Leads created in the last so many days are recent.")] = 90,
-    retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train a challenger where the verdict or the schedule says so.")
-    ] = False,
-    every_days: Annotated[
-        int | None, typer.Option(min=1, help="With --retrain: also where the last training is so long ago.")
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train a challenger where the verdict says so.")] = False,
+    retrain_after: Annotated[
+        int | None, typer.Option(min=1, metavar="DAYS", help="Train one where the champion's data are so old.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Drift, early wins and calibration of the champion, and the verdict: fine, watch or retrain."""
-    if every_days is not None and not retrain:
-        raise UsageError("--every-days is the schedule of --retrain; give both")
-    if retrain and as_of is not None:
-        raise UsageError("--retrain trains on what is known now; leave out --as-of, or --retrain")
+    asked = retrain or retrain_after is not None
+    if asked and as_of is not None:
+        raise UsageError("a challenger is trained on what is known now; leave out --as-of, or do not train")
     moment = None if as_of is None else instant(as_of)
-    report = _report(folder, _champion(), moment, days)
-    trained = _retrained(folder, report, every_days) if retrain else None
-    result = {**report.to_dict(), **({"retrained": trained} if retrain else {})}
-    console.emit(result, _text(report, trained, retrain), as_json)
+    champion = _champion()
+    report = _report(folder, champion, moment, days)
+    kept = _recorded(champion, report) if moment is None else None
+    trained = _retrained(folder, champion, report, retrain, retrain_after) if asked else None
+    result = {**report.to_dict(), "recorded_with": kept}
+    console.emit(result | ({"retrained": trained} if asked else {}), _text(report, trained, asked), as_json)
 
 
 def _champion() -> Bundle:
@@ -73,24 +71,61 @@ def _champion() -> Bundle:
 def _report(folder: Path | None, bundle: Bundle, as_of: int | None, days: int) -> "Report":
     from training.monitoring import monitor as run
 
-    if folder is not None:
-        return run(folder, bundle, CATALOGUE, as_of, days=days)
-    with wiring().records() as records:
-        return run(records, bundle, CATALOGUE, as_of, days=days)
+    hazard = _hazard(bundle)
+    with nullcontext(folder) if folder else wiring().records() as records:
+        return run(records, bundle, CATALOGUE, as_of, days=days, hazard=hazard)
 
 
-def _retrained(folder: Path | None, report: "Report", every_days: int | None) -> Mapping[str, Any] | None:
-    """The version that was trained as challenger, with its rung; None where no training is due."""
+def _hazard(bundle: Bundle) -> "Hazard | None":
+    """The hazard model of the registered version with this bundle; None where the registry has none."""
+    from training.registry import NoSuchVersion
+
+    registry = wiring().registry
+    try:
+        return next((registry.hazard(v) for v in registry.versions() if v.tags.get("sha256") == bundle.sha256), None)
+    except NoSuchVersion:
+        return None
+
+
+def _recorded(champion: Bundle, report: "Report") -> str | None:
+    """The version with which the look is kept in MLflow; a registry that fails is told of, and hides no finding."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    from training.monitoring.record import record
+
+    uri = wiring().settings.tracking_uri
+    try:
+        version = models.registered(champion.sha256)
+        if version is None:
+            console.progress("the champion is not in this registry: what was found is not recorded")
+            return None
+        record(MlflowClient(uri, uri), version.version, version.run_id, report, datetime.now(UTC))
+    except MlflowException as error:
+        console.progress(f"what was found is not recorded: {error}")
+        return None
+    return version.version
+
+
+def _retrained(
+    folder: Path | None, champion: Bundle, report: "Report", by_verdict: bool, after_days: int | None
+) -> Mapping[str, Any] | None:
+    """The version that was trained as challenger, with its rung and why; None where no training is due."""
     from training.monitoring import due
 
-    versions = wiring().registry.versions()
-    last = versions[0].created_at * 1000 if versions else None
-    if not due(report.verdict, last, now(), every_days):
+    registry = wiring().registry
+    newest = next(iter(registry.versions()), None)
+    learned = parse_instant(registry.report(newest)["cut"]) if newest else report.cut
+    why = due(report, learned, by_verdict=by_verdict, after_days=after_days)
+    if why is None:
         return None
-    with redirect_stdout(io.StringIO()) as said:
-        models.train(records=folder, horizon_days=_champion().horizon_days or HORIZON_DAYS, as_json=True)
-    trained = json.loads(said.getvalue())
-    return {name: trained[name] for name in ("version", "rung", "skill")}
+    found = models.trained(
+        folder,
+        horizon_days=champion.horizon_days or HORIZON_DAYS,
+        excluded=[left["segment"] for left in champion.facts.get("excluded", ())],
+        reason=why,
+    )
+    return {**{name: found[name] for name in ("version", "rung", "skill")}, "reason": why}
 
 
 def _text(report: "Report", trained: Mapping[str, Any] | None, asked: bool) -> str:
@@ -113,7 +148,7 @@ def _tables(report: "Report") -> list[str]:
     strangest = [[s.name, s.psi, s.null_mean, s.limit, *s.missing] for s in report.shifts[:10]]
     gaps = [*report.early, *([report.matured] if report.matured else []), *report.segments, *report.months]
     rows = [[gap.of, gap.rows, gap.observed, *gap.interval, gap.predicted] for gap in gaps]
-    columns = ["feature", "PSI", "by chance", "unusual from", "missing in training", "missing lately"]
+    columns = ["feature", "PSI", "by chance", "unusual from", "missing before", "missing lately"]
     came = ["leads", "rows", "won", "from", "to", "predicted"]
     return [
         *([console.table("The features that moved most", columns, strangest)] if strangest else []),

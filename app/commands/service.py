@@ -15,7 +15,6 @@ from app.commands import data, models
 from app.commands.options import Format, Json, wiring
 from app.wiring import Wiring, now
 from features.catalogue import CATALOGUE
-from features.partner_history import HORIZON_DAYS
 from features.values import SECOND, rfc3339
 from models.policy import Policy, load
 from serving.access import Role
@@ -65,7 +64,7 @@ def _train(fault: str | None) -> None:
     from training.promotion import Refused
 
     console.progress(f"{fault or 'no model yet'}: training one")
-    models.train(None, 0, HORIZON_DAYS, None, False)
+    models.trained()
     try:
         models.promote(None, "none could be served", None, False)
     except Refused as refused:

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import FACTS
-from features.compile import query
+from features.compile import aggregates, query
 from features.engines.duckdb_files import define, quoted
 from features.engines.engine import (
     NEEDED,
     EngineError,
+    earliest,
     history_queries,
     known_leads,
     numbered,
@@ -32,6 +33,14 @@ __all__ = ["DuckDBEngine", "OutOfRoom", "UnreadableRecords"]
 
 _MEMORY = "25%"
 """Of the machine's memory, or of what its container may use; beyond it DuckDB spills to disk."""
+
+_ROOM = "SELECT parse_formatted_bytes(current_setting('memory_limit')), current_setting('threads')"
+_SHARE = 4
+_STATE = 32
+"""Bytes of a running count, sum, least or greatest value, at the most; every thread has its own."""
+
+_MOST_BITS = 32
+"""What DuckDB takes."""
 
 
 class OutOfRoom(EngineError):
@@ -87,6 +96,11 @@ class DuckDBEngine:
         with self._enough_room():
             return self._connection.sql(text, params=list(parameters)).to_arrow_table()
 
+    def stream(self, text: str) -> pa.RecordBatchReader:
+        """The result of any SQL over the relations, as Arrow, of which only a part is in memory at a time."""
+        with self._enough_room():
+            return self._connection.sql(text).to_arrow_reader()
+
     def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
         """One row for each of `snapshots` (lead_id, as_of in microseconds), as `features.compile.query` says.
 
@@ -95,10 +109,12 @@ class DuckDBEngine:
         """
         with self._enough_room():
             self._create("snapshots", numbered(snapshots))
+        text = query(catalogue, "duckdb", earliest(snapshots), fields=fields)
         try:
-            return shaped(self.sql(query(catalogue, "duckdb", fields=fields)), catalogue, fields=fields)
+            self._connection.execute(f"SET perfect_ht_threshold = {self._bits(len(aggregates(catalogue)))}")
+            return shaped(self.sql(text), catalogue, fields=fields)
         finally:
-            self._connection.execute('DROP TABLE "snapshots"')
+            self._connection.execute('DROP TABLE "snapshots"; RESET perfect_ht_threshold')
 
     def open_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
@@ -107,6 +123,15 @@ class DuckDBEngine:
     def known_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of every lead known by then, open or closed."""
         return self.sql(known_leads(as_of))
+
+    def _bits(self, values: int) -> int:
+        """Up to which power of 2 snapshots with so many `values` are grouped in an array.
+
+        That is quicker than a hash table, but neither spills nor counts as used memory, and so may take but a share.
+        """
+        limit, threads = self._connection.execute(_ROOM).fetchall()[0]
+        places: int = limit // _SHARE // (threads * _STATE * max(1, values))
+        return min(_MOST_BITS, max(1, places).bit_length() - 1)
 
     def _create(self, name: str, rows: pa.Table) -> None:
         """A table of `rows`: of a table, unlike of Arrow data, the optimiser knows the size."""

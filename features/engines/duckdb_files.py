@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from features import folder as layout
 from features.bounds import Bound
-from features.engines.files import WRITTEN, UnreadableRecords, checked, demands, refusal
+from features.engines.files import Broken, UnreadableRecords, checked, demands, refuse, text_demands
 from features.provenance import Attribute
 from features.records import Column, ColumnType, Kind
 
@@ -76,7 +76,7 @@ def define(
     Raises:
         UnreadableRecords, FolderError: the file has other columns or values than the contract says.
     """
-    columns = tuple(layout.columns_of(kind, attributes))
+    columns = layout.columns_of(kind, attributes)
     path = layout.file_of(folder, kind)
     _check_case(path or folder, columns)
     if path is None:
@@ -137,9 +137,7 @@ def _csv(connection: duckdb.DuckDBPyConnection, path: Path, kind: Kind, columns:
     read = f"read_csv({_pattern(path)}, columns = {{{texts}}}, {_RFC_4180})"
     connection.execute(f"CREATE OR REPLACE TABLE {_staged(kind)} AS FROM {read}")
     _check_texts(connection, path, _staged(kind), columns)
-    listed = ", ".join(
-        f"{_FROM_TEXT[column.type].format(quoted(column.name))} AS {quoted(column.name)}" for column in columns
-    )
+    listed = ", ".join(f"{_from_text(column)} AS {quoted(column.name)}" for column in columns)
     select = f"SELECT {listed}, rowid AS position FROM {_staged(kind)}"
     return _Rows(path, kind, columns, select, tuple(demands(kind, columns)))
 
@@ -158,14 +156,17 @@ def _staged(kind: Kind) -> str:
 
 def _check_texts(connection: duckdb.DuckDBPyConnection, path: Path, table: str, columns: Sequence[Column]) -> None:
     """Whether every text says a value of its column's type."""
-    broken = []
-    for column in columns:
-        if column.type in WRITTEN:
-            demand, pattern = WRITTEN[column.type]
-            name = quoted(column.name)
-            unlike = f"NOT regexp_full_match({name}, {_literal(pattern)})"
-            broken.append((column, demand, f"{name} IS NOT NULL AND ({unlike} OR {_from_text(column)} IS NULL)"))
+    broken = [(column, demand, _unread(column, pattern)) for column, demand, pattern in text_demands(columns)]
     _refuse(connection, path, f"SELECT *, rowid AS position FROM {table}", broken)
+
+
+def _unread(column: Column, pattern: str) -> str:
+    name = quoted(column.name)
+    return f"{name} IS NOT NULL AND (NOT {_matches(name, pattern)} OR {_from_text(column)} IS NULL)"
+
+
+def _matches(name: str, pattern: str) -> str:
+    return f"regexp_full_match({name}, {_literal(pattern)})"
 
 
 def _check(connection: duckdb.DuckDBPyConnection, rows: _Rows) -> None:
@@ -181,7 +182,7 @@ def _broken(bound: Bound) -> str:
     if bound.values:
         return f"{name} NOT IN ({', '.join(map(_literal, bound.values))})"
     if bound.pattern is not None:
-        return f"NOT regexp_full_match({name}, {_literal(bound.pattern)})"
+        return f"NOT {_matches(name, bound.pattern)}"
     if bound.longest is not None:
         # Bytes are counted faster than characters, and are never fewer.
         long = f"(strlen({name}) > {bound.longest} AND length({name}) > {bound.longest})"
@@ -191,22 +192,14 @@ def _broken(bound: Bound) -> str:
     return f"({outside} OR isnan({name}))" if bound.column.type == "real" else outside
 
 
-def _refuse(
-    connection: duckdb.DuckDBPyConnection, path: Path, select: str, broken: Sequence[tuple[Column, str, str]]
-) -> None:
+def _refuse(connection: duckdb.DuckDBPyConnection, path: Path, select: str, broken: Sequence[Broken]) -> None:
     """One pass counts the rows that break each demand and finds the first."""
     if not broken:
         return
-    counted = (f"count(*) FILTER ({condition}), min(position) FILTER ({condition})" for _, _, condition in broken)
-    found = iter(connection.execute(f"SELECT {', '.join(counted)} FROM ({select})").fetchall()[0])
-    faults = [
-        (column, demand, count, first + 1)
-        for (column, demand, _), (count, first) in zip(broken, zip(found, found, strict=True), strict=True)
-        if count
-    ]
-    refused = refusal(path, faults)
-    if refused:
-        raise refused
+    counts = (f"count(*) FILTER ({condition})" for *_, condition in broken)
+    firsts = (f"min(position) FILTER ({condition})" for *_, condition in broken)
+    found = connection.execute(f"SELECT {', '.join((*counts, *firsts))} FROM ({select})").fetchall()[0]
+    refuse(path, broken, found[: len(broken)], found[len(broken) :])
 
 
 def _scalar(connection: duckdb.DuckDBPyConnection, text: str) -> int:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES, FACTS
@@ -108,6 +109,11 @@ def table(kind: Kind, rows: Sequence[Row]) -> pa.Table:
 def numbered(snapshots: pa.Table) -> pa.Table:
     """Snapshots with the number of their own that `features.compile.query` groups by."""
     return snapshots.append_column("snapshot", pa.array(range(len(snapshots)), pa.int64()))
+
+
+def earliest(snapshots: pa.Table) -> int:
+    """The first moment snapshots ask for, as `features.compile.query` takes it; 0 where there are none."""
+    return pc.min(snapshots["as_of"]).as_py() or 0
 
 
 def shaped(found: pa.Table, catalogue: Catalogue, *, fields: bool) -> pa.Table:

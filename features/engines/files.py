@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,7 +51,7 @@ def checked(path: Path, kind: Kind, columns: Sequence[Column]) -> list[Bound]:
 
 
 def _check_schema(path: Path, found: pa.Schema, columns: Sequence[Column]) -> None:
-    layout.check_names(path, found.names, tuple(columns))
+    layout.check_names(path, found.names, columns)
     for column in columns:
         type = found.field(column.name).type
         if not (layout.WIDER[column.type](type) or pa.types.is_null(type)):
@@ -82,10 +83,27 @@ def _holds(bound: Bound, statistics: "pq.Statistics | None", rows: int) -> bool:
     return bool(within)
 
 
-def refusal(path: Path, faults: Iterable[tuple[Column, str, int, int]]) -> UnreadableRecords | None:
-    """The error that tells of every fault: a column, its demand, how many rows break it and the first, from 1 on."""
+def text_demands(columns: Iterable[Column]) -> Iterator[tuple[Column, str, str]]:
+    """Of each column whose values a CSV file must write in one way: the demand in words, and its pattern."""
+    for column in columns:
+        if column.type in WRITTEN:
+            yield (column, *WRITTEN[column.type])
+
+
+Broken: TypeAlias = tuple[Column, str, str]
+"""A column, what it must be in words, and SQL that is true of the rows where it is not."""
+
+
+def refuse(path: Path, broken: Sequence[Broken], counts: Sequence[int], firsts: Sequence[int | None]) -> None:
+    """Tells of every demand that rows of a file break: how many do, and the first of them, from 0 on.
+
+    Raises:
+        UnreadableRecords: some row breaks one.
+    """
     told = "; ".join(
-        f"column {column.name} {demand}, which {count} row{'s do' if count > 1 else ' does'} not, first row {first}"
-        for column, demand, count, first in faults
+        f"column {column.name} {demand}, which {count} row{'s do' if count > 1 else ' does'} not, first row {first + 1}"
+        for (column, demand, _), count, first in zip(broken, counts, firsts, strict=True)
+        if first is not None
     )
-    return UnreadableRecords(f"{path}: {told}; correct or remove these rows") if told else None
+    if told:
+        raise UnreadableRecords(f"{path}: {told}; correct or remove these rows")

@@ -20,9 +20,9 @@ from adbc_driver_postgresql import dbapi
 from sqlglot import exp
 
 from features.catalogue.catalogue import Catalogue
-from features.compile import query
+from features.compile import filled, template
 from features.engines.duckdb import DuckDBEngine
-from features.engines.engine import NEEDED, EngineError, known_leads, numbered, open_leads, plain, shaped
+from features.engines.engine import NEEDED, EngineError, earliest, known_leads, numbered, open_leads, plain, shaped
 from features.records import DERIVED
 
 _SESSION = {
@@ -35,6 +35,7 @@ _SESSION = {
 }
 """Compiling so long a query costs more than it saves, and the memory its tables need must be asked for."""
 
+_DIALECT = "postgres"
 _TYPES = {pa.int64(): "bigint", pa.float64(): "double precision", pa.bool_(): "boolean"}
 _TEXT = 'text COLLATE "C"'
 """Compared by its bytes, as in every engine."""
@@ -71,7 +72,7 @@ class PostgresEngine:
             with DuckDBEngine(folder, horizon_days) as records:
                 self.provenance = records.provenance
                 for kind in (*NEEDED, *DERIVED):
-                    self._create(kind.name, records.sql(f'SELECT * FROM "{kind.name}"'))
+                    self._create(kind.name, records.stream(f'SELECT * FROM "{kind.name}"'))
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -88,9 +89,10 @@ class PostgresEngine:
         Raises:
             EngineError: the server refuses.
         """
-        self._create("snapshots", numbered(snapshots))
+        self._create("snapshots", numbered(snapshots).to_reader())
+        text = filled(_statement(catalogue, fields), _DIALECT, earliest(snapshots))
         try:
-            found = self._ask(_statement(catalogue, fields))
+            found = self._ask(text)
         finally:
             self._run('DROP TABLE "snapshots"')
         return shaped(found, catalogue, fields=fields)
@@ -103,12 +105,13 @@ class PostgresEngine:
         """Snapshots at `as_of` of every lead known by then, open or closed."""
         return self._ask(known_leads(as_of))
 
-    def _create(self, name: str, rows: pa.Table) -> None:
-        rows = rows.rename_columns([_short(column) for column in rows.column_names])
-        columns = ", ".join(f"{_quoted(field.name)} {_TYPES.get(field.type, _TEXT)}" for field in rows.schema)
+    def _create(self, name: str, rows: pa.RecordBatchReader) -> None:
+        schema = pa.schema([field.with_name(_short(field.name)) for field in rows.schema])
+        columns = ", ".join(f"{_quoted(field.name)} {_TYPES.get(field.type, _TEXT)}" for field in schema)
+        named = pa.RecordBatchReader.from_batches(schema, (batch.rename_columns(schema.names) for batch in rows))
         self._run(f"CREATE TEMPORARY TABLE {_quoted(name)} ({columns})")
         with _refusals(), self._connection.cursor() as cursor:
-            cursor.adbc_ingest(name, rows, mode="append", temporary=True)
+            cursor.adbc_ingest(name, named, mode="append", temporary=True)
         self._run(f"ANALYZE {_quoted(name)}")
 
     def _run(self, text: str) -> None:
@@ -169,11 +172,11 @@ def _quoted(name: str) -> str:
 
 @lru_cache(maxsize=4)
 def _statement(catalogue: Catalogue, fields: bool) -> str:
-    """The query, its identifiers as short as PostgreSQL needs them, as the tables' columns are."""
-    tree = sqlglot.parse_one(query(catalogue, "postgres", fields=fields), dialect="postgres")
+    """The template, its identifiers as short as PostgreSQL needs them, as the tables' columns are."""
+    tree = sqlglot.parse_one(template(catalogue, _DIALECT, fields), dialect=_DIALECT)
     for identifier in tree.find_all(exp.Identifier):
         identifier.set("this", _short(identifier.name))
-    return tree.sql(dialect="postgres", identify=True)
+    return tree.sql(dialect=_DIALECT, identify=True)
 
 
 def _short(name: str) -> str:

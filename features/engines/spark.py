@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from features.catalogue.catalogue import Catalogue
+from features.catalogue.entry import FACTS
 from features.compile import query
 from features.engines.engine import (
     NEEDED,
     EngineError,
+    earliest,
     history_queries,
     known_leads,
     numbered,
@@ -40,9 +42,6 @@ _SESSION = {
     "spark.sql.legacy.parquet.nanosAsLong": "true",
 }
 """Attributes may differ by case alone; other tools write times in nanoseconds; an overflow is an error."""
-
-_ENTITIES = ("accounts", "partners", "leads", "lead_events")
-"""Kinds that one query reads several times."""
 
 _SUPERSEDED = """
 SELECT *, lead(coalesce(recorded_at, 0)) OVER (
@@ -75,7 +74,8 @@ class SparkEngine:
                 self._session.conf.set(name, value)
             for kind in NEEDED:
                 rows = checked_rows(self._session, folder, kind, self.provenance.attributes)
-                self._define(kind, rows, keep=kind.name in _ENTITIES)
+                # What one query reads several times is kept.
+                self._define(kind, rows, keep=kind.name not in FACTS)
             self._derive(horizon_days)
             self._undo = undo.pop_all()
 
@@ -95,7 +95,7 @@ class SparkEngine:
         """
         with _failures():
             self._session.createDataFrame(numbered(snapshots)).createOrReplaceTempView("snapshots")
-        found = self._ask(query(catalogue, "spark", fields=fields))
+        found = self._ask(query(catalogue, "spark", earliest(snapshots), fields=fields))
         return shaped(found, catalogue, fields=fields)
 
     def open_leads(self, as_of: int) -> pa.Table:
@@ -115,8 +115,8 @@ class SparkEngine:
     def _derive(self, horizon_days: int) -> None:
         leads, partners, events = (self._ask(text).to_pylist() for text in history_queries("position"))
         for kind, rows in histories(leads, partners, events, horizon_days).items():
-            numbered = table(kind, rows).append_column("position", pa.array(range(len(rows)), pa.int64()))
-            self._define(kind, self._session.createDataFrame(numbered), keep=True)
+            placed = table(kind, rows).append_column("position", pa.array(range(len(rows)), pa.int64()))
+            self._define(kind, self._session.createDataFrame(placed), keep=True)
 
     def _ask(self, text: str) -> pa.Table:
         with _failures():

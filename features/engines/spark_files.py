@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from features import folder as layout
 from features.bounds import Bound
-from features.engines.files import WRITTEN, checked, demands, refusal
+from features.engines.files import Broken, checked, demands, refuse, text_demands
 from features.provenance import Attribute
 from features.records import Column, ColumnType, Kind
 
@@ -54,7 +54,7 @@ def checked_rows(session: "SparkSession", folder: Path, kind: Kind, attributes: 
     Raises:
         UnreadableRecords, FolderError: the file has other columns or values than the contract says.
     """
-    columns = tuple(layout.columns_of(kind, attributes))
+    columns = layout.columns_of(kind, attributes)
     path = layout.file_of(folder, kind)
     if path is None:
         listed = ", ".join(f"{_quoted(column.name)} {_TYPES[column.type]}" for column in columns)
@@ -87,29 +87,32 @@ def _csv(session: "SparkSession", path: Path, kind: Kind, columns: Sequence[Colu
 
     with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file), [])
-    layout.check_names(path, header, tuple(columns))
+    layout.check_names(path, header, columns)
     # A file whose values may span lines is read as a whole by one executor, so that the numbers follow its rows.
     read = session.read.schema(StructType([StructField(name, StringType()) for name in header]))
     whole = read.option("mode", "FAILFAST").option("maxCharsPerColumn", -1).option("emptyValue", _EMPTY)
     texts = whole.csv(_address(path), header=True, multiLine=True, escape='"')
     numbered = texts.selectExpr("*", "monotonically_increasing_id() AS position")
     _check_texts(path, numbered, columns)
-    listed = (f"{_FROM_TEXT[c.type].format(_quoted(c.name))} AS {_quoted(c.name)}" for c in columns)
+    listed = (f"{_from_text(column)} AS {_quoted(column.name)}" for column in columns)
     rows = numbered.selectExpr(*listed, "position")
     _check(path, rows, list(demands(kind, columns)))
     return rows
 
 
+def _from_text(column: Column) -> str:
+    return _FROM_TEXT[column.type].format(_quoted(column.name))
+
+
 def _check_texts(path: Path, rows: "DataFrame", columns: Sequence[Column]) -> None:
     """Whether every text says a value of its column's type."""
-    broken = []
-    for column in columns:
-        if column.type in WRITTEN:
-            demand, pattern = WRITTEN[column.type]
-            name, read = _quoted(column.name), _FROM_TEXT[column.type].format(_quoted(column.name))
-            condition = f"{name} IS NOT NULL AND (NOT {_matches(name, pattern)} OR {read} IS NULL)"
-            broken.append((column, demand, condition))
+    broken = [(column, demand, _unread(column, pattern)) for column, demand, pattern in text_demands(columns)]
     _refuse(path, rows, broken)
+
+
+def _unread(column: Column, pattern: str) -> str:
+    name = _quoted(column.name)
+    return f"{name} IS NOT NULL AND (NOT {_matches(name, pattern)} OR {_from_text(column)} IS NULL)"
 
 
 def _check(path: Path, rows: "DataFrame", bounds: Sequence[Bound]) -> None:
@@ -130,26 +133,14 @@ def _broken(bound: Bound) -> str:
     return f"{name} NOT BETWEEN {_number(bound.least)} AND {_number(bound.most)}"
 
 
-def _refuse(path: Path, rows: "DataFrame", broken: Sequence[tuple[Column, str, str]]) -> None:
-    """One pass that counts the rows breaking each demand, and finds the first of them."""
+def _refuse(path: Path, rows: "DataFrame", broken: Sequence[Broken]) -> None:
+    """One pass counts the rows that break each demand and finds the first."""
     if not broken:
         return
-    found = rows.selectExpr(
-        *(f"count_if({condition}) AS c{number}" for number, (*_, condition) in enumerate(broken)),
-        *(
-            f"min(CASE WHEN {condition} THEN position END) AS p{number}"
-            for number, (*_, condition) in enumerate(broken)
-        ),
-    ).collect()[0]
-    counts, firsts = found[: len(broken)], found[len(broken) :]
-    faults = [
-        (column, demand, count, first + 1)
-        for (column, demand, _), count, first in zip(broken, counts, firsts, strict=True)
-        if count
-    ]
-    error = refusal(path, faults)
-    if error:
-        raise error
+    counts = (f"count_if({condition}) AS c{number}" for number, (*_, condition) in enumerate(broken))
+    firsts = (f"min(CASE WHEN {condition} THEN position END) AS p{n}" for n, (*_, condition) in enumerate(broken))
+    found = rows.selectExpr(*counts, *firsts).collect()[0]
+    refuse(path, broken, found[: len(broken)], found[len(broken) :])
 
 
 def _address(path: Path) -> str:

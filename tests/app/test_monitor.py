@@ -2,15 +2,28 @@
 
 import json
 import shutil
-import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from features.folder import PROVENANCE, read_provenance
+from features.values import parse_instant
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+LATER = parse_instant("2026-08-15T00:00:00Z")
+
+
+@pytest.fixture
+def copied(trained_home: Path, tmp_path: Path) -> Path:
+    """A home of the test's own."""
+    home = tmp_path / "home"
+    shutil.copytree(trained_home, home)
+    return home
 
 
 @pytest.fixture
@@ -35,34 +48,45 @@ def test_a_folder_is_looked_at_in_words(eql: Run, trained_home: Path) -> None:
         assert word in done.stdout
 
 
-def test_where_nothing_is_due_nothing_is_trained(eql: Run) -> None:
-    report = json.loads(eql("monitor", "--retrain", "--every-days", "30", "--json").stdout)
+def test_a_look_is_kept_with_the_version_it_looked_at(run_eql: Run, copied: Path) -> None:
+    report = json.loads(run_eql(copied, "monitor", "--days", "200", "--json").stdout)
+    shown = json.loads(run_eql(copied, "models", "show", report["recorded_with"], "--json").stdout)
+    assert shown["tags"]["monitoring.verdict"] == report["verdict"]
+    assert shown["tags"]["monitoring.as_of"] == report["as_of"]
+
+
+def test_a_look_back_is_not_kept(eql: Run) -> None:
+    done = eql("monitor", "--as-of", "2026-06-01", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["recorded_with"] is None
+
+
+def test_without_new_data_nothing_is_trained(run_eql: Run, copied: Path) -> None:
+    report = json.loads(run_eql(copied, "monitor", "--retrain", "--retrain-after", "1", "--json").stdout)
     assert report["verdict"] != "retrain"
     assert report["retrained"] is None
 
 
 def test_a_schedule_that_is_due_trains_a_challenger_and_never_promotes(
-    run_eql: Run, trained_home: Path, tmp_path: Path
+    run_eql: Run, copied: Path, trained_home: Path, tmp_path: Path
 ) -> None:
-    home = tmp_path / "home"
-    shutil.copytree(trained_home, home)
-    with closing(sqlite3.connect(home / "mlflow" / "mlflow.db")) as registry, registry:
-        registry.execute("UPDATE model_versions SET creation_time = 0")
-    done = run_eql(home, "monitor", "--retrain", "--every-days", "30", "--json")
+    world = tmp_path / "world"
+    shutil.copytree(trained_home.parent / "world", world)
+    (world / PROVENANCE).write_text(replace(read_provenance(world), cut=LATER).to_json(), encoding="utf-8")
+    done = run_eql(copied, "monitor", world, "--retrain-after", "30", "--json")
     assert done.returncode == 0, done.stderr
-    trained = json.loads(done.stdout)["retrained"]["version"]
-    versions = json.loads(run_eql(home, "models", "--json").stdout)["versions"]
-    assert [v["aliases"] for v in versions if v["version"] == trained] == [["challenger"]]
-    assert [v["version"] for v in versions if "champion" in v["aliases"]] != [trained]
+    trained = json.loads(done.stdout)["retrained"]
+    assert trained["reason"].startswith("schedule: ")
+    found = json.loads(run_eql(copied, "models", "--json").stdout)
+    assert [v["aliases"] for v in found["versions"] if v["version"] == trained["version"]] == [["challenger"]]
+    assert [v["version"] for v in found["versions"] if "champion" in v["aliases"]] != [trained["version"]]
+    assert found["history"][-1]["reason"] == trained["reason"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "mend"), [(["--every-days", "3"], "give both"), (["--retrain", "--as-of", "2026-01-01"], "leave out")]
-)
-def test_wrong_usage_ends_with_2(eql: Run, arguments: list[str], mend: str) -> None:
-    done = eql("monitor", *arguments)
+def test_training_in_the_past_is_refused(eql: Run) -> None:
+    done = eql("monitor", "--retrain", "--as-of", "2026-01-01")
     assert (done.returncode, done.stdout) == (2, "")
-    assert mend in done.stderr
+    assert "leave out --as-of" in done.stderr
 
 
 def test_without_a_champion_the_mend_is_said(run_eql: Run, tmp_path: Path) -> None:

@@ -55,6 +55,12 @@ def written(report: dict[str, Any] = REPORT, bundle: Bundle = BUNDLE) -> str:
     return card(bundle, report, found, at_capacity(PREDICTIONS, 3), {"bundle": "abc"})
 
 
+def test_the_card_says_whom_the_model_has_never_seen() -> None:
+    text = written(REPORT | {"excluded": [{"segment": "region=a|b", "leads": 1200}]})
+    assert r"leads with region=a\|b (1,200 of them)" in text
+    assert "neither trained" not in written()
+
+
 def test_the_card_says_what_the_report_says() -> None:
     text = written()
     assert "won within 90 days" in text

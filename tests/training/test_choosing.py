@@ -9,9 +9,10 @@ import pytest
 
 from models.encoding import EncodedFeature, Encoding
 from models.probability import logit, sigmoid
-from training.choosing import FEWEST_WINS, Choice, choose, climb
+from training.choosing import Choice, choose, climb
 from training.evaluation import Clusters
 from training.ladder import Rows, fit_base_rate, fit_logistic
+from training.origins import FEWEST_WINS, Origins
 from training.splits import Fold, Split
 
 ENCODING = Encoding((EncodedFeature("a", "number"), EncodedFeature("b", "number"), EncodedFeature("c", "number")))
@@ -37,7 +38,9 @@ def rolling(count: int) -> Split:
 def chosen(rows: Rows, encoding: Encoding = ENCODING, directions: Sequence[int] = FREE) -> Choice:
     count = len(rows.won)
     names = np.arange(count).astype(str)
-    return choose(rows, encoding, directions, rolling(count), names, lambda _words: None, 0)
+    split = rolling(count)
+    origins = Origins.of(rows, encoding, directions, split.folds, names, 0)
+    return choose(origins, rows.won[split.train], lambda _words: None)
 
 
 @pytest.fixture(scope="module")

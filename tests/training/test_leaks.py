@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from features.values import Scalar
 from models.encoding import EncodedFeature, Encoding
 from training.ladder import FEWEST_LEVEL_ROWS, Rows
-from training.leaks import Evidence, LeakFound, Suspect, suspects
+from training.leaks import Evidence, LeakFound, Suspect, examine
 from training.splits import Fold, Split
 
 COUNT = 800
@@ -38,7 +38,8 @@ def found(name: str, values: Sequence[Scalar], *, attribute: bool = True, won: n
         features.append(EncodedFeature(name, "category" if category else "number", levels))
     encoding = Encoding(tuple(features))
     rows = Rows(encoding.encode(columns, COUNT), won, np.ones(COUNT), np.ones(COUNT, dtype=bool))
-    return suspects(rows, encoding, DIVISION, [name] if attribute else [], pa.table(columns))
+    declared = [name] if attribute else []
+    return list(examine(rows, encoding, DIVISION, declared, pa.table(columns)).suspects)
 
 
 def named(values: Sequence[Scalar], attribute: bool = True, won: np.ndarray = WON) -> Suspect:

@@ -10,7 +10,7 @@ from features.values import DAY, Scalar
 from models.encoding import EncodedFeature, Encoding
 from training.ladder import Rows
 from training.leaks import Examination, History, examine
-from training.snapshots import WEEK, Snapshots
+from training.snapshots import NEVER, WEEK, Snapshots
 from training.splits import split
 
 LEADS, HORIZON = 600, 90
@@ -42,6 +42,9 @@ def snapshots(cluster: np.ndarray = LEAD) -> Snapshots:
         horizon_days=HORIZON,
         cut=(LEADS + 26 * 7 + HORIZON) * DAY,
         expected_amount=None,
+        closed_at=np.full(len(names), NEVER),
+        known_at=np.full(len(names), NEVER),
+        won_ever=np.zeros(len(names), dtype=bool),
     )
 
 

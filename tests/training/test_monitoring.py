@@ -14,14 +14,16 @@ from features.catalogue import CATALOGUE
 from features.folder import FolderWriter
 from features.provenance import Attribute, Provenance
 from features.records import KINDS
-from features.values import DAY, Scalar
+from features.values import DAY, Scalar, rfc3339
 from models.bundle import Bundle
+from models.encoding import EncodedFeature
 from models.probability import sigmoid
 from training.evaluation import log_loss
 from training.monitoring import NothingToMonitor, Report, due, monitor
-from training.monitoring.outcomes import expected_losses
+from training.monitoring.outcomes import Gap, expected_losses
 from training.monitoring.report import Check, alarming
-from training.monitoring.shift import null_mean, psi
+from training.monitoring.shift import null_mean, psi, shift
+from training.monitoring.windows import beyond, windows
 from training.trainer import train
 
 COUNT, A_DAY = 3600, 4
@@ -121,7 +123,7 @@ def test_values_that_went_missing_are_named_as_missing(champion: Bundle, tmp_pat
     folder = write(tmp_path / "lost", origin=lambda n: None if n >= LATE and SPARED[n] < 0.3 else str(ORIGIN[n]))
     report = monitor(folder, champion, CATALOGUE)
     assert report.verdict == "watch"
-    assert any(reason.startswith("origin is missing in") and "0.0% in training" in reason for reason in report.reasons)
+    assert any(reason.startswith("origin is missing in") and "0.0% before" in reason for reason in report.reasons)
 
 
 def test_wins_that_fail_to_come_call_for_retraining(champion: Bundle, tmp_path: Path) -> None:
@@ -216,14 +218,92 @@ def test_unchanged_checks_raise_an_alarm_at_most_at_the_nominal_rate() -> None:
     assert np.mean(alarms) <= 0.05 + 5 * (0.05 * 0.95 / 2000) ** 0.5
 
 
-@given(last=st.none() | st.integers(0, 100), now=st.integers(0, 100), every=st.none() | st.integers(1, 60))
-def test_retraining_is_due_by_verdict_or_schedule(last: int | None, now: int, every: int | None) -> None:
-    trained = None if last is None else last * DAY
-    assert due("retrain", trained, now * DAY, every)
-    by_schedule = every is not None and (last is None or now - last >= every)
-    assert due("fine", trained, now * DAY, every) == due("watch", trained, now * DAY, every) == by_schedule
+TIMES = st.lists(st.integers(0, 1000), min_size=1, max_size=400).map(lambda days: np.sort(np.array(days)) * DAY)
 
 
-def test_a_schedule_of_no_days_is_refused() -> None:
+@given(created=TIMES, cut=st.integers(0, 1000), age=st.integers(0, 500), days=st.integers(1, 200))
+def test_no_window_of_the_past_reaches_what_came_after_the_champion(
+    created: np.ndarray, cut: int, age: int, days: int
+) -> None:
+    found = windows(created, cut * DAY, (cut + age) * DAY, days)
+    assert found.reach >= 1
+    for pair in (found.recent, *found.past):
+        assert not (pair.before & pair.after).any()
+    assert (created[found.recent.after] > (cut + age - days) * DAY).all()
+    for pair in found.past:
+        assert created[pair.before].max() < created[pair.after].min()
+        assert created[pair.after].max() <= cut * DAY
+        assert not (pair.after & found.recent.after).any()
+
+
+def alarms(step: float, trend: float) -> float:
+    """The share of features called unusual at 5 %: noise of deviation 1 with a trend over two years, then a step."""
+    rng, feature = np.random.default_rng(7), EncodedFeature("size", "number")
+    created = np.sort(rng.integers(0, 730 * DAY, 2300))
+    found = windows(created, 550 * DAY, 730 * DAY, 90)
+    chances = []
+    for _ in range(100):
+        column = rng.normal(size=len(created)) + trend * created / (730 * DAY) + step * found.recent.after
+        edges = np.quantile(column[found.recent.before], np.linspace(0, 1, 11)).tolist()
+        chances.append(shift(column, feature, {"deciles": edges}, found).p)
+    return float(np.mean(np.array(chances) < 0.05))
+
+
+@pytest.mark.parametrize("trend", [0.0, 0.3])
+def test_what_moves_by_habit_raises_no_more_alarms_than_chance_and_what_jumps_does(trend: float) -> None:
+    # Five standard errors of a share of 100.
+    assert alarms(0.0, trend) <= 0.05 + 5 * (0.05 * 0.95 / 100) ** 0.5
+    assert alarms(1.0, trend) >= 0.9
+
+
+def test_of_a_feature_that_dates_a_lead_only_missing_values_are_told() -> None:
+    rng, feature = np.random.default_rng(8), EncodedFeature("size", "number")
+    created = np.sort(rng.integers(0, 730 * DAY, 2300))
+    found = windows(created, 550 * DAY, 730 * DAY, 90)
+    column = created / DAY + rng.normal(size=len(created))
+    seen = {"deciles": np.quantile(column[found.recent.before], np.linspace(0, 1, 11)).tolist()}
+    steady = shift(column, feature, seen, found)
+    assert steady.dates
+    assert steady.p == 1
+    lost = shift(np.where(found.recent.after & (rng.random(len(created)) < 0.4), np.nan, column), feature, seen, found)
+    assert lost.p < 0.001
+    assert lost.sentence.startswith("size is missing in")
+
+
+PAST = st.lists(st.tuples(st.floats(-1, 1), st.floats(0.01, 1)), max_size=8)
+
+
+@given(value=st.floats(-1, 1), more=st.floats(0, 1), error=st.floats(0.01, 1), past=PAST)
+def test_more_is_never_less_strange_and_the_usual_is_not_strange_at_all(
+    value: float, more: float, error: float, past: list[tuple[float, float]]
+) -> None:
+    assert 0 <= beyond(value + more, error, past, 0.0) <= beyond(value, error, past, 0.0) <= 1
+    usual = float(np.mean([known for known, _ in past])) if past else 0.0
+    assert beyond(min(value, usual), error, past, usual) >= 0.5 - 1e-9
+
+
+def test_a_bundle_that_says_from_when_it_was_judged_is_believed(champion: Bundle, tmp_path: Path) -> None:
+    folder = write(tmp_path / "world")
+    start = MADE - 60 * DAY
+    said = replace(champion, facts={**champion.facts, "judged_from": rfc3339(start)})
+    leads = monitor(folder, said, CATALOGUE).leads
+    assert leads["judged"] == (60 - HORIZON) * A_DAY + 1
+    assert leads["training"] == (start - HORIZON * DAY - START) // DAY * A_DAY + 1
+
+
+@given(now=st.integers(0, 100), learned=st.integers(0, 100), after=st.none() | st.integers(1, 60), asked=st.booleans())
+def test_retraining_is_due_by_verdict_or_schedule_and_never_on_the_same_data(
+    stable: Report, now: int, learned: int, after: int | None, asked: bool
+) -> None:
+    report = replace(stable, as_of=now * DAY, cut=0)
+    found = due(report, learned * DAY, by_verdict=asked, after_days=after)
+    assert (found is not None) == (now > learned and after is not None and now >= after)
+    belied = replace(report, matured=Gap("won", 900, 0.1, 0.3, (0.05, 0.15), 1e-9))
+    assert belied.verdict == "retrain"
+    if asked:
+        assert (due(belied, learned * DAY, by_verdict=True, after_days=None) is not None) == (now > learned)
+
+
+def test_a_schedule_of_no_days_is_refused(stable: Report) -> None:
     with pytest.raises(ValueError, match="1 or more, not 0"):
-        due("fine", None, 0, 0)
+        due(stable, 0, by_verdict=True, after_days=0)

@@ -13,8 +13,9 @@ from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration
 from training.evaluation import Predictions, evaluate
+from training.matrix import data_sha256
 from training.promotion import decide
-from training.registry import NoSuchVersion, Registry, data_sha256
+from training.registry import NoSuchVersion, Registry
 from training.trainer import Trained
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow calls what its own libraries deprecate.

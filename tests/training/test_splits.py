@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.values import DAY
-from training.snapshots import WEEK, NothingToLearn, Snapshots
-from training.splits import Split, split
+from training.snapshots import NEVER, WEEK, NothingToLearn, Snapshots
+from training.splits import ORIGINS, Split, split
 
 patient = settings(deadline=None)
 
@@ -31,6 +31,9 @@ def dated(days: Sequence[int], weeks: Sequence[int], horizon_days: int | None) -
         horizon_days=horizon_days,
         cut=2000 * DAY,
         expected_amount=None,
+        closed_at=np.full(len(rows), NEVER),
+        known_at=np.full(len(rows), NEVER),
+        won_ever=np.zeros(len(rows), dtype=bool),
     )
 
 
@@ -50,6 +53,9 @@ def undated(order: Sequence[int] | None, clusters: Sequence[str]) -> Snapshots:
         horizon_days=None,
         cut=2000 * DAY,
         expected_amount=None,
+        closed_at=np.full(count, NEVER),
+        known_at=np.full(count, NEVER),
+        won_ever=np.zeros(count, dtype=bool),
     )
 
 
@@ -101,7 +107,7 @@ def test_the_last_quarter_by_creation_is_the_test() -> None:
     found = split(snapshots)
     assert (snapshots.as_of[found.test] // DAY).tolist() == list(range(300, 400))
     assert (snapshots.as_of[found.train] // DAY).tolist() == list(range(211))
-    assert len(found.folds) == 3
+    assert len(found.folds) == len(ORIGINS)
     assert found.how == "the last 25 % by creation, purged by 90 days"
 
 

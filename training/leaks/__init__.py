@@ -6,9 +6,9 @@ drift. Statistics cannot tell every leak from an honest signal: the mapping's `k
 what it missed. See docs/leaks.md.
 """
 
-from training.leaks.detector import Examination, examine, suspects
+from training.leaks.detector import Examination, examine
 from training.leaks.drift import Drift
 from training.leaks.evidence import Evidence, LeakFound, Suspect
 from training.leaks.sample import History
 
-__all__ = ["Drift", "Evidence", "Examination", "History", "LeakFound", "Suspect", "examine", "suspects"]
+__all__ = ["Drift", "Evidence", "Examination", "History", "LeakFound", "Suspect", "examine"]

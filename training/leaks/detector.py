@@ -33,18 +33,6 @@ class Examination:
     skipped: tuple[str, ...]
 
 
-def suspects(
-    rows: Rows,
-    encoding: Encoding,
-    split: Split,
-    attributes: Collection[str],
-    table: pa.Table,
-    history: History | None = None,
-) -> list[Suspect]:
-    """The suspects of `examine`."""
-    return list(examine(rows, encoding, split, attributes, table, history).suspects)
-
-
 def examine(
     rows: Rows,
     encoding: Encoding,

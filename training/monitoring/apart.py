@@ -1,22 +1,22 @@
-"""The domain classifier: whether recent leads can be told from those the champion learned from, and by what.
+"""The domain classifier: whether recent leads can be told from those before the champion was made, and by what.
 
 It reads features, never an outcome, and none that dates a lead, such as the month or a partner's growing history. In a
-living business leads of any later window are told from earlier ones a little; so the same is asked of the window that
-the champion was judged by, and only being told apart better than those is drift.
+living business leads of any later window are told from earlier ones a little; so the same is asked of windows before
+the champion was made, and only being told apart better than those is drift.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from models.encoding import Encoding
 from training.evaluation import Clusters, auc
-from training.monitoring.leads import Flags, Leads, Reals
+from training.monitoring.leads import Leads, Reals
+from training.monitoring.windows import Pair, beyond
 
 _FOLDS, _ROUNDS, _DRAWS = 5, 30, 200
 _MOST_ROWS = 5000
@@ -45,25 +45,24 @@ class Apart:
         """The features that carry it, in words."""
         return ", ".join(f"{name} ({share:.0%})" for name, share in self.carriers) or "no feature in particular"
 
-    def beyond(self, usual: "Apart | None") -> float:
-        """The probability of being told apart so well if no better than `usual` windows (without one: by chance)."""
-        known, error = (usual.auc, usual.error) if usual else (0.5, 0.0)
-        return float(stats.norm.sf((self.auc - max(known, 0.5)) / max(float(np.hypot(self.error, error)), 1e-9)))
+    def beyond(self, past: Sequence["Apart"]) -> float:
+        """The probability of being told apart so well if no better than past windows (without any: than by chance)."""
+        return beyond(self.auc, self.error, [(one.auc, one.error) for one in past], 0.5)
 
     def to_json(self) -> Mapping[str, Any]:
         """JSON types."""
         return {"auc": self.auc, "auc_95": list(self.interval), "carriers": dict(self.carriers)}
 
 
-def apart(leads: Leads, encoding: Encoding, names: Collection[str], earlier: Flags, later: Flags, seed: int) -> Apart:
+def apart(leads: Leads, encoding: Encoding, names: Collection[str], pair: Pair, seed: int) -> Apart:
     """How well the later leads are told from the earlier ones by the features named; by none not at all."""
     columns = [column for column, name in enumerate(encoding.names) if name in names]
     encoding = Encoding(tuple(encoding.features[column] for column in columns))
     if not columns:
         return Apart(0.5, (0.5, 0.5), 0.0, ())
     rng = np.random.default_rng(seed)
-    rows = np.concatenate([_some(np.flatnonzero(flags), rng) for flags in (earlier, later)])
-    target, cluster = later[rows].astype(np.float64), leads.cluster[rows]
+    rows = np.concatenate([_some(np.flatnonzero(flags), rng) for flags in (pair.before, pair.after)])
+    target, cluster = pair.after[rows].astype(np.float64), leads.cluster[rows]
     matrix = leads.matrix[rows][:, columns]
     found, gain = _cross_validated(matrix, target, encoding, _folds(cluster, rng))
     clusters = Clusters(cluster, rng, _DRAWS)

@@ -14,6 +14,7 @@ from features.values import DAY, parse_instant
 from models.bundle import Bundle
 from models.encoding import Matrix
 from models.probability import sigmoid
+from training.segments import Segment
 from training.splits import TEST_SHARE_DATED
 
 Reals = NDArray[np.float64]
@@ -71,7 +72,7 @@ class Leads:
 
 
 def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: int) -> Leads:
-    """The leads known by a moment, with what was known of them by then.
+    """The leads known by a moment, with what was known of them by then; none of a segment that training left out.
 
     Args:
         engine: the records.
@@ -87,15 +88,25 @@ def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: i
     if not rows["lead_id"]:
         raise NothingToMonitor("no dated lead is known by then; import leads with their dates, or give a later --as-of")
     full = bundle.catalogue(catalogue)
-    read = Catalogue(tuple(full[name] for name in bundle.encoding.names))
+    excluded = [Segment.parse(left["segment"]) for left in bundle.facts.get("excluded", ())]
+    names = dict.fromkeys((*bundle.encoding.names, *(segment.name for segment in excluded)))
+    read = Catalogue(tuple(full[name] for name in names))
     wanted = pa.table(
         {"lead_id": pa.array(rows["lead_id"], pa.string()), "as_of": pa.array(rows["created"], pa.int64())}
     )
     found = engine.evaluate(read, wanted)
     place = {lead: row for row, lead in enumerate(found["lead_id"].to_pylist())}
     found = found.take(pa.array([place[lead] for lead in rows["lead_id"]], pa.int64()))
-    matrix = bundle.encoding.encode({name: found[name].to_pylist() for name in read.names}, len(found))
-    return assemble(rows, matrix, bundle)
+    matrix = bundle.encoding.encode({name: found[name].to_pylist() for name in bundle.encoding.names}, len(found))
+    return assemble(rows, matrix, bundle).take(_spoken_for(found, excluded))
+
+
+def _spoken_for(found: pa.Table, excluded: Sequence[Segment]) -> Flags:
+    """The leads of no excluded segment."""
+    out = np.zeros(len(found), np.bool_)
+    for segment in excluded:
+        out |= np.array([value == segment.value for value in found[segment.name].to_pylist()], np.bool_)
+    return ~out
 
 
 def assemble(rows: Mapping[str, Sequence[Any]], matrix: Matrix, bundle: Bundle) -> Leads:
@@ -142,7 +153,9 @@ class Periods:
 
 
 def periods(leads: Leads, bundle: Bundle, as_of: int, days: int) -> Periods:
-    """The periods of a champion with a dated target, divided as `training.splits` does.
+    """The periods of a champion with a dated target.
+
+    What the champion was fitted to ends a horizon before the leads it was judged by, so that none of it is judged.
 
     Raises:
         NothingToMonitor: the champion predicts "ever won", or none of its training leads is in the records.
@@ -152,16 +165,26 @@ def periods(leads: Leads, bundle: Bundle, as_of: int, days: int) -> Periods:
     horizon = bundle.horizon_days * DAY
     cut = min(parse_instant(bundle.facts["cut"]), as_of)
     known = leads.created + horizon <= cut
-    created = np.sort(leads.created[known])
-    if not len(created):
-        raise NothingToMonitor("none of the leads the champion learned from is in the records; give the store's")
-    start = created[int(len(created) * (1 - TEST_SHARE_DATED))]
+    if not known.any():
+        raise NothingToMonitor(_FOREIGN)
+    start = _judged_from(leads.created[known], bundle)
     training = leads.created + horizon <= start
     if not training.any():
-        raise NothingToMonitor("none of the leads the champion learned from is in the records; give the store's")
+        raise NothingToMonitor(_FOREIGN)
     mature = leads.created + horizon <= as_of
     recent = (leads.created > as_of - days * DAY) & ~training
     return Periods(training, known & (leads.created >= start), mature & ~known, recent)
+
+
+_FOREIGN = "none of the leads the champion learned from is in the records; give the store's"
+
+
+def _judged_from(created: NDArray[np.int64], bundle: Bundle) -> int:
+    """The start of the champion's test window; where the bundle does not say, as `training.splits` divides."""
+    said = bundle.facts.get("judged_from")
+    if said is not None:
+        return parse_instant(said)
+    return int(np.sort(created)[int(len(created) * (1 - TEST_SHARE_DATED))])
 
 
 _LEADS = """

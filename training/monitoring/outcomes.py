@@ -5,7 +5,7 @@ champion's promise itself, early wins and segments against what that was worth w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from models.bundle import Bundle
 from models.probability import sigmoid
 from training.calibrating import ROWS_FOR_SLOPE
 from training.evaluation import Clusters, calibration_slope, log_loss, losses
+from training.hazard import Hazard
 from training.monitoring.leads import SEGMENTS, Flags, Leads, Periods, Reals
+from training.monitoring.windows import Pair, Windows, beyond
 
 EARLY_DAYS = (14, 30)
 FEWEST, FEWEST_WINS = 50, 10.0
@@ -49,8 +51,15 @@ class Gap:
         low, high = self.interval
         return (
             f"{self.of}: {self.observed:.1%} won ({low:.1%} to {high:.1%}) of {self.rows:,} leads, "
-            f"{self.predicted:.1%} predicted"
+            f"{self.predicted:.1%} predicted{self._verdict}"
         )
+
+    @property
+    def _verdict(self) -> str:
+        low, high = self.interval
+        if high < self.predicted:
+            return "; fewer than predicted"
+        return "; more than predicted" if low > self.predicted else ""
 
     def to_json(self) -> Mapping[str, Any]:
         """JSON types."""
@@ -85,13 +94,15 @@ class Expected:
 
     Attributes:
         recent: of recent leads, if their probabilities are true.
+        before: of the last leads before the champion was made, likewise.
         judged: of the leads that the champion was judged by, likewise.
         realised: what the log loss of those came to.
         constant: the log loss of the base rate on those.
-        p: probability of so much more expected loss, were the leads alike.
+        p: probability of so much more expected loss than before, were nothing changed.
     """
 
     recent: float
+    before: float
     judged: float
     realised: float
     constant: float
@@ -101,8 +112,9 @@ class Expected:
     def sentence(self) -> str:
         """What was seen, in words."""
         return (
-            f"the expected log loss of recent leads is {self.recent:.4f}, against {self.judged:.4f} expected and "
-            f"{self.realised:.4f} realised when the champion was judged (this sees covariate shift only)"
+            f"the expected log loss of recent leads is {self.recent:.4f}, against {self.before:.4f} before the "
+            f"champion was made; when it was judged, {self.judged:.4f} was expected and {self.realised:.4f} realised "
+            "(this sees covariate shift only)"
         )
 
     def to_json(self) -> Mapping[str, Any]:
@@ -110,34 +122,51 @@ class Expected:
         return {**self.__dict__, "sees": "covariate shift only"}
 
 
-def expected(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Expected:
-    """The expected loss of recent leads beside that of the judged ones."""
-    recent, judged = leads.take(periods.recent), leads.take(periods.judged)
-    now, then = (_share(some, expected_losses(some.probability), seed) for some in (recent, judged))
+def expected(leads: Leads, periods: Periods, windows: Windows, bundle: Bundle, seed: int) -> Expected:
+    """The expected loss of recent leads beside that of the leads before, and of those the champion was judged by."""
+    judged = leads.take(periods.judged)
     won = judged.won_within(bundle.horizon_days or 0)
-    apart = (now.mean - then.mean) / max(float(np.hypot(now.error, then.error)), 1e-9)
+    recent, before = (_expected(leads.take(rows), seed) for rows in (windows.recent.after, windows.recent.before))
     return Expected(
-        recent=now.mean,
-        judged=then.mean,
+        recent=recent.mean,
+        before=before.mean,
+        judged=float(expected_losses(judged.probability).mean()),
         realised=log_loss(won, judged.probability),
         constant=log_loss(won, np.full(len(won), bundle.base_rate)),
-        p=float(stats.norm.sf(apart)),
+        p=beyond(*_rise(leads, windows.recent, seed), [_rise(leads, pair, seed) for pair in windows.past], 0.0),
     )
 
 
-def early(leads: Leads, periods: Periods, bundle: Bundle, as_of: int, days: int, seed: int) -> list[Gap]:
+def _expected(some: Leads, seed: int) -> _Share:
+    return _share(some, expected_losses(some.probability), seed)
+
+
+def _rise(leads: Leads, pair: Pair, seed: int) -> tuple[float, float]:
+    """By how much the expected loss of the later leads is more, and the error of that."""
+    before, after = (_expected(leads.take(rows), seed) for rows in (pair.before, pair.after))
+    return after.mean - before.mean, float(np.hypot(before.error, after.error))
+
+
+def early(
+    leads: Leads, periods: Periods, bundle: Bundle, as_of: int, days: int, seed: int, hazard: Hazard | None = None
+) -> list[Gap]:
     """Wins known within 14 and 30 days of creation against prediction, of the latest leads as old as that.
 
     Every such lead was watched for all those days, so the incidence is a plain share: a lost lead competes and is never
-    censored. Predicted is the champion's probability times the share of wins that came so early before.
+    censored. Predicted is the hazard's F(14) or F(30), else the champion's probability, times what it was worth before.
     """
     before = periods.training | periods.judged
+    incidence = None if hazard is None else hazard.incidence(leads.matrix)
     found = []
     for within in (some for some in EARLY_DAYS if some < (bundle.horizon_days or 0)):
         newest = as_of - within * DAY
         cohort = (leads.created <= newest) & (leads.created > newest - days * DAY) & ~before
-        found.append(_gap(f"won within {within} days", leads, cohort, before, leads.known_won_within(within), seed))
-    return [gap for gap in found if gap]
+        if cohort.any():
+            promised = leads if incidence is None else replace(leads, probability=incidence.won_by(float(within)))
+            found.append(
+                _gap(f"won within {within} days", promised, cohort, before, leads.known_won_within(within), seed)
+            )
+    return found
 
 
 def matured(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Gap | None:
@@ -176,9 +205,9 @@ def by_segment(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> lis
         column = getattr(leads, name)
         for value in np.unique(column[periods.since]).tolist():
             here, of = column == value, f"{name} {value or 'unknown'}"
-            gap = _gap(of, leads, periods.since & here, periods.judged & here, won, seed)
-            if gap and gap.p is not None:
-                found.append(gap)
+            now, before = periods.since & here, periods.judged & here
+            if _telling(leads, now, before, won):
+                found.append(_gap(of, leads, now, before, won, seed))
     return found
 
 
@@ -235,24 +264,34 @@ def _resampled(some: Leads, won: Reals, rng: np.random.Generator) -> list[tuple[
     return [(np.repeat(won, time), np.repeat(some.probability, time)) for time in times]
 
 
-def _gap(of: str, leads: Leads, now: Flags, before: Flags, won: Reals, seed: int) -> Gap | None:
-    """A gap against the champion's promise, scaled to what that promise was worth before; None without leads."""
+def _worth(leads: Leads, before: Flags, won: Reals) -> float:
+    """What the champion's promise was worth before: wins for each that it expected."""
+    return float(won[before].mean() / leads.probability[before].mean())
+
+
+def _telling(leads: Leads, now: Flags, before: Flags, won: Reals) -> bool:
+    """Whether enough leads, wins and losses are on both sides for a gap to say something."""
     if not now.any() or not before.any():
-        return None
+        return False
+    promised = _worth(leads, before, won) * float(leads.probability[now].mean())
+    return _enough(int(now.sum()), promised) and _enough(int(before.sum()), float(won[before].mean()))
+
+
+def _gap(of: str, leads: Leads, now: Flags, before: Flags, won: Reals, seed: int) -> Gap:
+    """A gap against the champion's promise, scaled to what that promise was worth before; both sides hold a lead."""
     some, past = leads.take(now), leads.take(before)
-    worth = float(won[before].mean() / past.probability.mean())
+    worth = _worth(leads, before, won)
     promised = worth * some.probability
     gap = _share(some, won[now] - promised, seed)
     unsure = _share(past, won[before] - worth * past.probability, seed).error
     error = float(np.hypot(_error(gap, promised), unsure * some.probability.mean() / past.probability.mean()))
-    enough = _enough(len(some), float(promised.mean())) and _enough(len(past), float(won[before].mean()))
     return Gap(
         of=of,
         rows=len(some),
         observed=float(won[now].mean()),
         predicted=float(promised.mean()),
         interval=Clusters(some.cluster, np.random.default_rng(seed)).mean_interval(won[now]),
-        p=_two_sided(gap.mean, error) if enough else None,
+        p=_two_sided(gap.mean, error) if _telling(leads, now, before, won) else None,
     )
 
 

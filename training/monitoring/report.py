@@ -47,7 +47,8 @@ class Report:
         leads: how many leads each period has.
         notes: what could not be looked at, and why, in words.
         shifts: of every feature, the strangest first; none where too few leads tell.
-        apart, usual: how well recent leads, and those the champion was judged by, are told from its training leads.
+        apart: how well recent leads are told from the last ones before the champion was made.
+        usual: the same of windows before that, the latest first.
         expected: the label-free expected loss.
         early: early wins against prediction.
         matured: the wins of all leads that have matured since.
@@ -63,7 +64,7 @@ class Report:
     notes: tuple[str, ...]
     shifts: tuple[Shift, ...]
     apart: Apart | None
-    usual: Apart | None
+    usual: tuple[Apart, ...]
     expected: Expected | None
     early: tuple[Gap, ...]
     matured: Gap | None
@@ -100,9 +101,10 @@ class Report:
         return alarming(checks, ALPHA / 2)
 
     def _told_apart(self, apart: Apart) -> str:
-        usual = f", {self.usual.auc:.3f} for the leads it was judged by" if self.usual else ""
+        mean = sum(one.auc for one in self.usual) / max(len(self.usual), 1)
+        usual = f", {mean:.3f} in earlier windows" if self.usual else ""
         return (
-            f"recent leads are told from training leads with an AUC of {apart.auc:.3f} "
+            f"recent leads are told from those before the champion was made with an AUC of {apart.auc:.3f} "
             f"({apart.interval[0]:.3f} to {apart.interval[1]:.3f}{usual}), by {apart.carried}"
         )
 
@@ -115,20 +117,19 @@ class Report:
         return [*found, *(gap.sentence for gap in (*self.early, *([self.matured] if self.matured else [])))]
 
     def metrics(self) -> Mapping[str, float]:
-        """Figures by name, as a registry keeps them."""
-        found = {f"monitor_{name}_leads": float(count) for name, count in self.leads.items()}
-        found["monitor_alarm"] = float(("fine", "watch", "retrain").index(self.verdict))
+        """Figures by name, as a registry keeps them; `alarm` is 0 where fine, 1 to watch, 2 to retrain."""
+        found = {f"{name}_leads": float(count) for name, count in self.leads.items()}
+        found["alarm"] = float(("fine", "watch", "retrain").index(self.verdict))
         if self.shifts:
-            found["monitor_worst_psi"] = max(shift.psi for shift in self.shifts)
+            found["worst_psi"] = max(shift.psi for shift in self.shifts)
         if self.apart:
-            found["monitor_domain_auc"] = self.apart.auc
+            found["domain_auc"] = self.apart.auc
         if self.expected:
-            found["monitor_expected_log_loss"] = self.expected.recent
+            found["expected_log_loss"] = self.expected.recent
         if self.matured:
-            found |= {
-                "monitor_observed_rate": self.matured.observed,
-                "monitor_mean_probability": self.matured.predicted,
-            }
+            found |= {"observed_rate": self.matured.observed, "mean_probability": self.matured.predicted}
+        if self.slope:
+            found["calibration_slope"] = self.slope.value
         return found
 
     def to_dict(self) -> Mapping[str, Any]:
@@ -141,32 +142,36 @@ class Report:
             "champion_cut": rfc3339(self.cut),
             "days": self.days,
             "leads": dict(self.leads),
-            "expected_loss": None
-            if self.expected is None
-            else {**self.expected.__dict__, "sees": "covariate shift only"},
+            "expected_loss": None if self.expected is None else self.expected.to_json(),
             "domain_classifier": None if self.apart is None else self.apart.to_json(),
-            "domain_classifier_usual": None if self.usual is None else self.usual.to_json(),
+            "domain_classifier_usual": [one.to_json() for one in self.usual],
             "features": [shift.to_json() for shift in self.shifts],
             "early": [gap.to_json() for gap in self.early],
             "matured": None if self.matured is None else self.matured.to_json(),
-            "slope": None
-            if self.slope is None
-            else {"value": self.slope.value, "interval_95": list(self.slope.interval)},
+            "slope": None if self.slope is None else self.slope.to_json(),
             "segments": [gap.to_json() for gap in self.segments],
             "months": [gap.to_json() for gap in self.months],
         }
 
 
-def due(verdict: Verdict, last_trained: int | None, now: int, every_days: int | None) -> bool:
-    """Whether to retrain: the verdict says so, or the last training lies `every_days` days back (None: no schedule).
+def due(report: Report, learned: int, *, by_verdict: bool, after_days: int | None) -> str | None:
+    """Why to train anew, in words; None where that is not due.
 
-    Times are microseconds; `last_trained` is None where nothing was ever trained.
+    Args:
+        report: the look at the champion.
+        learned: the data cut of the newest version, microseconds; where no data came since, nothing is due.
+        by_verdict: whether the verdict decides.
+        after_days: days of data after which the champion is due whatever the verdict; None for no schedule.
 
     Raises:
-        ValueError: `every_days` is below 1.
+        ValueError: `after_days` is below 1.
     """
-    if every_days is not None and every_days < 1:
-        raise ValueError(f"every_days must be 1 or more, not {every_days}; leave it out for no schedule")
-    if verdict == "retrain":
-        return True
-    return every_days is not None and (last_trained is None or now - last_trained >= every_days * DAY)
+    if after_days is not None and after_days < 1:
+        raise ValueError(f"after_days must be 1 or more, not {after_days}; leave it out for no schedule")
+    if report.as_of <= learned:
+        return None
+    if by_verdict and report.verdict == "retrain":
+        return f"monitoring: {report.reasons[0]}"
+    if after_days is not None and report.as_of - report.cut >= after_days * DAY:
+        return f"schedule: the champion knows nothing after {rfc3339(report.cut)}"
+    return None

@@ -1,0 +1,48 @@
+"""The matrix: what a model would learn from and be judged on, as a Parquet file for a data scientist's own tools."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow.compute as pc
+import typer
+
+from app import console
+from app.commands.data import write_table
+from app.commands.options import Json, UsageError, wiring
+from features.catalogue import CATALOGUE
+from features.partner_history import HORIZON_DAYS
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: eql matrix matrix.parquet --exclude own_channel=trade_show")
+def matrix(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A .parquet file.")],
+    records: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of records; by default the store's.")
+    ] = None,
+    horizon_days: Annotated[int, typer.Option(min=1, max=730, help="Days within which a close counts.")] = HORIZON_DAYS,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Leave out the leads that have this value when they are created."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Every labelled snapshot with its features, label, weight, and part in training, testing and rolling origins."""
+    from training.matrix import exported, prepare
+    from training.segments import Segment
+
+    if out.suffix != ".parquet":
+        raise UsageError(f"OUT must end in .parquet, not {out.name!r}")
+    segments = [Segment.parse(text) for text in exclude or []]
+    with wiring().records() if records is None else nullcontext(records) as folder:
+        data = prepare(folder, CATALOGUE, console.progress, horizon_days=horizon_days, excluded=segments)
+    table = exported(data)
+    write_table(table, out)
+    counted = {row["values"]: row["counts"] for row in pc.value_counts(table["part"]).to_pylist()}
+    parts = {part: counted.get(part, 0) for part in ("train", "test", "purged", "later")}
+    result = {"out": str(out), "rows": len(table), **parts, "excluded": data.left_out}
+    told = ", ".join(f"{rows:,} {part}" for part, rows in parts.items())
+    left = "".join(f"; {segment['leads']:,} leads of {segment['segment']} left out" for segment in data.left_out)
+    console.emit(result, f"{out}: {len(table):,} snapshots ({told}){left}", as_json)

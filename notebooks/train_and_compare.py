@@ -1,0 +1,159 @@
+"""Train, and compare with an earlier training, with `make notebook`; on records of your own with
+
+.venv/bin/marimo edit notebooks/train_and_compare.py -- --records DIR [--days 180]
+"""
+
+import marimo
+
+app = marimo.App(width="medium", app_title="EQL: train and compare")
+
+
+@app.cell
+def _(mo):
+    mo.md("""
+    # Two trainings, compared as promotion does
+
+    The champion is trained on the records as they stood 180 days before their end (`-- --days N` for another), the
+    challenger on all of them. The records are those of `eql export DIR`, given with `-- --records DIR`, or a small
+    simulated world. Nothing here touches the store or the registry.
+    """)
+
+
+@app.cell
+def _():
+    import datetime as dt
+    import tempfile
+    from pathlib import Path
+
+    import marimo as mo
+    import matplotlib.style
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from features.catalogue import CATALOGUE
+    from training.plots import plots
+    from training.promotion import Contender, decide
+    from training.trainer import train
+    from training.trial import as_they_stood, trial_records
+    from training.window import Window
+
+    matplotlib.style.use("tableau-colorblind10")
+    return (
+        CATALOGUE,
+        Contender,
+        Figure,
+        Path,
+        Window,
+        as_they_stood,
+        decide,
+        dt,
+        mo,
+        pd,
+        plots,
+        tempfile,
+        train,
+        trial_records,
+    )
+
+
+@app.cell
+def _(Path, as_they_stood, dt, mo, tempfile, trial_records):
+    scratch = tempfile.TemporaryDirectory()
+    days = int(mo.cli_args().get("days") or 180)
+    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    earlier = as_they_stood(records, days, Path(scratch.name) / "earlier")
+    return days, earlier, records
+
+
+@app.cell
+def _(CATALOGUE, earlier, records, train):
+    # A training may vary: seed=, horizon_days=, allowed_leaks=, excluded=[Segment("region", "apac")], the catalogue.
+    steps = []
+    trained = train(records, CATALOGUE, steps.append)
+    before = train(earlier, CATALOGUE, steps.append)
+    return before, trained
+
+
+@app.cell
+def _(mo, trained):
+    report = trained.report
+    rungs = report["out_of_time_rungs"]
+    mo.vstack(
+        [
+            mo.md(f"""
+            ## Every rung, out of time
+
+            Fitted at three rolling origins and judged on the leads after each. **{report["rung"]}** serves, because
+            {report["rung_reason"]}.
+            """),
+            mo.ui.table(rungs, selection=None) if rungs else mo.md("No rung above the base rate could be judged."),
+        ]
+    )
+    return (rungs,)
+
+
+@app.cell
+def _(Figure, mo, pd, rungs):
+    def drawn(table):
+        figure = Figure(figsize=(7, 2.5), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(table["log_loss"], table["rung"], marker="o", linestyle="")
+        axes.axvline(table["log_loss"].iloc[0], color="grey", linewidth=1)
+        axes.set(title="Log loss out of time; the line is the base rate's", xlabel="nats a lead, less is better")
+        axes.invert_yaxis()
+        return figure
+
+    mo.vstack([drawn(pd.DataFrame(rungs))] if rungs else [])
+
+
+@app.cell
+def _(before, mo, plots, trained):
+    def reliability(one):
+        parts = one.bundle.parts(one.test_matrix)
+        return mo.image(plots(one.bundle, one.predictions, parts)["reliability.png"], width=420)
+
+    mo.vstack(
+        [
+            mo.md("""
+            ## Reliability
+
+            Each on the leads of its own test window: the champion's on the left, the challenger's on the right. On the
+            line, predicted and won shares agree.
+            """),
+            mo.hstack([reliability(before), reliability(trained)]),
+        ]
+    )
+
+
+@app.cell
+def _(CATALOGUE, Contender, Window, before, decide, trained):
+    contenders = (
+        Contender("challenger", trained.bundle, trained.predictions),
+        Contender("champion", before.bundle, before.predictions),
+    )
+    window = Window.of(trained.predictions, trained.table)
+    decision = decide(*contenders, window, trained.bundle.catalogue(CATALOGUE))
+    return (decision,)
+
+
+@app.cell
+def _(days, decision, mo):
+    checks = [
+        {"guard-rail": check.name, "holds": check.passed, "blocks": check.blocks, "what was seen": check.words}
+        for check in decision.checks
+    ]
+    mo.vstack(
+        [
+            mo.md(f"""
+            ## Would it be promoted?
+
+            **{"Yes" if decision.promote else "No"}**: {decision.words}. The champion is {days} days older; both score
+            the same leads, those that the challenger was tested on and the champion had not seen.
+            """),
+            mo.ui.table(checks, selection=None),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    app.run()

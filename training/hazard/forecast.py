@@ -1,0 +1,109 @@
+"""The forecast's figures out of time, and open leads with their curves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from features.catalogue.catalogue import Catalogue
+from features.engines.duckdb import DuckDBEngine
+from models.bundle import Bundle
+from training.evaluation import Clusters, log_loss, losses
+from training.hazard.follow_up import WON, FollowUp, Indices, Reals
+from training.hazard.incidence import CURVE, Curve, aalen_johansen
+from training.hazard.model import Hazard
+
+
+def figures(
+    hazard: Hazard, matrix: Reals, follow_up: FollowUp, judge: Indices, moment: int, cut: int, seed: int = 0
+) -> list[Mapping[str, Any]]:
+    """What the curve is worth on later leads, beside the incidence without features of what was known before them.
+
+    Args:
+        hazard: fitted on what was known by `moment`.
+        matrix: encoded features of all snapshots.
+        follow_up: of all snapshots.
+        judge: positions of creation snapshots made from `moment` on.
+        moment: microseconds.
+        cut: the data cut; a lead is judged at a number of days only if it was watched for so long by then.
+        seed: of the bootstrap by account.
+    """
+    created = (follow_up.as_of == follow_up.created) & (follow_up.as_of < moment)
+    before = follow_up.take(created)
+    constant = aalen_johansen(before.known_by(moment), before.weight, hazard.periods)
+    known = follow_up.take(judge).known_by(cut)
+    incidence = hazard.incidence(matrix[judge])
+    found: list[Mapping[str, Any]] = []
+    for days in (some for some in CURVE if some <= hazard.periods[-1]):
+        seen = np.flatnonzero(known.watched >= days)
+        if len(seen):
+            won = ((known.event == WON) & (known.days <= days))[seen].astype(np.float64)
+            promised = incidence.won_by(float(days))[seen]
+            clusters = Clusters(follow_up.cluster[judge][seen], np.random.default_rng(seed))
+            found.append({"days": days, **_compared(won, promised, float(constant.won_by(float(days))[0]), clusters)})
+    return found
+
+
+def _compared(won: Reals, promised: Reals, constant: float, clusters: Clusters) -> Mapping[str, Any]:
+    flat = np.full(len(won), constant)
+    low, high = clusters.mean_interval(losses(won, promised) - losses(won, flat))
+    return {
+        "rows": len(won),
+        "observed_rate": float(won.mean()),
+        "mean_probability": float(promised.mean()),
+        "constant": constant,
+        "log_loss": log_loss(won, promised),
+        "log_loss_constant": log_loss(won, flat),
+        "log_loss_difference_95": [low, high],
+    }
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is foreseen of the leads open at a moment.
+
+    Attributes:
+        as_of: the moment, microseconds.
+        lead_id: the leads, the likeliest to be won by the last day of the curve first.
+        curve: a row each, in that order.
+    """
+
+    as_of: int
+    lead_id: Sequence[str]
+    curve: Curve
+
+    def to_rows(self) -> list[Mapping[str, Any]]:
+        """A row a lead, JSON types."""
+        return [
+            {
+                "lead_id": lead,
+                **{f"won_{days}_days": float(p) for days, p in zip(self.curve.days, won, strict=True)},
+                "expected_days_if_won": float(expected),
+            }
+            for lead, won, expected in zip(self.lead_id, self.curve.won, self.curve.expected_days, strict=True)
+        ]
+
+
+def open_leads(engine: DuckDBEngine, bundle: Bundle, hazard: Hazard, catalogue: Catalogue, as_of: int) -> Forecast:
+    """The curves of the leads open at a moment, by the features that were known then.
+
+    Args:
+        engine: the records.
+        bundle: of the version that the hazard belongs to; it names and encodes the features.
+        hazard: the version's.
+        catalogue: the base catalogue.
+        as_of: the moment, microseconds.
+
+    Raises:
+        UntrustedBundle: the bundle reads features that this software no longer has.
+    """
+    full = bundle.catalogue(catalogue)
+    read = Catalogue(tuple(full[name] for name in bundle.encoding.names))
+    found = engine.evaluate(read, engine.open_leads(as_of))
+    matrix = bundle.encoding.encode({name: found[name].to_pylist() for name in read.names}, len(found))
+    curve = hazard.curve(matrix)
+    order = np.argsort(-curve.won[:, -1], kind="stable")
+    names = found["lead_id"].to_pylist()
+    ranked = Curve(curve.days, curve.won[order], curve.expected_days[order])
+    return Forecast(as_of, [names[place] for place in order], ranked)

@@ -1,0 +1,297 @@
+"""The hazard model: LightGBM over {open, won, lost} on person-periods, with the period as one more feature.
+
+The trees start from the hazards of all leads of like age, as Aalen and Johansen count them, and learn what features
+add: when leads close follows from their age more than from anything else, and few trees alone would blur it. The model
+obeys no directions, for in a softmax a feature that raises one class may lower another's probability by way of the
+third; so it labels and forecasts, and is never served as the score.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from models.encoding import Encoding, Matrix
+from training.hazard.follow_up import WON, FollowUp, Indices, Reals
+from training.hazard.incidence import CURVE, Curve, Incidence, PersonPeriods
+
+MOST_ROWS = 200_000
+"""Person-periods a fit reads; where there are more, later landmarks are left out first."""
+FEWEST_WINS = 10
+"""Leads known to be won that a fit needs."""
+_MOST_TREES, _PATIENCE = 200, 15
+_AGE = "lead_age_days"
+_AGES = (1.0, 29.0)
+"""Ages in days from which another baseline holds."""
+_LEANING, _SMALLEST = 20.0, 1e-9
+_FEWEST_AT_RISK = 100
+"""Rows without which a period is not spoken of."""
+_BINS = 63
+_TEXT, _FACTS = "hazard.txt", "hazard.json"
+_CHUNK = 20_000
+
+
+class UntrustedHazard(ValueError):
+    """The files of a hazard model are not what they say; the message says the mend."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The logarithms of the chances to stay open, be won and be lost in each period, without features.
+
+    Attributes:
+        age: position of the lead's age in days among the features; None where it does not vary.
+        log_hazards: by age (at creation, up to four weeks, older) and period.
+    """
+
+    age: int | None
+    log_hazards: tuple[tuple[tuple[float, ...], ...], ...]
+
+    @classmethod
+    def count(cls, age: int | None, matrix: Matrix, rows: PersonPeriods, weight: Reals, periods: int) -> Self:
+        """The baseline of person-periods; each age leans to all ages by as much as 20 rows."""
+        counts = np.zeros((len(_AGES) + 1, periods, 3))
+        np.add.at(counts, (_group(matrix, age)[rows.row], rows.period, rows.event), weight[rows.row])
+        everyone = counts.sum(axis=0)
+        everyone /= np.maximum(everyone.sum(axis=1, keepdims=True), _SMALLEST)
+        shares = (counts + _LEANING * everyone) / (counts.sum(axis=2, keepdims=True) + _LEANING)
+        return cls(age, _nested(np.log(np.maximum(shares, _SMALLEST)).tolist()))
+
+    def of(self, matrix: Matrix, row: Indices, period: Indices) -> Reals:
+        """Log-chances (person-periods, 3) of snapshots and periods at these positions."""
+        found: Reals = np.array(self.log_hazards)[_group(matrix, self.age)[row], period]
+        return found
+
+
+def _group(matrix: Matrix, age: int | None) -> Indices:
+    days = np.zeros(len(matrix)) if age is None else np.nan_to_num(matrix[:, age])
+    return np.searchsorted(_AGES, days, side="right").astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """A fitted hazard model.
+
+    Attributes:
+        text: the model in LightGBM's own form.
+        periods: ends of the periods, in days.
+        baseline: where the trees start from.
+    """
+
+    text: str
+    periods: tuple[int, ...]
+    baseline: Baseline
+
+    @cached_property
+    def _booster(self) -> lightgbm.Booster:
+        return lightgbm.Booster(model_str=self.text)
+
+    def hazards(self, matrix: Matrix) -> Reals:
+        """P(won in the period | open at its start), and P(lost ...), of encoded features: (rows, periods, 2)."""
+        parts = [self._hazards(matrix[at : at + _CHUNK]) for at in range(0, len(matrix), _CHUNK)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.periods), 2))
+
+    def _hazards(self, matrix: Matrix) -> Reals:
+        count = len(self.periods)
+        row, period = np.divmod(np.arange(len(matrix) * count), count)
+        design = _design(matrix, row, period, self.periods)
+        raw = np.asarray(self._booster.predict(design, raw_score=True, num_threads=1))
+        found: Reals = softmax(raw + self.baseline.of(matrix, row, period), axis=1)
+        return found.reshape(len(matrix), count, 3)[:, :, WON:]
+
+    def incidence(self, matrix: Matrix) -> Incidence:
+        """The incidence of encoded features, a row each."""
+        return Incidence.of(self.hazards(matrix), self.periods)
+
+    def curve(self, matrix: Matrix) -> Curve:
+        """P(won within 30, 60, 90 and 180 days), as far as leads were watched, and the expected days to close."""
+        return self.incidence(matrix).curve(tuple(days for days in CURVE if days <= self.periods[-1]))
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """Its files by name: LightGBM text and JSON; reading them runs no code."""
+        text = self.text.encode()
+        facts = {
+            "periods": list(self.periods),
+            "baseline": asdict(self.baseline),
+            "sha256": hashlib.sha256(text).hexdigest(),
+        }
+        return {_TEXT: text, _FACTS: json.dumps(facts, indent=1).encode()}
+
+
+def read(files: Mapping[str, bytes]) -> Hazard:
+    """The hazard model of its files, verified.
+
+    Raises:
+        UntrustedHazard: a file is missing, or is not the one that the description names.
+    """
+    try:
+        facts = json.loads(files[_FACTS])
+        text, periods = files[_TEXT], tuple(int(day) for day in facts["periods"])
+        baseline = Baseline(facts["baseline"]["age"], _nested(facts["baseline"]["log_hazards"]))
+        same = hashlib.sha256(text).hexdigest() == facts["sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UntrustedHazard(f"the hazard model's files cannot be read ({error}); train again") from None
+    if not same:
+        raise UntrustedHazard(f"{_TEXT} is not the file that {_FACTS} names; train again")
+    return Hazard(text.decode(), periods, baseline)
+
+
+def _nested(values: Any) -> tuple[tuple[tuple[float, ...], ...], ...]:
+    return tuple(tuple(tuple(map(float, cell)) for cell in row) for row in values)
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Two hazard models, each fitted on half of the accounts, and which half each snapshot belongs to.
+
+    Attributes:
+        models: of the accounts outside half 0, and outside half 1.
+        half: of every snapshot.
+        trees: the number that predicts the other half best.
+    """
+
+    models: tuple[Hazard, Hazard]
+    half: Indices
+    trees: int
+
+    def incidence(self, matrix: Matrix, rows: Indices) -> Incidence:
+        """The incidence of snapshots at these positions, each by the model that never saw its account."""
+        found = [model.incidence(matrix[rows]) for model in self.models]
+        own = self.half[rows][:, None] == 0
+        return Incidence(found[0].periods, *(np.where(own, *pair) for pair in _pairs(found)))
+
+
+def _pairs(found: list[Incidence]) -> list[tuple[Reals, Reals]]:
+    return [(found[0].won, found[1].won), (found[0].lost, found[1].lost)]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What hazards are fitted on: person-periods, within the limit, of snapshots known by a moment."""
+
+    matrix: Matrix
+    rows: PersonPeriods
+    weight: Reals
+    periods: tuple[int, ...]
+    encoding: Encoding
+    baseline: Baseline
+
+    @classmethod
+    def of(
+        cls,
+        matrix: Matrix,
+        follow_up: FollowUp,
+        moment: int,
+        periods: tuple[int, ...],
+        encoding: Encoding,
+        most: int = MOST_ROWS,
+    ) -> Self:
+        """The person-periods of snapshots made before a moment, as known by it, without periods that few reached."""
+        known = follow_up.known_by(moment)
+        rows = PersonPeriods.of(known, periods)
+        rows = _within(rows.take(follow_up.as_of[rows.row] < moment), follow_up, most)
+        spoken = tuple(np.array(periods)[np.bincount(rows.period, minlength=len(periods)) >= _FEWEST_AT_RISK].tolist())
+        rows = rows.take(rows.period < len(spoken))
+        age = encoding.names.index(_AGE) if _AGE in encoding.names else None
+        baseline = Baseline.count(age, matrix, rows, follow_up.weight, len(spoken))
+        return cls(matrix, rows, follow_up.weight, spoken, encoding, baseline)
+
+    def fit(self, trees: int, seed: int) -> Hazard:
+        """The model of so many trees."""
+        booster = lightgbm.train(self._settings(seed), self._dataset(), num_boost_round=trees)
+        return Hazard(booster.model_to_string(), self.periods, self.baseline)
+
+    def cross_fit(self, cluster: NDArray[np.str_], seed: int) -> CrossFitted:
+        """Two models over halves of the accounts, with the number of trees that does best on the other half."""
+        names, place = np.unique(cluster, return_inverse=True)
+        half = (np.random.default_rng(seed).permutation(len(names)) % 2)[place]
+        inside = half[self.rows.row] == 0
+        folds = [(np.flatnonzero(~inside), np.flatnonzero(inside)), (np.flatnonzero(inside), np.flatnonzero(~inside))]
+        found: Any = lightgbm.cv(
+            self._settings(seed),
+            self._dataset(),
+            num_boost_round=_MOST_TREES,
+            folds=folds,
+            callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
+            return_cvbooster=True,
+        )["cvbooster"]
+        trees = max(int(found.best_iteration), 1)
+        first, second = (
+            Hazard(booster.model_to_string(num_iteration=trees), self.periods, self.baseline)
+            for booster in found.boosters
+        )
+        return CrossFitted((first, second), half, trees)
+
+    def _dataset(self) -> lightgbm.Dataset:
+        design = _design(self.matrix, self.rows.row, self.rows.period, self.periods)
+        categories = [j for j, feature in enumerate(self.encoding.features) if feature.kind == "category"]
+        return lightgbm.Dataset(
+            design,
+            self.rows.event,
+            weight=self.weight[self.rows.row],
+            init_score=self.baseline.of(self.matrix, self.rows.row, self.rows.period),
+            categorical_feature=categories,
+            params={"max_bin": _BINS},
+        )
+
+    def _settings(self, seed: int) -> dict[str, Any]:
+        return {
+            "objective": "multiclass",
+            "num_class": 3,
+            "num_leaves": 8,
+            "max_depth": 3,
+            "learning_rate": 0.05,
+            "max_bin": _BINS,
+            "boost_from_average": False,
+            "min_data_in_leaf": 200,
+            "lambda_l2": 20.0,
+            "feature_fraction": 0.7,
+            "cat_smooth": 20.0,
+            "max_cat_threshold": 16,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 1,
+            "verbosity": -1,
+        }
+
+
+def _design(matrix: Matrix, row: Indices, period: Indices, periods: tuple[int, ...]) -> Matrix:
+    """The features of snapshots with the period's end in days beside them."""
+    return np.column_stack([matrix[row], np.array(periods, dtype=np.float64)[period]])
+
+
+def _within(rows: PersonPeriods, follow_up: FollowUp, most: int) -> PersonPeriods:
+    """At most so many rows: the last landmarks go first, then leads evenly, so that every period of time stays."""
+    landmark = follow_up.as_of - follow_up.created
+    moments, counts = np.unique(landmark[rows.row], return_counts=True)
+    kept = moments[(np.cumsum(counts) <= most) | (np.arange(len(counts)) == 0)]
+    rows = rows.take(np.isin(landmark[rows.row], kept))
+    if len(rows) <= most:
+        return rows
+    leads, periods = np.unique(rows.row), int(rows.period.max()) + 1
+    some = leads[np.linspace(0, len(leads) - 1, most // periods).astype(np.int64)]
+    return rows.take(np.isin(rows.row, some))
+
+
+def fit(
+    matrix: Matrix, follow_up: FollowUp, moment: int, periods: tuple[int, ...], encoding: Encoding, seed: int
+) -> Hazard | None:
+    """The hazard model of what was known by a moment; None with fewer than 10 wins or too short a time.
+
+    The number of trees is the one that does best on accounts left out.
+    """
+    if follow_up.wins(moment) < FEWEST_WINS:
+        return None
+    material = Material.of(matrix, follow_up, moment, periods, encoding)
+    if CURVE[0] not in material.periods:
+        return None
+    return material.fit(material.cross_fit(follow_up.cluster, seed).trees, seed)

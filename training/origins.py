@@ -1,0 +1,92 @@
+"""The rolling origins with their data: what rungs and settings are fitted on and judged by, before any test."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.encoding import Encoding
+from training.calibrating import cross_calibrated
+from training.evaluation import Clusters
+from training.ladder import Rows
+from training.splits import Fold
+
+Reals = NDArray[np.float64]
+Integers = NDArray[np.int64]
+FEWEST_WINS = 10
+"""Wins, and losses, that a rung above the base rate needs to be fitted and judged."""
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Rolling origins at which something can be fitted.
+
+    Attributes:
+        rows: every snapshot.
+        encoding: of their features.
+        directions: of the features.
+        folds: positions to fit on and to judge by.
+        cluster: each row's account, group or lead.
+        seed: of every draw.
+    """
+
+    rows: Rows
+    encoding: Encoding
+    directions: Sequence[int]
+    folds: tuple[Fold, ...]
+    cluster: NDArray[np.str_]
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        rows: Rows,
+        encoding: Encoding,
+        directions: Sequence[int],
+        folds: Sequence[Fold],
+        cluster: NDArray[np.str_],
+        seed: int,
+    ) -> "Origins":
+        """Those of the folds that have wins and losses enough to fit and leads to judge by."""
+        usable = tuple(fold for fold in folds if enough(rows.won[fold.fit]) and len(fold.judge))
+        return cls(rows, encoding, directions, usable, cluster, seed)
+
+    @cached_property
+    def judged(self) -> Integers:
+        """Positions of the rows judged by, fold by fold."""
+        return np.concatenate([np.zeros(0, np.int64), *(fold.judge for fold in self.folds)])
+
+    @cached_property
+    def won(self) -> Reals:
+        """Outcomes of the judged rows."""
+        return self.rows.won[self.judged]
+
+    @cached_property
+    def fold_of(self) -> Integers:
+        """The fold of each judged row."""
+        return np.repeat(np.arange(len(self.folds)), [len(fold.judge) for fold in self.folds])
+
+    @property
+    def clusters(self) -> Clusters:
+        """The judged rows' clusters, the same draws each time."""
+        return Clusters(self.cluster[self.judged], np.random.default_rng(self.seed))
+
+    @property
+    def digest(self) -> str:
+        """Names the data, the folds and the seed."""
+        found = hashlib.sha256(repr((self.encoding, list(self.directions), self.seed)).encode())
+        for array in (self.rows.matrix, self.rows.won, self.rows.weight, *(fold.fit for fold in self.folds)):
+            found.update(array.tobytes())
+        return found.hexdigest()[:16]
+
+    def calibrated(self, margin: Reals) -> Reals:
+        """Probabilities of the judged rows from margins, each fold calibrated on the others."""
+        return cross_calibrated(margin, self.won, self.fold_of)
+
+
+def enough(won: Reals) -> bool:
+    """Whether these outcomes hold wins and losses enough to fit or judge."""
+    return bool(min(won.sum(), (1 - won).sum()) >= FEWEST_WINS)
