@@ -50,8 +50,17 @@ def calibration_slope(won: Reals, probability: Reals) -> float | None:
     log_odds = logit(np.clip(probability, _SMALLEST, 1 - _SMALLEST))
     if np.ptp(log_odds) < 1e-9 or won.min() == won.max():
         return None
-    fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(log_odds[:, None], won)
-    return float(fitted.coef_[0, 0])
+    return calibration_line(log_odds, won)[0]
+
+
+def calibration_line(log_odds: Reals, won: Reals) -> tuple[float, float]:
+    """Slope and intercept of a logistic regression of outcomes of both kinds on log-odds that vary."""
+    # Standardised, the solver's tolerance means the same however little or much they vary.
+    centre, scale = log_odds.mean(), log_odds.std()
+    fitted = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8, max_iter=1000)
+    fitted.fit(((log_odds - centre) / scale)[:, None], won)
+    slope = float(fitted.coef_[0, 0] / scale)
+    return slope, float(fitted.intercept_[0] - slope * centre)
 
 
 class Clusters:

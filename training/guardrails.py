@@ -15,7 +15,7 @@ from scipy.stats import norm
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle
 from models.probability import logit, sigmoid
-from training.evaluation import Clusters, Reals, log_loss, losses
+from training.evaluation import Clusters, Reals, calibration_line, log_loss, losses
 from training.window import Window, log_odds
 
 Name: TypeAlias = Literal[
@@ -135,25 +135,13 @@ def slope_interval(won: Reals, probability: Reals, cluster: NDArray[np.str_]) ->
     if np.ptp(odds) < 1e-9 or won.min() == won.max():
         return None
     design = np.column_stack([odds, np.ones(len(odds))])
-    beta = _newton(design, won)
+    beta = np.array(calibration_line(odds, won))
     p = np.asarray(sigmoid(design @ beta))
     inverse = np.linalg.inv((design * (p * (1 - p))[:, None]).T @ design + 1e-12 * np.eye(2))
     _, of = np.unique(cluster, return_inverse=True)
     scores = np.column_stack([np.bincount(of, weights=column * (won - p)) for column in design.T])
     error = float(np.sqrt((inverse @ scores.T @ scores @ inverse)[0, 0]))
     return float(beta[0]), float(beta[0] - 1.96 * error), float(beta[0] + 1.96 * error)
-
-
-def _newton(design: Reals, won: Reals) -> Reals:
-    beta = np.array([1.0, 0.0])
-    for _ in range(50):
-        p = np.asarray(sigmoid(design @ beta))
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
-        step = np.clip(np.linalg.solve(hessian, design.T @ (won - p)), -2.0, 2.0)
-        beta = beta + step
-        if np.abs(step).max() < 1e-10:
-            break
-    return beta
 
 
 @dataclass(frozen=True)
