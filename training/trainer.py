@@ -149,7 +149,7 @@ def _foreseen(trained: Trained, data: Data, immature: Mapping[str, object], prog
 def _choice(data: Data, search: Search | None, progress: Progress, seed: int) -> Choice:
     folds, cluster = data.split.folds, data.snapshots.cluster
     origins = Origins.of(data.rows, data.encoding, data.directions, folds, cluster, seed)
-    tuned = tune(origins, search, progress) if search and enough(origins.won) else NOT_TUNED
+    tuned = tune(origins, search, progress) if search and data.encoding.features and enough(origins.won) else NOT_TUNED
     return choose(origins, data.rows.won[data.created], progress, tuned)
 
 
