@@ -6,10 +6,9 @@ import warnings
 
 import typer
 
-from app import console
-from app.commands import data, forecast, matrix, models, monitor, partners, quality, scoring, service
+from app import console, settings
+from app.commands import data, exposures, forecast, matrix, models, monitor, partners, quality, scoring, service
 from app.commands.options import begin
-from app.settings import Settings
 from app.wiring import Wiring
 
 app = typer.Typer(
@@ -19,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (data.app, matrix.app, models.app, forecast.app, monitor.app, scoring.app, service.app):
+for group in (data.app, matrix.app, models.app, forecast.app, monitor.app, exposures.app, scoring.app, service.app):
     app.add_typer(group)
 app.add_typer(partners.overlap_app, name="overlap")
 app.add_typer(service.keys_app, name="keys")
@@ -30,7 +29,7 @@ app.add_typer(service.doctor_app, name="doctor")
 
 @app.callback()
 def _begin() -> None:
-    begin(Wiring(Settings()))
+    begin(Wiring(settings.read()))
 
 
 def main() -> None:

@@ -3,8 +3,14 @@
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from operations.exploration import OFF, Exploration
+
+
+class InvalidSetting(ValueError):
+    """A setting of the environment is not what it must be; the message names it, the constraint and its value."""
 
 
 class Settings(BaseSettings):
@@ -18,6 +24,8 @@ class Settings(BaseSettings):
             private one while the command runs.
         policy: EQL_POLICY, the policy file; by default the one that comes with the software.
         quality: EQL_QUALITY, the thresholds of data quality; by default those that come with the software.
+        exploration_share: EQL_EXPLORATION_SHARE, of leads that sales sees at random places, 0 (off, the default) to 1.
+        exploration_seed: EQL_EXPLORATION_SEED, names the experiment; another seed draws other leads.
     """
 
     model_config = SettingsConfigDict(env_prefix="EQL_", frozen=True)
@@ -28,6 +36,13 @@ class Settings(BaseSettings):
     postgres_url: str | None = None
     policy: Path = Field(default_factory=lambda: Path(str(files("models") / "default_policy.yaml")))
     quality: Path = Field(default_factory=lambda: Path(str(files("features") / "default_quality.yaml")))
+    exploration_share: float = Field(default=OFF, ge=0, le=1, allow_inf_nan=False)
+    exploration_seed: str = ""
+
+    @property
+    def exploration(self) -> Exploration:
+        """How priorities are randomised."""
+        return Exploration(self.exploration_share, self.exploration_seed)
 
     @property
     def store_url(self) -> str:
@@ -43,3 +58,17 @@ class Settings(BaseSettings):
     def artifacts(self) -> Path | None:
         """Where MLflow's artifacts go; None where a tracking server decides."""
         return None if self.mlflow_uri else self.home.absolute() / "mlflow" / "artifacts"
+
+
+def read() -> Settings:
+    """The environment's settings.
+
+    Raises:
+        InvalidSetting: one is not what it must be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = f"EQL_{'_'.join(map(str, fault['loc'])).upper()}"
+        raise InvalidSetting(f"{name}: {fault['msg']}, not {fault['input']!r}; correct it or leave it out") from None

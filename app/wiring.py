@@ -62,7 +62,14 @@ class Wiring:
         """What the API and the pages work with."""
         champion = Champion(self.engine, CATALOGUE, self.policy, now)
         docs = Path(__file__).parent.parent / "docs"
-        return Service(self.engine, champion, now, secrets.token_bytes, docs if docs.is_dir() else None)
+        return Service(
+            self.engine,
+            champion,
+            now,
+            secrets.token_bytes,
+            docs if docs.is_dir() else None,
+            self.settings.exploration,
+        )
 
     @cached_property
     def registry(self) -> "Registry":

@@ -7,6 +7,7 @@ The seed is no secret, and the draw is no defence against somebody who wants a l
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from features.records import Row
@@ -37,7 +38,7 @@ class Exploration:
 
 @dataclass(frozen=True)
 class Draw:
-    """Whether a lead's priority is random on a day, and the priority it then has.
+    """Whether a lead's priority is random on a day, and the priority it then has: the share of the list to stand above.
 
     Attributes:
         lead_id: the lead.
@@ -62,6 +63,21 @@ def draw(lead_id: str, at: int, exploration: Exploration) -> Draw:
     return Draw(lead_id, day, chosen, _uniform("priority", lead_id, day, exploration.seed) if chosen else None)
 
 
+def arranged(lead_ids: Sequence[str], at: int, exploration: Exploration) -> list[Draw]:
+    """A list of different leads, best first, with those drawn at random places on the UTC day of a moment.
+
+    The others keep their order. Each lead drawn is equally likely to stand at any place; where it stands follows from
+    the draws and the length of the list, not from its own place in it: those drawn go in one by one, in the order of
+    their ids, each at any place of the list so far.
+    """
+    draws = [draw(lead_id, at, exploration) for lead_id in lead_ids]
+    found = [one for one in draws if not one.randomised]
+    for one in sorted(draws, key=lambda one: one.lead_id):
+        if one.priority is not None:
+            found.insert(len(found) - int(one.priority * (len(found) + 1)), one)
+    return found
+
+
 def _uniform(what: str, lead_id: str, day: int, seed: str) -> float:
     """A number from 0 to below 1 that follows from its arguments alone."""
     parts = (what, seed, iso_date(day), lead_id)
@@ -71,7 +87,7 @@ def _uniform(what: str, lead_id: str, day: int, seed: str) -> float:
 
 @dataclass(frozen=True)
 class Exposure:
-    """What an evaluation by inverse propensity needs to know of one lead's place in a work list, to be logged.
+    """Where a lead stood in a list that sales saw, and what an evaluation needs to know of that, to be logged.
 
     Attributes:
         lead_id: the lead.
@@ -79,13 +95,14 @@ class Exposure:
         decision_id: the decision whose score it had.
         score: its probability of closing; None without a model.
         share, seed: the exploration in force.
-        randomised: whether its priority was random.
-        position: its place in the list, from 1.
+        randomised: whether its priority was random; if so, any place in the list was equally likely.
+        view: the list, by its name.
         listed: how many leads the list had.
-        shown: whether somebody got to see it there.
+        position: its place in the list, from 1.
+        position_by_score: the place it would have had without exploration, from 1.
 
     Raises:
-        ValueError: the share is not from 0 to 1, or the position not from 1 to `listed`.
+        ValueError: the share is not from 0 to 1, or a position not from 1 to `listed`.
     """
 
     lead_id: str
@@ -95,14 +112,16 @@ class Exposure:
     share: float
     seed: str
     randomised: bool
-    position: int
+    view: str
     listed: int
-    shown: bool
+    position: int
+    position_by_score: int
 
     def __post_init__(self) -> None:
         Exploration(self.share, self.seed)
-        if not 1 <= self.position <= self.listed:
-            raise ValueError(f"position must be from 1 to {self.listed}, not {self.position}")
+        for name in ("position", "position_by_score"):
+            if not 1 <= (place := getattr(self, name)) <= self.listed:
+                raise ValueError(f"{name} must be from 1 to {self.listed}, not {place}")
 
     def row(self) -> Row:
         """Its flat columns."""

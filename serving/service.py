@@ -1,11 +1,12 @@
 """What the API and the pages work with, put together once by the composition root."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from operations.exploration import Exploration
 from serving.access import TokenSource
 from serving.reload import Champion
 
@@ -20,6 +21,7 @@ class Service:
         clock: microseconds now.
         tokens: gives unpredictable bytes.
         docs: the folder of the documentation pages; None to serve none.
+        exploration: how priorities are randomised; off by default.
     """
 
     engine: Engine
@@ -27,3 +29,4 @@ class Service:
     clock: Callable[[], int]
     tokens: TokenSource
     docs: Path | None = None
+    exploration: Exploration = field(default_factory=Exploration)

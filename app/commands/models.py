@@ -115,7 +115,10 @@ def trained(
         )
     console.progress("registering in MLflow")
     registry = wiring().registry
-    settings = options | {"excluded": ", ".join(map(str, segments)) or "none"}
+    settings = options | {
+        "excluded": ", ".join(map(str, segments)) or "none",
+        "allowed_leaks": ", ".join(sorted({*allowed_leaks})) or "none",
+    }
     version = registry.resolve(registry.log(found, settings, CATALOGUE, leads_a_week or LEADS_A_WEEK))
     registry.point("challenger", version, _actor(None), reason, datetime.now(UTC))
     return {"version": version.version, **found.report}

@@ -122,6 +122,7 @@ def _retrained(
     found = models.trained(
         folder,
         horizon_days=champion.horizon_days or HORIZON_DAYS,
+        allowed_leaks=champion.facts.get("allowed_leaks", ()),
         excluded=[left["segment"] for left in champion.facts.get("excluded", ())],
         reason=why,
     )

@@ -9,8 +9,9 @@ from urllib.parse import quote, urlencode
 from sqlalchemy import Connection
 
 from features.records import KINDS
+from operations.exploration import OFF, Exploration, Exposure
 from operations.work_list import PASSED, View
-from serving.pages import figures
+from serving.pages import exploring, figures
 from serving.pages.reasons import strongest
 from serving.store import decisions, lists
 from serving.store.decisions import CurrentScore
@@ -67,6 +68,8 @@ class WorkList:
         earlier, later: addresses of the pages before and after, None where there is none.
         scored: whether any lead the visitor may see is scored.
         stored: whether the store has any lead at all.
+        share: of the leads, that stand at random places.
+        exposures: where each line stands, to be logged once sales has seen it; none where no place is random.
     """
 
     view: View
@@ -79,6 +82,8 @@ class WorkList:
     later: str | None
     scored: bool
     stored: bool
+    share: float = OFF
+    exposures: Sequence[Exposure] = ()
 
     @property
     def note_title(self) -> str:
@@ -118,6 +123,7 @@ def work_list(
     now: int,
     limit: int,
     offset: int,
+    exploration: Exploration,
     asked_limit: int | None = None,
 ) -> WorkList:
     """A page of a view.
@@ -127,23 +133,21 @@ def work_list(
         view: which leads.
         views: the visitor's, with `view` among them.
         partner_id: whose leads alone; None for all.
-        now: the moment, microseconds, at which names hold.
+        now: the moment, microseconds, at which names hold and places are drawn.
         limit: how many leads a page has.
         offset: how many leads come before this page.
+        exploration: how priorities are randomised, in views that sales works.
         asked_limit: the limit to keep in the addresses of other pages; None where none was asked for.
     """
     tallies = lists.tallies(connection, partner_id)
     tabs = [Tab(each, _count(each, tallies), list_address(each, views, 0, asked_limit)) for each in views]
     total = _count(view, tallies)
-    ranked = decisions.ranked(
-        connection,
-        qualifications=view.qualifications,
-        pending=view.pending,
-        source_partner_id=partner_id,
-        limit=limit,
-        offset=offset,
-    )
-    lines = _lines(connection, ranked, now)
+    explored = exploring.explored(view, partner_id, exploration)
+    if explored:
+        page = exploring.page(connection, view, exploration, now=now, limit=limit, offset=offset)
+    else:
+        page = exploring.Page(_ranked(connection, view, partner_id, limit, offset))
+    lines = _lines(connection, page.scores, now)
     before, after = max(offset - limit, 0), offset + limit
     return WorkList(
         view=view,
@@ -156,6 +160,19 @@ def work_list(
         later=list_address(view, views, after, asked_limit) if after < total else None,
         scored=bool(tallies),
         stored=bool(tallies) or lists.any_leads(connection),
+        share=exploration.share if explored else OFF,
+        exposures=page.exposures,
+    )
+
+
+def _ranked(connection: Connection, view: View, partner_id: str | None, limit: int, offset: int) -> list[CurrentScore]:
+    return decisions.ranked(
+        connection,
+        qualifications=view.qualifications,
+        pending=view.pending,
+        source_partner_id=partner_id,
+        limit=limit,
+        offset=offset,
     )
 
 

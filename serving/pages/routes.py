@@ -16,7 +16,7 @@ from typing_extensions import override
 from features.records import KINDS, Row
 from operations import work_list as views
 from serving.access import Principal
-from serving.pages import documents, lead, leads, quality, rendering, visitors
+from serving.pages import documents, exploring, lead, leads, quality, rendering, visitors
 from serving.pages.rendering import NOT_FOUND, Refusal
 from serving.service import Service
 from serving.store import decisions, lists
@@ -87,11 +87,15 @@ class _Pages:
                 now=now,
                 limit=limit or PAGE_SIZE,
                 offset=offset,
+                exploration=self.service.exploration,
                 asked_limit=limit,
             )
         model = self.service.champion.scorer().served
         content = {"visitor": visitor, "list": listed, "now": now, "model": model, "fault": self.service.champion.fault}
-        return rendering.page("work_list.html", content)
+        answer = rendering.page("work_list.html", content)
+        if visitor.role == "sales" and listed.exposures:
+            exploring.log(self.service.engine, listed.exposures)
+        return answer
 
     def lead(self, request: Request, lead_id: str) -> Response:
         visitor = visitors.visitor(self.service, request)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from serving.store.tables import ingest_counter, metadata, schema_version
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of the tables this software writes; grows with every change to them."""
 
 _BUSY_MILLISECONDS = 5_000

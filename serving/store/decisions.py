@@ -106,12 +106,21 @@ def ranked(
         limit: how many at most.
         offset: how many of the best to skip.
     """
-    found = _matching(select(current_score), qualifications, pending, source_partner_id)
-    table = current_score.c
-    places = case({name: place for place, name in enumerate(qualifications)}, value=table.qualification)
-    order = (places, table.close_probability.desc().nulls_last(), table.lead_id)
-    rows = connection.execute(found.order_by(*order).limit(limit).offset(offset)).mappings()
-    return [CurrentScore(**row) for row in rows]
+    found = _best_first(_matching(select(current_score), qualifications, pending, source_partner_id), qualifications)
+    return [CurrentScore(**row) for row in connection.execute(found.limit(limit).offset(offset)).mappings()]
+
+
+def ranked_ids(connection: Connection, *, qualifications: Sequence[str], pending: bool | None = None) -> list[str]:
+    """The ids of all leads that `ranked` would list without a limit, in its order."""
+    found = _matching(select(current_score.c.lead_id), qualifications, pending, None)
+    return list(connection.execute(_best_first(found, qualifications)).scalars())
+
+
+def of_leads(connection: Connection, lead_ids: Sequence[str]) -> list[CurrentScore]:
+    """The current scores of these leads, in their order; without those never scored."""
+    found = select(current_score).where(current_score.c.lead_id.in_(lead_ids))
+    scores = {row["lead_id"]: CurrentScore(**row) for row in connection.execute(found).mappings()}
+    return [scores[lead_id] for lead_id in lead_ids if lead_id in scores]
 
 
 def count_ranked(
@@ -125,6 +134,12 @@ def count_ranked(
     counted = select(func.count()).select_from(current_score)
     found: int = connection.execute(_matching(counted, qualifications, pending, source_partner_id)).scalar_one()
     return found
+
+
+def _best_first(found: Any, qualifications: Sequence[str]) -> Any:
+    table = current_score.c
+    places = case({name: place for place, name in enumerate(qualifications)}, value=table.qualification)
+    return found.order_by(places, table.close_probability.desc().nulls_last(), table.lead_id)
 
 
 def _matching(found: Any, qualifications: Sequence[str], pending: bool | None, partner_id: str | None) -> Any:

@@ -95,6 +95,22 @@ current_score = Table(
     Index("ix_current_score_rank", "qualification", "close_probability"),
 )
 
+exposures = Table(
+    "exposures",
+    metadata,
+    Column("day", BigInteger, primary_key=True),
+    Column("lead_id", Text, primary_key=True),
+    Column("decision_id", Text, ForeignKey("decisions.decision_id"), nullable=False),
+    Column("score", Double),
+    Column("share", Double, nullable=False),
+    Column("seed", Text, nullable=False),
+    Column("randomised", Boolean, nullable=False),
+    Column("view", Text, nullable=False),
+    Column("listed", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("position_by_score", BigInteger, nullable=False),
+)
+
 bundles = Table(
     "bundles",
     metadata,

@@ -64,6 +64,23 @@ def test_a_body_and_a_folder_are_scored_alike_in_form(eql: Run, trained_home: Pa
     assert [row["line"] for row in rejects] == ["2", "3"]
 
 
+def test_the_forecast_says_when_open_leads_are_won_the_likeliest_first(eql: Run, trained_home: Path) -> None:
+    done = eql("forecast", "--as-of", "2026-06-01", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["as_of"] == "2026-06-01T00:00:00Z"
+    assert len({row["lead_id"] for row in found["leads"]}) == len(found["leads"]) > 0
+    for row in found["leads"]:
+        _lead, *won, days = row.values()
+        assert 0 <= won[0] <= won[-1] <= 1
+        assert won == sorted(won)
+        assert days > 0
+    likely = [row["won_180_days"] for row in found["leads"]]
+    assert likely == sorted(likely, reverse=True)
+    shown = eql("forecast", trained_home.parent / "world", "--as-of", "2026-06-01", "--version", "1").stdout
+    assert found["leads"][0]["lead_id"] in shown
+
+
 def test_promotion_and_rollback_keep_their_history(eql: Run) -> None:
     assert eql("train", "--seed", 1).returncode == 0
     refused = eql("promote", "2", "--reason", "newer")

@@ -9,13 +9,36 @@ from pathlib import Path
 
 import pytest
 
-from features.folder import PROVENANCE, read_provenance
-from features.values import parse_instant
+from features.folder import PROVENANCE, FolderWriter, read_provenance
+from features.provenance import Attribute, Provenance
+from features.records import KINDS, Row
+from features.values import DAY, parse_instant
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 LATER = parse_instant("2026-08-15T00:00:00Z")
+
+
+def cut_later(folder: Path) -> None:
+    """Let a folder of records end later, with nothing new in it."""
+    (folder / PROVENANCE).write_text(replace(read_provenance(folder), cut=LATER).to_json(), encoding="utf-8")
+
+
+def deals(folder: Path) -> None:
+    """Records in which the stage, said to be known at creation, tells what became of a lead."""
+    leads: list[Row] = []
+    events: list[Row] = []
+    for number in range(300):
+        created, won = LATER - (400 - number) * DAY, number % 7 in (0, 3)
+        lead: Row = {"lead_id": f"L-{number}", "created_at": created, "occurred_at": created, "recorded_at": created}
+        leads.append({**lead, "deleted": False, "attributes.stage": "signed" if won else "dropped"})
+        closed = {"occurred_at": created + DAY, "recorded_at": created + DAY, "event": "won" if won else "lost"}
+        events.append({"lead_event_id": f"E-{number}", "lead_id": f"L-{number}", "deleted": False, **closed})
+    stage = Attribute("stage", "category", "at_creation")
+    with FolderWriter(folder, Provenance(LATER - 60 * DAY, attributes=(stage,))) as writer:
+        writer.write(KINDS["leads"], leads)
+        writer.write(KINDS["lead_events"], events)
 
 
 @pytest.fixture
@@ -72,7 +95,7 @@ def test_a_schedule_that_is_due_trains_a_challenger_and_never_promotes(
 ) -> None:
     world = tmp_path / "world"
     shutil.copytree(trained_home.parent / "world", world)
-    (world / PROVENANCE).write_text(replace(read_provenance(world), cut=LATER).to_json(), encoding="utf-8")
+    cut_later(world)
     done = run_eql(copied, "monitor", world, "--retrain-after", "30", "--json")
     assert done.returncode == 0, done.stderr
     trained = json.loads(done.stdout)["retrained"]
@@ -81,6 +104,21 @@ def test_a_schedule_that_is_due_trains_a_challenger_and_never_promotes(
     assert [v["aliases"] for v in found["versions"] if v["version"] == trained["version"]] == [["challenger"]]
     assert [v["version"] for v in found["versions"] if "champion" in v["aliases"]] != [trained["version"]]
     assert found["history"][-1]["reason"] == trained["reason"]
+
+
+def test_a_leak_that_was_allowed_once_is_allowed_when_training_anew(run_eql: Run, copied: Path, tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    deals(records)
+    for arguments in (
+        ("train", "--records", records, "--allow-leak", "stage", "--horizon-days", 30),
+        ("promote", "--force", "--reason", "to be served"),
+    ):
+        done = run_eql(copied, *arguments)
+        assert done.returncode == 0, done.stderr
+    cut_later(records)
+    done = run_eql(copied, "monitor", records, "--retrain-after", 30, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["retrained"]["reason"].startswith("schedule: ")
 
 
 def test_training_in_the_past_is_refused(eql: Run) -> None:

@@ -1,13 +1,15 @@
 """The draw of priorities at random: off by default, the same for everybody, fair, and independent of the lead."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from features.values import DAY
-from operations.exploration import Draw, Exploration, Exposure, draw
+from operations.exploration import Draw, Exploration, Exposure, arranged, draw
 
 MOMENTS = st.integers(min_value=0, max_value=60_000 * DAY)
 IDS = st.text(min_size=1, max_size=20)
@@ -57,8 +59,46 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
         Exploration(share)
 
 
-def test_an_exposure_is_flat_and_its_position_in_the_list() -> None:
-    exposure = Exposure("L-1", DAY, "D-1", 0.2, 0.05, "s", True, 3, 20, True)
+LISTS = st.lists(IDS, unique=True, max_size=30)
+
+
+@given(leads=LISTS, at=MOMENTS)
+def test_without_a_share_a_list_is_left_alone(leads: list[str], at: int) -> None:
+    assert [one.lead_id for one in arranged(leads, at, Exploration())] == leads
+
+
+@given(leads=LISTS, at=MOMENTS, share=SHARES, data=st.data())
+def test_who_is_not_drawn_keeps_the_order_and_where_those_drawn_stand_does_not_depend_on_it(
+    leads: list[str], at: int, share: float, data: st.DataObject
+) -> None:
+    exploration = Exploration(share, "s")
+    found = arranged(leads, at, exploration)
+    assert sorted(one.lead_id for one in found) == sorted(leads)
+    assert all(one == draw(one.lead_id, at, exploration) for one in found)
+    drawn = {one.lead_id for one in found if one.randomised}
+    assert [one.lead_id for one in found if not one.randomised] == [lead for lead in leads if lead not in drawn]
+    other = arranged(data.draw(st.permutations(leads)), at, exploration)
+    places = [[(place, one) for place, one in enumerate(each) if one.randomised] for each in (found, other)]
+    assert places[0] == places[1]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_lead_that_is_drawn_stands_anywhere_equally_often(share: float) -> None:
+    leads, days = [f"L-{n}" for n in range(10)], 3000
+    found: Counter[int] = Counter()
+    for day in range(days):
+        for place, one in enumerate(arranged(leads, day * DAY, Exploration(share, "s"))):
+            # The first and the last by score, and one between.
+            if one.randomised and one.lead_id in ("L-0", "L-4", "L-9"):
+                found[place] += 1
+    times = sum(found.values())
+    # Five standard errors of a tenth.
+    assert [found[place] / times for place in range(10)] == pytest.approx([0.1] * 10, abs=5 * (0.09 / times) ** 0.5)
+
+
+def test_an_exposure_is_flat_and_its_positions_in_the_list() -> None:
+    exposure = Exposure("L-1", DAY, "D-1", 0.2, 0.05, "s", True, "passed", 20, 3, 17)
     assert json.loads(json.dumps(exposure.row()))["position"] == 3
-    with pytest.raises(ValueError, match="from 1 to 20, not 21"):
-        Exposure("L-1", DAY, "D-1", 0.2, 0.05, "s", True, 21, 20, True)
+    for fault in ({"position": 21}, {"position": 0}, {"position_by_score": 21}):
+        with pytest.raises(ValueError, match=f"{next(iter(fault))} must be from 1 to 20"):
+            replace(exposure, **fault)

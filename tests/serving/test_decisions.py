@@ -92,6 +92,10 @@ def test_lists_hold_the_wanted_leads_best_first(
         assert decisions.ranked(connection, **wanted, limit=100) == expected
         assert decisions.ranked(connection, **wanted, limit=2, offset=1) == expected[1:3]
         assert decisions.count_ranked(connection, **wanted) == len(expected)
+        if partner is None:
+            found = decisions.ranked_ids(connection, qualifications=RANK, pending=pending)
+            assert found == [score.lead_id for score in expected]
+            assert decisions.of_leads(connection, ["never scored", *reversed(found)]) == expected[::-1]
 
 
 def publish(connection, sha256: str, files: dict[str, bytes], at: int) -> None:

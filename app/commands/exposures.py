@@ -1,0 +1,51 @@
+"""Exposures: what sales was shown while priorities were partly random, as a table to evaluate with."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+
+from app import console
+from app.commands.data import write_table
+from app.commands.options import Json, wiring
+from features.values import iso_date
+from operations.exploration import Exposure
+from serving.store import database
+from serving.store import exposures as store
+
+app = typer.Typer()
+
+_SCHEMA = pa.schema(
+    [
+        ("day", pa.string()),
+        ("lead_id", pa.string()),
+        ("decision_id", pa.string()),
+        ("score", pa.float64()),
+        ("share", pa.float64()),
+        ("seed", pa.string()),
+        ("randomised", pa.bool_()),
+        ("view", pa.string()),
+        ("listed", pa.int64()),
+        ("position", pa.int64()),
+        ("position_by_score", pa.int64()),
+    ]
+)
+
+
+@app.command(epilog="Example: eql exposures --out exposures.parquet")
+def exposures(
+    out: Annotated[Path, typer.Option(help="A .csv, .parquet or .ndjson file.")],
+    as_json: Json = False,
+) -> None:
+    """Where leads stood when sales saw them, a row a lead and day; logged while EQL_EXPLORATION_SHARE is above 0."""
+    with database.reading(wiring().engine) as connection:
+        rows = [_row(one) for one in store.logged(connection)]
+    write_table(pa.Table.from_pylist(rows, _SCHEMA), out)
+    drawn = sum(bool(row["randomised"]) for row in rows)
+    result = {"rows": len(rows), "randomised": drawn, "out": str(out)}
+    console.emit(result, f"{out}: {len(rows):,} leads shown, {drawn:,} of them at random places", as_json)
+
+
+def _row(one: Exposure) -> dict[str, object]:
+    return {**one.row(), "day": iso_date(one.day)}
