@@ -40,12 +40,40 @@ def _models(asked: argparse.Namespace) -> list[dict[str, Any]]:
     return run(asked.markdown, asked.sets)
 
 
+def _worlds(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    from benchmarks.worlds import LEADS, SEEDS, run
+
+    return run(asked.worlds, asked.leads or LEADS, asked.seeds or SEEDS, asked.counted, asked.log)
+
+
+def _ladder(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    from benchmarks.ladder import SEEDS, SIZES, run
+
+    return run(asked.sizes or SIZES, asked.seeds or SEEDS, asked.counted, asked.log)
+
+
+def _noise(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    from benchmarks.noise import SEEDS, run
+
+    return run(asked.seeds or SEEDS, asked.log)
+
+
+def _sweeps(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    from benchmarks.sweeps import SEEDS, run
+
+    return run(asked.seeds or SEEDS, asked.log)
+
+
 BENCHMARKS: Mapping[str, Benchmark] = {
     "explain": _explain,
     "features": lambda asked: [row for rows in asked.rows for row in features.features(rows)],
+    "ladder": _ladder,
     "matching": _matching,
     "models": _models,
+    "noise": _noise,
     "requests": _requests,
+    "sweeps": _sweeps,
+    "worlds": _worlds,
 }
 
 
@@ -55,6 +83,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without any")
     parser.add_argument("--rows", type=int, nargs="+", default=features.ROWS, help="rows of usage; millions")
     parser.add_argument("--sets", nargs="+", default=[], metavar="SET", help="of models; all public sets without any")
+    parser.add_argument("--worlds", nargs="+", default=[], metavar="WORLD", help="of worlds; all without any")
+    parser.add_argument("--leads", type=int, nargs="+", help="of worlds: their sizes")
+    parser.add_argument("--sizes", type=int, nargs="+", help="of ladder: its worlds' leads")
+    parser.add_argument("--counted", choices=("training", "all"), default="training", help="which leads make a size")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of ladder, noise, sweeps and worlds")
+    parser.add_argument("--log", type=Path, help="of these: a JSON-lines file; runs in it are not run again")
     parser.add_argument(
         "--markdown", action="store_true", help="print the tables of models as Markdown, and only these"
     )

@@ -101,7 +101,7 @@ def _prepare(name: str, home: Path, progress: Progress) -> tuple[Trained, Task]:
     """Ours, trained, and the same rows for the peers."""
     progress("importing")
     records = home / "records"
-    _import(name, records, home / "rejects.csv")
+    import_set(name, records, home / "rejects.csv")
     trained = train(records, CATALOGUE, progress, seed=SEED)
     with DuckDBEngine(records, HORIZON_DAYS) as engine:
         snapshots = label(engine, HORIZON_DAYS)
@@ -113,7 +113,8 @@ def _prepare(name: str, home: Path, progress: Progress) -> tuple[Trained, Task]:
     raise RuntimeError(f"the rows of {name} for the peers are not those of training, one a lead at creation")
 
 
-def _import(name: str, folder: Path, rejects: Path) -> None:
+def import_set(name: str, folder: Path, rejects: Path) -> None:
+    """Imports a public set by its mapping in `examples/` into a folder of records."""
     records: list[Stored] = []
     report = importer.run(DATASETS / name, mapping.load(ROOT / "examples" / f"{name}.yaml"), records.extend, rejects)
     with FolderWriter(folder, report.provenance) as writer:

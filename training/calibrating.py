@@ -1,9 +1,12 @@
-"""Fitting the calibration map on out-of-time margins, and its clustered bootstrap.
+"""Fitting the calibration map: its slope on out-of-time margins, its level on the leads that were learned from.
 
-Below 3,000 rows only the intercept is fitted: with less, freer maps cost more log loss than they gain (CalArena). Where
-the level of the latest rows differs significantly from that of the others, leads close more or less often than they
-did: then the level is that of the latest alone, and only the slope is learned from all.
+How far margins spread too wide shows only out of time. The level does not: it is right where the leads learned from
+sum to their wins. What earlier models' predictions were off by tells how the level moved then; carried into the map it
+would be added to a model that has learned from that move already. Below 3,000 rows the slope stays 1: with less, freer
+maps cost more log loss than they gain (CalArena).
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,86 +14,89 @@ from numpy.typing import NDArray
 from models.probability import Calibration, sigmoid
 
 Reals = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 ROWS_FOR_SLOPE = 3000
 DRAWS = 200
+_LEAST_SLOPE = 0.05
 _STEPS = 30
 
 
-def calibrate(margin: Reals, won: Reals, recent: Flags | None = None) -> Calibration:
-    """The affine map of margins to the log-odds of `won`; the identity where one class is missing.
+@dataclass(frozen=True)
+class Judged:
+    """Leads with a model's uncalibrated margins; arrays of one length.
+
+    Attributes:
+        margin: of each lead.
+        won: what came of it, 0 or 1.
+        cluster: its account, group or lead.
+    """
+
+    margin: Reals
+    won: Reals
+    cluster: NDArray[np.str_]
+
+
+NOTHING_JUDGED = Judged(np.zeros(0), np.zeros(0), np.zeros(0, np.str_))
+
+
+def fit_slope(margin: Reals, won: Reals, weight: Reals | None = None) -> float:
+    """The slope of the map of out-of-time margins to log-odds of `won`.
+
+    1 where they are too few, nothing varies, or they rank the wrong way round.
+    """
+    counted = np.ones(len(won)) if weight is None else weight
+    if len(won) < ROWS_FOR_SLOPE or np.ptp(margin) < 1e-9 or not 0 < (counted * won).sum() < counted.sum():
+        return 1.0
+    slope, _ = _newton(np.column_stack([margin, np.ones(len(won))]), np.zeros(len(won)), won, counted, [1.0, 0.0])
+    return float(slope) if slope > _LEAST_SLOPE else 1.0
+
+
+def fit_level(log_odds: Reals, won: Reals, weight: Reals | None = None) -> float:
+    """What to add to log-odds so that they sum to the wins.
+
+    Half a win and half a loss are added at their mean, as in the base rate, so that it is finite; 0 without leads.
+    """
+    if not len(won):
+        return 0.0
+    counted = np.ones(len(won)) if weight is None else weight
+    centre = np.average(log_odds, weights=counted) if counted.sum() else log_odds.mean()
+    offset, outcome = np.append(log_odds, centre), np.append(won * counted, 0.5)
+    total = np.append(counted, 1.0)
+    # Outcomes of a row are its share won, so that one row may hold half a win and half a loss.
+    share = np.divide(outcome, total, out=np.zeros(len(total)), where=total > 0)
+    (level,) = _newton(np.ones((len(total), 1)), offset, share, total, [0.0])
+    return float(level)
+
+
+def calibrate(judged: Judged, learned: Judged, rng: np.random.Generator) -> Calibration:
+    """The map and its clustered bootstrap.
 
     Args:
-        margin: out of time, uncalibrated.
-        won: outcomes, 0 or 1.
-        recent: the rows whose level counts alone, as `shifted` says; all where None.
+        judged: leads after the rolling origins, by the models fitted before: the slope is theirs.
+        learned: leads at creation that the served model learned from and that the level is taken from, by it.
+        rng: draws whole clusters, for both at once.
     """
-    if not len(margin) or won.min() == won.max():
-        return Calibration(1.0, 0.0)
-    return Calibration(*_map(margin, won, np.ones(len(won)), recent))
+    slope = fit_slope(judged.margin, judged.won)
+    level = fit_level(slope * learned.margin, learned.won)
+    return Calibration(slope, level, tuple(_draw(judged, learned, rng)))
 
 
-def cross_calibrated(margin: Reals, won: Reals, fold_of: NDArray[np.int64]) -> Reals:
-    """Probabilities of each fold under the calibration map of the others, so that no model wins by its level alone."""
-    probability = np.empty(len(margin))
-    for fold in np.unique(fold_of):
-        others, own = fold_of != fold, fold_of == fold
-        probability[own] = sigmoid(calibrate(margin[others], won[others]).log_odds(margin[own]))
-    return probability
-
-
-def shifted(margin: Reals, won: Reals, latest: Flags) -> Flags | None:
-    """`latest` where the level of these rows differs from that of the others by more than 1.96 standard errors."""
-    sides = [side for side in (latest, ~latest) if side.any() and won[side].min() < won[side].max()]
-    if len(sides) < 2:
-        return None
-    slope, _ = _map(margin, won, np.ones(len(won)), None)
-    levels, variances = zip(
-        *(_level(slope * margin[side], won[side], np.ones(side.sum())) for side in sides), strict=True
-    )
-    return latest if abs(levels[0] - levels[1]) > 1.96 * np.sqrt(sum(variances)) else None
-
-
-def _map(margin: Reals, won: Reals, weight: Reals, recent: Flags | None) -> tuple[float, float]:
-    slope, intercept = _fit(margin, won, weight, _free_slope(margin))
-    if recent is None:
-        return slope, intercept
-    return slope, _level(slope * margin[recent], won[recent], weight[recent])[0]
-
-
-def _level(log_odds: Reals, won: Reals, weight: Reals) -> tuple[float, float]:
-    """The intercept that makes these log-odds sum to the wins, and its variance."""
-    _, intercept = _fit(log_odds, won, weight, free_slope=False)
-    p = sigmoid(log_odds + intercept)
-    return intercept, float(1 / max((weight * p * (1 - p)).sum(), 1e-9))
-
-
-def _free_slope(margin: Reals) -> bool:
-    return len(margin) >= ROWS_FOR_SLOPE and float(np.ptp(margin)) > 1e-9
-
-
-def bootstrap(
-    margin: Reals, won: Reals, cluster: NDArray[np.str_], rng: np.random.Generator, recent: Flags | None = None
-) -> tuple[tuple[float, float], ...]:
-    """(slope, intercept) of the map, as `calibrate` fits it, refitted on resampled whole clusters."""
-    if not len(margin) or won.min() == won.max():
-        return ()
-    _, row_cluster = np.unique(cluster, return_inverse=True)
-    count = int(row_cluster.max()) + 1
-    draws = []
+def _draw(judged: Judged, learned: Judged, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """(slope, level) refitted on resampled whole clusters."""
+    _, place = np.unique(np.concatenate([judged.cluster, learned.cluster]), return_inverse=True)
+    if not len(learned.won):
+        return []
+    count, draws = int(place.max()) + 1, []
     for _ in range(DRAWS):
-        weight = rng.multinomial(count, np.full(count, 1 / count))[row_cluster].astype(np.float64)
-        level = weight if recent is None else weight * recent
-        if 0 < (level * won).sum() < level.sum():
-            draws.append(_map(margin, won, weight, recent))
-    return tuple(draws)
+        times = rng.multinomial(count, np.full(count, 1 / count)).astype(np.float64)[place]
+        first, second = times[: len(judged.won)], times[len(judged.won) :]
+        slope = fit_slope(judged.margin, judged.won, first)
+        draws.append((slope, fit_level(slope * learned.margin, learned.won, second)))
+    return draws
 
 
-def _fit(margin: Reals, won: Reals, weight: Reals, free_slope: bool) -> tuple[float, float]:
-    """Newton's method on the weighted log loss; a slope that is not positive falls back to the intercept alone."""
-    design = np.column_stack([margin, np.ones(len(margin))]) if free_slope else np.ones((len(margin), 1))
-    offset = np.zeros(len(margin)) if free_slope else margin
-    beta = np.array([1.0, 0.0]) if free_slope else np.array([0.0])
+def _newton(design: Reals, offset: Reals, won: Reals, weight: Reals, start: list[float]) -> Reals:
+    """Newton's method on the weighted log loss of `design @ beta + offset`."""
+    beta = np.array(start)
     for _ in range(_STEPS):
         p = sigmoid(design @ beta + offset)
         gradient = design.T @ (weight * (won - p))
@@ -99,8 +105,4 @@ def _fit(margin: Reals, won: Reals, weight: Reals, free_slope: bool) -> tuple[fl
         beta += step
         if np.abs(step).max() < 1e-10:
             break
-    if not free_slope:
-        return 1.0, float(beta[0])
-    if beta[0] <= 0.05:
-        return _fit(margin, won, weight, free_slope=False)
-    return float(beta[0]), float(beta[1])
+    return beta

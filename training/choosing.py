@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoding import Encoding, Matrix
-from models.probability import TREES, MarginModel, Rung, SegmentRates, sigmoid
+from models.probability import TREES, MarginModel, Rung, SegmentRates
 from training.evaluation import Clusters, auc, log_loss, losses
 from training.ladder import (
     STAGES,
@@ -16,10 +16,12 @@ from training.ladder import (
     TreeSettings,
     fit_base_rate,
     fit_logistic,
+    fit_logistics,
     fit_segment_rates,
     fit_trees,
     staged_margins,
 )
+from training.level import Level, level_leads
 from training.origins import Origins, enough
 from training.tuning import NOT_TUNED, Tuned
 
@@ -39,40 +41,43 @@ class Choice:
         reason: why, in words.
         settings: what was chosen with it.
         tuned: the settings of tree rungs, but for the number of trees.
-        judged: positions of the rolling origins' rows.
-        latest: which of them the last origin judged.
-        margins: its uncalibrated out-of-time margins on those rows.
-        table: figures by rung on those rows, calibrated.
+        level: the leads that say how often leads close.
+        margins: its uncalibrated margins of the rows that the origins asked for, an array an origin.
+        table: figures by rung on the rows judged, calibrated.
     """
 
     rung: Rung
     reason: str
     settings: Settings
     tuned: Tuned
-    judged: NDArray[np.int64]
-    latest: NDArray[np.bool_]
-    margins: Reals
+    level: Level
+    margins: tuple[Reals, ...] = ()
     table: Sequence[Mapping[str, Any]] = ()
 
     def fit(self, rows: Rows, encoding: Encoding, directions: Sequence[int], seed: int) -> MarginModel:
-        """The chosen rung on all training rows."""
+        """The chosen rung on all training rows, or the base rate on the leads of its level."""
         if self.rung == "base_rate":
-            return fit_base_rate(rows)
+            return fit_base_rate(_of_level(rows, self.level))
         if self.rung == "segment_rates":
             return _segment_rates(rows, encoding, int(self.settings["segment"]))
         if self.rung == "logistic":
             return fit_logistic(rows, encoding, directions, self.settings["strength"])
-        settings = replace(self.tuned.settings, trees=int(self.settings["trees"]), additive=self.rung == "additive")
+        settings = _of_rung(self.tuned.settings, self.rung, int(self.settings["trees"]))
         return fit_trees(rows, encoding, directions, settings, seed)
 
 
+def _of_level(rows: Rows, level: Level) -> Rows:
+    return rows.take(level_leads(rows, np.arange(len(rows.won)), level))
+
+
 @dataclass(frozen=True)
-class _Candidate:
-    """A rung with the settings that did best, and its margins of the judged rows."""
+class Candidate:
+    """A rung with the settings that did best, its margins of the rows asked, and its probabilities of those judged."""
 
     rung: Rung
     settings: Settings
-    margin: Reals
+    margins: tuple[Reals, ...]
+    probability: Reals
 
 
 def choose(origins: Origins, created: Reals, progress: Callable[[str], None], tuned: Tuned = NOT_TUNED) -> Choice:
@@ -85,37 +90,32 @@ def choose(origins: Origins, created: Reals, progress: Callable[[str], None], tu
         tuned: the settings of tree rungs, but for the number of trees.
     """
     if not origins.encoding.features:
-        return _base_rate("no feature varies among the training leads")
+        return _base_rate(origins, "no feature varies among the training leads")
     if not enough(origins.won):
         reason = f"{created.sum():.0f} wins among {len(created)} training leads are too few to fit and judge more"
-        return _base_rate(reason)
-    candidates = _candidates(origins, progress, tuned.settings)
-    calibrated = {c.rung: _judged(c, origins) for c in candidates}
-    rung, reason = climb(origins.won, calibrated, origins.clusters)
-    chosen = next(c for c in candidates if c.rung == rung)
-    table = [{"rung": name, **_figures(origins.won, probability)} for name, probability in calibrated.items()]
-    latest = origins.fold_of == origins.fold_of.max()
-    return Choice(rung, reason, chosen.settings, tuned, origins.judged, latest, chosen.margin, table)
+        return _base_rate(origins, reason)
+    found = candidates(origins, progress, tuned.settings)
+    rung, reason = climb(origins.won, {c.rung: c.probability for c in found}, origins.clusters)
+    chosen = next(c for c in found if c.rung == rung)
+    table = [{"rung": c.rung, **_figures(origins.won, c.probability)} for c in found]
+    return Choice(rung, reason, chosen.settings, tuned, origins.level, chosen.margins, table)
 
 
-def _base_rate(reason: str) -> Choice:
+def _base_rate(origins: Origins, reason: str) -> Choice:
     """The base rate, chosen before anything was judged."""
-    return Choice("base_rate", reason, {}, NOT_TUNED, np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0))
+    return Choice("base_rate", reason, {}, NOT_TUNED, origins.level)
 
 
-def _candidates(origins: Origins, progress: Callable[[str], None], trees: TreeSettings) -> list[_Candidate]:
+def candidates(origins: Origins, progress: Callable[[str], None], trees: TreeSettings) -> list[Candidate]:
     """Every rung that the features allow, each with its best settings."""
-    found: dict[Rung, dict[float, list[Reals]]] = {rung: {} for rung in SETTINGS}
-    base: list[Reals] = []
+    found: dict[Rung, dict[float, list[Reals]]] = {"base_rate": {}, **{rung: {} for rung in SETTINGS}}
     for number, fold in enumerate(origins.folds, start=1):
         rows, leads = len(fold.fit), len(fold.judge)
         progress(f"rolling origin {number} of {len(origins.folds)}: {rows:,} rows, judged on {leads:,} leads")
-        fit, judge = origins.rows.take(fold.fit), origins.rows.matrix[fold.judge]
-        base.append(fit_base_rate(fit).contributions(judge).sum(axis=1))
-        for rung, value, margin in _margins(origins, fit, judge, trees):
+        fit, asked = origins.rows.take(fold.fit), origins.rows.matrix[origins.asked(fold)]
+        for rung, value, margin in _margins(origins, fit, asked, trees):
             found[rung].setdefault(value, []).append(margin)
-    fitted = [_best(rung, setting, found[rung], origins) for rung, setting in SETTINGS.items() if found[rung]]
-    return [_Candidate("base_rate", {}, np.concatenate(base)), *fitted]
+    return [_best(rung, margins, origins) for rung, margins in found.items() if margins]
 
 
 SETTINGS: Mapping[Rung, str] = {
@@ -127,45 +127,36 @@ SETTINGS: Mapping[Rung, str] = {
 """What is chosen of each fitted rung: the category, the regularisation, the number of trees."""
 
 
-def _margins(origins: Origins, fit: Rows, judge: Matrix, trees: TreeSettings) -> Iterator[tuple[Rung, float, Reals]]:
-    """The margins of every fitted rung at every setting."""
+def _margins(origins: Origins, fit: Rows, asked: Matrix, trees: TreeSettings) -> Iterator[tuple[Rung, float, Reals]]:
+    """The margins of every rung at every setting."""
     encoding, directions = origins.encoding, origins.directions
+    yield "base_rate", 0, fit_base_rate(_of_level(fit, origins.level)).contributions(asked).sum(axis=1)
     for segment, feature in enumerate(encoding.features):
         if feature.kind == "category":
-            yield "segment_rates", segment, _segment_rates(fit, encoding, segment).contributions(judge).sum(axis=1)
-    for strength in STRENGTHS:
-        fitted = fit_logistic(fit, encoding, directions, strength)
-        yield "logistic", strength, fitted.contributions(judge).sum(axis=1)
+            yield "segment_rates", segment, _segment_rates(fit, encoding, segment).contributions(asked).sum(axis=1)
+    for strength, fitted in zip(STRENGTHS, fit_logistics(fit, encoding, directions, STRENGTHS), strict=True):
+        yield "logistic", strength, fitted.contributions(asked).sum(axis=1)
     for rung in TREES:
-        settings = replace(trees, trees=STAGES[-1], additive=rung == "additive")
-        booster = fit_trees(fit, encoding, directions, settings, origins.seed)
-        for stage, margin in staged_margins(booster, judge, STAGES).items():
+        booster = fit_trees(fit, encoding, directions, _of_rung(trees, rung, STAGES[-1]), origins.seed)
+        for stage, margin in staged_margins(booster, asked, STAGES).items():
             yield rung, stage, margin
+
+
+def _of_rung(settings: TreeSettings, rung: Rung, trees: int) -> TreeSettings:
+    """A tree rung's settings with so many trees."""
+    return replace(settings.stumps() if rung == "additive" else settings, trees=trees)
 
 
 def _segment_rates(rows: Rows, encoding: Encoding, segment: int) -> SegmentRates:
     return fit_segment_rates(rows, segment, len(encoding.features[segment].levels))
 
 
-def _best(rung: Rung, setting: str, margins: Mapping[float, list[Reals]], origins: Origins) -> _Candidate:
-    """The setting with the least out-of-time log loss once calibrated on the other folds; the first in ties."""
-    whole = {value: np.concatenate(parts) for value, parts in margins.items()}
-    loss = {value: log_loss(origins.won, origins.calibrated(margin)) for value, margin in whole.items()}
-    value = min(loss, key=lambda candidate: loss[candidate])
-    return _Candidate(rung, {setting: value}, whole[value])
-
-
-def _judged(candidate: _Candidate, origins: Origins) -> Reals:
-    """A rung's out-of-time probabilities, calibrated.
-
-    The base rate is judged at its better, as it is served or calibrated like the others: else, where wins grow rarer,
-    even noise would climb by its level alone.
-    """
-    calibrated = origins.calibrated(candidate.margin)
-    if candidate.rung != "base_rate":
-        return calibrated
-    served = np.asarray(sigmoid(candidate.margin))
-    return served if log_loss(origins.won, served) < log_loss(origins.won, calibrated) else calibrated
+def _best(rung: Rung, margins: Mapping[float, list[Reals]], origins: Origins) -> Candidate:
+    """The setting with the least out-of-time log loss once calibrated; the first in ties."""
+    probability = {value: origins.calibrated(found) for value, found in margins.items()}
+    value = min(probability, key=lambda candidate: log_loss(origins.won, probability[candidate]))
+    settings = {SETTINGS[rung]: value} if rung in SETTINGS else {}
+    return Candidate(rung, settings, tuple(margins[value]), probability[value])
 
 
 _FIRST_STEP = 2.5

@@ -4,7 +4,7 @@ of time.
 Every rung that reads numbers obeys the catalogue's directions: raising a feature in its own never lowers the margin.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import lightgbm
@@ -23,11 +23,12 @@ FEWEST_LEVEL_ROWS = 20
 ROWS_FOR_THREADS = 50_000
 STAGES = (25, 50, 100, 150, 200, 300, 450, 600)
 """Numbers of trees that are judged."""
+_RATE_OF_STUMPS = 0.1
 
 
 @dataclass(frozen=True)
 class TreeSettings:
-    """LightGBM's settings: shallow, monotone by direction; `additive` keeps each tree to one feature.
+    """LightGBM's settings: shallow, monotone by direction; trees of depth 1 add up feature by feature.
 
     `basic` is the only monotone method that held in every run with missing values (see docs/model.md).
     """
@@ -35,17 +36,23 @@ class TreeSettings:
     trees: int = 300
     leaves: int = 8
     depth: int = 3
-    additive: bool = False
     learning_rate: float = 0.04
     fewest_rows_in_leaf: int = 40
     l2: float = 5.0
     feature_share: float = 0.7
 
+    @property
+    def additive(self) -> bool:
+        """Whether no tree reads more than one feature."""
+        return self.depth == 1
+
+    def stumps(self) -> "TreeSettings":
+        """The additive rung's: as these, with trees of one split, which learn faster for each tells little."""
+        return replace(self, depth=1, leaves=2, learning_rate=_RATE_OF_STUMPS)
+
     def parameters(self, directions: Sequence[int], rows: int, seed: int) -> dict[str, object]:
         """As LightGBM names them."""
-        alone = {"interaction_constraints": [[feature] for feature in range(len(directions))]} if self.additive else {}
         return {
-            **alone,
             "objective": "binary",
             "num_leaves": self.leaves,
             "max_depth": self.depth,
@@ -77,21 +84,30 @@ class Rows:
         won: outcomes, 0 or 1.
         weight: of each row (see training.snapshots).
         at_creation: which rows are creation snapshots.
+        place: of each row in time, whatever the unit; None where nothing orders them.
     """
 
     matrix: Matrix
     won: Reals
     weight: Reals
     at_creation: NDArray[np.bool_]
+    place: Reals | None = None
 
     def take(self, positions: NDArray[np.int64]) -> "Rows":
         """Some of the rows."""
-        return Rows(self.matrix[positions], self.won[positions], self.weight[positions], self.at_creation[positions])
+        place = None if self.place is None else self.place[positions]
+        return Rows(
+            self.matrix[positions], self.won[positions], self.weight[positions], self.at_creation[positions], place
+        )
 
 
 def base_rate(rows: Rows) -> float:
-    """Share won at creation, one row a lead; half a win and half a loss are added so that it is never 0 or 1."""
-    won = rows.won[rows.at_creation]
+    """Share won at creation, one row a lead."""
+    return share_won(rows.won[rows.at_creation])
+
+
+def share_won(won: Reals) -> float:
+    """Share of these outcomes; half a win and half a loss are added so that it is never 0 or 1."""
     return float((won.sum() + 0.5) / (len(won) + 1))
 
 
@@ -118,20 +134,30 @@ def fit_logistic(rows: Rows, encoding: Encoding, directions: Sequence[int], stre
 
     `strength` is scikit-learn's C (less is simpler) on standardised columns.
     """
+    return next(fit_logistics(rows, encoding, directions, [strength]))
+
+
+def fit_logistics(
+    rows: Rows, encoding: Encoding, directions: Sequence[int], strengths: Iterable[float]
+) -> Iterator[Logistic]:
+    """The logistic rung at each strength, each search beginning where the one before ended."""
     columns = [column for j in range(rows.matrix.shape[1]) for column in _columns(j, encoding, rows.matrix[:, j])]
     if not columns:
-        return Logistic(rows.matrix.shape[1], float(logit(base_rate(rows))), ())
+        yield from (Logistic(rows.matrix.shape[1], float(logit(base_rate(rows))), ()) for _ in strengths)
+        return
     design = np.column_stack([column.design(rows.matrix) for column in columns])
     signs = [directions[column.feature] if column.transform == "number" else 0 for column in columns]
-    *coefficients, intercept = _fit_signed(design, rows, signs, strength)
-    weighted = [replace(c, coefficient=float(b)) for c, b in zip(columns, coefficients, strict=True)]
-    return Logistic(rows.matrix.shape[1], float(intercept), tuple(weighted))
+    beta = np.zeros(len(columns) + 1)
+    for c in strengths:
+        beta = _fit_signed(design, rows, signs, c, beta)
+        weighted = [replace(column, coefficient=float(b)) for column, b in zip(columns, beta[:-1], strict=True)]
+        yield Logistic(rows.matrix.shape[1], float(beta[-1]), tuple(weighted))
 
 
 _BOUNDS = {1: (0.0, None), 0: (None, None), -1: (None, 0.0)}
 
 
-def _fit_signed(design: Reals, rows: Rows, signs: Sequence[int], strength: float) -> Reals:
+def _fit_signed(design: Reals, rows: Rows, signs: Sequence[int], strength: float, start: Reals) -> Reals:
     """Coefficients, then the intercept: scikit-learn's penalised log loss, at its least where the signs hold."""
 
     def loss(beta: Reals) -> tuple[float, Reals]:
@@ -142,7 +168,7 @@ def _fit_signed(design: Reals, rows: Rows, signs: Sequence[int], strength: float
         return float(strength * likelihood + beta[:-1] @ beta[:-1] / 2), gradient
 
     bounds = [_BOUNDS[sign] for sign in (*signs, 0)]
-    found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
     return np.asarray(found.x, dtype=np.float64)
 
 

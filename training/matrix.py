@@ -136,7 +136,7 @@ def _encoded(
     division = split(snapshots)
     encoding = _encoding(_tellable(catalogue, snapshots.as_of[division.train]), table.take(pa.array(division.train)))
     matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names}, len(table))
-    rows = Rows(matrix, snapshots.won.astype(np.float64), snapshots.weight, snapshots.at_creation)
+    rows = Rows(matrix, snapshots.won.astype(np.float64), snapshots.weight, snapshots.at_creation, snapshots.place)
     return Data(snapshots, catalogue, encoding, rows, division, table, provenance, history, excluded)
 
 

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoding import Encoding
-from training.calibrating import cross_calibrated
+from models.probability import sigmoid
+from training.calibrating import fit_level, fit_slope
 from training.evaluation import Clusters
 from training.ladder import Rows
+from training.level import Level, level_leads, level_that_foretells
 from training.splits import Fold
 
 Reals = NDArray[np.float64]
@@ -31,6 +33,7 @@ class Origins:
         folds: positions to fit on and to judge by.
         cluster: each row's account, group or lead.
         seed: of every draw.
+        level: the leads that say how often leads close.
     """
 
     rows: Rows
@@ -39,6 +42,7 @@ class Origins:
     folds: tuple[Fold, ...]
     cluster: NDArray[np.str_]
     seed: int
+    level: Level = "all"
 
     @classmethod
     def of(
@@ -52,7 +56,8 @@ class Origins:
     ) -> "Origins":
         """Those of the folds that have wins and losses enough to fit and leads to judge by."""
         usable = tuple(fold for fold in folds if enough(rows.won[fold.fit]) and len(fold.judge))
-        return cls(rows, encoding, directions, usable, cluster, seed)
+        level = level_that_foretells(rows, folds, cluster, seed)
+        return cls(rows, encoding, directions, usable, cluster, seed, level)
 
     @cached_property
     def judged(self) -> Integers:
@@ -82,9 +87,30 @@ class Origins:
             found.update(array.tobytes())
         return found.hexdigest()[:16]
 
-    def calibrated(self, margin: Reals) -> Reals:
-        """Probabilities of the judged rows from margins, each fold calibrated on the others."""
-        return cross_calibrated(margin, self.won, self.fold_of)
+    def asked(self, fold: Fold) -> Integers:
+        """Positions of the rows whose margins are asked of a model fitted at a fold.
+
+        Those it is judged by, then those it learned from that its level is taken from.
+        """
+        return np.concatenate([fold.judge, level_leads(self.rows, fold.fit, self.level)])
+
+    def judged_margins(self, margins: Sequence[Reals]) -> Reals:
+        """Of margins of the rows `asked`, an array a fold, those of the judged rows."""
+        return np.concatenate([margin[: len(fold.judge)] for fold, margin in zip(self.folds, margins, strict=True)])
+
+    def calibrated(self, margins: Sequence[Reals]) -> Reals:
+        """Probabilities of the judged rows, of margins of the rows `asked`, an array a fold.
+
+        A fold's slope is that of the others; its level that of the leads it learned from.
+        """
+        judged, probability = self.judged_margins(margins), np.empty(len(self.judged))
+        for number, (fold, margin) in enumerate(zip(self.folds, margins, strict=True)):
+            own = self.fold_of == number
+            log_odds = fit_slope(judged[~own], self.won[~own]) * margin
+            learned = self.rows.won[self.asked(fold)[len(fold.judge) :]]
+            after, before = np.split(log_odds, [len(fold.judge)])
+            probability[own] = sigmoid(after + fit_level(before, learned))
+        return probability
 
 
 def enough(won: Reals) -> bool:

@@ -68,6 +68,12 @@ class Snapshots:
     def __len__(self) -> int:
         return len(self.lead_id)
 
+    @property
+    def place(self) -> NDArray[np.float64] | None:
+        """Of each snapshot in time: its moment, else its lead's order; None where nothing orders them."""
+        order = self.as_of if self.dated else self.order
+        return None if order is None else order.astype(np.float64)
+
     def table(self) -> pa.Table:
         """What an engine evaluates: lead_id and as_of."""
         return pa.table({"lead_id": pa.array(self.lead_id.tolist(), pa.string()), "as_of": self.as_of})

@@ -19,12 +19,13 @@ from features.provenance import ATTRIBUTE_PREFIX
 from features.values import rfc3339
 from models.bundle import Bundle
 from models.encoding import Matrix
-from models.probability import Calibration, MarginModel, sigmoid
+from models.probability import BaseRate, Calibration, MarginModel, sigmoid
 from training import hazard, leaks
-from training.calibrating import bootstrap, calibrate, shifted
+from training.calibrating import NOTHING_JUDGED, Judged, calibrate
 from training.choosing import Choice, choose
 from training.evaluation import Predictions, evaluate
 from training.ladder import Rows, base_rate
+from training.level import level_leads
 from training.matrix import Data, Progress, prepare
 from training.origins import Origins, enough
 from training.segments import Segment
@@ -95,10 +96,11 @@ def train(
     blocking = [suspect for suspect in searched.suspects if suspect.decisive and suspect.name not in allowed]
     if blocking:
         raise leaks.LeakFound(blocking)
-    choice = _choice(data, search, progress, seed)
-    choice, rows, immature = _with_immature(data, choice, progress, seed)
+    origins = Origins.of(data.rows, data.encoding, data.directions, data.split.folds, data.snapshots.cluster, seed)
+    choice = _choice(data, origins, search, progress)
+    choice, rows, immature = _with_immature(data, origins, choice, progress)
     progress(f"fitting the {choice.rung} rung on {len(rows.won):,} rows")
-    trained = _report(data, choice, _bundle(data, choice, rows, seed), searched, seed)
+    trained = _report(data, choice, bundle_of(data, origins, choice, rows, allowed_leaks), searched, seed)
     return _foreseen(trained, data, immature, progress, seed)
 
 
@@ -119,16 +121,16 @@ def _start(data: Data) -> int:
 
 
 def _with_immature(
-    data: Data, choice: Choice, progress: Progress, seed: int
+    data: Data, origins: Origins, choice: Choice, progress: Progress
 ) -> tuple[Choice, Rows, Mapping[str, object]]:
     """The choice, the rows to fit it on, and whether immature snapshots are among them and why."""
     rows, horizon = data.rows.take(data.split.train), data.snapshots.horizon_days
     if horizon is None:
         return choice, rows, _UNDATED
     cohort = _cohort(data, horizon)
-    found = hazard.challenge(cohort, data.split, choice, progress, seed)
+    found = hazard.challenge(cohort, origins, choice, progress, origins.seed)
     if found.used:
-        rows = hazard.with_immature(cohort, data.split.train, _start(data), seed)
+        rows = hazard.with_immature(cohort, data.split.train, _start(data), origins.seed)
     return replace(choice, margins=found.margins), rows, found.to_json()
 
 
@@ -146,25 +148,22 @@ def _foreseen(trained: Trained, data: Data, immature: Mapping[str, object], prog
     return replace(trained, foreseen=found, report={**trained.report, "immature": immature, "curve": curve})
 
 
-def _choice(data: Data, search: Search | None, progress: Progress, seed: int) -> Choice:
-    folds, cluster = data.split.folds, data.snapshots.cluster
-    origins = Origins.of(data.rows, data.encoding, data.directions, folds, cluster, seed)
+def _choice(data: Data, origins: Origins, search: Search | None, progress: Progress) -> Choice:
     tuned = tune(origins, search, progress) if search and data.encoding.features and enough(origins.won) else NOT_TUNED
     return choose(origins, data.rows.won[data.created], progress, tuned)
 
 
-def _bundle(data: Data, choice: Choice, fitted: Rows, seed: int) -> Bundle:
-    rows = data.rows.take(data.split.train)
-    model = choice.fit(fitted, data.encoding, data.directions, seed)
-    map_ = _calibration(data, choice, model, seed)
-    rate = base_rate(rows)
+def bundle_of(data: Data, origins: Origins, choice: Choice, fitted: Rows, allowed_leaks: Collection[str]) -> Bundle:
+    """The choice fitted on rows, calibrated, with all that serving needs beside it."""
+    model = choice.fit(fitted, data.encoding, data.directions, origins.seed)
+    rate = sigmoid(model.log_odds) if isinstance(model, BaseRate) else base_rate(data.rows.take(data.created))
     bundle = Bundle(
         name=NAME,
         encoding=data.encoding,
         model=model,
-        calibration=map_,
+        calibration=_calibration(data, origins, choice, model),
         horizon_days=data.snapshots.horizon_days,
-        base_rate=rate,
+        base_rate=float(rate),
         grades=None,
         attributes=data.provenance.attributes,
         features_sha256=data.catalogue.values_sha256(data.encoding.names),
@@ -177,23 +176,26 @@ def _bundle(data: Data, choice: Choice, fitted: Rows, seed: int) -> Bundle:
             "training_rows": len(data.split.train),
             "rung_reason": choice.reason,
             "settings": choice.settings,
+            "level": choice.level,
             "tuning": choice.tuned.to_json(),
             "excluded": data.left_out,
+            "allowed_leaks": sorted({*allowed_leaks}),
         },
     )
     return _graded(bundle, data)
 
 
-def _calibration(data: Data, choice: Choice, model: MarginModel, seed: int) -> Calibration:
-    """The map fitted on the rolling origins; a base rate keeps the identity, with its own uncertainty."""
-    rng = np.random.default_rng(seed)
+def _calibration(data: Data, origins: Origins, choice: Choice, model: MarginModel) -> Calibration:
+    """The map: its slope from the rolling origins, its level from the training leads; of a base rate the identity."""
+    cluster, leads = data.snapshots.cluster, level_leads(data.rows, data.split.train, choice.level)
+    margin = model.contributions(data.rows.matrix[leads]).sum(axis=1)
+    learned = Judged(margin, data.rows.won[leads], cluster[leads])
+    rng = np.random.default_rng(origins.seed)
     if choice.rung == "base_rate":
-        margins, won = model.contributions(data.rows.matrix[data.created]).sum(axis=1), data.rows.won[data.created]
-        return Calibration(1.0, 0.0, bootstrap(margins, won, data.snapshots.cluster[data.created], rng))
-    won, cluster = data.rows.won[choice.judged], data.snapshots.cluster[choice.judged]
-    recent = shifted(choice.margins, won, choice.latest)
-    draws = bootstrap(choice.margins, won, cluster, rng, recent)
-    return replace(calibrate(choice.margins, won, recent), draws=draws)
+        return replace(calibrate(NOTHING_JUDGED, learned, rng), slope=1.0, intercept=0.0)
+    judged = origins.judged
+    out_of_time = Judged(origins.judged_margins(choice.margins), data.rows.won[judged], cluster[judged])
+    return calibrate(out_of_time, learned, rng)
 
 
 def _graded(bundle: Bundle, data: Data) -> Bundle:
@@ -266,6 +268,7 @@ def _report(data: Data, choice: Choice, bundle: Bundle, searched: leaks.Examinat
         "training_leads": len(set(snapshots.lead_id[data.split.train].tolist())),
         "features": len(bundle.encoding.features),
         "calibration": {"slope": bundle.calibration.slope, "intercept": bundle.calibration.intercept},
+        "level": choice.level,
         "out_of_time_rungs": list(choice.table),
         "leaks": [suspect.to_json() for suspect in searched.suspects],
         "drifting": [each.to_json() for each in searched.drifting],

@@ -126,14 +126,14 @@ def _searched(settings: TreeSettings) -> dict[str, Any]:
 def _judged(origins: Origins, settings: TreeSettings) -> Reals:
     """Calibrated out-of-time probabilities with these settings and the number of trees that does best with them."""
     staged = [_staged(origins, fold, settings) for fold in origins.folds]
-    found = [origins.calibrated(np.concatenate([margins[stage] for margins in staged])) for stage in STAGES]
+    found = [origins.calibrated([margins[stage] for margins in staged]) for stage in STAGES]
     return min(found, key=lambda probability: float(losses(origins.won, probability).mean()))
 
 
 def _staged(origins: Origins, fold: Fold, settings: TreeSettings) -> dict[int, Reals]:
     settings = replace(settings, trees=STAGES[-1])
     fitted = fit_trees(origins.rows.take(fold.fit), origins.encoding, origins.directions, settings, origins.seed)
-    return staged_margins(fitted, origins.rows.matrix[fold.judge], STAGES)
+    return staged_margins(fitted, origins.rows.matrix[origins.asked(fold)], STAGES)
 
 
 def _settled(origins: Origins, study: optuna.Study) -> Tuned:

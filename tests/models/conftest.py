@@ -13,8 +13,8 @@ from features.catalogue.entry import Entry
 from features.values import Scalar
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
-from models.probability import Calibration, MarginModel, Rung
-from training.calibrating import bootstrap, calibrate
+from models.probability import MarginModel, Rung
+from training.calibrating import NOTHING_JUDGED, Judged, calibrate
 from training.ladder import Rows, TreeSettings, fit_base_rate, fit_logistic, fit_segment_rates, fit_trees
 from training.trainer import cut_offs
 
@@ -79,7 +79,7 @@ def fitted(rows: Rows, encoding: Encoding, directions: tuple[int, ...]) -> Mappi
         "base_rate": fit_base_rate(rows),
         "segment_rates": fit_segment_rates(rows, encoding.names.index("industry"), len(LEVELS["industry"])),
         "logistic": fit_logistic(rows, encoding, directions, 1.0),
-        "additive": fit_trees(rows, encoding, directions, replace(settings, additive=True), 0),
+        "additive": fit_trees(rows, encoding, directions, settings.stumps(), 0),
         "lightgbm": fit_trees(rows, encoding, directions, settings, 0),
     }
 
@@ -87,13 +87,12 @@ def fitted(rows: Rows, encoding: Encoding, directions: tuple[int, ...]) -> Mappi
 def _bundle(model: MarginModel, rows: Rows, encoding: Encoding, columns: Mapping[str, list[Scalar]]) -> Bundle:
     margins = model.contributions(rows.matrix).sum(axis=1)
     clusters = np.array([f"A{i // 2}" for i in range(LEADS)])
-    drawn = bootstrap(margins, rows.won, clusters, np.random.default_rng(0))
-    map_ = calibrate(margins, rows.won)
+    map_ = calibrate(NOTHING_JUDGED, Judged(margins, rows.won, clusters), np.random.default_rng(0))
     described: dict[str, Any] = {
         "name": "test",
         "encoding": encoding,
         "model": model,
-        "calibration": Calibration(0.8, map_.intercept, drawn),
+        "calibration": replace(map_, slope=0.8),
         "horizon_days": 90,
         "base_rate": float(rows.won.mean()),
         "attributes": (),

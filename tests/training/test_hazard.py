@@ -32,6 +32,7 @@ from training.hazard.follow_up import LOST, OPEN, WON
 from training.hazard.incidence import PersonPeriods, periods_for
 from training.hazard.model import Material
 from training.ladder import Rows, fit_logistic
+from training.origins import Origins
 from training.splits import Fold, Split
 from training.tuning import NOT_TUNED
 
@@ -92,23 +93,17 @@ def rolling(found: Cohort) -> Split:
     return Split(folds[-1].fit, folds[-1].judge, folds, "by time")
 
 
-def chosen(found: Cohort, split: Split) -> Choice:
+def origins_of(found: Cohort) -> Origins:
+    return Origins.of(found.rows, ENCODING, (0, 0), rolling(found).folds, found.follow_up.cluster, 0)
+
+
+def chosen(origins: Origins) -> Choice:
     """The logistic rung as it does at the origins without soft labels."""
-    judged = np.concatenate([fold.judge for fold in split.folds])
     margins = []
-    for fold in split.folds:
-        fitted = fit_logistic(found.rows.take(fold.fit), ENCODING, (0, 0), 0.1)
-        margins.append(fitted.contributions(found.rows.matrix[fold.judge]).sum(axis=1))
-    latest = np.isin(judged, split.folds[-1].judge)
-    return Choice(
-        rung="logistic",
-        reason="chosen by the test",
-        settings={"strength": 0.1},
-        tuned=NOT_TUNED,
-        judged=judged,
-        latest=latest,
-        margins=np.concatenate(margins),
-    )
+    for fold in origins.folds:
+        fitted = fit_logistic(origins.rows.take(fold.fit), ENCODING, (0, 0), 0.1)
+        margins.append(fitted.contributions(origins.rows.matrix[origins.asked(fold)]).sum(axis=1))
+    return Choice("logistic", "chosen by the test", {"strength": 0.1}, NOT_TUNED, origins.level, tuple(margins))
 
 
 @pytest.fixture(scope="module")
@@ -307,33 +302,33 @@ def test_where_there_are_too_many_rows_later_landmarks_go_first(world: Cohort, m
 
 
 def test_the_base_rate_is_not_challenged(world: Cohort) -> None:
-    split = rolling(world)
-    choice = replace(chosen(world, split), rung="base_rate")
-    found = challenge(world, split, choice, quiet)
+    origins = origins_of(world)
+    choice = replace(chosen(origins), rung="base_rate")
+    found = challenge(world, origins, choice, quiet)
     assert not found.used
     assert found.reason == "not tried: the base_rate rung counts whole leads"
-    assert found.margins.tolist() == choice.margins.tolist()
+    assert found.margins is choice.margins
 
 
 def test_soft_labels_that_gain_nothing_are_refused_and_the_reason_has_the_figures() -> None:
     """Where no feature tells anything, neither do labels made of features."""
     noise = cohort(1, effect=0.0)
-    split = rolling(noise)
-    choice = chosen(noise, split)
-    found = challenge(noise, split, choice, quiet)
+    origins = origins_of(noise)
+    choice = chosen(origins)
+    found = challenge(noise, origins, choice, quiet)
     assert found.gain is not None
     assert found.error is not None
     assert abs(found.gain) < 0.002
     assert found.used == (found.gain > found.error)
     assert f"{abs(found.gain):.4f} nats a lead" in found.reason
     assert f"standard error of {found.error:.4f}" in found.reason
-    assert (found.margins.tolist() == choice.margins.tolist()) != found.used
+    assert (found.margins is choice.margins) != found.used
 
 
 def test_few_wins_known_by_an_origin_are_not_labelled_with(world: Cohort) -> None:
     unknown = replace(world.follow_up, known_at=np.full(len(world.follow_up), NEVER))
-    split = rolling(world)
-    found = challenge(replace(world, follow_up=unknown), split, chosen(world, split), quiet)
+    origins = origins_of(world)
+    found = challenge(replace(world, follow_up=unknown), origins, chosen(origins), quiet)
     assert not found.used
     assert found.reason == "not tried: only 0 wins were known by a rolling origin, 10 are needed"
 

@@ -14,14 +14,14 @@ import numpy as np
 from features.values import DAY
 from models.encoding import Encoding
 from models.probability import TREES, Rung
-from training.calibrating import cross_calibrated
 from training.choosing import Choice
-from training.evaluation import Clusters, losses
+from training.evaluation import losses
 from training.hazard.follow_up import LOST, WON, FollowUp, Indices, Known, Reals
 from training.hazard.incidence import Incidence, periods_for
 from training.hazard.model import FEWEST_WINS, CrossFitted, Material
 from training.ladder import Rows
-from training.splits import Fold, Split
+from training.origins import Origins
+from training.splits import Fold
 
 _LEARN_FROM_WEIGHTS: tuple[Rung, ...] = ("logistic", *TREES)
 """The rungs that take part of a lead; the others count whole ones."""
@@ -74,13 +74,13 @@ class Challenge:
     Attributes:
         used: whether they are.
         reason: why, in words.
-        margins: where used, the rung's out-of-time margins with them, in the order of the choice's; else the choice's.
+        margins: where used, the rung's margins with them, as the choice has its own; else the choice's.
         gain, error: nats a lead less, and its clustered standard error; None where nothing was compared.
     """
 
     used: bool
     reason: str
-    margins: Reals
+    margins: tuple[Reals, ...]
     gain: float | None = None
     error: float | None = None
 
@@ -111,13 +111,14 @@ def with_immature(cohort: Cohort, complete: Indices, moment: int, seed: int) -> 
     won, weight = np.repeat([1.0, 0.0], len(young)), np.tile(cohort.rows.weight[young], 2) * np.append(q, 1 - q)
     counted = weight > 0
     both = np.tile(young, 2)[counted]
-    whole = cohort.rows.take(complete)
+    whole, parts = cohort.rows.take(complete), cohort.rows.take(both)
     return Rows(
-        matrix=np.concatenate([whole.matrix, cohort.rows.matrix[both]]),
+        matrix=np.concatenate([whole.matrix, parts.matrix]),
         won=np.append(whole.won, won[counted]),
         weight=np.append(whole.weight, weight[counted]),
         # Half a lead is no lead: what counts leads at creation counts those with a complete label.
         at_creation=np.append(whole.at_creation, np.zeros(len(both), dtype=bool)),
+        place=None if whole.place is None or parts.place is None else np.append(whole.place, parts.place),
     )
 
 
@@ -127,26 +128,22 @@ def _soft(cohort: Cohort, hazard: CrossFitted, young: Indices, moment: int) -> R
 
 
 def challenge(
-    cohort: Cohort, split: Split, choice: Choice, progress: Callable[[str], None], seed: int = 0
+    cohort: Cohort, origins: Origins, choice: Choice, progress: Callable[[str], None], seed: int = 0
 ) -> Challenge:
     """Whether the chosen rung, at its settings, gains by soft-labelled immature snapshots; two hazard fits an origin.
 
-    They are used where the rung loses less with them by more than one standard error, paired and by account, each
-    calibrated on the other origins.
+    They are used where the rung loses less with them by more than one standard error, paired and by account, both
+    calibrated alike.
     """
-    folds = _judged(split, choice)
-    refused = _unasked(cohort, choice, folds)
+    refused = _unasked(cohort, choice, origins.folds)
     if refused:
         return Challenge(False, refused, choice.margins)
-    margins = np.concatenate([_margins(cohort, fold, choice, progress, seed) for fold in folds])
-    won = cohort.rows.won[choice.judged]
-    fold_of = np.repeat(np.arange(len(folds)), [len(fold.judge) for fold in folds])
-    without, with_ = (losses(won, cross_calibrated(some, won, fold_of)) for some in (choice.margins, margins))
-    clusters = Clusters(cohort.follow_up.cluster[choice.judged], np.random.default_rng(seed))
-    return _verdict(choice, margins, float((without - with_).mean()), clusters.standard_error(without - with_))
+    margins = tuple(_margins(cohort, origins, fold, choice, progress, seed) for fold in origins.folds)
+    without, with_ = (losses(origins.won, origins.calibrated(some)) for some in (choice.margins, margins))
+    return _verdict(choice, margins, float((without - with_).mean()), origins.clusters.standard_error(without - with_))
 
 
-def _verdict(choice: Choice, margins: Reals, gain: float, error: float) -> Challenge:
+def _verdict(choice: Choice, margins: tuple[Reals, ...], gain: float, error: float) -> Challenge:
     used = gain > error
     words = (
         f"with soft-labelled immature snapshots the {choice.rung} rung loses {abs(gain):.4f} nats a lead "
@@ -155,11 +152,6 @@ def _verdict(choice: Choice, margins: Reals, gain: float, error: float) -> Chall
     bar = f"the standard error of {error:.4f}"
     reason = f"{words}, {'more than' if used else 'which is no gain beyond'} {bar}"
     return Challenge(used, reason, margins if used else choice.margins, gain, error)
-
-
-def _judged(split: Split, choice: Choice) -> list[Fold]:
-    """The rolling origins that the choice was judged by."""
-    return [fold for fold in split.folds if len(fold.judge) and np.isin(fold.judge, choice.judged).all()]
 
 
 def origin(cohort: Cohort, fold: Fold) -> int:
@@ -181,10 +173,12 @@ def _unasked(cohort: Cohort, choice: Choice, folds: Sequence[Fold]) -> str | Non
     return None
 
 
-def _margins(cohort: Cohort, fold: Fold, choice: Choice, progress: Callable[[str], None], seed: int) -> Reals:
-    """The rung's margins on what a fold judges, soft labels being known by its origin."""
+def _margins(
+    cohort: Cohort, origins: Origins, fold: Fold, choice: Choice, progress: Callable[[str], None], seed: int
+) -> Reals:
+    """The rung's margins of what a fold asks, soft labels being known by its origin."""
     moment = origin(cohort, fold)
     progress(f"soft labels for {len(cohort.immature(moment)):,} immature snapshots at a rolling origin")
     fitted = choice.fit(with_immature(cohort, fold.fit, moment, seed), cohort.encoding, cohort.directions, seed)
-    margins: Reals = fitted.contributions(cohort.rows.matrix[fold.judge]).sum(axis=1)
+    margins: Reals = fitted.contributions(cohort.rows.matrix[origins.asked(fold)]).sum(axis=1)
     return margins
