@@ -36,9 +36,9 @@ def as_they_stood(records: Path, days: int, into: Path) -> Path:
         ValueError: `days` is below 1, or the records do not say when they were cut.
         FolderError: the records cannot be read.
     """
-    known = read_provenance(records)
     if days < 1:
         raise ValueError(f"days must be 1 or more, not {days}")
+    known = read_provenance(records)
     if known.cut is None:
         raise ValueError(f"{records} does not say when it was cut; export the store's records with `eql export`")
     into.mkdir(parents=True)

@@ -12,7 +12,6 @@ from models.encoding import EncodedFeature, Encoding
 from training.choosing import Choice
 from training.hazard import (
     CURVE,
-    NEVER,
     PERIODS,
     Cohort,
     FollowUp,
@@ -33,6 +32,7 @@ from training.hazard.incidence import PersonPeriods, periods_for
 from training.hazard.model import Material
 from training.ladder import Rows, fit_logistic
 from training.origins import Origins
+from training.snapshots import NEVER
 from training.splits import Fold, Split
 from training.tuning import NOT_TUNED
 

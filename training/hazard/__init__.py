@@ -1,14 +1,13 @@
 """The discrete hazard: when leads close, soft labels for those too young for a label, curves. See docs/forecast.md."""
 
 from training.hazard.challenge import Challenge, Cohort, challenge, with_immature
-from training.hazard.follow_up import NEVER, FollowUp, Known
+from training.hazard.follow_up import FollowUp, Known
 from training.hazard.forecast import Forecast, figures, open_leads
 from training.hazard.incidence import CURVE, PERIODS, Curve, Incidence, aalen_johansen
 from training.hazard.model import Hazard, UntrustedHazard, fit, read
 
 __all__ = [
     "CURVE",
-    "NEVER",
     "PERIODS",
     "Challenge",
     "Cohort",

@@ -18,9 +18,9 @@ from training.choosing import Choice
 from training.evaluation import losses
 from training.hazard.follow_up import LOST, WON, FollowUp, Indices, Known, Reals
 from training.hazard.incidence import Incidence, periods_for
-from training.hazard.model import FEWEST_WINS, CrossFitted, Material
+from training.hazard.model import CrossFitted, Material
 from training.ladder import Rows
-from training.origins import Origins
+from training.origins import FEWEST_WINS, Origins
 from training.splits import Fold
 
 _LEARN_FROM_WEIGHTS: tuple[Rung, ...] = ("logistic", *TREES)

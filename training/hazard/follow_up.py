@@ -14,7 +14,6 @@ from features.values import DAY
 
 Reals = NDArray[np.float64]
 Indices = NDArray[np.int64]
-NEVER = np.iinfo(np.int64).max
 OPEN, WON, LOST = range(3)
 _LATE = 0.95
 """The share of closes that are on record when watching is said to end."""
@@ -46,8 +45,8 @@ class FollowUp:
     Attributes:
         as_of: the moment of the snapshot.
         created: the moment of the lead's creation snapshot.
-        closed_at: when the lead was won, else lost; `NEVER` where it is open.
-        known_at: when that was recorded; `NEVER` where it is open.
+        closed_at: when the lead was won, else lost; `training.snapshots.NEVER` where it is open.
+        known_at: when that was recorded; `training.snapshots.NEVER` where it is open.
         won: whether it was won.
         cluster: the account, group or lead it belongs to.
         weight: of the snapshot.

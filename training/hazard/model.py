@@ -21,11 +21,10 @@ from scipy.special import softmax
 from models.encoding import Encoding, Matrix
 from training.hazard.follow_up import WON, FollowUp, Indices, Reals
 from training.hazard.incidence import CURVE, Curve, Incidence, PersonPeriods
+from training.origins import FEWEST_WINS
 
 MOST_ROWS = 200_000
 """Person-periods a fit reads; where there are more, later landmarks are left out first."""
-FEWEST_WINS = 10
-"""Leads known to be won that a fit needs."""
 _MOST_TREES, _PATIENCE = 200, 15
 _AGE = "lead_age_days"
 _AGES = (1.0, 29.0)

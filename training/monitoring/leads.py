@@ -15,11 +15,11 @@ from models.bundle import Bundle
 from models.encoding import Matrix
 from models.probability import sigmoid
 from training.segments import Segment
+from training.snapshots import NEVER
 from training.splits import TEST_SHARE_DATED
 
 Reals = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-NEVER = np.iinfo(np.int64).max
 SEGMENTS = ("partner", "region", "channel")
 
 
