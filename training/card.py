@@ -56,8 +56,14 @@ def _what(bundle: Bundle, report: Mapping[str, Any]) -> list[str]:
         f"It gives each open lead the probability of being {target}, from the facts recorded by then.",
         f"It is {_RUNGS[bundle.rung]}.",
     ]
-    reason = report.get("rung_reason")
-    return [*lines, *([f"Why this and nothing more: {reason}."] if reason else [])]
+    if reason := report.get("rung_reason"):
+        lines.append(f"Why this and nothing more: {reason}.")
+    if report.get("level") == "latest":
+        lines.append(
+            "How often leads close it takes from the latest quarter of the training leads: at the rolling origins they "
+            "foretold better than all of them did."
+        )
+    return lines
 
 
 def _worth(report: Mapping[str, Any]) -> list[str]:
@@ -138,6 +144,8 @@ def _limits(bundle: Bundle, report: Mapping[str, Any]) -> list[str]:
         "answers for such leads without having seen any."
         for left in report.get("excluded", ())
     ]
+    if allowed := bundle.facts.get("allowed_leaks"):
+        lines.append(f"* Allowed although it may tell the outcome: {', '.join(map(_cell, allowed))}.")
     leaks = [_cell(suspect["name"]) for suspect in report.get("leaks", [])]
     if leaks:
         lines.append(f"* Suspected of telling the outcome: {', '.join(leaks)}.")

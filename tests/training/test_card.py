@@ -61,6 +61,17 @@ def test_the_card_says_whom_the_model_has_never_seen() -> None:
     assert "neither trained" not in written()
 
 
+def test_the_card_says_where_the_level_is_from_if_not_from_all() -> None:
+    assert "latest quarter of the training leads" in written(REPORT | {"level": "latest"})
+    assert "latest quarter" not in written(REPORT | {"level": "all"})
+
+
+def test_the_card_names_the_leaks_that_were_allowed() -> None:
+    allowed = replace(BUNDLE, facts={"allowed_leaks": ["Lead <Quality>"]})
+    assert "may tell the outcome: Lead &lt;Quality>" in written(bundle=allowed)
+    assert "may tell the outcome" not in written()
+
+
 def test_the_card_says_what_the_report_says() -> None:
     text = written()
     assert "won within 90 days" in text
