@@ -54,6 +54,17 @@ class Choice:
     margins: tuple[Reals, ...] = ()
     table: Sequence[Mapping[str, Any]] = ()
 
+    def grown(self, origins: Origins, leads: int) -> "Choice":
+        """It for so many leads: with the square root as many more trees as they are more than at an origin on average.
+
+        The number that did best at the origins is too small for what learns from more (docs/model.md has the figures).
+        """
+        if self.rung not in TREES:
+            return self
+        learned = np.mean([origins.rows.at_creation[fold.fit].sum() for fold in origins.folds])
+        trees = round(self.settings["trees"] * float(np.sqrt(leads / learned)))
+        return replace(self, settings={**self.settings, "trees": trees})
+
     def fit(self, rows: Rows, encoding: Encoding, directions: Sequence[int], seed: int) -> MarginModel:
         """The chosen rung on all training rows, or the base rate on the leads of its level."""
         if self.rung == "base_rate":

@@ -155,6 +155,7 @@ def _choice(data: Data, origins: Origins, search: Search | None, progress: Progr
 
 def bundle_of(data: Data, origins: Origins, choice: Choice, fitted: Rows, allowed_leaks: Collection[str]) -> Bundle:
     """The choice fitted on rows, calibrated, with all that serving needs beside it."""
+    choice = choice.grown(origins, len(data.created))
     model = choice.fit(fitted, data.encoding, data.directions, origins.seed)
     rate = sigmoid(model.log_odds) if isinstance(model, BaseRate) else base_rate(data.rows.take(data.created))
     bundle = Bundle(

@@ -14,6 +14,7 @@ from training.evaluation import Clusters
 from training.ladder import Rows, fit_base_rate, fit_logistic
 from training.origins import FEWEST_WINS, Origins
 from training.splits import Fold, Split
+from training.tuning import NOT_TUNED
 
 ENCODING = Encoding((EncodedFeature("a", "number"), EncodedFeature("b", "number"), EncodedFeature("c", "number")))
 FREE = (0, 0, 0)
@@ -174,3 +175,14 @@ def test_without_binding_directions_the_fit_is_that_of_scikit_learn() -> None:
     theirs = LogisticRegression(C=0.3, tol=1e-8).fit(design, rows.won)
     np.testing.assert_allclose([column.coefficient for column in ours.columns], theirs.coef_[0], atol=1e-3)
     assert ours.intercept == pytest.approx(theirs.intercept_[0], abs=1e-3)
+
+
+def test_what_learns_from_more_gets_more_trees() -> None:
+    rows = rows_of(400, lambda x: x[:, 0])
+    folds = (Fold(np.arange(100), np.arange(100, 200)), Fold(np.arange(200), np.arange(200, 300)))
+    origins = Origins.of(rows, ENCODING, FREE, folds, np.arange(400).astype(str), 0)
+    trees = Choice("additive", "by the test", {"trees": 100}, NOT_TUNED, "all")
+    assert trees.grown(origins, 600).settings["trees"] == 200
+    assert trees.grown(origins, 150).settings["trees"] == 100
+    logistic = Choice("logistic", "by the test", {"strength": 0.1}, NOT_TUNED, "all")
+    assert logistic.grown(origins, 600) == logistic
