@@ -121,6 +121,7 @@ def match(
     source = _source(file)
     # Matching is done before, for a write transaction keeps every other writer waiting.
     with _rejected(path, known), parts.engine.begin() as connection:
+        records.alone(connection)
         apart = _apart(connection, partner)
         stored = overlap.records(found.without(apart), partner, source, now())
         records.add(connection, stored)
@@ -136,6 +137,7 @@ def wrong(
 ) -> None:
     """Mark a match wrong: it no longer counts, and no later list of the partner brings it back."""
     with wiring().engine.begin() as connection:
+        records.alone(connection)
         versions = list(records.versions(connection, _OVERLAPS))
         changed = (
             overlap.unmark(versions, overlap_id, now())

@@ -204,10 +204,10 @@ def _home(parts: Wiring) -> str:
 
 def _store(parts: Wiring) -> str:
     with database.reading(parts.engine) as connection:
-        counts = records.count(connection)
+        found, counts = database.describe(connection), records.count(connection)
     if not counts["leads"]:
-        raise InvalidState("the store has no leads; run `eql import`, or `make run` for a simulated ecosystem")
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        raise InvalidState(f"the store {found} has no leads; run `eql import`, or `make run` for a simulated ecosystem")
+    return f"{found}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 def _policy(parts: Wiring) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
+from serving.store.database import inserting
 from serving.store.tables import bundle_files, bundles, champion
 
 CHAMPION = "champion"
@@ -62,9 +63,9 @@ def publish(
         at: the moment, microseconds.
         alias: the pointer to move.
     """
-    if connection.execute(select(bundles.c.sha256).where(bundles.c.sha256 == sha256)).first() is None:
-        row = {"sha256": sha256, "name": name, "version": version, "published_at": at}
-        connection.execute(insert(bundles), row)
+    row = {"sha256": sha256, "name": name, "version": version, "published_at": at}
+    unless_there = inserting(connection, bundles).values(row).on_conflict_do_nothing().returning(bundles.c.sha256)
+    if connection.execute(unless_there).first() is not None:
         content = [{"sha256": sha256, "path": path, "content": data} for path, data in files.items()]
         connection.execute(insert(bundle_files), content)
     point(connection, sha256, actor=actor, reason=reason, at=at, alias=alias)
@@ -72,6 +73,8 @@ def publish(
 
 def point(connection: Connection, sha256: str, *, actor: str, reason: str, at: int, alias: str = CHAMPION) -> None:
     """Points `alias` to a published bundle, for example back to an earlier one.
+
+    Of two at the same moment the one that came later to the database stands.
 
     Raises:
         UnknownBundle: no such bundle was published.

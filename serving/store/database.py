@@ -1,103 +1,193 @@
 """Opening the store: the one place that knows which database it is.
 
-SQLite's driver starts transactions late and SQLAlchemy leaves that so, which silently loses a read-then-update of two
-threads. Here every transaction starts with BEGIN IMMEDIATE, which takes the write lock first, unless it is opened by
-`reading`. The hooks follow "Using SQLAlchemy to emit BEGIN" in SQLAlchemy's documentation of its SQLite dialect.
+`engine.begin()` is a write transaction, and `reading(engine)` one that sees a single state of the store throughout and
+may not write. A commit is on the disk when it returns.
+
+On SQLite one writes at a time: every write transaction takes the write lock at its start. The driver starts
+transactions late and SQLAlchemy leaves that so, which silently loses a read-then-update of two threads, hence the
+hooks, after "Using SQLAlchemy to emit BEGIN" in SQLAlchemy's documentation of its SQLite dialect.
+
+On PostgreSQL writers run side by side (READ COMMITTED), so what a write rests on is locked or left to a constraint, in
+words that do no harm on SQLite:
+
+* records, what is derived from them and their provenance: `records.alone` locks the row of the ingest counter before
+  anything is read, so ingest numbers appear in the order of commits;
+* decisions: only added, under a primary key;
+* current scores: INSERT ... ON CONFLICT DO UPDATE in the order of leads, so that no two writers wait for each
+  other;
+* what sales was shown, bundles: INSERT ... ON CONFLICT DO NOTHING;
+* keys and sign-in links: a conditional UPDATE, and whether it found its row;
+* the report on quality: one row, INSERT ... ON CONFLICT DO UPDATE;
+* the tables themselves: an advisory lock, while they are upgraded.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from serving.store.tables import ingest_counter, metadata, schema_version
+from serving.store import migrating
+from serving.store.faults import UnusableStore, shown, unopened
 
-SCHEMA_VERSION = 3
-"""Of the tables this software writes; grows with every change to them."""
+__all__ = ["UnusableStore", "connect", "create", "describe", "inserting", "reading"]
 
+_LOOKS = "sqlite:////folder/store.sqlite or postgresql://user:password@host:5432/database"
 _BUSY_MILLISECONDS = 5_000
-_POOL: Mapping[str, Any] = {"pool_size": 20, "max_overflow": 20, "pool_timeout": 2.0}
-_READ_ONLY = "read_only"
+_STATEMENT_MILLISECONDS = 60_000
+_MIGRATION_LOCK = 0x45514C
+"""The key of the advisory lock: EQL in ASCII."""
 _TO_JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-
-class UnusableStore(ValueError):
-    """The database at the URL cannot serve as the store; the message says why and what mends it."""
+# An error of the database must not carry personal data into a log, hence hide_parameters.
+_ENGINE: Mapping[str, Any] = {"json_serializer": _TO_JSON, "hide_parameters": True, "pool_timeout": 2.0}
+_SQLITE: Mapping[str, Any] = {"pool_size": 20, "max_overflow": 20}
+# A server has some hundred connections for all processes, and may have been restarted behind a connection's back.
+_POSTGRESQL: Mapping[str, Any] = {"pool_size": 5, "max_overflow": 15, "pool_pre_ping": True, "pool_recycle": 3600}
+_LIBPQ: Mapping[str, Any] = {
+    "application_name": "eql",
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+_READING: Mapping[str, Mapping[str, Any]] = {
+    "sqlite": {"read_only": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
 
 
 def connect(url: str) -> Engine:
-    """The engine of the store at `url`, for example `sqlite:////srv/eql/store.sqlite`; the folder must exist.
+    """The engine of the store at `url`: `sqlite:////srv/eql/store.sqlite`, whose folder must exist, or `postgresql://`.
 
-    `engine.begin()` is a write transaction: it holds the write lock from its start, so what it reads stays true until
-    it commits, and a commit is on the disk when it returns. For reading alone see `reading`.
+    Nothing is opened yet; see `create`.
 
     Raises:
-        UnusableStore: the URL is no SQLite file.
+        UnusableStore: the URL is neither that of a SQLite file nor that of a PostgreSQL database.
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise UnusableStore("the store's URL must look like sqlite:////folder/store.sqlite") from None
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        shown = parsed.render_as_string(hide_password=True)
-        raise UnusableStore(f"the store must be a SQLite file such as sqlite:////folder/store.sqlite, not {shown}")
-    # An error of the database must not carry personal data into a log, hence hide_parameters.
-    engine = create_engine(parsed, json_serializer=_TO_JSON, hide_parameters=True, **_POOL)
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    return engine
+    except (ArgumentError, ValueError):
+        # Not shown, for a password with a character that had to be written as %XX may be anywhere in it.
+        raise UnusableStore(f"the store's URL cannot be read; it must look like {_LOOKS}") from None
+    match parsed.drivername, parsed.database:
+        case ("sqlite" | "sqlite+pysqlite", str(path)) if path not in ("", ":memory:"):
+            return _sqlite(parsed)
+        case ("postgresql" | "postgres" | "postgresql+psycopg", str(name)) if name:
+            return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+    given = parsed.set(query={}).render_as_string(hide_password=True)
+    raise UnusableStore(f"the store's URL must look like {_LOOKS}, not {given}")
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection whose reads all see one state of the store, beside any writer; the database refuses it writes."""
-    with engine.connect().execution_options(**{_READ_ONLY: True}) as connection:
+    with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
         yield connection
 
 
-def create(engine: Engine) -> None:
-    """Creates every table the store lacks, all or none.
+def create(engine: Engine, scripts: Path = migrating.SCRIPTS, wanted: str = migrating.REVISION) -> None:
+    """Creates or upgrades the store's tables, all or nothing; of several processes one does, the others wait for it.
+
+    Args:
+        engine: the store's.
+        scripts: the folder of the migrations.
+        wanted: the newest revision there.
 
     Raises:
-        UnusableStore: the file is no database, or was written by another version of this software.
+        UnusableStore: it cannot be opened, is no database, or was written by another version of this software.
     """
     try:
-        with engine.begin() as connection:
-            if not inspect(connection).has_table(schema_version.name):
-                metadata.create_all(connection)
-                connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
-                connection.execute(ingest_counter.insert().values(last=0))
-            _check(connection)
-    except DatabaseError as error:
-        raise UnusableStore(f"the store {engine.url.database} cannot be opened: {error.orig}") from None
+        with reading(engine) as connection:
+            found = migrating.revision(connection)
+        if found != wanted:
+            with engine.connect().execution_options(upgrading=True) as connection, connection.begin():
+                _prepare(connection)
+                migrating.upgrade(connection, scripts)
+    except DBAPIError as error:
+        raise unopened(engine.url, error) from None
 
 
-def _check(connection: Connection) -> None:
-    found = connection.execute(select(schema_version.c.version)).scalar_one()
-    if found != SCHEMA_VERSION:
-        mend = "upgrade eql" if found > SCHEMA_VERSION else "import the records anew into another EQL_HOME"
-        raise UnusableStore(f"the store has schema version {found}, this software knows {SCHEMA_VERSION}: {mend}")
+def describe(connection: Connection) -> str:
+    """Which database the store is, of which version, and the revision of its tables."""
+    version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+    kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[connection.dialect.name]
+    return f"{shown(connection.engine.url)} ({kind} {version}, revision {migrating.revision(connection)})"
 
 
-def _configure(connection: Any, _record: Any) -> None:
-    # The driver must not begin transactions of its own; `_begin` does.
+def inserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that can say what holds `on_conflict`, in the words of the connection's database."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(url, **_ENGINE, **_SQLITE)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not begin transactions of its own; `_begin_sqlite` does.
     connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout = {_BUSY_MILLISECONDS}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-    ):
+    for pragma in (f"busy_timeout = {_BUSY_MILLISECONDS}", "journal_mode = WAL", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _begin(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get(_READ_ONLY, False)
-    # A deferred transaction that turned to writing could find its snapshot stale, so it may not.
+def _begin_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    read_only, upgrading = options.get("read_only", False), options.get("upgrading", False)
+    # Neither can be switched inside a transaction. A table that is rebuilt must not take along the rows that refer to
+    # it; and a deferred transaction that turned to writing could find its snapshot stale, so it may not.
+    connection.exec_driver_sql(f"PRAGMA foreign_keys = {'OFF' if upgrading else 'ON'}")
     connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _postgresql(url: URL) -> Engine:
+    engine = create_engine(url, connect_args=dict(_LIBPQ), **_ENGINE, **_POSTGRESQL)
+    event.listen(engine, "connect", _configure_postgresql)
+    event.listen(engine, "handle_error", _without_values)
+    return engine
+
+
+def _configure_postgresql(connection: Any, _record: Any) -> None:
+    # Whoever set the server to answer before a commit is on the disk did not think of leads.
+    connection.execute(
+        f"SET statement_timeout = {_STATEMENT_MILLISECONDS}; SET lock_timeout = {_BUSY_MILLISECONDS};"
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    connection.commit()
+
+
+def _without_values(context: ExceptionContext) -> None:
+    """PostgreSQL's details quote the row that was refused; of an error only what was refused is kept."""
+    error: Any = context.original_exception
+    state, diagnosis = getattr(error, "sqlstate", None), getattr(error, "diag", None)
+    if state is None or diagnosis is None:
+        return
+    # Class 22 is data: its very messages quote.
+    text = type(error).__name__ if state.startswith("22") else str(diagnosis.message_primary)
+    error.args = (text,)
+    if context.sqlalchemy_exception is not None:
+        context.sqlalchemy_exception.args = (text,)
+
+
+def _prepare(connection: Connection) -> None:
+    """Waits for other migrations of a PostgreSQL database; SQLite's write lock has done so."""
+    if connection.dialect.name != "postgresql":
+        return
+    for setting in ("statement_timeout", "lock_timeout"):
+        connection.exec_driver_sql(f"SET LOCAL {setting} = 0")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise UnusableStore(
+            f"the database {connection.engine.url.database} has the encoding {encoding}, and the store needs UTF8: "
+            "create one WITH ENCODING 'UTF8' TEMPLATE template0, and name it in EQL_DATABASE_URL"
+        )

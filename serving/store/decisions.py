@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
+from sqlalchemy import Connection, case, func, insert, select
 
+from serving.store.database import inserting
 from serving.store.tables import current_score, decisions
 
 
@@ -73,12 +74,15 @@ def of_lead(connection: Connection, lead_id: str, limit: int) -> list[StoredDeci
 
 
 def set_current(connection: Connection, scores: Iterable[CurrentScore]) -> None:
-    """Makes these the current scores of their leads; their decisions must have been added, each lead be named once."""
-    if rows := [asdict(score) for score in scores]:
-        earlier = delete(current_score).where(current_score.c.lead_id == bindparam("lead"))
-        with connection.begin_nested():
-            connection.execute(earlier, [{"lead": row["lead_id"]} for row in rows])
-            connection.execute(insert(current_score), rows)
+    """Makes these the current scores of their leads; their decisions must have been added, each lead be named once.
+
+    Of writers at the same time the last one to commit stands.
+    """
+    # In the order of leads, for two that hold rows in different orders would wait for each other.
+    if rows := sorted((asdict(score) for score in scores), key=lambda row: str(row["lead_id"])):
+        statement = inserting(connection, current_score)
+        replaced = {column: statement.excluded[column] for column in rows[0] if column != "lead_id"}
+        connection.execute(statement.on_conflict_do_update(index_elements=["lead_id"], set_=replaced), rows)
 
 
 def current(connection: Connection, lead_id: str) -> CurrentScore | None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from operations.exploration import Exposure
+from serving.store.database import inserting
 from serving.store.tables import exposures as table
 
 
@@ -22,8 +23,8 @@ def add(connection: Connection, shown: Sequence[Exposure]) -> None:
     Raises:
         sqlalchemy.exc.IntegrityError: a decision is not in the store.
     """
-    if rows := [one.row() for one in unlogged(connection, shown)]:
-        connection.execute(insert(table), rows)
+    if rows := [one.row() for one in sorted(shown, key=lambda one: (one.day, one.lead_id))]:
+        connection.execute(inserting(connection, table).on_conflict_do_nothing(), rows)
 
 
 def logged(connection: Connection) -> Iterator[Exposure]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, delete, select
 
 from features.provenance import Attribute, Provenance
+from serving.store.records import alone
 from serving.store.tables import provenance as table
 
 
@@ -24,6 +25,7 @@ def add(connection: Connection, provenance: Provenance) -> Provenance:
     Raises:
         ConflictingAttributes: an attribute is declared otherwise than before.
     """
+    alone(connection)
     known = connection.execute(select(table.c.content)).scalar_one_or_none()
     whole = provenance if known is None else merged(Provenance.from_json(known), provenance)
     connection.execute(delete(table))

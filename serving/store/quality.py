@@ -2,17 +2,20 @@
 
 import json
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from features.quality.report import Report
+from serving.store.database import inserting
 from serving.store.tables import quality_reports as table
+
+_ONLY = 1
 
 
 def keep(connection: Connection, report: Report) -> None:
     """Keeps a report in the place of the one before; runs inside the caller's transaction."""
-    connection.execute(delete(table))
-    content = json.dumps(report.to_dict(), ensure_ascii=False)
-    connection.execute(table.insert().values(made_at=report.made_at, content=content))
+    content = {"made_at": report.made_at, "content": json.dumps(report.to_dict(), ensure_ascii=False)}
+    statement = inserting(connection, table).values(id=_ONLY, **content)
+    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=content))
 
 
 def last(connection: Connection) -> Report | None:

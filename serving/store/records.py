@@ -1,7 +1,7 @@
 """Keeping records: versions go in and stay; nothing is changed or removed.
 
 Whatever writes runs inside the caller's transaction (`engine.begin()`), so records, scores and side effects commit
-together.
+together. What is written because of what was read needs `alone` before the reading.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +20,15 @@ _ALWAYS = -1
 """Stands for the missing time of an undated export, which was always known: before every instant."""
 
 
+def alone(connection: Connection) -> None:
+    """Waits until no other transaction writes records, and lets none do so until this one ends.
+
+    So what a write transaction reads of the records afterwards stays true until it commits.
+    """
+    # SQLite needs no such lock, for its write transactions hold that of the file, and leaves FOR UPDATE out.
+    connection.execute(select(ingest_counter.c.last).with_for_update()).scalar_one()
+
+
 def add(connection: Connection, records: Iterable[Stored]) -> int:
     """Adds versions of records in the order given, all or none, and returns how many.
 
@@ -36,6 +45,7 @@ def add(connection: Connection, records: Iterable[Stored]) -> int:
 
 def replace_derived(connection: Connection, derived: Mapping[Kind, Iterable[Row]]) -> None:
     """Puts the rows of each derived kind in the place of its whole table."""
+    alone(connection)
     with connection.begin_nested():
         for kind, rows in derived.items():
             connection.execute(delete(RECORDS[kind.name]))
@@ -120,7 +130,7 @@ def _insert(connection: Connection, rows: list[tuple[str, dict[str, Any]]]) -> N
 def _allot(connection: Connection, numbers: int) -> int:
     """The first of so many new ingest numbers.
 
-    A counter under the transaction's lock and not a sequence of the database: numbers then appear in the order of
+    A counter whose row the transaction holds, and not a sequence of the database: numbers then appear in the order of
     commits, so nothing ever turns up below a number that a decision has pinned.
     """
     counted = update(ingest_counter).values(last=ingest_counter.c.last + numbers).returning(ingest_counter.c.last)

@@ -1,5 +1,7 @@
 """The tables of the store. Those of records are generated from the typed contract, `features.records.KINDS`.
 
+A change here needs a revision in `serving/store/migrations`, which makes the same change to the stores that are there.
+
 Instants and days are int64 microseconds since the epoch. Every version of a record has an `ingest` number, which grows
 over all kinds in the order of commits, breaks ties between versions, and is what a replay pins.
 """
@@ -25,18 +27,27 @@ from sqlalchemy.types import TypeEngine
 
 from features.records import DERIVED, KINDS, Kind
 
-_TYPES: Mapping[str, type[TypeEngine[Any]]] = {
-    "text": Text,
-    "integer": BigInteger,
-    "real": Double,
-    "flag": Boolean,
-    "instant": BigInteger,
-    "date": BigInteger,
+# Both databases then order text by its bytes, whatever the language of the server.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+_TYPES: Mapping[str, TypeEngine[Any]] = {
+    "text": _TEXT,
+    "integer": BigInteger(),
+    "real": Double(),
+    "flag": Boolean(),
+    "instant": BigInteger(),
+    "date": BigInteger(),
 }
 # SQLite numbers rows by a column whose type is spelt INTEGER (64 bit there too), and by no other.
 _KEY = BigInteger().with_variant(Integer(), "sqlite")
 
-metadata = MetaData()
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
 
 
 def _records(kind: Kind) -> Table:
@@ -61,36 +72,34 @@ RECORDS: Mapping[str, Table] = {kind.name: _records(kind) for kind in (*KINDS.va
 for _kind in DERIVED:
     Index(f"ix_{_kind.name}_as_of", *(RECORDS[_kind.name].c[name] for name in (_kind.id, "recorded_at")))
 
-schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
-
 ingest_counter = Table("ingest_counter", metadata, Column("last", BigInteger, nullable=False))
 
-provenance = Table("provenance", metadata, Column("content", Text, nullable=False))
+provenance = Table("provenance", metadata, Column("content", _TEXT, nullable=False))
 
 decisions = Table(
     "decisions",
     metadata,
-    Column("decision_id", Text, primary_key=True),
-    Column("lead_id", Text, index=True),
+    Column("decision_id", _TEXT, primary_key=True),
+    Column("lead_id", _TEXT, index=True),
     Column("stored", Boolean, nullable=False),
     Column("as_of", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("content", Text, nullable=False),
-    Column("request", Text),
+    Column("content", _TEXT, nullable=False),
+    Column("request", _TEXT),
 )
 
 current_score = Table(
     "current_score",
     metadata,
-    Column("lead_id", Text, primary_key=True),
-    Column("decision_id", Text, ForeignKey("decisions.decision_id"), nullable=False, index=True),
-    Column("qualification", Text, nullable=False),
+    Column("lead_id", _TEXT, primary_key=True),
+    Column("decision_id", _TEXT, ForeignKey("decisions.decision_id"), nullable=False, index=True),
+    Column("qualification", _TEXT, nullable=False),
     Column("pending", Boolean, nullable=False),
     Column("close_probability", Double),
-    Column("grade", Text),
+    Column("grade", _TEXT),
     Column("expected_value_minor", BigInteger),
-    Column("expected_value_currency", Text),
-    Column("source_partner_id", Text, index=True),
+    Column("expected_value_currency", _TEXT),
+    Column("source_partner_id", _TEXT, index=True),
     Column("scored_at", BigInteger, nullable=False),
     Index("ix_current_score_rank", "qualification", "close_probability"),
 )
@@ -99,13 +108,13 @@ exposures = Table(
     "exposures",
     metadata,
     Column("day", BigInteger, primary_key=True),
-    Column("lead_id", Text, primary_key=True),
-    Column("decision_id", Text, ForeignKey("decisions.decision_id"), nullable=False),
+    Column("lead_id", _TEXT, primary_key=True),
+    Column("decision_id", _TEXT, ForeignKey("decisions.decision_id"), nullable=False),
     Column("score", Double),
     Column("share", Double, nullable=False),
-    Column("seed", Text, nullable=False),
+    Column("seed", _TEXT, nullable=False),
     Column("randomised", Boolean, nullable=False),
-    Column("view", Text, nullable=False),
+    Column("view", _TEXT, nullable=False),
     Column("listed", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("position_by_score", BigInteger, nullable=False),
@@ -114,17 +123,17 @@ exposures = Table(
 bundles = Table(
     "bundles",
     metadata,
-    Column("sha256", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("version", Text, nullable=False),
+    Column("sha256", _TEXT, primary_key=True),
+    Column("name", _TEXT, nullable=False),
+    Column("version", _TEXT, nullable=False),
     Column("published_at", BigInteger, nullable=False),
 )
 
 bundle_files = Table(
     "bundle_files",
     metadata,
-    Column("sha256", Text, ForeignKey("bundles.sha256"), primary_key=True),
-    Column("path", Text, primary_key=True),
+    Column("sha256", _TEXT, ForeignKey("bundles.sha256"), primary_key=True),
+    Column("path", _TEXT, primary_key=True),
     Column("content", LargeBinary, nullable=False),
 )
 
@@ -132,10 +141,10 @@ champion = Table(
     "champion",
     metadata,
     Column("id", _KEY, primary_key=True),
-    Column("alias", Text, nullable=False, index=True),
-    Column("sha256", Text, ForeignKey("bundles.sha256"), nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("alias", _TEXT, nullable=False, index=True),
+    Column("sha256", _TEXT, ForeignKey("bundles.sha256"), nullable=False),
+    Column("actor", _TEXT, nullable=False),
+    Column("reason", _TEXT, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
 
@@ -143,10 +152,10 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", _KEY, primary_key=True),
-    Column("prefix", Text, nullable=False, index=True),
-    Column("sha256", Text, nullable=False, unique=True),
-    Column("role", Text, nullable=False),
-    Column("partner_id", Text),
+    Column("prefix", _TEXT, nullable=False, index=True),
+    Column("sha256", _TEXT, nullable=False, unique=True),
+    Column("role", _TEXT, nullable=False),
+    Column("partner_id", _TEXT),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
 )
@@ -154,9 +163,9 @@ api_keys = Table(
 sign_in_tokens = Table(
     "sign_in_tokens",
     metadata,
-    Column("sha256", Text, primary_key=True),
-    Column("role", Text, nullable=False),
-    Column("partner_id", Text),
+    Column("sha256", _TEXT, primary_key=True),
+    Column("role", _TEXT, nullable=False),
+    Column("partner_id", _TEXT),
     Column("expires_at", BigInteger, nullable=False),
     Column("used_at", BigInteger),
 )
@@ -164,9 +173,9 @@ sign_in_tokens = Table(
 sessions = Table(
     "sessions",
     metadata,
-    Column("sha256", Text, primary_key=True),
-    Column("role", Text, nullable=False),
-    Column("partner_id", Text),
+    Column("sha256", _TEXT, primary_key=True),
+    Column("role", _TEXT, nullable=False),
+    Column("partner_id", _TEXT),
     Column("expires_at", BigInteger, nullable=False),
 )
 
@@ -175,5 +184,5 @@ quality_reports = Table(
     metadata,
     Column("id", _KEY, primary_key=True),
     Column("made_at", BigInteger, nullable=False),
-    Column("content", Text, nullable=False),
+    Column("content", _TEXT, nullable=False),
 )

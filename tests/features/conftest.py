@@ -1,4 +1,4 @@
-"""A PostgreSQL server and a Spark session, each for all tests that want one, and a small folder of records."""
+"""A Spark session for all tests that want one, and a small folder of records."""
 
 import os
 import shutil
@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from features.engines.postgres_server import private_server
 from features.engines.spark_session import local_session
 from features.folder import FolderWriter
 from features.provenance import Provenance
 from features.records import KINDS
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    with private_server() as url:
-        yield url
 
 
 @pytest.fixture(scope="session")

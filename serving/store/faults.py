@@ -1,0 +1,50 @@
+"""What is said of a store that cannot be opened: which one, why, and what mends it; never a password."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+
+_MENDS: Mapping[str, str] = {
+    "file is not a database": "name another file in EQL_DATABASE_URL",
+    "unable to open database file": "make its folder, or name another in EQL_DATABASE_URL",
+    "database is locked": "wait until the other process is done, then try again",
+    "lock timeout": "wait until the other process is done, then try again",
+    "permission denied for database": "let its user in: GRANT CONNECT ON that DATABASE TO that user",
+    "password": "correct user and password in EQL_DATABASE_URL",
+    "permission denied": "let its user create tables there: GRANT CREATE ON SCHEMA public TO that user",
+    "role": "create the role on the server, or name another user in EQL_DATABASE_URL",
+    "database": "create it on the server, or name another in EQL_DATABASE_URL",
+    "connection option": "take the option out of EQL_DATABASE_URL",
+}
+"""The mend by words of the database's own message; the first that fits."""
+_UNREACHED = "see that its server runs and can be reached, or correct EQL_DATABASE_URL"
+_OTHERWISE = "nothing was changed"
+
+
+class UnusableStore(ValueError):
+    """The database at the URL cannot serve as the store; the message says why and what mends it."""
+
+
+def shown(url: URL) -> str:
+    """A store's URL as it may be shown: without its password, and of its options only where the server is."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    place = {name: value for name, value in url.query.items() if name in ("host", "port")}
+    return url.set(drivername="postgresql", query=place).render_as_string(hide_password=True)
+
+
+def unopened(url: URL, error: DBAPIError) -> UnusableStore:
+    """That the store at `url` could not be opened for what the database's driver said."""
+    reason = _reason(str(error.orig))
+    # What a PostgreSQL server itself refuses has a state; without one there was no talking to it.
+    unreached = url.get_backend_name() == "postgresql" and getattr(error.orig, "sqlstate", None) is None
+    otherwise = _UNREACHED if unreached else _OTHERWISE
+    mend = next((mend for words, mend in _MENDS.items() if words in reason.lower()), otherwise)
+    return UnusableStore(f"the store {shown(url)} cannot be opened: {reason}; {mend}")
+
+
+def _reason(message: str) -> str:
+    """The last thing that the server, or the library that looked for it, said; without hints in further lines."""
+    line = next(iter(message.strip().splitlines()), "it said nothing")
+    return line.rpartition("FATAL:")[2].rpartition("failed: ")[2].strip().rstrip(".")
