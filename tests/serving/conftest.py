@@ -1,7 +1,7 @@
-"""A store for each test, once on each database."""
+"""A store for each test, on SQLite; with the mark `both_databases` once on PostgreSQL too."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -15,32 +15,43 @@ from serving.store.database import connect, create
 settings.register_profile("serving", deadline=None)
 settings.load_profile("serving")
 
-NewDatabase = Callable[[str], str]
+Fresh = Callable[[str], AbstractContextManager[str]]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both_databases")
+        metafunc.parametrize("database", ["sqlite", "postgresql"] if both else ["sqlite"])
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres_url: str) -> Iterator[NewDatabase]:
-    """Makes a database of the PostgreSQL server, from a template, and gives its URL."""
+def fresh(postgres_url: str) -> Iterator[Fresh]:
+    """Makes a database of the PostgreSQL server, from a template, for as long as a block runs, and gives its URL."""
     numbers = count(1)
     server = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
 
-    def make(template: str) -> str:
-        name = f"store_{next(numbers)}"
+    def execute(statement: str) -> None:
         with server.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"))
-        return make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+            connection.execute(text(statement))
 
-    yield make
+    @contextmanager
+    def made(template: str) -> Iterator[str]:
+        name = f"store_{next(numbers)}"
+        execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+        execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    yield made
     server.dispose()
 
 
 @pytest.fixture(scope="session")
-def template(new_database: NewDatabase) -> str:
+def template(fresh: Fresh) -> Iterator[str]:
     """The name of a database with the store's tables, which takes far longer to make than to copy."""
-    url = new_database("template0")
-    with opened(url) as engine:
-        create(engine)
-    return str(make_url(url).database)
+    with fresh("template0") as url:
+        with opened(url) as engine:
+            create(engine)
+        yield str(make_url(url).database)
 
 
 @contextmanager
@@ -52,25 +63,28 @@ def opened(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
-def empty_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where a store may be made."""
     if database == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.sqlite'}"
-    return str(request.getfixturevalue("new_database")("template0"))
+        yield f"sqlite:///{tmp_path / 'store.sqlite'}"
+    else:
+        with request.getfixturevalue("fresh")("template0") as url:
+            yield url
 
 
 @pytest.fixture
-def store(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+def store_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a new store is."""
     if database == "sqlite":
-        url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+        yield f"sqlite:///{tmp_path / 'store.sqlite'}"
     else:
-        url = request.getfixturevalue("new_database")(request.getfixturevalue("template"))
-    with opened(url) as engine:
+        with request.getfixturevalue("fresh")(request.getfixturevalue("template")) as url:
+            yield url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Engine]:
+    with opened(store_url) as engine:
         create(engine)
         yield engine

@@ -10,6 +10,8 @@ from serving.access import PREFIX, ROLES, InvalidRole, Principal, new_key, visib
 from serving.store import keys, sessions
 from serving.store.database import reading
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_000_000
 in_one_store = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -227,6 +227,7 @@ def log_odds(probability: float) -> float:
     return float(np.log(probability / (1 - probability)))
 
 
+@pytest.mark.both_databases
 def test_one_body_gets_one_answer(api: Caller) -> None:
     first, second = api.score(BODY), api.score(BODY)
     assert first["decision_id"] != second["decision_id"]
@@ -258,6 +259,7 @@ def rule(answer: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.both_databases
 def test_a_batch_answers_as_its_items_would(api: Caller) -> None:
     bodies = [body for body, _ in GOLDEN.values()]
     items = api("POST", "/v1/score/batch", {"items": bodies}).json()["items"]
@@ -266,12 +268,14 @@ def test_a_batch_answers_as_its_items_would(api: Caller) -> None:
     assert [without(item, *names) for item in items] == [without(single, *names) for single in singles]
 
 
+@pytest.mark.both_databases
 def test_a_decision_is_kept_as_it_was_given(api: Caller) -> None:
     answer = api.score(BODY)
     assert api("GET", f"/v1/decisions/{answer['decision_id']}").json() == answer
     assert api("GET", "/v1/decisions/none").status_code == 404
 
 
+@pytest.mark.both_databases
 def test_without_a_model_rules_decide_and_say_why(bare: Caller) -> None:
     answer = bare.score(BODY)
     DecisionAnswer.model_validate(answer)
@@ -286,6 +290,7 @@ def test_nobody_unknown_gets_in(api: Caller, headers: dict[str, str]) -> None:
     assert api("POST", "/v1/score", BODY, headers).status_code == 401
 
 
+@pytest.mark.both_databases
 def test_both_headers_carry_a_key_and_roles_count(api: Caller) -> None:
     assert api("POST", "/v1/score", BODY, {"X-Api-Key": api.key}).status_code == 200
     with api.engine.begin() as connection:
@@ -336,6 +341,7 @@ def test_a_lead_before_its_creation_is_not_known(api: Caller) -> None:
     assert answer["qualification"] == "UNQUALIFIED"
 
 
+@pytest.mark.both_databases
 def test_the_champion_swaps_and_a_bad_one_is_kept_out(api: Caller) -> None:
     first = api.score(BODY)["model"]
     better = bundle(-1.0)

@@ -17,6 +17,8 @@ from sqlalchemy.schema import CreateTable
 from serving.store.database import UnusableStore, connect, create, describe, reading
 from serving.store.tables import bundle_files, ingest_counter, metadata
 
+pytestmark = pytest.mark.both_databases
+
 
 def last(store: Engine) -> int:
     with reading(store) as connection:

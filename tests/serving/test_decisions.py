@@ -10,6 +10,8 @@ from serving.store import bundles, decisions
 from serving.store.database import reading
 from serving.store.decisions import CurrentScore, StoredDecision
 
+pytestmark = pytest.mark.both_databases
+
 DECISION = StoredDecision("D-1", "L-1", True, 10, 20, '{"qualification":"EQL","π":0.1}', None)
 SCORE = CurrentScore("L-1", "D-1", "EQL", False, 0.31, "A", 1116000, "USD", "P-1", 20)
 RANK = ("EQL", "SQL", "MQL")

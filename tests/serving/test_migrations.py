@@ -25,6 +25,8 @@ _HEADER = """
 import sqlalchemy as sa
 from alembic import op
 
+pytestmark = pytest.mark.both_databases
+
 revision = {revision!r}
 down_revision = {before!r}
 

@@ -42,6 +42,8 @@ from serving.store.export import export
 from serving.store.facts import derived_of, facts_of, facts_of_many
 from serving.store.records import add, count, last_ingest, open_leads, replace_derived, versions
 
+pytestmark = pytest.mark.both_databases
+
 NOON = 20_000 * DAY + DAY // 2
 
 

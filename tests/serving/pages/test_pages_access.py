@@ -25,6 +25,7 @@ def test_a_session_ends(site: Any) -> None:
     assert site.ask("GET", "/", {"Cookie": cookie}).status_code == 401
 
 
+@pytest.mark.both_databases
 def test_a_sign_in_link_opens_a_session_once(site: Any) -> None:
     link = site.link()
     answer = site.ask("GET", link)
@@ -89,6 +90,7 @@ def test_another_site_cannot_sign_a_visitor_out(site: Any, headers: dict[str, st
     assert site.ask("POST", "/sign-out", {"Origin": "null"}).status_code == 403
 
 
+@pytest.mark.both_databases
 def test_a_partner_finds_its_own_leads_and_no_others(site: Any) -> None:
     for partner_id, lead_id in (("P-1", "L-1"), ("P-2", "L-2"), (None, "L-3")):
         site.decide(lead_id, partner_id)

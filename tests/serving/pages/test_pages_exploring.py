@@ -84,6 +84,7 @@ def test_pages_of_a_day_fit_together_and_what_was_seen_is_logged(ranked: Any) ->
     assert 0 < sum(one.randomised for one in logged(ranked)) < 24
 
 
+@pytest.mark.both_databases
 def test_a_lead_is_logged_once_a_day_as_it_was_first_seen(ranked: Any) -> None:
     ranked.read("/?view=mql")
     first = logged(ranked)

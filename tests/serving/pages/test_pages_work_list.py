@@ -34,6 +34,7 @@ def ranked(site: Any) -> Any:
     return site
 
 
+@pytest.mark.both_databases
 def test_sales_gets_what_passed_the_best_first(ranked: Any) -> None:
     assert leads(ranked.read("/")) == ["eql-high", "eql-low", "sql", "mql-high"]
 
@@ -58,6 +59,7 @@ def test_sales_has_no_pending_leads(ranked: Any) -> None:
     assert "pending" not in ranked.get("/").text.lower()
 
 
+@pytest.mark.both_databases
 def test_a_list_comes_in_pages_without_a_gap(site: Any) -> None:
     expected = [f"L-{number}" for number in range(7)]
     for place, lead_id in enumerate(expected):
@@ -170,6 +172,7 @@ def test_an_empty_list_tells_a_partner_nothing_of_the_store(site: Any) -> None:
     assert "eql train" not in text
 
 
+@pytest.mark.both_databases
 def test_records_are_read_as_of_a_moment(site: Any) -> None:
     now = site.service.clock()
     for name, at in (("Old", now - DAY), ("New", now), ("Unborn", now + SECOND)):

@@ -103,6 +103,7 @@ def test_a_partner_does_not_see_that_there_is_such_a_page(site: Any) -> None:
     assert site.ask("GET", "/quality").status_code == 401
 
 
+@pytest.mark.both_databases
 def test_only_the_last_report_is_kept(site: Any) -> None:
     first, second = report(*FINDINGS, made_at=NOW - DAY), report(made_at=NOW)
     for kept in (first, second):
