@@ -1,5 +1,6 @@
 """A store for each test, on SQLite; with the mark `both_databases` once on PostgreSQL too."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
@@ -46,8 +47,17 @@ def fresh(postgres_url: str) -> Iterator[Fresh]:
 
 
 @pytest.fixture(scope="session")
+def template_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the store's tables, which takes far longer to make than to copy."""
+    path = tmp_path_factory.mktemp("template") / "store.sqlite"
+    with opened(f"sqlite:///{path}") as engine:
+        create(engine)
+    return path
+
+
+@pytest.fixture(scope="session")
 def template(fresh: Fresh) -> Iterator[str]:
-    """The name of a database with the store's tables, which takes far longer to make than to copy."""
+    """The name of a PostgreSQL database with the store's tables."""
     with fresh("template0") as url:
         with opened(url) as engine:
             create(engine)
@@ -77,6 +87,7 @@ def empty_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> 
 def store_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where a new store is."""
     if database == "sqlite":
+        shutil.copy(request.getfixturevalue("template_file"), tmp_path / "store.sqlite")
         yield f"sqlite:///{tmp_path / 'store.sqlite'}"
     else:
         with request.getfixturevalue("fresh")(request.getfixturevalue("template")) as url:
@@ -86,5 +97,4 @@ def store_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> 
 @pytest.fixture
 def store(store_url: str) -> Iterator[Engine]:
     with opened(store_url) as engine:
-        create(engine)
         yield engine

@@ -18,14 +18,14 @@ from serving.store.decisions import CurrentScore, StoredDecision
 from serving.store.migrating import REVISION, SCRIPTS, VERSION_TABLE, revision
 from serving.store.tables import ingest_counter, metadata
 
+pytestmark = pytest.mark.both_databases
+
 DECISION = StoredDecision("D-1", "L-1", True, 10, 20, "{}", None)
 SCORE = CurrentScore("L-1", "D-1", "EQL", False, 0.31, "A", 1116000, "USD", "P-1", 20)
 
 _HEADER = """
 import sqlalchemy as sa
 from alembic import op
-
-pytestmark = pytest.mark.both_databases
 
 revision = {revision!r}
 down_revision = {before!r}
