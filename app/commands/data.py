@@ -22,6 +22,7 @@ from features.folder import read, read_provenance
 from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
 from features.values import parse_date, parse_instant, rfc3339
+from serving.store import backup as backups
 
 if TYPE_CHECKING:
     from features.engines.engine import Engine
@@ -137,6 +138,16 @@ def export(
         folder.parent.mkdir(parents=True, exist_ok=True)
         records.rename(folder)
     console.emit({"folder": str(folder)}, f"{folder}: the store's records", as_json)
+
+
+@app.command(epilog="Example: eql backup /srv/backups/eql-2026-11-01.sqlite")
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that does not exist yet.")],
+    as_json: Json = False,
+) -> None:
+    """Copy a SQLite store to a file while it is in use; personal data is in it."""
+    backups.backup(wiring().engine, file)
+    console.emit({"file": str(file)}, f"{file}: the store as it is now", as_json)
 
 
 class EngineName(StrEnum):

@@ -72,9 +72,14 @@ def connect(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
+        if "@" in (parsed.host or ""):
+            raise ValueError
     except (ArgumentError, ValueError):
         # Not shown, for a password with a character that had to be written as %XX may be anywhere in it.
-        raise UnusableStore(f"the store's URL cannot be read; it must look like {_LOOKS}") from None
+        raise UnusableStore(
+            f"the store's URL cannot be read; it must look like {_LOOKS}, with %XX for other characters than letters, "
+            "digits and -._~ in user and password"
+        ) from None
     match parsed.drivername, parsed.database:
         case ("sqlite" | "sqlite+pysqlite", str(path)) if path not in ("", ":memory:"):
             return _sqlite(parsed)

@@ -142,6 +142,7 @@ def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
         "postgresql://u:secret@h",
         "postgresql+psycopg2://u:secret@h/d?password=secret",
         "postgresql://u:secret@h:port/d",
+        "postgresql://u:se@secret@h/d",
     ],
 )
 def test_a_url_of_no_store_is_refused_without_its_password(url: str) -> None:

@@ -16,6 +16,7 @@ from serving.store import decisions
 from serving.store.database import UnusableStore, connect, create, reading
 from serving.store.decisions import CurrentScore, StoredDecision
 from serving.store.migrating import REVISION, SCRIPTS, VERSION_TABLE, revision
+from serving.store.migrations.__main__ import draft
 from serving.store.tables import ingest_counter, metadata
 
 pytestmark = pytest.mark.both_databases
@@ -125,6 +126,14 @@ def test_an_upgrade_that_would_leave_a_row_without_its_parent_is_undone(store: E
         create(store, later('\n    op.execute("DELETE FROM decisions")\n'), "later0")
     with reading(store) as connection:
         assert decisions.get(connection, "D-1") == DECISION
+
+
+def test_a_drafted_revision_runs(store: Engine, later: Later) -> None:
+    scripts = later()
+    draft("nothing", scripts)
+    create(store, scripts, "0002")
+    with reading(store) as connection:
+        assert revision(connection) == "0002"
 
 
 def test_a_newer_store_is_refused_with_the_mend(store: Engine, later: Later) -> None:
