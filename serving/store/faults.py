@@ -10,11 +10,14 @@ _MENDS: Mapping[str, str] = {
     "unable to open database file": "make its folder, or name another in EQL_DATABASE_URL",
     "database is locked": "wait until the other process is done, then try again",
     "lock timeout": "wait until the other process is done, then try again",
+    "database system": "wait until its server is up, then try again",
+    "too many": "close other connections, or raise the server's max_connections",
+    "connection slots": "close other connections, or raise the server's max_connections",
     "permission denied for database": "let its user in: GRANT CONNECT ON that DATABASE TO that user",
     "password": "correct user and password in EQL_DATABASE_URL",
     "permission denied": "let its user create tables there: GRANT CREATE ON SCHEMA public TO that user",
-    "role": "create the role on the server, or name another user in EQL_DATABASE_URL",
-    "database": "create it on the server, or name another in EQL_DATABASE_URL",
+    'role "': "create the role on the server, or name another user in EQL_DATABASE_URL",
+    'database "': "create it on the server, or name another in EQL_DATABASE_URL",
     "connection option": "take the option out of EQL_DATABASE_URL",
 }
 """The mend by words of the database's own message; the first that fits."""
