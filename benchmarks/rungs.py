@@ -4,7 +4,7 @@ The trainer makes a bundle of the rung it chooses alone; here each that can be f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,9 @@ from models.bundle import Bundle
 from models.probability import Rung, sigmoid
 from training.choosing import Choice, candidates, climb
 from training.evaluation import log_loss
-from training.ladder import STAGES, TreeSettings, fit_trees, staged_margins
+from training.ladder import STAGES, TreeSettings
 from training.matrix import Data, Progress
 from training.origins import Origins, enough
-from training.splits import Fold
 from training.trainer import bundle_of
 from training.tuning import NOT_TUNED, Tuned
 from training.window import log_odds
@@ -73,16 +72,10 @@ def of_depth(data: Data, depth: int, seed: int) -> Choice:
     """The LightGBM rung with trees of this depth, their number chosen at the rolling origins."""
     origins = origins_of(data, seed)
     settings = TreeSettings(depth=depth, leaves=min(2**depth, MOST_LEAVES))
-    staged = [_staged(origins, fold, settings) for fold in origins.folds]
+    staged = [origins.staged(fold, settings) for fold in origins.folds]
     margins = {stage: [margins[stage] for margins in staged] for stage in STAGES}
     trees = min(STAGES, key=lambda stage: log_loss(origins.won, origins.calibrated(margins[stage])))
     return _as_chosen(origins, "lightgbm", {"trees": trees}, margins[trees], Tuned(settings, f"depth {depth}", 0))
-
-
-def _staged(origins: Origins, fold: Fold, settings: TreeSettings) -> Mapping[int, Reals]:
-    most = replace(settings, trees=STAGES[-1])
-    fitted = fit_trees(origins.rows.take(fold.fit), origins.encoding, origins.directions, most, origins.seed)
-    return staged_margins(fitted, origins.rows.matrix[origins.asked(fold)], STAGES)
 
 
 def bundled(data: Data, choice: Choice, seed: int) -> Bundle:

@@ -59,11 +59,8 @@ def fit_level(log_odds: Reals, won: Reals, weight: Reals | None = None) -> float
         return 0.0
     counted = np.ones(len(won)) if weight is None else weight
     centre = np.average(log_odds, weights=counted) if counted.sum() else log_odds.mean()
-    offset, outcome = np.append(log_odds, centre), np.append(won * counted, 0.5)
-    total = np.append(counted, 1.0)
-    # Outcomes of a row are its share won, so that one row may hold half a win and half a loss.
-    share = np.divide(outcome, total, out=np.zeros(len(total)), where=total > 0)
-    (level,) = _newton(np.ones((len(total), 1)), offset, share, total, [0.0])
+    offset, half_won, weights = np.append(log_odds, centre), np.append(won, 0.5), np.append(counted, 1.0)
+    (level,) = _newton(np.ones((len(offset), 1)), offset, half_won, weights, [0.0])
     return float(level)
 
 

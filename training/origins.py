@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from models.encoding import Encoding
 from models.probability import sigmoid
 from training.calibrating import fit_level, fit_slope
 from training.evaluation import Clusters
-from training.ladder import Rows
+from training.ladder import STAGES, Rows, TreeSettings, fit_trees, staged_margins
 from training.level import Level, level_leads, level_that_foretells
 from training.splits import Fold
 
@@ -93,6 +93,12 @@ class Origins:
         Those it is judged by, then those it learned from that its level is taken from.
         """
         return np.concatenate([fold.judge, level_leads(self.rows, fold.fit, self.level)])
+
+    def staged(self, fold: Fold, settings: TreeSettings) -> dict[int, Reals]:
+        """Margins of the rows `asked`, by number of trees, of trees fitted at a fold with these settings."""
+        most = replace(settings, trees=STAGES[-1])
+        fitted = fit_trees(self.rows.take(fold.fit), self.encoding, self.directions, most, self.seed)
+        return staged_margins(fitted, self.rows.matrix[self.asked(fold)], STAGES)
 
     def judged_margins(self, margins: Sequence[Reals]) -> Reals:
         """Of margins of the rows `asked`, an array a fold, those of the judged rows."""

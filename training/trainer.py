@@ -128,7 +128,7 @@ def _with_immature(
     if horizon is None:
         return choice, rows, _UNDATED
     cohort = _cohort(data, horizon)
-    found = hazard.challenge(cohort, origins, choice, progress, origins.seed)
+    found = hazard.challenge(cohort, origins, choice, progress)
     if found.used:
         rows = hazard.with_immature(cohort, data.split.train, _start(data), origins.seed)
     return replace(choice, margins=found.margins), rows, found.to_json()

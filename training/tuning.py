@@ -1,14 +1,14 @@
 """Tuning: better settings of the trees, searched inside the rolling origins; bounded by time, resumable, reported.
 
 Optuna proposes settings (tree-structured Parzen estimator, doi 10.5555/2986459.2986743), beginning with the defaults.
-Every trial is fitted at each rolling origin and judged by log loss on the leads that come after, calibrated on the
-other origins; the test window is not seen. The best settings are taken only where they gain more than one standard
+Every trial is fitted at each rolling origin and judged by log loss on the leads that come after, calibrated as rungs
+are; the test window is not seen. The best settings are taken only where they gain more than one standard
 error over the defaults: else a long search would find luck.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,8 @@ import optuna
 from numpy.typing import NDArray
 
 from training.evaluation import losses
-from training.ladder import STAGES, TreeSettings, fit_trees, staged_margins
+from training.ladder import STAGES, TreeSettings
 from training.origins import Origins
-from training.splits import Fold
 
 Reals = NDArray[np.float64]
 
@@ -125,15 +124,9 @@ def _searched(settings: TreeSettings) -> dict[str, Any]:
 
 def _judged(origins: Origins, settings: TreeSettings) -> Reals:
     """Calibrated out-of-time probabilities with these settings and the number of trees that does best with them."""
-    staged = [_staged(origins, fold, settings) for fold in origins.folds]
+    staged = [origins.staged(fold, settings) for fold in origins.folds]
     found = [origins.calibrated([margins[stage] for margins in staged]) for stage in STAGES]
     return min(found, key=lambda probability: float(losses(origins.won, probability).mean()))
-
-
-def _staged(origins: Origins, fold: Fold, settings: TreeSettings) -> dict[int, Reals]:
-    settings = replace(settings, trees=STAGES[-1])
-    fitted = fit_trees(origins.rows.take(fold.fit), origins.encoding, origins.directions, settings, origins.seed)
-    return staged_margins(fitted, origins.rows.matrix[origins.asked(fold)], STAGES)
 
 
 def _settled(origins: Origins, study: optuna.Study) -> Tuned:

@@ -127,9 +127,7 @@ def _soft(cohort: Cohort, hazard: CrossFitted, young: Indices, moment: int) -> R
     return soft_labels(cohort.follow_up.take(young).known_by(moment), incidence, cohort.horizon_days)
 
 
-def challenge(
-    cohort: Cohort, origins: Origins, choice: Choice, progress: Callable[[str], None], seed: int = 0
-) -> Challenge:
+def challenge(cohort: Cohort, origins: Origins, choice: Choice, progress: Callable[[str], None]) -> Challenge:
     """Whether the chosen rung, at its settings, gains by soft-labelled immature snapshots; two hazard fits an origin.
 
     They are used where the rung loses less with them by more than one standard error, paired and by account, both
@@ -138,7 +136,7 @@ def challenge(
     refused = _unasked(cohort, choice, origins.folds)
     if refused:
         return Challenge(False, refused, choice.margins)
-    margins = tuple(_margins(cohort, origins, fold, choice, progress, seed) for fold in origins.folds)
+    margins = tuple(_margins(cohort, origins, fold, choice, progress) for fold in origins.folds)
     without, with_ = (losses(origins.won, origins.calibrated(some)) for some in (choice.margins, margins))
     return _verdict(choice, margins, float((without - with_).mean()), origins.clusters.standard_error(without - with_))
 
@@ -173,12 +171,11 @@ def _unasked(cohort: Cohort, choice: Choice, folds: Sequence[Fold]) -> str | Non
     return None
 
 
-def _margins(
-    cohort: Cohort, origins: Origins, fold: Fold, choice: Choice, progress: Callable[[str], None], seed: int
-) -> Reals:
+def _margins(cohort: Cohort, origins: Origins, fold: Fold, choice: Choice, progress: Callable[[str], None]) -> Reals:
     """The rung's margins of what a fold asks, soft labels being known by its origin."""
     moment = origin(cohort, fold)
     progress(f"soft labels for {len(cohort.immature(moment)):,} immature snapshots at a rolling origin")
-    fitted = choice.fit(with_immature(cohort, fold.fit, moment, seed), cohort.encoding, cohort.directions, seed)
+    rows = with_immature(cohort, fold.fit, moment, origins.seed)
+    fitted = choice.fit(rows, cohort.encoding, cohort.directions, origins.seed)
     margins: Reals = fitted.contributions(cohort.rows.matrix[origins.asked(fold)]).sum(axis=1)
     return margins
