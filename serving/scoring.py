@@ -16,10 +16,11 @@ from models.decision import Content, Scorer
 from serving.access import TokenSource
 from serving.api.schemas import ScoreRequest
 from serving.service import Service
-from serving.store import decisions
+from serving.store import decisions, outbox
 from serving.store.database import reading
 from serving.store.decisions import CurrentScore, StoredDecision
 from serving.store.facts import derived_of, facts_of_many, tiers_of
+from serving.store.outbox import Event
 
 _CHUNK = 500
 
@@ -104,10 +105,13 @@ def _rescore(service: Service, lead_ids: Sequence[str]) -> None:
         for content, partner in zip(scorer.decide_all(found), partners, strict=True)
     ]
     made = [StoredDecision(c["decision_id"], c["lead_id"], True, now, now, canonical(c)) for c in contents]
+    scores = [_current(c, partner, now) for c, partner in zip(contents, partners, strict=True)]
     with service.engine.begin() as connection:
+        before = {score.lead_id: score for score in decisions.of_leads(connection, lead_ids)}
         decisions.add(connection, made)
-        scores = [_current(c, partner, now) for c, partner in zip(contents, partners, strict=True)]
         decisions.set_current(connection, scores)
+        changed = [score for score in scores if _standing(before.get(score.lead_id)) != _standing(score)]
+        outbox.add(connection, [_scored(score, service.tokens) for score in changed])
 
 
 def _current(content: Content, source_partner_id: str | None, now: int) -> CurrentScore:
@@ -123,4 +127,16 @@ def _current(content: Content, source_partner_id: str | None, now: int) -> Curre
         expected_value_currency=value and value["currency"],
         source_partner_id=source_partner_id,
         scored_at=now,
+    )
+
+
+def _standing(score: CurrentScore | None) -> tuple[str, bool, str | None] | None:
+    """What others act on; a probability alone moves with every fact."""
+    return None if score is None else (score.qualification, score.pending, score.grade)
+
+
+def _scored(score: CurrentScore, tokens: TokenSource) -> Event:
+    told = ("lead_id", "decision_id", "qualification", "pending", "close_probability", "grade", "source_partner_id")
+    return outbox.event(
+        "lead.scored", score.lead_id, {name: getattr(score, name) for name in told}, at=score.scored_at, tokens=tokens
     )

@@ -104,6 +104,25 @@ current_score = Table(
     Index("ix_current_score_rank", "qualification", "close_probability"),
 )
 
+due_scores = Table(
+    "due_scores",
+    metadata,
+    Column("lead_id", _TEXT, primary_key=True),
+    Column("marked_at", BigInteger, nullable=False),
+    Column("claimed_until", BigInteger, nullable=False, index=True),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("event_id", _TEXT, nullable=False, unique=True),
+    Column("kind", _TEXT, nullable=False),
+    Column("lead_id", _TEXT, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("content", _TEXT, nullable=False),
+)
+
 exposures = Table(
     "exposures",
     metadata,
