@@ -28,8 +28,10 @@ app.add_typer(service.doctor_app, name="doctor")
 
 
 @app.callback()
-def _begin() -> None:
-    begin(Wiring(settings.read()))
+def _begin(context: typer.Context) -> None:
+    parts = Wiring(settings.read())
+    context.call_on_close(parts.close)
+    begin(parts)
 
 
 def main() -> None:

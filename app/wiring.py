@@ -94,6 +94,11 @@ class Wiring:
                 export.export(connection, folder, cut)
             yield folder
 
+    def close(self) -> None:
+        """Close the store's connections, if it was opened."""
+        if "engine" in vars(self):
+            self.engine.dispose()
+
     def add(self, stored: list[Stored], known: Provenance) -> None:
         """Add imported records and what is known of them, all or nothing; then derive the partners' history anew."""
         with self.engine.begin() as connection:

@@ -1,27 +1,64 @@
-"""The command as a user runs it: a process of its own, with a home of its own."""
+"""The command with a home of its own: in this process, for starting one each time comes to minutes; or as a process."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+
+from app.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
 Eql = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def run(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "EQL_HOME": str(home), "COLUMNS": "200"}
+    command = ["eql", *map(str, arguments)]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, _environment(home)),
+        patch.object(sys, "argv", command),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        # As a user's process has them.
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore")
+        try:
+            main()
+            code = 0
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+    return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+
+def start(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "eql"), *map(str, arguments)]
+    environment = {**os.environ, **_environment(home)}
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {"EQL_HOME": str(home), "COLUMNS": "200"}
 
 
 @pytest.fixture(scope="session")
 def run_eql() -> Eql:
     """Runs `eql` with a home and arguments."""
     return run
+
+
+@pytest.fixture(scope="session")
+def start_eql() -> Eql:
+    """Runs `eql` with a home and arguments as a process of its own."""
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from serving.store.migrating import REVISION
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -49,15 +51,15 @@ def test_from_an_empty_database_to_a_restored_dump(
     tool("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={restored}", dump)
     checks = {check["check"]: check for check in json.loads(run_eql(home, "doctor", "--json").stdout)}
     assert checks["store"]["ok"]
-    for words in ("PostgreSQL 18.", "/restored?", "revision 0001", ": 40 accounts, "):
+    for words in ("PostgreSQL 18.", "/restored?", f"revision {REVISION}", ": 40 accounts, "):
         assert words in checks["store"]["finding"]
 
 
 def test_a_server_that_is_down_ends_with_one_sentence_and_no_password(
-    run_eql: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start_eql: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EQL_DATABASE_URL", "postgresql://ada:open-sesame@127.0.0.1:9/eql")
-    done = run_eql(tmp_path, "keys", "list")
+    done = start_eql(tmp_path, "keys", "list")
     assert (done.returncode, done.stdout) == (1, "")
     assert "Connection refused" in done.stderr
     assert "EQL_DATABASE_URL" in done.stderr
