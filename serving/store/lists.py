@@ -9,6 +9,9 @@ from features.records import Kind, Row
 from serving.store.records import flat
 from serving.store.tables import RECORDS, current_score, decisions
 
+EVER = 2**63 - 1
+"""A moment after every other: what is known at all, whichever machine's clock recorded it."""
+
 
 def tallies(connection: Connection, source_partner_id: str | None = None) -> Mapping[tuple[str, bool], int]:
     """How many scored leads, of one partner or of all, have each qualification, pending or not."""
@@ -36,3 +39,12 @@ def latest(connection: Connection, kind: Kind, ids: Collection[str], as_of: int)
     found = select(table).where(table.c[kind.id].in_(ids)).order_by(table.c.ingest)
     rows = [flat(kind.name, row) for row in connection.execute(found).mappings()]
     return {row[kind.id]: row for row in visible(rows, kind, as_of)}
+
+
+def about(connection: Connection, kind: Kind, parents: Collection[str], as_of: int) -> list[Row]:
+    """The version recorded by `as_of` of each record that then speaks of one of these leads or accounts."""
+    table, parent = RECORDS[kind.name], kind.parent or kind.id
+    naming = select(table.c[kind.id]).where(table.c[parent].in_(parents))
+    found = select(table).where(table.c[kind.id].in_(naming)).order_by(table.c.ingest)
+    rows = [flat(kind.name, row) for row in connection.execute(found).mappings()]
+    return [row for row in visible(rows, kind, as_of) if row[parent] in parents]

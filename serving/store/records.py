@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, Subquery, delete, func, select, t
 
 from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, Kind, Row, Stored
+from serving.store import emails
 from serving.store.tables import RECORDS, ingest_counter
 
 _T = TypeVar("_T")
@@ -39,6 +40,7 @@ def add(connection: Connection, records: Iterable[Stored]) -> int:
     with connection.begin_nested():
         for batch in _batches(records):
             _insert(connection, [(record.kind.name, _columns(record)) for record in batch])
+            emails.note(connection, batch)
             added += len(batch)
     return added
 

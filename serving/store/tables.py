@@ -198,6 +198,34 @@ sessions = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
+lead_emails = Table(
+    "lead_emails",
+    metadata,
+    Column("email_sha256", _TEXT, primary_key=True),
+    Column("lead_id", _TEXT, primary_key=True, index=True),
+)
+
+lead_aliases = Table(
+    "lead_aliases",
+    metadata,
+    Column("alias", _TEXT, primary_key=True),
+    Column("lead_id", _TEXT, nullable=False, index=True),
+    Column("merged", Boolean, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("sha256", _TEXT, primary_key=True),
+    Column("fingerprint", _TEXT, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("status", BigInteger),
+    Column("location", _TEXT),
+    Column("body", LargeBinary),
+    Column("lead_ids", _TEXT),
+)
+
 quality_reports = Table(
     "quality_reports",
     metadata,
