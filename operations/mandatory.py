@@ -1,7 +1,5 @@
 """Mandatory fields of a partner lead: without them nobody can follow it up, pay for it or prove it."""
 
-from collections.abc import Iterable, Sequence
-
 from features.records import Row
 from models.verdict import is_partner_lead
 
@@ -16,10 +14,13 @@ def missing_fields(lead: Row) -> tuple[str, ...]:
     return tuple(name for name in MANDATORY if lead.get(name) is None)
 
 
-def missing_at_intake(lead: Row, referrals: Sequence[Row], touchpoints: Iterable[Row]) -> tuple[str, ...]:
+def missing_at_intake(lead: Row, *, referred: bool, touched: bool) -> tuple[str, ...]:
     """`missing_fields` of a lead that comes with its facts.
 
-    Where nobody referred it, the date of the first touch of a partner stands for the date of the referral.
+    Args:
+        lead: its columns.
+        referred: whether a partner referred it.
+        touched: whether partner content touched it; the date of that stands for the referral's where there was none.
     """
-    touched = not referrals and any(touchpoint.get("partner_id") is not None for touchpoint in touchpoints)
-    return tuple(name for name in missing_fields(lead) if not (touched and name == "referral_date"))
+    waived = {"referral_date"} if touched and not referred else set()
+    return tuple(name for name in missing_fields(lead) if name not in waived)

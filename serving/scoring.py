@@ -97,21 +97,49 @@ def rescore(service: Service, lead_ids: Iterable[str]) -> Iterator[int]:
 def _rescore(service: Service, lead_ids: Sequence[str]) -> None:
     scorer, now = service.champion.scorer(), service.clock()
     with reading(service.engine) as connection:
-        known = facts_of_many(connection, lead_ids, now)
-        found = [(i, now, evaluate(scorer.catalogue, facts, now)) for i, facts in known]
+        made = _decided(service, scorer, connection, lead_ids, now)
+    with service.engine.begin() as connection:
+        _keep(service, connection, lead_ids, made, now)
+
+
+def score_within(
+    service: Service, scorer: Scorer, connection: Connection, lead_ids: Sequence[str], now: int
+) -> list[Content]:
+    """`rescore` leads in a write transaction, which sees what that transaction itself wrote of them."""
+    made = _decided(service, scorer, connection, lead_ids, now)
+    _keep(service, connection, lead_ids, made, now)
+    return [content for content, _ in made]
+
+
+def _decided(
+    service: Service, scorer: Scorer, connection: Connection, lead_ids: Sequence[str], now: int
+) -> list[tuple[Content, str | None]]:
+    """The decision on each lead that there is, with its source partner; a lead that was removed gets none."""
+    known = facts_of_many(connection, lead_ids, now)
+    evaluated = ((i, now, evaluate(scorer.catalogue, facts, now)) for i, facts in known)
+    found = [each for each in evaluated if each[2].lead]
     partners = [evaluation.lead.get("source_partner_id") for _, _, evaluation in found]
-    contents = [
-        _identified(content, None if partner is None else "store", service.tokens, now)
+    return [
+        (_identified(content, None if partner is None else "store", service.tokens, now), partner)
         for content, partner in zip(scorer.decide_all(found), partners, strict=True)
     ]
-    made = [StoredDecision(c["decision_id"], c["lead_id"], True, now, now, canonical(c)) for c in contents]
-    scores = [_current(c, partner, now) for c, partner in zip(contents, partners, strict=True)]
-    with service.engine.begin() as connection:
-        before = {score.lead_id: score for score in decisions.of_leads(connection, lead_ids)}
-        decisions.add(connection, made)
-        decisions.set_current(connection, scores)
-        changed = [score for score in scores if _standing(before.get(score.lead_id)) != _standing(score)]
-        outbox.add(connection, [_scored(score, service.tokens) for score in changed])
+
+
+def _keep(
+    service: Service,
+    connection: Connection,
+    lead_ids: Sequence[str],
+    decided: Sequence[tuple[Content, str | None]],
+    now: int,
+) -> None:
+    made = [StoredDecision(c["decision_id"], c["lead_id"], True, now, now, canonical(c)) for c, _ in decided]
+    scores = [_current(content, partner, now) for content, partner in decided]
+    before = {score.lead_id: score for score in decisions.of_leads(connection, lead_ids)}
+    decisions.add(connection, made)
+    decisions.set_current(connection, scores)
+    decisions.remove_current(connection, before.keys() - {score.lead_id for score in scores})
+    changed = [score for score in scores if _standing(before.get(score.lead_id)) != _standing(score)]
+    outbox.add(connection, [_scored(score, service.tokens) for score in changed])
 
 
 def _current(content: Content, source_partner_id: str | None, now: int) -> CurrentScore:

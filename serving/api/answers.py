@@ -112,6 +112,50 @@ class BatchAnswer(Answer):
     items: list[DecisionAnswer]
 
 
+class _Written(Answer):
+    dry_run: Literal[True] | None = None
+    """Only in the answer to a dry run: nothing of it is kept."""
+
+
+class LeadAnswer(_Written):
+    """What became of a lead that was sent; of a duplicate, the lead that was there and what is decided on it now."""
+
+    lead_id: str
+    duplicate: bool
+    decision: DecisionAnswer
+    assignment: None
+    """Always null: leads are not routed yet."""
+
+
+class SubmissionAnswer(_Written):
+    """What a partner learns of a lead it sent; of a lead that is not its own, only that it is registered already."""
+
+    lead_id: str | None
+    duplicate: bool
+    qualification: Qualification | None
+    pending: bool | None
+
+
+class AliasAnswer(Answer):
+    """Another id of a lead, and whether it was a lead of its own."""
+
+    alias: str
+    lead_id: str
+    merged: bool
+    recorded_at: str
+
+
+class NewAliasAnswer(AliasAnswer, _Written):
+    """The alias that was asked for."""
+
+
+class AliasesAnswer(Answer):
+    """The other ids of a lead, in their order; `next` leads on."""
+
+    items: list[AliasAnswer]
+    next: str | None
+
+
 class ProblemAnswer(BaseModel):
     """An error (RFC 9457); `errors` name fields and constraints, never what was sent."""
 

@@ -1,0 +1,180 @@
+"""Taking in a lead with its facts: once, however often and by whatever id it is sent; kept and decided on together."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from features.records import KINDS, Kind, Record, Row, Stored
+from features.rows import stored as from_row
+from models.decision import Content, Scorer
+from serving.api.schemas import LeadRequest, known_attributes
+from serving.scoring import canonical, score_within
+from serving.service import Service
+from serving.store import aliases, decisions, outbox, records
+from serving.store.duplicates import known_lead
+from serving.store.lists import EVER, latest
+from serving.store.tables import RECORDS
+
+_LEADS = KINDS["leads"]
+_FACTS = tuple(KINDS[name] for name in LeadRequest.model_fields if name in KINDS and not KINDS[name].entity)
+_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a lead that was sent.
+
+    Attributes:
+        lead_id: the id it is kept under; None where it is another partner's, of which nothing may be told.
+        duplicate: whether it was there already.
+        decision: what is decided on it now; None where nothing may be told.
+    """
+
+    lead_id: str | None
+    duplicate: bool
+    decision: Content | None
+
+
+def take(
+    service: Service, scorer: Scorer, connection: Connection, request: LeadRequest, partner_id: str | None = None
+) -> Taken:
+    """Keeps a lead with its facts, or adds to one that is there the facts it lacks, and decides on it.
+
+    Args:
+        service: the running service.
+        scorer: what decides.
+        connection: the store's, in a write transaction.
+        request: the lead with its facts, checked.
+        partner_id: the partner that sends it, who may change nothing that is known of leads and companies.
+    """
+    records.alone(connection)
+    known = known_lead(connection, request.lead.lead_id, request.lead.email)
+    if known is None:
+        return _create(service, scorer, connection, request, entities_change=partner_id is None)
+    if partner_id not in (None, known["source_partner_id"]):
+        return Taken(None, True, None)
+    return _join(service, scorer, connection, request, known)
+
+
+def _create(
+    service: Service, scorer: Scorer, connection: Connection, request: LeadRequest, *, entities_change: bool
+) -> Taken:
+    # Read here and not before: who waited for another writer must not record earlier than that one.
+    now, lead_id, account_id = service.clock(), request.lead.lead_id, _account_id(request)
+    new = [
+        _lead(request, account_id, now),
+        *_entities(connection, request, now, change=entities_change),
+        *_facts(connection, request, [lead_id], account_id or lead_id, now),
+    ]
+    records.add(connection, new)
+    told = {name: getattr(request.lead, name) for name in ("lead_id", "channel", "source_partner_id")}
+    outbox.add(connection, [outbox.event("lead.created", lead_id, told, at=now, tokens=service.tokens)])
+    return Taken(lead_id, False, _decision(service, scorer, connection, lead_id, now))
+
+
+def _join(service: Service, scorer: Scorer, connection: Connection, request: LeadRequest, known: Row) -> Taken:
+    """What the request tells beyond what is known; the lead's own fields, its account and partners stay as they are."""
+    now, lead_id = since(service.clock(), known), known["lead_id"]
+    names = [lead_id, *(other.alias for other in aliases.of_lead(connection, lead_id))]
+    new = [
+        *_entities(connection, request, now, change=False),
+        *_facts(connection, request, names, known["account_id"] or request.account_id, now),
+    ]
+    records.add(connection, new)
+    standing = None if new else _standing(connection, lead_id)
+    return Taken(lead_id, True, standing or _decision(service, scorer, connection, lead_id, now))
+
+
+def since(now: int, row: Row) -> int:
+    """When what follows `row` is recorded: `now`, but not before it, whichever machine's clock recorded it."""
+    recorded: int | None = row["recorded_at"]
+    return now if recorded is None else max(now, recorded)
+
+
+def _decision(service: Service, scorer: Scorer, connection: Connection, lead_id: str, now: int) -> Content:
+    return score_within(service, scorer, connection, [lead_id], now)[0]
+
+
+def _standing(connection: Connection, lead_id: str) -> Content | None:
+    score = decisions.current(connection, lead_id)
+    kept = None if score is None else decisions.get(connection, score.decision_id)
+    content: Content | None = None if kept is None else json.loads(kept.content)
+    return content
+
+
+def _account_id(request: LeadRequest) -> str | None:
+    """The account's id; where facts came without an account the lead's own, which then stands for its account."""
+    told = any(kind.parent == "account_id" and getattr(request, kind.name) for kind in _FACTS)
+    given = request.account or request.lead.account_id
+    return request.account_id if told or given else None
+
+
+def _lead(request: LeadRequest, account_id: str | None, now: int) -> Stored:
+    """The lead; one that does not say when it was created was created now."""
+    created = now if request.lead.created_at is None else request.lead.created_at
+    lead = request.lead.model_copy(update={"account_id": account_id, "created_at": created, "recorded_at": now})
+    return Stored(_LEADS, lead.lead_id, lead, attributes=known_attributes(lead.attributes))
+
+
+def _entities(connection: Connection, request: LeadRequest, now: int, *, change: bool) -> Iterator[Stored]:
+    """The account and the partners that are new; those that say something else too, if they may `change`."""
+    sent: dict[str, Sequence[Record]] = {
+        "accounts": [request.account] if request.account else [],
+        "partners": request.partners or (),
+    }
+    for name, contents in sent.items():
+        kind = KINDS[name]
+        known = latest(connection, kind, [getattr(record, kind.id) for record in contents], EVER)
+        for record in contents:
+            before = known.get(getattr(record, kind.id))
+            if before is None:
+                yield _stamped(kind, getattr(record, kind.id), record, now)
+            elif change and _says_more(kind, record, before):
+                yield _updated(kind, record, before, now)
+
+
+def _says_more(kind: Kind, record: Record, before: Row) -> bool:
+    after = _updated(kind, record, before, 0).row()
+    return any(after[column.name] != before[column.name] for column in kind.content)
+
+
+def _updated(kind: Kind, record: Record, before: Row, now: int) -> Stored:
+    """A new version of an entity: what the request does not mention stays known."""
+    known = from_row(kind, before)
+    given = {name: getattr(record, name) for name in record.model_fields_set}
+    return _stamped(kind, known.id, known.record.model_copy(update=given), since(now, before))
+
+
+def _facts(
+    connection: Connection, request: LeadRequest, lead_ids: Sequence[str], account_id: str, now: int
+) -> Iterator[Stored]:
+    """The facts that are new, of the first of a lead's ids; it may have learned them under any of the others."""
+    for kind in _FACTS:
+        owners = lead_ids if kind.parent == "lead_id" else [account_id]
+        sent = {tuple(fact_id(kind, owner, r) for owner in owners): r for r in getattr(request, kind.name) or ()}
+        there = _there(connection, kind, [name for names in sent for name in names])
+        for names, record in sent.items():
+            if there.isdisjoint(names):
+                yield _stamped(kind, names[0], record, now, owners[0])
+
+
+def fact_id(kind: Kind, parent: str, record: Record) -> str:
+    """The id of a fact that was sent without one: the same for the same fact of the same lead or account."""
+    said = {name: value for name, value in kind.row(record).items() if value is not None and name != "recorded_at"}
+    return hashlib.sha256(canonical({"kind": kind.name, "of": parent, "says": said}).encode()).hexdigest()
+
+
+def _there(connection: Connection, kind: Kind, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that have any version, for what was removed does not come back with a repetition."""
+    column, found = RECORDS[kind.name].c[kind.id], set[str]()
+    for start in range(0, len(ids), _AT_ONCE):
+        wanted = column.in_(ids[start : start + _AT_ONCE])
+        found.update(connection.execute(select(column).where(wanted).distinct()).scalars())
+    return found
+
+
+def _stamped(kind: Kind, identity: str, record: Record, now: int, parent: str | None = None) -> Stored:
+    return Stored(kind, identity, record.model_copy(update={"recorded_at": now}), parent)
