@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
@@ -66,10 +66,10 @@ def _create(
     now, lead_id, account_id = service.clock(), request.lead.lead_id, _account_id(request)
     new = [
         _lead(request, account_id, now),
-        *_entities(connection, request, now, change=entities_change),
-        *_facts(connection, request, [lead_id], account_id or lead_id, now),
+        *_entities(connection, request, change=entities_change),
+        *_facts(connection, request, [lead_id], account_id or lead_id),
     ]
-    records.add(connection, new)
+    _accept(connection, new, now)
     told = {name: getattr(request.lead, name) for name in ("lead_id", "channel", "source_partner_id")}
     outbox.add(connection, [outbox.event("lead.created", lead_id, told, at=now, tokens=service.tokens)])
     return Taken(lead_id, False, _decision(service, scorer, connection, lead_id, now))
@@ -80,12 +80,18 @@ def _join(service: Service, scorer: Scorer, connection: Connection, request: Lea
     now, lead_id = since(service.clock(), known), known["lead_id"]
     names = [lead_id, *(other.alias for other in aliases.of_lead(connection, lead_id))]
     new = [
-        *_entities(connection, request, now, change=False),
-        *_facts(connection, request, names, known["account_id"] or request.account_id, now),
+        *_entities(connection, request, change=False),
+        *_facts(connection, request, names, known["account_id"] or request.account_id),
     ]
-    records.add(connection, new)
+    _accept(connection, new, now)
     standing = None if new else _standing(connection, lead_id)
     return Taken(lead_id, True, standing or _decision(service, scorer, connection, lead_id, now))
+
+
+def _accept(connection: Connection, new: Iterable[Stored], now: int) -> None:
+    """Keeps what is new, recorded now."""
+    stamp = {"recorded_at": now}
+    records.add(connection, [replace(each, record=each.record.model_copy(update=stamp)) for each in new])
 
 
 def since(now: int, row: Row) -> int:
@@ -115,11 +121,11 @@ def _account_id(request: LeadRequest) -> str | None:
 def _lead(request: LeadRequest, account_id: str | None, now: int) -> Stored:
     """The lead; one that does not say when it was created was created now."""
     created = now if request.lead.created_at is None else request.lead.created_at
-    lead = request.lead.model_copy(update={"account_id": account_id, "created_at": created, "recorded_at": now})
+    lead = request.lead.model_copy(update={"account_id": account_id, "created_at": created})
     return Stored(_LEADS, lead.lead_id, lead, attributes=known_attributes(lead.attributes))
 
 
-def _entities(connection: Connection, request: LeadRequest, now: int, *, change: bool) -> Iterator[Stored]:
+def _entities(connection: Connection, request: LeadRequest, *, change: bool) -> Iterator[Stored]:
     """The account and the partners that are new; those that say something else too, if they may `change`."""
     sent: dict[str, Sequence[Record]] = {
         "accounts": [request.account] if request.account else [],
@@ -131,34 +137,29 @@ def _entities(connection: Connection, request: LeadRequest, now: int, *, change:
         for record in contents:
             before = known.get(getattr(record, kind.id))
             if before is None:
-                yield _stamped(kind, getattr(record, kind.id), record, now)
-            elif change and _says_more(kind, record, before):
-                yield _updated(kind, record, before, now)
+                yield Stored(kind, getattr(record, kind.id), record)
+            elif change and _content(after := _updated(kind, record, before)) != _content(from_row(kind, before)):
+                yield after
 
 
-def _says_more(kind: Kind, record: Record, before: Row) -> bool:
-    after = _updated(kind, record, before, 0).row()
-    return any(after[column.name] != before[column.name] for column in kind.content)
-
-
-def _updated(kind: Kind, record: Record, before: Row, now: int) -> Stored:
+def _updated(kind: Kind, record: Record, before: Row) -> Stored:
     """A new version of an entity: what the request does not mention stays known."""
     known = from_row(kind, before)
     given = {name: getattr(record, name) for name in record.model_fields_set}
-    return _stamped(kind, known.id, known.record.model_copy(update=given), since(now, before))
+    return replace(known, record=known.record.model_copy(update=given))
 
 
-def _facts(
-    connection: Connection, request: LeadRequest, lead_ids: Sequence[str], account_id: str, now: int
-) -> Iterator[Stored]:
+def _content(stored: Stored) -> Row:
+    return {name: value for name, value in stored.row().items() if name != "recorded_at"}
+
+
+def _facts(connection: Connection, request: LeadRequest, lead_ids: Sequence[str], account_id: str) -> Iterator[Stored]:
     """The facts that are new, of the first of a lead's ids; it may have learned them under any of the others."""
     for kind in _FACTS:
         owners = lead_ids if kind.parent == "lead_id" else [account_id]
         sent = {tuple(fact_id(kind, owner, r) for owner in owners): r for r in getattr(request, kind.name) or ()}
         there = _there(connection, kind, [name for names in sent for name in names])
-        for names, record in sent.items():
-            if there.isdisjoint(names):
-                yield _stamped(kind, names[0], record, now, owners[0])
+        yield from (Stored(kind, n[0], r, owners[0]) for n, r in sent.items() if there.isdisjoint(n))
 
 
 def fact_id(kind: Kind, parent: str, record: Record) -> str:
@@ -174,7 +175,3 @@ def _there(connection: Connection, kind: Kind, ids: Sequence[str]) -> set[str]:
         wanted = column.in_(ids[start : start + _AT_ONCE])
         found.update(connection.execute(select(column).where(wanted).distinct()).scalars())
     return found
-
-
-def _stamped(kind: Kind, identity: str, record: Record, now: int, parent: str | None = None) -> Stored:
-    return Stored(kind, identity, record.model_copy(update={"recorded_at": now}), parent)
