@@ -25,6 +25,7 @@ from features.records import (
 from features.values import Instant, Text
 from serving.api.problems import FieldError, from_fields, from_validation
 from serving.api.strict_json import read_object
+from serving.basis import Origin
 
 MAX_FACTS = 10_000
 """Of one kind in one body."""
@@ -117,6 +118,14 @@ class BatchRequest(BaseModel):
     model_config = _REFUSE_UNKNOWN
 
     items: Annotated[tuple[ScoreRequest, ...], Field(min_length=1, max_length=MAX_BATCH, strict=False)]
+
+
+class ReplayRequest(BaseModel):
+    """What to make a decision again from: the features kept with it, or the facts that were there when it was made."""
+
+    model_config = _REFUSE_UNKNOWN
+
+    origin: Annotated[Origin, Field(alias="from")] = "facts"
 
 
 def read(model: type[_Model], body: bytes) -> tuple[_Model, dict[str, Any]]:
