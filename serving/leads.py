@@ -11,7 +11,8 @@ from features.records import KINDS, Kind, Record, Row, Stored
 from features.rows import stored as from_row
 from models.decision import Content, Scorer
 from serving.api.schemas import LeadRequest, known_attributes
-from serving.scoring import canonical, score_within
+from serving.canonical import canonical
+from serving.scoring import score_within
 from serving.service import Service
 from serving.store import aliases, decisions, outbox, records
 from serving.store.duplicates import known_lead
@@ -101,7 +102,9 @@ def since(now: int, row: Row) -> int:
 
 
 def _decision(service: Service, scorer: Scorer, connection: Connection, lead_id: str, now: int) -> Content:
-    return score_within(service, scorer, connection, [lead_id], now)[0]
+    made = score_within(service, scorer, connection, lead_id, now)
+    content: Content = json.loads(made.content)
+    return content
 
 
 def _standing(connection: Connection, lead_id: str) -> Content | None:

@@ -144,7 +144,7 @@ def _locate(model: type[BaseModel], steps: Sequence[str | int]) -> tuple[str, An
     """The path of a place in `model` as far as it is of the model's own naming, and the type there."""
     path, here = [], _bare(model)
     for step in steps:
-        fields = getattr(here, "model_fields", {})
+        fields = {info.alias or name: info for name, info in getattr(here, "model_fields", {}).items()}
         if step not in fields and not isinstance(step, int):
             break
         path.append(str(step))

@@ -25,6 +25,7 @@ from features.records import (
 from features.values import Id, Instant, Text
 from serving.api.problems import FieldError, from_fields, from_validation
 from serving.api.strict_json import read_object
+from serving.basis import Origin
 
 MAX_FACTS = 10_000
 """Of one kind in one body."""
@@ -134,6 +135,14 @@ class AliasRequest(BaseModel):
     model_config = _REFUSE_UNKNOWN
 
     alias: Id
+
+
+class ReplayRequest(BaseModel):
+    """What to make a decision again from: the features kept with it, or the facts that were there when it was made."""
+
+    model_config = _REFUSE_UNKNOWN
+
+    origin: Annotated[Origin, Field(alias="from")] = "facts"
 
 
 def read(model: type[_Model], body: bytes) -> tuple[_Model, dict[str, Any]]:

@@ -80,12 +80,25 @@ decisions = Table(
     "decisions",
     metadata,
     Column("decision_id", _TEXT, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("commitment", _TEXT, nullable=False),
+    Column("seal_id", BigInteger, ForeignKey("seals.id")),
+    Index("ix_decisions_seal", "seal_id", "decision_id"),
+)
+
+decision_payloads = Table(
+    "decision_payloads",
+    metadata,
+    Column("decision_id", _TEXT, ForeignKey("decisions.decision_id"), primary_key=True),
     Column("lead_id", _TEXT, index=True),
     Column("stored", Boolean, nullable=False),
     Column("as_of", BigInteger, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
+    Column("ingest", BigInteger),
+    Column("salt", _TEXT, nullable=False),
     Column("content", _TEXT, nullable=False),
     Column("request", _TEXT),
+    Column("features", _TEXT),
+    Column("history", _TEXT),
 )
 
 current_score = Table(
@@ -224,6 +237,25 @@ idempotency_keys = Table(
     Column("location", _TEXT),
     Column("body", LargeBinary),
     Column("lead_ids", _TEXT),
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("id", _KEY, primary_key=True, autoincrement=False),
+    Column("previous_head", _TEXT, nullable=False, unique=True),
+    Column("root", _TEXT, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("sealed_at", BigInteger, nullable=False),
+    Column("head", _TEXT, nullable=False, unique=True),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("sha256", _TEXT, primary_key=True),
+    Column("content", _TEXT, nullable=False),
+    Column("first_used_at", BigInteger, nullable=False),
 )
 
 quality_reports = Table(
