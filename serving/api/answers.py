@@ -112,6 +112,15 @@ class BatchAnswer(Answer):
     items: list[DecisionAnswer]
 
 
+class LineAnswer(Answer):
+    """What became of one line: 201 where it is a new record, 200 where a known one; else the problem with it."""
+
+    line: int
+    status: Literal[200, 201, 403, 422]
+    id: str | None = None
+    problem: "ProblemAnswer | None" = None
+
+
 class ProblemAnswer(BaseModel):
     """An error (RFC 9457); `errors` name fields and constraints, never what was sent."""
 

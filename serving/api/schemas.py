@@ -22,7 +22,7 @@ from features.records import (
     Stored,
     Touchpoint,
 )
-from features.values import Instant, Text
+from features.values import Instant, Scalar, Text
 from serving.api.problems import FieldError, from_fields, from_validation
 from serving.api.strict_json import read_object
 
@@ -97,7 +97,7 @@ class ScoreRequest(BaseModel):
         parent = parents[kind.parent] if kind.parent else None
         for number, record in enumerate(self._contents(name)):
             identity = getattr(record, kind.id) if kind.entity else str(number)
-            attributes = _known(record.attributes) if isinstance(record, ScoredLead) else {}
+            attributes = known_attributes(record.attributes) if isinstance(record, ScoredLead) else {}
             yield Stored(kind, identity, record, parent, attributes)
 
     def _contents(self, name: str) -> Sequence[Record]:
@@ -151,8 +151,16 @@ def check_attributes(request: ScoreRequest, declared: Sequence[Attribute], path:
     Raises:
         serving.api.problems.Problem: one is not (422); it names only what is declared.
     """
+    errors = attribute_errors(known_attributes(request.lead.attributes), declared, f"{path}lead.attributes")
+    if errors:
+        raise from_fields(errors)
+
+
+def attribute_errors(
+    given: Mapping[str, Scalar], declared: Sequence[Attribute], field: str = "attributes"
+) -> list[FieldError]:
+    """What keeps a lead's attributes from being declared ones of the declared kind; it names only what is declared."""
     known = {attribute.name: attribute for attribute in declared if attribute.known == "at_creation"}
-    given, field = _known(request.lead.attributes), f"{path}lead.attributes"
     errors = [
         FieldError(f"{field}.{name}", f"must be a {known[name].kind}")
         for name, value in given.items()
@@ -161,9 +169,9 @@ def check_attributes(request: ScoreRequest, declared: Sequence[Attribute], path:
     if not given.keys() <= known.keys():
         names = ", ".join(known) or "none"
         errors.append(FieldError(field, f"has an attribute that no import declared; declared are: {names}"))
-    if errors:
-        raise from_fields(errors)
+    return errors
 
 
-def _known(attributes: Mapping[str, float | str | None] | None) -> dict[str, float | str]:
+def known_attributes(attributes: Mapping[str, float | str | None] | None) -> dict[str, float | str]:
+    """A lead's attributes without those that are null, hence unknown."""
     return {name: value for name, value in (attributes or {}).items() if value is not None}

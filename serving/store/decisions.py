@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, select
 
 from serving.store.database import inserting
 from serving.store.tables import current_score, decisions
@@ -83,6 +83,12 @@ def set_current(connection: Connection, scores: Iterable[CurrentScore]) -> None:
         statement = inserting(connection, current_score)
         replaced = {column: statement.excluded[column] for column in rows[0] if column != "lead_id"}
         connection.execute(statement.on_conflict_do_update(index_elements=["lead_id"], set_=replaced), rows)
+
+
+def unset_current(connection: Connection, lead_ids: Iterable[str]) -> None:
+    """Takes leads off the lists; their decisions stay."""
+    for lead_id in sorted({*lead_ids}):
+        connection.execute(delete(current_score).where(current_score.c.lead_id == lead_id))
 
 
 def current(connection: Connection, lead_id: str) -> CurrentScore | None:
