@@ -42,7 +42,8 @@ def writers(kind: Kind) -> tuple[Role, ...]:
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The documentation of problems with these statuses."""
-    return {status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in statuses}
+    schema = {"$ref": f"#/components/schemas/{ProblemAnswer.__name__}"}
+    return {status: {"content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
 
 
 def location(kind: Kind, identity: str) -> str:
@@ -69,9 +70,10 @@ def router() -> APIRouter:
 
 
 def bodies() -> list[type[BaseModel]]:
-    """The models of the bodies, for OpenAPI."""
+    """The models of bodies and problems, for OpenAPI."""
     posted = [kind for kind in KINDS.values() if kind.name not in POSTED_ELSEWHERE]
     return [
+        ProblemAnswer,
         *(record_bodies.body(kind, "Put") for kind in KINDS.values()),
         *(record_bodies.body(kind, "Post") for kind in posted),
     ]

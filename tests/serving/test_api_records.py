@@ -1,9 +1,11 @@
 """Facts in and out again, from outside: one at a time, in bulk, as history; who may; what becomes due."""
 
+import base64
 import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +13,6 @@ from urllib.parse import quote
 import anyio
 import httpx
 import pytest
-from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -34,7 +35,6 @@ NOW = parse_instant("2026-11-20T00:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 CANARY = "canary-7f3a"
 TOUCH: dict[str, Any] = dict(EXAMPLES["touchpoints"])
-WRITABLE = [name for name in KINDS if name != "leads"]
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Clock:
 class Api:
     """The API over ASGI, called as admin unless another key is given."""
 
-    app: FastAPI
+    client: httpx.AsyncClient
     service: Service
     clock: Clock
     keys: dict[str, str] = field(default_factory=dict)
@@ -70,9 +70,7 @@ class Api:
         headers = {"X-Api-Key": self.key(role)}
 
         async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://eql.example") as client:
-                return await client.request(method, path, content=content, headers=headers)
+            return await self.client.request(method, path, content=content, headers=headers)
 
         return anyio.run(call)
 
@@ -99,7 +97,8 @@ class Api:
 def api(store: Engine) -> Api:
     clock = Clock()
     service = Service(store, Champion(store, CATALOGUE, POLICY, clock), clock, secrets.token_bytes)
-    return Api(create_app(service), service, clock)
+    transport = httpx.ASGITransport(app=create_app(service))
+    return Api(httpx.AsyncClient(transport=transport, base_url="http://eql.example"), service, clock)
 
 
 def touch(**changes: Any) -> dict[str, Any]:
@@ -129,12 +128,12 @@ def test_every_kind_goes_in_comes_out_and_goes_away(api: Api) -> None:
         assert len(api.versions(name)) == 3
 
 
-@pytest.mark.parametrize("name", WRITABLE)
-def test_post_is_put_with_the_id_in_the_body(api: Api, name: str) -> None:
-    first = api("POST", f"/v1/{name}", {**EXAMPLES[name], **own_id(name, "X-1")})
-    assert (first.status_code, first.headers["location"]) == (201, f"/v1/{name}/X-1")
-    assert api("PUT", f"/v1/{name}/X-1", EXAMPLES[name]).json() == first.json()
-    assert len(api.versions(name)) == 1
+def test_post_is_put_with_the_id_in_the_body(api: Api) -> None:
+    for name in KINDS.keys() - {"leads"}:
+        first = api("POST", f"/v1/{name}", {**EXAMPLES[name], **own_id(name, "X-1")})
+        assert (first.status_code, first.headers["location"]) == (201, f"/v1/{name}/X-1")
+        assert api("PUT", f"/v1/{name}/X-1", EXAMPLES[name]).json() == first.json()
+        assert len(api.versions(name)) == 1
 
 
 def test_a_correction_is_a_version_more_and_holds(api: Api) -> None:
@@ -169,14 +168,15 @@ def test_an_id_that_is_derived_is_that_of_the_content(api: Api) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "identity", ["a/b", "/", "ä ö\u2028", "%2F", "a?b#c", "x" * 200, "\U0001f600" * 200, "T-1/score"]
-)
-def test_an_id_may_be_any_text(api: Api, identity: str) -> None:
-    put = api("PUT", f"/v1/touchpoints/{quote(identity, safe='')}", TOUCH)
-    assert put.status_code == 201
-    assert put.headers["location"].isascii()
-    assert api("GET", put.headers["location"]).json()["id"] == identity
+IDS = ["a/b", "/", "ä ö\u2028", "%2F", "a?b#c", "x" * 200, "\U0001f600" * 200, "T-1/score"]
+
+
+def test_an_id_may_be_any_text(api: Api) -> None:
+    for identity in IDS:
+        put = api("PUT", f"/v1/touchpoints/{quote(identity, safe='')}", TOUCH)
+        assert put.status_code == 201
+        assert put.headers["location"].isascii()
+        assert api("GET", put.headers["location"]).json()["id"] == identity
 
 
 @pytest.mark.parametrize("path", ["", "x" * 201, "a%00", "%FF"])
@@ -233,19 +233,15 @@ def test_attributes_are_those_that_an_import_declared(api: Api) -> None:
         assert api("PUT", "/v1/leads/L", {"attributes": wrong}).status_code == 422
 
 
-WRITERS = {
-    **dict.fromkeys(KINDS, {"crm", "admin"}),
-    **dict.fromkeys(
-        ("referrals", "confirmations", "shared_customers", "agreements", "spend"), {"crm", "partner_manager", "admin"}
-    ),
-}
+OF_PARTNERS = {"referrals", "confirmations", "shared_customers", "agreements", "spend"}
 
 
 def test_who_may_write_read_and_bring_history(api: Api) -> None:
     for name, example in EXAMPLES.items():
         for role in ROLES:
             status = api("PUT", f"/v1/{name}/X-1", example, role).status_code
-            assert (status in (200, 201)) == (role in WRITERS[name]), (name, role)
+            may = role in ("crm", "admin") or (role == "partner_manager" and name in OF_PARTNERS)
+            assert (status in (200, 201)) == may, (name, role)
             assert status in (200, 201, 403)
             for path in (f"/v1/{name}/X-1", f"/v1/{name}"):
                 assert api("GET", path, role=role).status_code == (403 if role == "partner" else 200)
@@ -284,17 +280,7 @@ def test_lists_page_through_every_record_once(api: Api) -> None:
     assert [item["id"] for item in api("GET", "/v1/touchpoints?limit=200").json()["items"]] == [" first", *ids]
 
 
-NOT_CURSORS = [
-    "",
-    "CANARY",
-    "e30",
-    "W10",
-    "eyJhZnRlciI6WzFdfQ",
-    "eyJhZnRlciI6WyJhIiwiYiJdfQ",
-    "*",
-    "ä",
-    "WyJcdWQ4MDAiXQ",
-]
+NOT_CURSORS = ("", "CANARY", "*", "ä", "A", "e30")
 
 
 @pytest.mark.parametrize("cursor", [*NOT_CURSORS, "eyJhZnRlciI6WyJcdTAwMDAiXX0", "W1tb" * 500])
