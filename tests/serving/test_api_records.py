@@ -179,9 +179,9 @@ def test_an_id_may_be_any_text(api: Api) -> None:
         assert api("GET", put.headers["location"]).json()["id"] == identity
 
 
-@pytest.mark.parametrize("path", ["", "x" * 201, "a%00", "%FF"])
-def test_an_id_that_can_be_none_is_refused(api: Api, path: str) -> None:
-    for method, body in (("PUT", TOUCH), ("GET", None), ("DELETE", None)):
+def test_an_id_that_can_be_none_is_refused(api: Api) -> None:
+    calls = (("PUT", TOUCH), ("GET", None), ("DELETE", None))
+    for path, (method, body) in product(("", "x" * 201, "a%00", "%FF"), calls):
         refused = api(method, f"/v1/touchpoints/{path}", body)
         assert refused.status_code == 422
         assert {error["field"] for error in refused.json()["errors"]} == {"path.id"}
@@ -204,14 +204,13 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_breaks_the_contract_is_named_and_not_repeated(api: Api, case: str) -> None:
-    name, body, field = REFUSED[case]
-    refused = api("PUT", f"/v1/{name}/X-1", body)
-    assert refused.status_code == 422
-    assert field in [error["field"] for error in refused.json()["errors"]]
-    assert CANARY not in refused.text
-    assert api.versions(name) == []
+def test_what_breaks_the_contract_is_named_and_not_repeated(api: Api) -> None:
+    for case, (name, body, field) in REFUSED.items():
+        refused = api("PUT", f"/v1/{name}/X-1", body)
+        assert refused.status_code == 422, case
+        assert field in [error["field"] for error in refused.json()["errors"]], case
+        assert CANARY not in refused.text, case
+        assert api.versions(name) == []
 
 
 def test_what_is_agreed_may_lie_in_the_future(api: Api) -> None:
@@ -280,19 +279,25 @@ def test_lists_page_through_every_record_once(api: Api) -> None:
     assert [item["id"] for item in api("GET", "/v1/touchpoints?limit=200").json()["items"]] == [" first", *ids]
 
 
-NOT_CURSORS = ("", "CANARY", "*", "ä", "A", "e30")
+NOT_CURSORS = ("", "CANARY", "*", "ä", "A", "W1tb" * 500)
 
 
-@pytest.mark.parametrize("cursor", [*NOT_CURSORS, "eyJhZnRlciI6WyJcdTAwMDAiXX0", "W1tb" * 500])
-def test_what_is_no_cursor_is_refused(api: Api, cursor: str) -> None:
-    refused = api("GET", f"/v1/touchpoints?cursor={quote(cursor)}")
-    assert refused.status_code == 422
-    assert [error["field"] for error in refused.json()["errors"]] == ["query.cursor"]
+def encoded(content: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "lead=L-1", "account_id=A-1", "lead_id="])
-def test_a_query_that_is_not_understood_is_refused(api: Api, query: str) -> None:
-    assert api("GET", f"/v1/touchpoints?{query}").status_code == 422
+def test_what_is_no_cursor_is_refused(api: Api) -> None:
+    others = ({}, [], ["a"], {"after": "a"}, {"after": [1]}, {"after": ["a", "b"]}, {"after": ["\0"]})
+    for cursor in (*NOT_CURSORS, *map(encoded, others)):
+        refused = api("GET", f"/v1/touchpoints?cursor={quote(cursor)}")
+        assert refused.status_code == 422
+        assert [error["field"] for error in refused.json()["errors"]] == ["query.cursor"]
+    assert api("GET", f"/v1/touchpoints?cursor={encoded({'after': ['a']})}").status_code == 200
+
+
+def test_a_query_that_is_not_understood_is_refused(api: Api) -> None:
+    for query in ("limit=0", "limit=201", "limit=x", "lead=L-1", "account_id=A-1", "lead_id="):
+        assert api("GET", f"/v1/touchpoints?{query}").status_code == 422
 
 
 @pytest.mark.both_databases
@@ -337,11 +342,11 @@ def test_a_bulk_answers_line_by_line(api: Api) -> None:
     assert [row["kind"] for row in api.versions("touchpoints")] == ["visit", "download"]
 
 
-@pytest.mark.parametrize("body", [b"", b"\n \r\n", b"{}\n" * 10_001])
-def test_a_bulk_has_some_lines_but_not_too_many(api: Api, body: bytes) -> None:
-    refused = api("POST", "/v1/records", body)
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["field"] == "body"
+def test_a_bulk_has_some_lines_but_not_too_many(api: Api) -> None:
+    for body in (b"", b"\n \r\n", b"{}\n" * 10_001):
+        refused = api("POST", "/v1/records", body)
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["field"] == "body"
 
 
 def test_a_bulk_as_large_as_may_be(api: Api) -> None:
@@ -491,11 +496,11 @@ def test_history_is_the_same_in_any_order_and_however_often(api: Api, given: lis
     assert len(seen[0]) == len(moments)
 
 
-@pytest.mark.parametrize("recorded_at", [rfc3339(NOW + SECOND), "2026-10-10T09:59:59Z", "2026-10-10", 1])
-def test_history_is_neither_to_come_nor_known_before_it_happened(api: Api, recorded_at: Any) -> None:
-    [told] = api.bulk(touch(recorded_at=recorded_at), path="/v1/history")
-    assert told["status"] == 422
-    assert [error["field"] for error in told["problem"]["errors"]] == ["recorded_at"]
+def test_history_is_neither_to_come_nor_known_before_it_happened(api: Api) -> None:
+    moments = (rfc3339(NOW + SECOND), "2026-10-10T09:59:59Z", "2026-10-10", 1)
+    for told in api.bulk(*(touch(recorded_at=moment) for moment in moments), path="/v1/history"):
+        assert told["status"] == 422
+        assert [error["field"] for error in told["problem"]["errors"]] == ["recorded_at"]
 
 
 def test_the_document_names_every_route_and_body_and_its_examples_work(api: Api) -> None:
