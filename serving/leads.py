@@ -1,8 +1,7 @@
 """Taking in a lead with its facts: once, however often and by whatever id it is sent; kept and decided on together."""
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
@@ -10,11 +9,12 @@ from sqlalchemy import Connection, select
 from features.records import KINDS, Kind, Record, Row, Stored
 from features.rows import stored as from_row
 from models.decision import Content, Scorer
+from serving import intake
+from serving.api.record_bodies import fact_id
 from serving.api.schemas import LeadRequest, known_attributes
-from serving.canonical import canonical
 from serving.scoring import score_within
 from serving.service import Service
-from serving.store import aliases, decisions, outbox, records
+from serving.store import aliases, decisions, due, outbox, records
 from serving.store.duplicates import known_lead
 from serving.store.lists import EVER, latest
 from serving.store.tables import RECORDS
@@ -70,7 +70,7 @@ def _create(
         *_entities(connection, request, change=entities_change),
         *_facts(connection, request, [lead_id], account_id or lead_id),
     ]
-    _accept(connection, new, now)
+    _accept(connection, new, lead_id, now)
     told = {name: getattr(request.lead, name) for name in ("lead_id", "channel", "source_partner_id")}
     outbox.add(connection, [outbox.event("lead.created", lead_id, told, at=now, tokens=service.tokens)])
     return Taken(lead_id, False, _decision(service, scorer, connection, lead_id, now))
@@ -84,15 +84,15 @@ def _join(service: Service, scorer: Scorer, connection: Connection, request: Lea
         *_entities(connection, request, change=False),
         *_facts(connection, request, names, known["account_id"] or request.account_id),
     ]
-    _accept(connection, new, now)
+    _accept(connection, new, lead_id, now)
     standing = None if new else _standing(connection, lead_id)
     return Taken(lead_id, True, standing or _decision(service, scorer, connection, lead_id, now))
 
 
-def _accept(connection: Connection, new: Iterable[Stored], now: int) -> None:
-    """Keeps what is new, recorded now."""
-    stamp = {"recorded_at": now}
-    records.add(connection, [replace(each, record=each.record.model_copy(update=stamp)) for each in new])
+def _accept(connection: Connection, new: Sequence[Stored], lead_id: str, now: int) -> None:
+    intake.accept(connection, new, now)
+    # It is decided on at once.
+    due.strike_off(connection, [lead_id], due.UNCLAIMED)
 
 
 def since(now: int, row: Row) -> int:
@@ -141,19 +141,15 @@ def _entities(connection: Connection, request: LeadRequest, *, change: bool) -> 
             before = known.get(getattr(record, kind.id))
             if before is None:
                 yield Stored(kind, getattr(record, kind.id), record)
-            elif change and _content(after := _updated(kind, record, before)) != _content(from_row(kind, before)):
-                yield after
+            elif change:
+                yield _updated(kind, record, before)
 
 
 def _updated(kind: Kind, record: Record, before: Row) -> Stored:
     """A new version of an entity: what the request does not mention stays known."""
     known = from_row(kind, before)
-    given = {name: getattr(record, name) for name in record.model_fields_set}
+    given = {name: getattr(record, name) for name in record.model_fields_set} | {"recorded_at": None}
     return replace(known, record=known.record.model_copy(update=given))
-
-
-def _content(stored: Stored) -> Row:
-    return {name: value for name, value in stored.row().items() if name != "recorded_at"}
 
 
 def _facts(connection: Connection, request: LeadRequest, lead_ids: Sequence[str], account_id: str) -> Iterator[Stored]:
@@ -163,12 +159,6 @@ def _facts(connection: Connection, request: LeadRequest, lead_ids: Sequence[str]
         sent = {tuple(fact_id(kind, owner, r) for owner in owners): r for r in getattr(request, kind.name) or ()}
         there = _there(connection, kind, [name for names in sent for name in names])
         yield from (Stored(kind, n[0], r, owners[0]) for n, r in sent.items() if there.isdisjoint(n))
-
-
-def fact_id(kind: Kind, parent: str, record: Record) -> str:
-    """The id of a fact that was sent without one: the same for the same fact of the same lead or account."""
-    said = {name: value for name, value in kind.row(record).items() if value is not None and name != "recorded_at"}
-    return hashlib.sha256(canonical({"kind": kind.name, "of": parent, "says": said}).encode()).hexdigest()
 
 
 def _there(connection: Connection, kind: Kind, ids: Sequence[str]) -> set[str]:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from features.records import KINDS, Kind, Lead, Row, Stored
 from features.rows import stored as from_row
-from serving.leads import fact_id, since
+from serving.api.record_bodies import fact_id
+from serving.leads import since
 from serving.service import Service
 from serving.store import aliases, decisions, due, outbox, records
 from serving.store.aliases import Alias
@@ -74,7 +75,7 @@ def _name(service: Service, connection: Connection, own: str, alias: str) -> Ali
     aliases.add(connection, named)
     if moved:
         records.add(connection, moved)
-        decisions.remove_current(connection, [alias])
+        decisions.unset_current(connection, [alias])
         # The merged one too: a worker that is scoring it now would bring its score back, and finds it gone then.
         due.mark(connection, [own, alias], now)
         told = {"lead_id": own, "merged_lead_id": alias}
@@ -95,7 +96,7 @@ def _moved(connection: Connection, alias: str, own: str, now: int) -> Iterator[S
 
 
 def _content(kind: Kind, row: Row) -> str:
-    return fact_id(kind, "", from_row(kind, row).record)
+    return fact_id(kind, None, from_row(kind, row).record)
 
 
 def _removed(connection: Connection, alias: str, now: int) -> Iterator[Stored]:

@@ -152,7 +152,7 @@ def _rescore(service: Service, lead_ids: Sequence[str]) -> None:
     # Removed, or merged into another one, while it was due.
     if gone := [basis.lead_id for basis in bases if not basis.evaluation.lead]:
         with service.engine.begin() as connection:
-            decisions.remove_current(connection, gone)
+            decisions.unset_current(connection, gone)
 
 
 def score_within(service: Service, scorer: Scorer, connection: Connection, lead_id: str, now: int) -> StoredDecision:

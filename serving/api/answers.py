@@ -150,12 +150,6 @@ class NewAliasAnswer(AliasAnswer, _Written):
     """The alias that was asked for."""
 
 
-class AliasesAnswer(Answer):
-    """The other ids of a lead, in their order; `next` leads on."""
-
-    items: list[AliasAnswer]
-
-
 class ReplayAnswer(Answer):
     """What making a decision again came to; `differences` are JSON pointers to where the outcome is another."""
 
@@ -255,6 +249,15 @@ class ScoresAnswer(Answer):
 
     items: list[ScoreAnswer]
     next: str | None
+
+
+class LineAnswer(Answer):
+    """What became of one line: 201 where it is a new record, 200 where a known one; else the problem with it."""
+
+    line: int
+    status: Literal[200, 201, 403, 422]
+    id: str | None = None
+    problem: "ProblemAnswer | None" = None
 
 
 class ProblemAnswer(BaseModel):

@@ -1,10 +1,7 @@
 """Leads that come in, once each, and the ids they are known by."""
 
-import base64
-import binascii
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeAlias
-from urllib.parse import quote
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response
@@ -15,12 +12,15 @@ from features.values import Id, rfc3339
 from operations.mandatory import missing_at_intake
 from serving.access import Principal
 from serving.api import schemas
-from serving.api.answers import AliasesAnswer, LeadAnswer, NewAliasAnswer, ProblemAnswer, SubmissionAnswer
+from serving.api.answers import AliasAnswer, LeadAnswer, NewAliasAnswer, SubmissionAnswer
 from serving.api.callers import ServiceDependency, allowed
 from serving.api.idempotency import AttemptDependency, Written
-from serving.api.problems import MEDIA_TYPE, FieldError, Problem, from_fields, from_status
+from serving.api.paging import PageAnswer, Paging
+from serving.api.problems import FieldError, Problem, from_fields, from_status
+from serving.api.record_bodies import untimely
+from serving.api.records import location, refusals
 from serving.api.schemas import AliasRequest, LeadRequest
-from serving.api.scores import Body, Reads
+from serving.api.scores import Body, Reads, takes
 from serving.leads import Taken, take
 from serving.merging import AliasOfItself, AliasTaken, Named, UnknownLead, also_known_as
 from serving.service import Service
@@ -31,6 +31,8 @@ from serving.store.lists import EVER, latest
 
 router = APIRouter(prefix="/v1", tags=["leads"])
 
+_LEADS = KINDS["leads"]
+
 Sends = Annotated[Principal, Depends(allowed("crm", "partner_manager", "partner"))]
 Renames = Annotated[Principal, Depends(allowed("crm"))]
 
@@ -38,20 +40,8 @@ _NOT_A_PARTNERS = ("partners", "integration_usage", "shared_customers", "touchpo
 """What a partner may not tell of a lead: it would speak for us, or for itself where others must."""
 
 
-_Responses: TypeAlias = dict[int | str, dict[str, Any]]
-
-
-def _answers(model: Any, there: str, new: str) -> _Responses:
+def _answers(model: Any, there: str, new: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": model, "description": there}, 201: {"model": model, "description": new}}
-
-
-def _refusals(*statuses: int) -> _Responses:
-    return {status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in statuses}
-
-
-def _takes(model: str) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{model}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 @router.post(
@@ -61,9 +51,9 @@ def _takes(model: str) -> dict[str, Any]:
     status_code=201,
     responses={
         **_answers(LeadAnswer | SubmissionAnswer, "The lead is there already", "A new lead"),
-        **_refusals(400, 401, 403, 409, 413, 422, 503),
+        **refusals(400, 401, 403, 409, 413, 422, 503),
     },
-    openapi_extra=_takes("LeadRequest"),
+    openapi_extra=takes("LeadRequest"),
 )
 def create(service: ServiceDependency, caller: Sends, attempt: AttemptDependency, body: Body) -> Response:
     """The lead's id and the decision; a partner learns the qualification alone, and of others' leads nothing."""
@@ -79,6 +69,7 @@ def create(service: ServiceDependency, caller: Sends, attempt: AttemptDependency
 def _read(service: Service, caller: Principal, body: bytes) -> LeadRequest:
     request, _ = schemas.read(LeadRequest, body)
     schemas.check_unrecorded(request)
+    _check_moments(request, service.clock())
     with reading(service.engine) as connection:
         declared = provenance.read(connection).attributes
     schemas.check_attributes(request, declared)
@@ -88,8 +79,18 @@ def _read(service: Service, caller: Principal, body: bytes) -> LeadRequest:
     return request
 
 
+def _check_moments(request: LeadRequest, now: int) -> None:
+    faults = [
+        FieldError(f"{path}.{fault.field}", fault.constraint)
+        for path, kind, record in schemas.sent_records(request)
+        for fault in untimely(kind, record, now)
+    ]
+    if faults:
+        raise from_fields(faults)
+
+
 def _check_mandatory(request: LeadRequest) -> None:
-    lead = KINDS["leads"].row(request.lead)
+    lead = _LEADS.row(request.lead)
     touched = any(touchpoint.partner_id is not None for touchpoint in request.touchpoints or ())
     missing = missing_at_intake(lead, referred=bool(request.referrals), touched=touched)
     if missing:
@@ -127,19 +128,19 @@ def _taken(taken: Taken, sent_as: str, caller: Principal) -> Written:
     leads = [lead_id for lead_id in (sent_as, taken.lead_id) if lead_id is not None]
     if taken.duplicate:
         return Written(200, content, leads)
-    return Written(201, content, leads, f"/v1/leads/{quote(leads[0], safe='')}")
+    return Written(201, content, leads, location(_LEADS, leads[0]))
 
 
 @router.post(
-    "/leads/{lead_id}/aliases",
+    "/leads/{lead_id:path}/aliases",
     operation_id="addLeadAlias",
     summary="Make another id known for a lead; a lead of that id is merged into it",
     status_code=201,
     responses={
         **_answers(NewAliasAnswer, "The lead had this alias already", "A new alias"),
-        **_refusals(400, 401, 403, 404, 409, 413, 422, 503),
+        **refusals(400, 401, 403, 404, 409, 413, 422, 503),
     },
-    openapi_extra=_takes("AliasRequest"),
+    openapi_extra=takes("AliasRequest"),
 )
 def add_alias(
     service: ServiceDependency, caller: Renames, attempt: AttemptDependency, lead_id: Id, body: Body
@@ -148,9 +149,10 @@ def add_alias(
 
     def write(connection: Connection, request: AliasRequest) -> Written:
         named = _also_known_as(service, connection, lead_id, request.alias)
-        path = f"/v1/leads/{quote(named.alias.lead_id, safe='')}/aliases"
         told = (named.alias.lead_id, named.alias.alias)
-        return Written(201 if named.new else 200, _shown(named.alias), told, path if named.new else None)
+        if not named.new:
+            return Written(200, _shown(named.alias), told)
+        return Written(201, _shown(named.alias), told, _aliases_of(named.alias.lead_id))
 
     return attempt.answer(caller, body, lambda: schemas.read(AliasRequest, body)[0], write)
 
@@ -167,27 +169,24 @@ def _also_known_as(service: Service, connection: Connection, lead_id: str, alias
 
 
 @router.get(
-    "/leads/{lead_id}/aliases",
+    "/leads/{lead_id:path}/aliases",
     operation_id="listLeadAliases",
     summary="The other ids of a lead",
-    responses={200: {"model": AliasesAnswer}, **_refusals(401, 403, 404, 422, 503)},
+    responses={200: {"model": PageAnswer[AliasAnswer]}, **refusals(401, 403, 404, 422, 503)},
 )
-def list_aliases(
-    service: ServiceDependency,
-    _: Reads,
-    lead_id: Id,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str, Query(max_length=1000)] = "",
-) -> JSONResponse:
+def list_aliases(service: ServiceDependency, _: Reads, lead_id: Id, paging: Annotated[Paging, Query()]) -> JSONResponse:
     """The aliases in their order."""
+    (after,) = paging.after(str) or ("",)
     with reading(service.engine) as connection:
         own = aliases.resolve(connection, lead_id)
-        if own not in latest(connection, KINDS["leads"], [own], EVER):
+        if own not in latest(connection, _LEADS, [own], EVER):
             raise from_status(404)
-        found = aliases.of_lead(connection, own, after=_after(cursor), limit=limit + 1)
-    path = f"/v1/leads/{quote(lead_id, safe='')}/aliases"
-    further = f"{path}?limit={limit}&cursor={_cursor(found[limit - 1])}" if len(found) > limit else None
-    return JSONResponse({"items": [_shown(alias) for alias in found[:limit]], "next": further})
+        found = aliases.of_lead(connection, own, after=str(after), limit=paging.limit + 1)
+    return JSONResponse(paging.answer(_aliases_of(lead_id), found, lambda alias: (alias.alias,), _shown))
+
+
+def _aliases_of(lead_id: str) -> str:
+    return f"{location(_LEADS, lead_id)}/aliases"
 
 
 def _shown(alias: Alias) -> dict[str, Any]:
@@ -197,17 +196,3 @@ def _shown(alias: Alias) -> dict[str, Any]:
         "merged": alias.merged,
         "recorded_at": rfc3339(alias.recorded_at),
     }
-
-
-def _cursor(last: Alias) -> str:
-    return base64.urlsafe_b64encode(last.alias.encode()).decode()
-
-
-def _after(cursor: str) -> str:
-    try:
-        after = base64.urlsafe_b64decode(cursor.encode()).decode()
-    except (binascii.Error, UnicodeError):
-        after = "\0"
-    if "\0" in after:
-        raise from_fields([FieldError("query.cursor", "must be one that this list gave")])
-    return after

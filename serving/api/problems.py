@@ -61,17 +61,20 @@ class Problem(Exception):
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
 
-    def response(self) -> Response:
-        """This problem as an HTTP response."""
+    @property
+    def content(self) -> dict[str, Any]:
+        """This problem as JSON."""
         content: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
         }
-        if self.errors:
-            content["errors"] = [asdict(error) for error in self.errors]
-        return JSONResponse(content, self.status, self.headers, MEDIA_TYPE)
+        return content | ({"errors": [asdict(error) for error in self.errors]} if self.errors else {})
+
+    def response(self) -> Response:
+        """This problem as an HTTP response."""
+        return JSONResponse(self.content, self.status, self.headers, MEDIA_TYPE)
 
 
 def install(app: Starlette) -> None:

@@ -14,6 +14,7 @@ from features.records import (
     BuyingSignal,
     Confirmation,
     IntegrationUsage,
+    Kind,
     Lead,
     Partner,
     Record,
@@ -22,7 +23,7 @@ from features.records import (
     Stored,
     Touchpoint,
 )
-from features.values import Id, Instant, Text
+from features.values import Id, Instant, Scalar, Text
 from serving.api.problems import FieldError, from_fields, from_validation
 from serving.api.strict_json import read_object
 from serving.basis import Origin
@@ -171,16 +172,23 @@ def moment_of(request: ScoreRequest, now: int, path: str = "") -> int:
     return now if request.as_of is None else request.as_of
 
 
+def sent_records(request: LeadRequest) -> Iterator[tuple[str, Kind, Record]]:
+    """The records of a request, each with its path in the body and its kind."""
+    yield "lead", KINDS["leads"], request.lead
+    if request.account:
+        yield "account", KINDS["accounts"], request.account
+    for name in _LISTS:
+        for place, record in enumerate(getattr(request, name) or ()):
+            yield f"{name}.{place}", KINDS[name], record
+
+
 def check_unrecorded(request: LeadRequest) -> None:
     """Checks that no record says when it was recorded.
 
     Raises:
         serving.api.problems.Problem: one does (422).
     """
-    records: dict[str, Record | None] = {"lead": request.lead, "account": request.account}
-    for name in _LISTS:
-        records |= {f"{name}.{place}": record for place, record in enumerate(getattr(request, name) or ())}
-    stamped = [path for path, record in records.items() if record and "recorded_at" in record.model_fields_set]
+    stamped = [path for path, _, record in sent_records(request) if "recorded_at" in record.model_fields_set]
     if stamped:
         demand = "must be absent: the service records when it learned of it"
         raise from_fields([FieldError(f"{path}.recorded_at", demand) for path in stamped])
@@ -192,8 +200,16 @@ def check_attributes(request: LeadRequest, declared: Sequence[Attribute], path: 
     Raises:
         serving.api.problems.Problem: one is not (422); it names only what is declared.
     """
+    errors = attribute_errors(known_attributes(request.lead.attributes), declared, f"{path}lead.attributes")
+    if errors:
+        raise from_fields(errors)
+
+
+def attribute_errors(
+    given: Mapping[str, Scalar], declared: Sequence[Attribute], field: str = "attributes"
+) -> list[FieldError]:
+    """What keeps a lead's attributes from being declared ones of the declared kind; it names only what is declared."""
     known = {attribute.name: attribute for attribute in declared if attribute.known == "at_creation"}
-    given, field = known_attributes(request.lead.attributes), f"{path}lead.attributes"
     errors = [
         FieldError(f"{field}.{name}", f"must be a {known[name].kind}")
         for name, value in given.items()
@@ -202,10 +218,9 @@ def check_attributes(request: LeadRequest, declared: Sequence[Attribute], path: 
     if not given.keys() <= known.keys():
         names = ", ".join(known) or "none"
         errors.append(FieldError(field, f"has an attribute that no import declared; declared are: {names}"))
-    if errors:
-        raise from_fields(errors)
+    return errors
 
 
 def known_attributes(attributes: Mapping[str, float | str | None] | None) -> dict[str, float | str]:
-    """Attributes without those said to be unknown."""
+    """A lead's attributes without those that are null, hence unknown."""
     return {name: value for name, value in (attributes or {}).items() if value is not None}

@@ -165,10 +165,10 @@ def set_current(connection: Connection, scores: Iterable[CurrentScore]) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=["lead_id"], set_=replaced), rows)
 
 
-def remove_current(connection: Connection, lead_ids: Iterable[str]) -> None:
-    """Takes leads that are no more out of the lists; their decisions stay."""
-    if gone := sorted({*lead_ids}):
-        connection.execute(delete(current_score).where(current_score.c.lead_id.in_(gone)))
+def unset_current(connection: Connection, lead_ids: Iterable[str]) -> None:
+    """Takes leads off the lists; their decisions stay."""
+    for lead_id in sorted({*lead_ids}):
+        connection.execute(delete(current_score).where(current_score.c.lead_id == lead_id))
 
 
 def current(connection: Connection, lead_id: str) -> CurrentScore | None:

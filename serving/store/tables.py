@@ -50,6 +50,10 @@ metadata = MetaData(
 )
 
 
+_SOUGHT: Mapping[str, tuple[str, ...]] = {"leads": ("account_id", "source_partner_id")}
+"""Columns by which records of a kind are found, beside their id and that of what they speak of."""
+
+
 def _records(kind: Kind) -> Table:
     required = {kind.id, kind.parent, "deleted"}
     columns = [
@@ -57,7 +61,7 @@ def _records(kind: Kind) -> Table:
             column.name,
             _TYPES[column.type],
             nullable=column.name not in required,
-            index=column.name in (kind.id, kind.parent),
+            index=column.name in (kind.id, kind.parent, *_SOUGHT.get(kind.name, ())),
         )
         for column in kind.columns
     ]

@@ -21,8 +21,9 @@ from features.records import KINDS, Lead, LeadEvent, Stored
 from features.values import DAY, SECOND, parse_instant
 from models.policy import load
 from serving.access import Role
-from serving.api.answers import AliasesAnswer, LeadAnswer, SubmissionAnswer
+from serving.api.answers import AliasAnswer, LeadAnswer, SubmissionAnswer
 from serving.api.app import create_app
+from serving.api.paging import PageAnswer
 from serving.leads import take
 from serving.reload import Champion
 from serving.scoring import rescore
@@ -426,7 +427,7 @@ def test_a_lead_is_known_by_its_alias(api: Api) -> None:
     assert api.contents() == before
     for known in ("L-1", "006"):
         listed = api("GET", f"/v1/leads/{known}/aliases").json()
-        AliasesAnswer.model_validate(listed)
+        PageAnswer[AliasAnswer].model_validate(listed)
         assert [item["alias"] for item in listed["items"]] == ["006", "007"]
     page = api("GET", "/v1/leads/L-1/aliases?limit=1").json()
     assert [item["alias"] for item in api("GET", page["next"]).json()["items"]] == ["007"]

@@ -8,7 +8,7 @@ from alembic import op
 from serving.store import emails
 
 revision: str = "0011"
-down_revision: str | None = "0002"
+down_revision: str | None = "0010"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
