@@ -287,12 +287,14 @@ class Kind:
         model: the content.
         id: the column that identifies a record, over all its versions.
         parent: the entity the record speaks of (`lead_id` or `account_id`), None where it stands alone.
+        planned: whether a record may well be known before it begins to hold.
     """
 
     name: str
     model: type[Record]
     id: str
     parent: Literal["lead_id", "account_id"] | None = None
+    planned: bool = False
 
     @cached_property
     def entity(self) -> bool:
@@ -375,9 +377,9 @@ KINDS: Mapping[str, Kind] = {
         Kind("buying_signals", BuyingSignal, "buying_signal_id", "lead_id"),
         Kind("lead_events", LeadEvent, "lead_event_id", "lead_id"),
         Kind("spend", Spend, "spend_id"),
-        Kind("agreements", Agreement, "agreement_id"),
+        Kind("agreements", Agreement, "agreement_id", planned=True),
         Kind("payouts", Payout, "payout_id"),
-        Kind("exchange_rates", ExchangeRate, "exchange_rate_id"),
+        Kind("exchange_rates", ExchangeRate, "exchange_rate_id", planned=True),
     )
 }
 PARTNER_HISTORY = Kind("partner_history", PartnerHistory, "partner_id")

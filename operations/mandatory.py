@@ -12,3 +12,15 @@ def missing_fields(lead: Row) -> tuple[str, ...]:
     if not is_partner_lead(lead):
         return ()
     return tuple(name for name in MANDATORY if lead.get(name) is None)
+
+
+def missing_at_intake(lead: Row, *, referred: bool, touched: bool) -> tuple[str, ...]:
+    """`missing_fields` of a lead that comes with its facts.
+
+    Args:
+        lead: its columns.
+        referred: whether a partner referred it.
+        touched: whether partner content touched it; the date of that stands for the referral's where there was none.
+    """
+    waived = {"referral_date"} if touched and not referred else set()
+    return tuple(name for name in missing_fields(lead) if name not in waived)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from operations.exploration import Exploration
 from serving.access import TokenSource
+from serving.archive import Archive
 from serving.reload import Champion
 
 
@@ -30,3 +32,8 @@ class Service:
     tokens: TokenSource
     docs: Path | None = None
     exploration: Exploration = field(default_factory=Exploration)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The policies and models of earlier decisions."""
+        return Archive(self.champion.catalogue)

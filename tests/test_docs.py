@@ -28,7 +28,7 @@ from models.policy import Gate, Policy
 from models.probability import RUNGS
 from serving.access import ROLES
 from serving.api import schemas
-from serving.api.answers import DecisionAnswer, ProblemAnswer
+from serving.api.answers import DecisionAnswer, LeadAnswer, ProblemAnswer
 from serving.api.strict_json import read_object
 from training.importing import mapping
 
@@ -210,6 +210,15 @@ def test_scoring_shows_what_its_request_is_answered() -> None:
         assert shown[name] == decided[name]
     assert same_rules(shown, decided)
     ProblemAnswer.model_validate_json(problem)
+
+
+def test_leads_shows_what_its_request_is_answered() -> None:
+    body, answer = Document("docs/leads.md").fences("json")
+    schemas.read(schemas.LeadRequest, body.encode())
+    shown, decided = json.loads(answer), decide(body.encode())
+    assert {*shown} == {*LeadAnswer.model_fields} - {"dry_run"}
+    assert shown["lead_id"] == decided["lead_id"]
+    assert shown["decision"] == {name: decided[name] for name in shown["decision"]}
 
 
 def test_the_feature_of_the_recipe_works() -> None:

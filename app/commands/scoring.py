@@ -21,7 +21,8 @@ from models.decision import Content, Scorer
 from serving.api import schemas
 from serving.api.problems import Problem
 from serving.api.strict_json import MalformedBody
-from serving.scoring import canonical, rescore
+from serving.canonical import canonical
+from serving.scoring import rescore
 from serving.store import database, records
 
 app = typer.Typer()

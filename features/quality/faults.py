@@ -55,8 +55,6 @@ _DATED = "occurred_at IS NOT NULL"
 _CLOSED = "event IN ('won', 'lost')"
 _PARTNER_LEAD = f"channel IN ({', '.join(map(text, PARTNER_CHANNELS))})"
 _ONLY_OF = dict.fromkeys(("leads.source_partner_id", "leads.programme_tier", "leads.referral_date"), _PARTNER_LEAD)
-_PLANNED = frozenset({"agreements", "exchange_rates"})
-"""Kinds whose records may well be known before they begin to hold."""
 
 _NAMES: Mapping[str, tuple[str, Check]] = {
     "lead_id": ("leads", UNKNOWN_LEAD),
@@ -93,7 +91,7 @@ def _missing(scope: Scope, kind: Kind) -> Iterator[Fault]:
 
 
 def _times(scope: Scope, kind: Kind) -> Iterator[Fault]:
-    if kind.name in _PLANNED:
+    if kind.planned:
         return
     times, latest = scope.thresholds.times, scope.as_of + scope.tolerance
     before = f"recorded_at < occurred_at - {scope.tolerance} AND occurred_at <= {latest}"

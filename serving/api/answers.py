@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.values import Money, Scalar
-from models.policy import Qualification
+from models.policy import Outcome, Qualification
 from models.probability import Rung
 from models.verdict import RuleOutcome
+from serving.basis import Origin
 
 
 class Answer(BaseModel):
@@ -110,6 +111,153 @@ class BatchAnswer(Answer):
     """The decisions, in the order of the requests."""
 
     items: list[DecisionAnswer]
+
+
+class _Written(Answer):
+    dry_run: Literal[True] | None = None
+    """Only in the answer to a dry run: nothing of it is kept."""
+
+
+class LeadAnswer(_Written):
+    """What became of a lead that was sent; of a duplicate, the lead that was there and what is decided on it now."""
+
+    lead_id: str
+    duplicate: bool
+    decision: DecisionAnswer
+    assignment: None
+    """Always null: leads are not routed yet."""
+
+
+class SubmissionAnswer(_Written):
+    """What a partner learns of a lead it sent; of a lead that is not its own, only that it is registered already."""
+
+    lead_id: str | None
+    duplicate: bool
+    qualification: Qualification | None
+    pending: bool | None
+
+
+class AliasAnswer(Answer):
+    """Another id of a lead, and whether it was a lead of its own."""
+
+    alias: str
+    lead_id: str
+    merged: bool
+    recorded_at: str
+
+
+class NewAliasAnswer(AliasAnswer, _Written):
+    """The alias that was asked for."""
+
+
+class ReplayAnswer(Answer):
+    """What making a decision again came to; `differences` are JSON pointers to where the outcome is another."""
+
+    equal: bool
+    origin: Annotated[Origin, Field(alias="from")]
+    differences: list[str]
+
+
+class SealAnswer(Answer):
+    """A seal of the chain, `sealed_at` in microseconds.
+
+    `head` is SHA-256(previous_head || root || count || sealed_at): 32, 32, 8 and 8 bytes, numbers big-endian.
+    """
+
+    id: int
+    previous_head: str
+    root: str
+    count: int
+    sealed_at: int
+    head: str
+
+
+class ProofAnswer(Answer):
+    """That a decision is in a seal.
+
+    `leaf` is SHA-256(0x00 || entry). From it the siblings lead to the seal's root, as an audit path of RFC 6962 for the
+    leaf at `index` of `seal.count`.
+    """
+
+    decision_id: str
+    entry: str
+    leaf: str
+    index: int
+    siblings: list[str]
+    seal: SealAnswer
+
+
+class RuleStepAnswer(Answer):
+    """A rule whose outcome changed; null where one of the policies does not have it."""
+
+    rule: str
+    before: Outcome | None
+    after: Outcome | None
+
+
+class StepAnswer(Answer):
+    """What one cause changed, in percentage points, log-odds, qualification and rules."""
+
+    points: float | None
+    log_odds: float | None
+    before: Qualification
+    after: Qualification
+    rules: list[RuleStepAnswer]
+
+
+class FeatureChangeAnswer(Answer):
+    """What a feature moved under the model of before."""
+
+    feature: str
+    family: str
+    before: Scalar
+    after: Scalar
+    log_odds: float
+    points: float
+    sentence: str
+
+
+class ChangeAnswer(Answer):
+    """What changed since the decision before; facts, model and policy add up to it, the features to the facts."""
+
+    sentences: list[str]
+    points: float | None
+    facts: StepAnswer
+    model: StepAnswer
+    policy: StepAnswer
+    features: list[FeatureChangeAnswer]
+
+
+class ScoreAnswer(Answer):
+    """A decision on a lead in short, and what changed since the one before; `change_reason` says why that is null."""
+
+    decision_id: str
+    as_of: str
+    created_at: str
+    qualification: Qualification
+    pending: bool
+    close_probability: float | None
+    grade: Literal["A", "B", "C", "D"] | None
+    model: ModelAnswer | None
+    policy: PolicyAnswer
+    change: ChangeAnswer | None
+    change_reason: str | None
+
+
+class ScoresAnswer(Answer):
+    """A page of a lead's scores, those for the latest moment first; `next` is the address of the next page."""
+
+    items: list[ScoreAnswer]
+    next: str | None
+
+
+class LineAnswer(Answer):
+    """What became of one line: 201 where it is a new record, 200 where a known one; else the problem with it."""
+
+    line: int
+    status: Literal[200, 201, 403, 422]
+    id: str | None = None
+    problem: "ProblemAnswer | None" = None
 
 
 class ProblemAnswer(BaseModel):

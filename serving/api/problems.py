@@ -61,17 +61,20 @@ class Problem(Exception):
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
 
-    def response(self) -> Response:
-        """This problem as an HTTP response."""
+    @property
+    def content(self) -> dict[str, Any]:
+        """This problem as JSON."""
         content: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
         }
-        if self.errors:
-            content["errors"] = [asdict(error) for error in self.errors]
-        return JSONResponse(content, self.status, self.headers, MEDIA_TYPE)
+        return content | ({"errors": [asdict(error) for error in self.errors]} if self.errors else {})
+
+    def response(self) -> Response:
+        """This problem as an HTTP response."""
+        return JSONResponse(self.content, self.status, self.headers, MEDIA_TYPE)
 
 
 def install(app: Starlette) -> None:
@@ -144,7 +147,7 @@ def _locate(model: type[BaseModel], steps: Sequence[str | int]) -> tuple[str, An
     """The path of a place in `model` as far as it is of the model's own naming, and the type there."""
     path, here = [], _bare(model)
     for step in steps:
-        fields = getattr(here, "model_fields", {})
+        fields = {info.alias or name: info for name, info in getattr(here, "model_fields", {}).items()}
         if step not in fields and not isinstance(step, int):
             break
         path.append(str(step))

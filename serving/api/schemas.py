@@ -1,8 +1,8 @@
-"""The bodies of `POST /v1/score` and `/v1/score/batch`: a lead with its facts, built from the records' contract."""
+"""The bodies of `POST /v1/score`, `/v1/score/batch` and `/v1/leads`: a lead with its facts, built from the records."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
@@ -14,6 +14,7 @@ from features.records import (
     BuyingSignal,
     Confirmation,
     IntegrationUsage,
+    Kind,
     Lead,
     Partner,
     Record,
@@ -22,9 +23,10 @@ from features.records import (
     Stored,
     Touchpoint,
 )
-from features.values import Instant, Text
+from features.values import Id, Instant, Scalar, Text
 from serving.api.problems import FieldError, from_fields, from_validation
 from serving.api.strict_json import read_object
+from serving.basis import Origin
 
 MAX_FACTS = 10_000
 """Of one kind in one body."""
@@ -59,13 +61,14 @@ class ScoredLead(Lead):
     attributes: Annotated[dict[Text, _AttributeValue], Field(max_length=_MAX_ATTRIBUTES)] | None = None
 
 
-class ScoreRequest(BaseModel):
-    """One lead with its facts. An absent list means none are known, an absent field that it is unknown."""
+class LeadRequest(BaseModel):
+    """One lead with its facts, to be kept. An absent list means none are known, an absent field that it is unknown.
+
+    No record may say `recorded_at`: the service records when it learned of it (see `check_unrecorded`).
+    """
 
     model_config = _REFUSE_UNKNOWN
 
-    as_of: Instant | None = None
-    """The moment the score speaks for; now where not given."""
     lead: ScoredLead
     account: Account | None = None
     partners: _List[Partner] | None = None
@@ -77,7 +80,7 @@ class ScoreRequest(BaseModel):
     buying_signals: _List[BuyingSignal] | None = None
 
     @model_validator(mode="after")
-    def _one_account(self) -> "ScoreRequest":
+    def _one_account(self) -> Self:
         if self.account and self.lead.account_id not in (None, self.account.account_id):
             raise ValueError("must name one account: lead.account_id and account.account_id differ")
         return self
@@ -86,6 +89,13 @@ class ScoreRequest(BaseModel):
     def account_id(self) -> str:
         """The account's id; of a lead without one the lead's, which then stands for its account."""
         return self.account.account_id if self.account else self.lead.account_id or self.lead.lead_id
+
+
+class ScoreRequest(LeadRequest):
+    """One lead with its facts. An absent list means none are known, an absent field that it is unknown."""
+
+    as_of: Instant | None = None
+    """The moment the score speaks for; now where not given."""
 
     def facts(self) -> Facts:
         """The request in the shape the direct engine reads, facts numbered in the order they were sent."""
@@ -97,7 +107,7 @@ class ScoreRequest(BaseModel):
         parent = parents[kind.parent] if kind.parent else None
         for number, record in enumerate(self._contents(name)):
             identity = getattr(record, kind.id) if kind.entity else str(number)
-            attributes = _known(record.attributes) if isinstance(record, ScoredLead) else {}
+            attributes = known_attributes(record.attributes) if isinstance(record, ScoredLead) else {}
             yield Stored(kind, identity, record, parent, attributes)
 
     def _contents(self, name: str) -> Sequence[Record]:
@@ -108,7 +118,8 @@ class ScoreRequest(BaseModel):
         return getattr(self, name) or ()
 
 
-_NAMES = ("leads", "accounts", *(name for name in ScoreRequest.model_fields if name in KINDS))
+_LISTS = tuple(name for name in LeadRequest.model_fields if name in KINDS)
+_NAMES = ("leads", "accounts", *_LISTS)
 
 
 class BatchRequest(BaseModel):
@@ -117,6 +128,22 @@ class BatchRequest(BaseModel):
     model_config = _REFUSE_UNKNOWN
 
     items: Annotated[tuple[ScoreRequest, ...], Field(min_length=1, max_length=MAX_BATCH, strict=False)]
+
+
+class AliasRequest(BaseModel):
+    """Another id of a lead."""
+
+    model_config = _REFUSE_UNKNOWN
+
+    alias: Id
+
+
+class ReplayRequest(BaseModel):
+    """What to make a decision again from: the features kept with it, or the facts that were there when it was made."""
+
+    model_config = _REFUSE_UNKNOWN
+
+    origin: Annotated[Origin, Field(alias="from")] = "facts"
 
 
 def read(model: type[_Model], body: bytes) -> tuple[_Model, dict[str, Any]]:
@@ -145,14 +172,44 @@ def moment_of(request: ScoreRequest, now: int, path: str = "") -> int:
     return now if request.as_of is None else request.as_of
 
 
-def check_attributes(request: ScoreRequest, declared: Sequence[Attribute], path: str = "") -> None:
+def sent_records(request: LeadRequest) -> Iterator[tuple[str, Kind, Record]]:
+    """The records of a request, each with its path in the body and its kind."""
+    yield "lead", KINDS["leads"], request.lead
+    if request.account:
+        yield "account", KINDS["accounts"], request.account
+    for name in _LISTS:
+        for place, record in enumerate(getattr(request, name) or ()):
+            yield f"{name}.{place}", KINDS[name], record
+
+
+def check_unrecorded(request: LeadRequest) -> None:
+    """Checks that no record says when it was recorded.
+
+    Raises:
+        serving.api.problems.Problem: one does (422).
+    """
+    stamped = [path for path, _, record in sent_records(request) if "recorded_at" in record.model_fields_set]
+    if stamped:
+        demand = "must be absent: the service records when it learned of it"
+        raise from_fields([FieldError(f"{path}.recorded_at", demand) for path in stamped])
+
+
+def check_attributes(request: LeadRequest, declared: Sequence[Attribute], path: str = "") -> None:
     """Checks that the lead's attributes are declared ones of the declared kind.
 
     Raises:
         serving.api.problems.Problem: one is not (422); it names only what is declared.
     """
+    errors = attribute_errors(known_attributes(request.lead.attributes), declared, f"{path}lead.attributes")
+    if errors:
+        raise from_fields(errors)
+
+
+def attribute_errors(
+    given: Mapping[str, Scalar], declared: Sequence[Attribute], field: str = "attributes"
+) -> list[FieldError]:
+    """What keeps a lead's attributes from being declared ones of the declared kind; it names only what is declared."""
     known = {attribute.name: attribute for attribute in declared if attribute.known == "at_creation"}
-    given, field = _known(request.lead.attributes), f"{path}lead.attributes"
     errors = [
         FieldError(f"{field}.{name}", f"must be a {known[name].kind}")
         for name, value in given.items()
@@ -161,9 +218,9 @@ def check_attributes(request: ScoreRequest, declared: Sequence[Attribute], path:
     if not given.keys() <= known.keys():
         names = ", ".join(known) or "none"
         errors.append(FieldError(field, f"has an attribute that no import declared; declared are: {names}"))
-    if errors:
-        raise from_fields(errors)
+    return errors
 
 
-def _known(attributes: Mapping[str, float | str | None] | None) -> dict[str, float | str]:
+def known_attributes(attributes: Mapping[str, float | str | None] | None) -> dict[str, float | str]:
+    """A lead's attributes without those that are null, hence unknown."""
     return {name: value for name, value in (attributes or {}).items() if value is not None}

@@ -1,6 +1,5 @@
-"""Scoring: leads sent along with the request, and the decisions kept."""
+"""Scoring leads that are sent along with the request."""
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -10,20 +9,20 @@ from serving.access import Principal
 from serving.api import schemas
 from serving.api.answers import BatchAnswer, DecisionAnswer, ProblemAnswer
 from serving.api.callers import ServiceDependency, allowed
-from serving.api.problems import MEDIA_TYPE, from_status
+from serving.api.problems import MEDIA_TYPE
 from serving.api.schemas import BatchRequest, ScoreRequest
 from serving.scoring import score_requests
 from serving.service import Service
-from serving.store import decisions
-from serving.store.database import reading
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 413, 422, 503)
 }
+"""The answers, in OpenAPI, that any route may give instead of its own."""
 router = APIRouter(prefix="/v1", tags=["scores"])
 
 Scores = Annotated[Principal, Depends(allowed("crm", "sales", "partner_manager", "scientist"))]
 Reads = Annotated[Principal, Depends(allowed("crm", "sales", "partner_manager", "scientist", "viewer"))]
+"""Who may read decisions."""
 
 
 async def _body(request: Request) -> bytes:
@@ -33,7 +32,8 @@ async def _body(request: Request) -> bytes:
 Body = Annotated[bytes, Depends(_body)]
 
 
-def _takes(model: str) -> dict[str, Any]:
+def takes(model: str) -> dict[str, Any]:
+    """What OpenAPI says of a body that the route reads itself."""
     schema = {"$ref": f"#/components/schemas/{model}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
@@ -42,8 +42,8 @@ def _takes(model: str) -> dict[str, Any]:
     "/score",
     operation_id="scoreLead",
     summary="Decide on one lead sent with its facts; no lead is created",
-    responses={200: {"model": DecisionAnswer}, **_REFUSALS},
-    openapi_extra=_takes("ScoreRequest"),
+    responses={200: {"model": DecisionAnswer}, **REFUSALS},
+    openapi_extra=takes("ScoreRequest"),
 )
 def score(service: ServiceDependency, _: Scores, body: Body) -> JSONResponse:
     """The decision, kept with the body it was made from."""
@@ -55,8 +55,8 @@ def score(service: ServiceDependency, _: Scores, body: Body) -> JSONResponse:
     "/score/batch",
     operation_id="scoreLeads",
     summary="Decide on up to 1,000 leads",
-    responses={200: {"model": BatchAnswer}, **_REFUSALS},
-    openapi_extra=_takes("BatchRequest"),
+    responses={200: {"model": BatchAnswer}, **REFUSALS},
+    openapi_extra=takes("BatchRequest"),
 )
 def score_batch(service: ServiceDependency, _: Scores, body: Body) -> JSONResponse:
     """The decisions in the order sent; one faulty item refuses them all."""
@@ -73,18 +73,3 @@ def _score(service: Service, sent: list[tuple[ScoreRequest, dict[str, Any], str]
     for request, _, path in sent:
         schemas.check_attributes(request, declared, path)
     return score_requests(service, scorer, [(r, content, schemas.moment_of(r, now, path)) for r, content, path in sent])
-
-
-@router.get(
-    "/decisions/{decision_id}",
-    operation_id="getDecision",
-    summary="A decision as it was made",
-    responses={200: {"model": DecisionAnswer}, 404: {"model": ProblemAnswer}, **_REFUSALS},
-)
-def decision(service: ServiceDependency, _: Reads, decision_id: str) -> JSONResponse:
-    """The stored decision."""
-    with reading(service.engine) as connection:
-        found = decisions.get(connection, decision_id)
-    if found is None:
-        raise from_status(404)
-    return JSONResponse(json.loads(found.content))

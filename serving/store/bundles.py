@@ -109,3 +109,15 @@ def files(connection: Connection, sha256: str) -> dict[str, bytes]:
     if not content:
         raise UnknownBundle(f"no bundle {sha256} was published")
     return content
+
+
+def version(connection: Connection, sha256: str) -> str:
+    """The version under which a bundle was first published, which every pointer to it names.
+
+    Raises:
+        UnknownBundle: no such bundle was published.
+    """
+    found = connection.execute(select(bundles.c.version).where(bundles.c.sha256 == sha256)).scalar_one_or_none()
+    if found is None:
+        raise UnknownBundle(f"no bundle {sha256} was published")
+    return str(found)

@@ -1,18 +1,34 @@
-"""Decisions, which are only ever added, and the latest one of each lead for lists."""
+"""Decisions, which are only ever added, and the latest one of each lead for lists.
 
+A decision is kept in two rows. What it says and what it was made from are in its payload, which erasure deletes. What
+stays for good are its id, when it was made and its commitment, a salted hash of the payload, which the chain of
+`serving.store.seals` holds: it tells of nobody once the payload and its salt are gone.
+"""
+
+import hashlib
+import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, case, func, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, select, tuple_
 
+from serving.access import TokenSource
+from serving.canonical import canonical
 from serving.store.database import inserting
-from serving.store.tables import current_score, decisions
+from serving.store.tables import current_score, decision_payloads, decisions
+
+Place: TypeAlias = tuple[int, int, str]
+"""Where a decision stands in the history of its lead: `as_of`, `created_at`, `decision_id`."""
+_PAYLOAD = tuple(decision_payloads.c.keys())
+_WHOLE = select(decisions.c.created_at, decision_payloads).join_from(decisions, decision_payloads)
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class StoredDecision:
-    """A decision as it is kept.
+    """A decision as it is kept, with all that replaying it takes beside the policy and the bundle it names.
 
     Attributes:
         decision_id: its id.
@@ -22,6 +38,11 @@ class StoredDecision:
         created_at: when it was made, microseconds.
         content: the decision as canonical JSON text.
         request: the body it was made from as JSON text, where the facts were sent along.
+        salt: random text, without which nobody can tell from the commitment what was committed to.
+        features: what features and rules saw of the lead, as canonical JSON text (see `serving.basis`); None of a
+            decision made before that was kept.
+        ingest: of a lead of the store the newest version of a record that could count; None where facts were sent.
+        history: the partners' history it rests on, as canonical JSON text, for that is derived anew; None without.
     """
 
     decision_id: str
@@ -31,6 +52,29 @@ class StoredDecision:
     created_at: int
     content: str
     request: str | None = None
+    salt: str = field(kw_only=True)
+    features: str | None = None
+    ingest: int | None = None
+    history: str | None = None
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The row that erasure deletes, column by column."""
+        return {column: getattr(self, column) for column in _PAYLOAD}
+
+    @property
+    def commitment(self) -> str:
+        """SHA-256, in hex, of the UTF-8 bytes of the canonical JSON of the payload: every column by its name.
+
+        The columns are decision_id, lead_id, stored, as_of, ingest, salt, content, request, features and history; those
+        that hold JSON are in it as the text they are.
+        """
+        return hashlib.sha256(canonical(self.payload).encode()).hexdigest()
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the history of its lead."""
+        return self.as_of, self.created_at, self.decision_id
 
 
 @dataclass(frozen=True)
@@ -49,28 +93,64 @@ class CurrentScore:
     scored_at: int
 
 
+def new_id(tokens: TokenSource) -> str:
+    """A new decision's id, a random UUID."""
+    return str(uuid.UUID(bytes=tokens(16), version=4))
+
+
 def add(connection: Connection, made: Iterable[StoredDecision]) -> None:
     """Keeps decisions for good.
 
     Raises:
         sqlalchemy.exc.IntegrityError: a decision of that id is there already.
     """
-    if rows := [asdict(decision) for decision in made]:
-        connection.execute(insert(decisions), rows)
+    kept = list(made)
+    if not kept:
+        return
+    rows = [{"decision_id": d.decision_id, "created_at": d.created_at, "commitment": d.commitment} for d in kept]
+    connection.execute(insert(decisions), rows)
+    connection.execute(insert(decision_payloads), [decision.payload for decision in kept])
 
 
 def get(connection: Connection, decision_id: str) -> StoredDecision | None:
-    """The decision of that id, None where there is none."""
-    found = connection.execute(select(decisions).where(decisions.c.decision_id == decision_id)).mappings().first()
+    """The decision of that id; None where there is none, or it was erased."""
+    found = connection.execute(_WHOLE.where(decisions.c.decision_id == decision_id)).mappings().first()
     return None if found is None else StoredDecision(**found)
 
 
-def of_lead(connection: Connection, lead_id: str, limit: int) -> list[StoredDecision]:
-    """The newest decisions on a lead of the store, newest first."""
-    wanted = (decisions.c.lead_id == lead_id, decisions.c.stored)
-    newest = (decisions.c.created_at.desc(), decisions.c.as_of.desc(), decisions.c.decision_id)
-    found = select(decisions).where(*wanted).order_by(*newest).limit(limit)
-    return [StoredDecision(**row) for row in connection.execute(found).mappings()]
+def known(connection: Connection, decision_id: str) -> bool:
+    """Whether a decision of that id was ever made, erased or not."""
+    found = select(decisions.c.decision_id).where(decisions.c.decision_id == decision_id)
+    return connection.execute(found).first() is not None
+
+
+def of_lead(connection: Connection, lead_id: str, limit: int, before: Place | None = None) -> list[StoredDecision]:
+    """The decisions on a lead of the store, those for the latest moment first; those `before` a place, or all."""
+    place = (decision_payloads.c.as_of, decisions.c.created_at, decisions.c.decision_id)
+    found = _WHOLE.where(decision_payloads.c.lead_id == lead_id, decision_payloads.c.stored)
+    if before is not None:
+        found = found.where(tuple_(*place) < tuple_(*before))
+    newest = found.order_by(*(column.desc() for column in place)).limit(limit)
+    return [StoredDecision(**row) for row in connection.execute(newest).mappings()]
+
+
+def ids(connection: Connection, after: str, limit: int) -> list[str]:
+    """The ids, in their order, of the next decisions that were not erased."""
+    table = decision_payloads.c.decision_id
+    return list(connection.execute(select(table).where(table > after).order_by(table).limit(limit)).scalars())
+
+
+def erase(connection: Connection, lead_ids: Iterable[str]) -> int:
+    """Deletes what decisions on these leads say and were made from, and the leads' current scores; returns how many.
+
+    Their ids and commitments stay, so the chain of seals still verifies. Decisions on facts sent along under the id of
+    one of these leads are erased too.
+    """
+    remaining, erased = iter(sorted({*lead_ids})), 0
+    while chunk := list(islice(remaining, _AT_ONCE)):
+        connection.execute(delete(current_score).where(current_score.c.lead_id.in_(chunk)))
+        erased += connection.execute(delete(decision_payloads).where(decision_payloads.c.lead_id.in_(chunk))).rowcount
+    return erased
 
 
 def set_current(connection: Connection, scores: Iterable[CurrentScore]) -> None:
@@ -83,6 +163,12 @@ def set_current(connection: Connection, scores: Iterable[CurrentScore]) -> None:
         statement = inserting(connection, current_score)
         replaced = {column: statement.excluded[column] for column in rows[0] if column != "lead_id"}
         connection.execute(statement.on_conflict_do_update(index_elements=["lead_id"], set_=replaced), rows)
+
+
+def unset_current(connection: Connection, lead_ids: Iterable[str]) -> None:
+    """Takes leads off the lists; their decisions stay."""
+    for lead_id in sorted({*lead_ids}):
+        connection.execute(delete(current_score).where(current_score.c.lead_id == lead_id))
 
 
 def current(connection: Connection, lead_id: str) -> CurrentScore | None:

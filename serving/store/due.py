@@ -11,16 +11,17 @@ from sqlalchemy import Connection, delete, func, select, update
 from serving.store.database import inserting
 from serving.store.tables import due_scores as table
 
-_UNCLAIMED = 0
+UNCLAIMED = 0
+"""The claim on a lead that nobody holds."""
 
 
 def mark(connection: Connection, lead_ids: Iterable[str], at: int) -> None:
     """Marks leads as due at `at` (microseconds), in the transaction of what makes them so."""
     # In the order of leads, for two that hold rows in different orders would wait for each other.
-    rows = [{"lead_id": lead_id, "marked_at": at, "claimed_until": _UNCLAIMED} for lead_id in sorted({*lead_ids})]
+    rows = [{"lead_id": lead_id, "marked_at": at, "claimed_until": UNCLAIMED} for lead_id in sorted({*lead_ids})]
     if rows:
         statement = inserting(connection, table)
-        again = {"claimed_until": _UNCLAIMED}
+        again = {"claimed_until": UNCLAIMED}
         connection.execute(statement.on_conflict_do_update(index_elements=["lead_id"], set_=again), rows)
 
 

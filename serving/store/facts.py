@@ -33,21 +33,30 @@ def _holding(kind: Kind) -> Select[Any]:
 _HOLDING = {kind: _holding(kind) for kind in DERIVED}
 
 
-def facts_of(connection: Connection, lead_id: str, as_of: int) -> Facts:
+def facts_of(connection: Connection, lead_id: str, as_of: int, *, up_to: int | None = None) -> Facts:
     """All versions of the lead, its accounts, its facts and the partners these name; the history that holds at `as_of`.
 
     By the plural name of the kind, each in the order of ingest; a lead the store does not know has no rows. A record
     that once spoke of the lead, or of an account it once had, comes with all its versions: which one holds at a moment,
     and of what it then speaks (`lead_id`, `account_id`), is for the reader to tell.
+
+    Args:
+        connection: the store's.
+        lead_id: the lead.
+        as_of: the moment of the history, microseconds.
+        up_to: the newest ingest number that counts, to see again what a decision saw; by default all do. The history
+            is derived anew from time to time, so it is not of then: a decision keeps its own.
     """
-    return next(facts_of_many(connection, [lead_id], as_of))[1]
+    return next(facts_of_many(connection, [lead_id], as_of, up_to=up_to))[1]
 
 
-def facts_of_many(connection: Connection, lead_ids: Iterable[str], as_of: int) -> Iterator[tuple[str, Facts]]:
+def facts_of_many(
+    connection: Connection, lead_ids: Iterable[str], as_of: int, *, up_to: int | None = None
+) -> Iterator[tuple[str, Facts]]:
     """`facts_of` each lead, with its id and in the order given, in few queries and little memory."""
     remaining = iter(lead_ids)
     while chunk := list(islice(remaining, _LEADS_AT_ONCE)):
-        gathered = _Gathered(connection, chunk, as_of)
+        gathered = _Gathered(connection, chunk, as_of, up_to)
         for lead_id in chunk:
             yield lead_id, gathered.of(lead_id)
 
@@ -62,10 +71,13 @@ def derived_of(connection: Connection, kind: Kind, keys: Collection[str], as_of:
 class _Rows:
     """The versions of some records of one kind, and which of them ever named a value in a column."""
 
-    def __init__(self, connection: Connection, kind: Kind, column: str, values: Collection[str]) -> None:
+    def __init__(
+        self, connection: Connection, kind: Kind, column: str, values: Collection[str], up_to: int | None
+    ) -> None:
         table = RECORDS[kind.name]
-        naming = select(table.c[kind.id]).where(table.c[column].in_(values))
-        found = select(table).where(table.c[kind.id].in_(naming)).order_by(table.c.ingest)
+        counting = () if up_to is None else (table.c.ingest <= up_to,)
+        naming = select(table.c[kind.id]).where(table.c[column].in_(values), *counting)
+        found = select(table).where(table.c[kind.id].in_(naming), *counting).order_by(table.c.ingest)
         self._versions: dict[str, list[Row]] = {}
         self._naming: dict[str, dict[str, None]] = {}
         for row in connection.execute(found).mappings():
@@ -84,9 +96,9 @@ class _Rows:
 class _Gathered:
     """The rows around several leads, read kind by kind."""
 
-    def __init__(self, connection: Connection, lead_ids: Sequence[str], as_of: int) -> None:
+    def __init__(self, connection: Connection, lead_ids: Sequence[str], as_of: int, up_to: int | None) -> None:
         def read(kind: Kind, column: str, values: Collection[str]) -> _Rows:
-            return _Rows(connection, kind, column, values)
+            return _Rows(connection, kind, column, values, up_to)
 
         leads = read(KINDS["leads"], "lead_id", lead_ids)
         accounts = _named(leads.all(), "account_id")

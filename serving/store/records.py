@@ -8,14 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Subquery, delete, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Subquery, delete, func, select, true, update
 
 from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, Kind, Row, Stored
+from serving.store import emails
 from serving.store.tables import RECORDS, ingest_counter
 
 _T = TypeVar("_T")
 _BATCH = 10_000
+_NAMED = 1_000
+"""How many ids one query names."""
 _ALWAYS = -1
 """Stands for the missing time of an undated export, which was always known: before every instant."""
 
@@ -39,6 +42,7 @@ def add(connection: Connection, records: Iterable[Stored]) -> int:
     with connection.begin_nested():
         for batch in _batches(records):
             _insert(connection, [(record.kind.name, _columns(record)) for record in batch])
+            emails.note(connection, batch)
             added += len(batch)
     return added
 
@@ -74,6 +78,71 @@ def versions(connection: Connection, kind: Kind) -> Iterator[Row]:
     return (flat(kind.name, row) for row in found.mappings())
 
 
+def latest(connection: Connection, kind: Kind, ids: Iterable[str], as_of: int) -> dict[str, Row]:
+    """The version of each of these records that is visible at `as_of`, by id; a removed one's is its tombstone."""
+    table, found = RECORDS[kind.name], dict[str, Row]()
+    for chunk in _batches(ids, _NAMED):
+        known = _by_age(kind.name, as_of, table.c[kind.id].in_(chunk))
+        newest = select(*(known.c[column.name] for column in table.c)).where(known.c.version == 1)
+        found |= {row[kind.id]: flat(kind.name, row) for row in connection.execute(newest).mappings()}
+    return found
+
+
+def recorded(connection: Connection, kind: Kind, moments: Iterable[tuple[str, int]]) -> Iterator[Row]:
+    """The versions of records that were recorded at exactly these moments, each of an id and microseconds."""
+    wanted, table = {*moments}, RECORDS[kind.name]
+    for chunk in _batches(sorted({identity for identity, _ in wanted}), _NAMED):
+        found = select(table).where(table.c[kind.id].in_(chunk)).order_by(table.c.ingest)
+        for row in connection.execute(found).mappings():
+            if (row[kind.id], row["recorded_at"]) in wanted:
+                yield flat(kind.name, row)
+
+
+def page(
+    connection: Connection, kind: Kind, *, as_of: int, after: str, limit: int, where: Mapping[str, str]
+) -> list[Row]:
+    """The first `limit` records after an id, in the order of ids, as they are visible at `as_of`.
+
+    Args:
+        connection: the store's.
+        kind: of the records.
+        as_of: the moment, microseconds.
+        after: the id after which to begin; empty to begin with the first.
+        limit: how many at most.
+        where: what columns must hold; they should be indexed.
+    """
+    table, found = RECORDS[kind.name], list[Row]()
+    key = table.c[kind.id]
+    # That some version holds it narrows the search; whether the visible one does is looked at below.
+    ever = [table.c[column] == value for column, value in where.items()]
+    while len(found) < limit:
+        some = select(key).where(key > after, *ever).distinct().order_by(key).limit(limit)
+        ids = list(connection.execute(some).scalars())
+        rows = latest(connection, kind, ids, as_of)
+        visible = (rows[identity] for identity in ids if identity in rows and not rows[identity]["deleted"])
+        found += [row for row in visible if all(row[column] == value for column, value in where.items())]
+        if len(ids) < limit:
+            break
+        after = ids[-1]
+    return found[:limit]
+
+
+def leads_naming(
+    connection: Connection, column: str, values: Iterable[str], as_of: int, limit: int | None = None
+) -> set[str]:
+    """Ids of leads that name one of `values` in an indexed column, as they are visible at `as_of`.
+
+    With a limit only so many, of each thousand values, are looked at.
+    """
+    kind, table, found = KINDS["leads"], RECORDS["leads"], set[str]()
+    for chunk in _batches(values, _NAMED):
+        ever = select(table.c.lead_id).where(table.c[column].in_(chunk)).distinct()
+        ids = connection.execute(ever.order_by(table.c.lead_id).limit(limit)).scalars().all()
+        rows = latest(connection, kind, ids, as_of)
+        found |= {i for i, row in rows.items() if not row["deleted"] and row[column] in chunk}
+    return found
+
+
 def open_leads(connection: Connection, as_of: int) -> list[str]:
     """Ids, in order, of the leads created by `as_of` with nothing won or lost by then that was not reopened.
 
@@ -97,10 +166,15 @@ def _outcomes(as_of: int) -> Subquery:
 
 def _latest(name: str, as_of: int) -> Subquery:
     """The version of each record visible at `as_of`, without tombstones."""
+    known = _by_age(name, as_of)
+    return select(known).where(known.c.version == 1, known.c.deleted != true()).subquery()
+
+
+def _by_age(name: str, as_of: int, *only: ColumnElement[bool]) -> Subquery:
+    """The versions known at `as_of`, with a column `version` that numbers those of a record from the newest."""
     table = RECORDS[name]
     place = func.row_number().over(partition_by=table.c[KINDS[name].id], order_by=_newest(table)).label("version")
-    known = select(table, place).where(func.coalesce(table.c.recorded_at, _ALWAYS) <= as_of).subquery()
-    return select(known).where(known.c.version == 1, known.c.deleted != true()).subquery()
+    return select(table, place).where(func.coalesce(table.c.recorded_at, _ALWAYS) <= as_of, *only).subquery()
 
 
 def _newest(table: Any) -> tuple[Any, ...]:
@@ -138,9 +212,9 @@ def _allot(connection: Connection, numbers: int) -> int:
     return last - numbers + 1
 
 
-def _batches(items: Iterable[_T]) -> Iterator[list[_T]]:
+def _batches(items: Iterable[_T], size: int = _BATCH) -> Iterator[list[_T]]:
     remaining = iter(items)
-    while batch := list(islice(remaining, _BATCH)):
+    while batch := list(islice(remaining, size)):
         yield batch
 
 

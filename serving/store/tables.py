@@ -50,6 +50,10 @@ metadata = MetaData(
 )
 
 
+_SOUGHT: Mapping[str, tuple[str, ...]] = {"leads": ("account_id", "source_partner_id")}
+"""Columns by which records of a kind are found, beside their id and that of what they speak of."""
+
+
 def _records(kind: Kind) -> Table:
     required = {kind.id, kind.parent, "deleted"}
     columns = [
@@ -57,7 +61,7 @@ def _records(kind: Kind) -> Table:
             column.name,
             _TYPES[column.type],
             nullable=column.name not in required,
-            index=column.name in (kind.id, kind.parent),
+            index=column.name in (kind.id, kind.parent, *_SOUGHT.get(kind.name, ())),
         )
         for column in kind.columns
     ]
@@ -80,12 +84,25 @@ decisions = Table(
     "decisions",
     metadata,
     Column("decision_id", _TEXT, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("commitment", _TEXT, nullable=False),
+    Column("seal_id", BigInteger, ForeignKey("seals.id")),
+    Index("ix_decisions_seal", "seal_id", "decision_id"),
+)
+
+decision_payloads = Table(
+    "decision_payloads",
+    metadata,
+    Column("decision_id", _TEXT, ForeignKey("decisions.decision_id"), primary_key=True),
     Column("lead_id", _TEXT, index=True),
     Column("stored", Boolean, nullable=False),
     Column("as_of", BigInteger, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
+    Column("ingest", BigInteger),
+    Column("salt", _TEXT, nullable=False),
     Column("content", _TEXT, nullable=False),
     Column("request", _TEXT),
+    Column("features", _TEXT),
+    Column("history", _TEXT),
 )
 
 current_score = Table(
@@ -196,6 +213,53 @@ sessions = Table(
     Column("role", _TEXT, nullable=False),
     Column("partner_id", _TEXT),
     Column("expires_at", BigInteger, nullable=False),
+)
+
+lead_emails = Table(
+    "lead_emails",
+    metadata,
+    Column("email_sha256", _TEXT, primary_key=True),
+    Column("lead_id", _TEXT, primary_key=True, index=True),
+)
+
+lead_aliases = Table(
+    "lead_aliases",
+    metadata,
+    Column("alias", _TEXT, primary_key=True),
+    Column("lead_id", _TEXT, nullable=False, index=True),
+    Column("merged", Boolean, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("sha256", _TEXT, primary_key=True),
+    Column("fingerprint", _TEXT, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("status", BigInteger),
+    Column("location", _TEXT),
+    Column("body", LargeBinary),
+    Column("lead_ids", _TEXT),
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("id", _KEY, primary_key=True, autoincrement=False),
+    Column("previous_head", _TEXT, nullable=False, unique=True),
+    Column("root", _TEXT, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("sealed_at", BigInteger, nullable=False),
+    Column("head", _TEXT, nullable=False, unique=True),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("sha256", _TEXT, primary_key=True),
+    Column("content", _TEXT, nullable=False),
+    Column("first_used_at", BigInteger, nullable=False),
 )
 
 quality_reports = Table(

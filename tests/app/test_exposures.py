@@ -45,7 +45,7 @@ def test_a_share_that_is_none_is_refused_by_name(share: str, monkeypatch: pytest
 
 def test_what_was_logged_comes_out_as_it_went_in(wiring: Wiring, run_eql: Run, tmp_path: Path) -> None:
     with wiring.engine.begin() as connection:
-        decisions.add(connection, [StoredDecision("D-1", "L-1", True, 1, 1, "{}")])
+        decisions.add(connection, [StoredDecision("D-1", "L-1", True, 1, 1, "{}", salt="s")])
         exposures.add(connection, [SECOND, FIRST])
         exposures.add(connection, [replace(FIRST, position=1)])
     done = run_eql(tmp_path, "exposures", "--out", tmp_path / "out.parquet")

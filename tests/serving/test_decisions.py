@@ -12,7 +12,7 @@ from serving.store.decisions import CurrentScore, StoredDecision
 
 pytestmark = pytest.mark.both_databases
 
-DECISION = StoredDecision("D-1", "L-1", True, 10, 20, '{"qualification":"EQL","π":0.1}', None)
+DECISION = StoredDecision("D-1", "L-1", True, 10, 20, '{"qualification":"EQL","π":0.1}', None, salt="s")
 SCORE = CurrentScore("L-1", "D-1", "EQL", False, 0.31, "A", 1116000, "USD", "P-1", 20)
 RANK = ("EQL", "SQL", "MQL")
 in_one_store = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

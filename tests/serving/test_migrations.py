@@ -21,7 +21,7 @@ from serving.store.tables import ingest_counter, metadata
 
 pytestmark = pytest.mark.both_databases
 
-DECISION = StoredDecision("D-1", "L-1", True, 10, 20, "{}", None)
+DECISION = StoredDecision("D-1", "L-1", True, 10, 20, "{}", None, salt="s")
 SCORE = CurrentScore("L-1", "D-1", "EQL", False, 0.31, "A", 1116000, "USD", "P-1", 20)
 
 _HEADER = """
@@ -37,7 +37,7 @@ def upgrade():
 _REBUILDS = """
     with op.batch_alter_table("decisions") as batch:
         batch.add_column(sa.Column("sealed", sa.BigInteger()))
-        batch.alter_column("content", nullable=True)
+        batch.alter_column("commitment", nullable=True)
 """
 _FAILS = """
     op.create_table("half_done", sa.Column("a", sa.Text))
@@ -129,11 +129,12 @@ def test_an_upgrade_that_would_leave_a_row_without_its_parent_is_undone(store: E
 
 
 def test_a_drafted_revision_runs(store: Engine, later: Later) -> None:
-    scripts = later()
+    scripts, drafted = later(), f"{int(REVISION) + 1:04}"
     draft("nothing", scripts)
-    create(store, scripts, "0002")
+    drafted = f"{int(REVISION) + 1:04}"
+    create(store, scripts, drafted)
     with reading(store) as connection:
-        assert revision(connection) == "0002"
+        assert revision(connection) == drafted
 
 
 def test_a_newer_store_is_refused_with_the_mend(store: Engine, later: Later) -> None:

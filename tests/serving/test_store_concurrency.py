@@ -22,7 +22,7 @@ from serving.store.tables import provenance as provenance_table
 pytestmark = pytest.mark.both_databases
 
 LEADS = KINDS["leads"]
-DECISION = StoredDecision("D", "L", True, 10, 20, "{}", None)
+DECISION = StoredDecision("D", "L", True, 10, 20, "{}", None, salt="s")
 SCORE = CurrentScore("L", "D", "EQL", False, 0.5, "A", None, None, None, 20)
 
 

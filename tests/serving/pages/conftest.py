@@ -19,9 +19,10 @@ from features.records import KINDS, Stored, parse
 from features.values import DAY, parse_instant
 from models.policy import load
 from serving.api.problems import install
+from serving.canonical import canonical
 from serving.pages.routes import router
 from serving.reload import Champion
-from serving.scoring import canonical, rescore
+from serving.scoring import rescore
 from serving.service import Service
 from serving.store import decisions, records, sessions
 from serving.store.decisions import CurrentScore, StoredDecision
@@ -172,7 +173,7 @@ class Site:
             parse_instant(content["created_at"]),
         )
         kept = StoredDecision(
-            decision_id, lead_id, True, parse_instant(content["as_of"]), score.scored_at, canonical(content)
+            decision_id, lead_id, True, parse_instant(content["as_of"]), score.scored_at, canonical(content), salt="s"
         )
         with self.engine.begin() as connection:
             decisions.add(connection, [kept])

@@ -1,0 +1,121 @@
+"""The scores of a lead of the store: the one that holds at a moment, and its history with what changed."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field, TypeAdapter
+from sqlalchemy import Connection
+
+from features.values import Instant, Text
+from serving.api.answers import DecisionAnswer, ProblemAnswer, ScoresAnswer
+from serving.api.callers import ServiceDependency
+from serving.api.problems import FieldError, from_fields, from_status
+from serving.api.scores import REFUSALS, Reads
+from serving.archive import Archive, Unavailable
+from serving.changes import change
+from serving.lead_scores import score_as_of
+from serving.store import decisions, lists
+from serving.store.database import reading
+from serving.store.decisions import Place, StoredDecision
+
+MOST = 200
+"""Items of one page."""
+_USUAL = 50
+_FIRST = "there is no decision before"
+_SUMMARY = ("decision_id", "as_of", "created_at", "qualification", "pending", "grade", "model", "policy")
+
+router = APIRouter(prefix="/v1", tags=["scores"])
+LeadId = Annotated[Text, Path(description="The lead's id.")]
+AsOf = Annotated[Instant | None, Query(description="The moment to score as of; now by default.")]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="Items of a page.")]
+Cursor = Annotated[str | None, Query(max_length=500, description="Where the page begins, from `next`.")]
+_INT64 = 2**63
+_Number = Annotated[int, Field(strict=True, ge=-_INT64, lt=_INT64)]
+_PLACE = TypeAdapter(tuple[_Number, _Number, Text])
+_ANSWERS: dict[int | str, dict[str, Any]] = {404: {"model": ProblemAnswer}, **REFUSALS}
+
+
+@router.get(
+    "/leads/{lead_id}/score",
+    operation_id="getLeadScore",
+    summary="The score of a lead of the store as of a moment",
+    responses={200: {"model": DecisionAnswer}, **_ANSWERS},
+)
+def score(service: ServiceDependency, _: Reads, lead_id: LeadId, as_of: AsOf = None) -> Response:
+    """The current decision while it holds, else a new one; of the past, one on what was recorded by then."""
+    if as_of is not None and as_of > service.clock():
+        raise from_fields([FieldError("query.as_of", "must not lie in the future")])
+    found = score_as_of(service, lead_id, as_of)
+    if found is None:
+        raise from_status(404)
+    return Response(found.content, media_type="application/json")
+
+
+@router.get(
+    "/leads/{lead_id}/scores",
+    operation_id="listLeadScores",
+    summary="The scores of a lead of the store and what changed between them",
+    responses={200: {"model": ScoresAnswer}, **_ANSWERS},
+)
+def scores(
+    service: ServiceDependency, _: Reads, lead_id: LeadId, limit: Limit = _USUAL, cursor: Cursor = None
+) -> JSONResponse:
+    """A page of decisions, those for the latest moment first, each with the change since the one before it."""
+    before = None if cursor is None else _place(cursor)
+    with reading(service.engine) as connection:
+        found = decisions.of_lead(connection, lead_id, limit + 1, before)
+        if not found and not lists.known_lead(connection, lead_id):
+            raise from_status(404)
+        items = list(_items(connection, service.archive, found, limit))
+    return JSONResponse({"items": items, "next": _next(lead_id, found, limit)})
+
+
+def _next(lead_id: str, found: Sequence[StoredDecision], limit: int) -> str | None:
+    if len(found) <= limit:
+        return None
+    return f"/v1/leads/{quote(lead_id, safe='')}/scores?limit={limit}&cursor={_cursor(found[limit - 1].place)}"
+
+
+def _items(
+    connection: Connection, archive: Archive, found: Sequence[StoredDecision], limit: int
+) -> Iterator[dict[str, Any]]:
+    for kept, earlier in zip(found[:limit], [*found[1:], None], strict=False):
+        content = json.loads(kept.content)
+        probability = content["close_probability"]
+        moved, reason = _change(connection, archive, earlier, kept)
+        yield {
+            **{name: content[name] for name in _SUMMARY},
+            "close_probability": probability and probability["value"],
+            "change": moved,
+            "change_reason": reason,
+        }
+
+
+def _change(
+    connection: Connection, archive: Archive, earlier: StoredDecision | None, kept: StoredDecision
+) -> tuple[dict[str, Any] | None, str | None]:
+    """What changed, or why that cannot be said."""
+    if earlier is None:
+        return None, _FIRST
+    try:
+        return asdict(change(connection, archive, earlier, kept)), None
+    except Unavailable as error:
+        return None, str(error)
+
+
+def _cursor(place: Place) -> str:
+    return urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> Place:
+    """The place a cursor stands for."""
+    try:
+        return _PLACE.validate_json(urlsafe_b64decode(f"{cursor}==="))
+    except ValueError:
+        raise from_fields([FieldError("query.cursor", "must be the cursor of a `next` address")]) from None

@@ -1,0 +1,570 @@
+"""`POST /v1/leads` and aliases from outside: once each, however often sent; what is kept, told and moved."""
+
+import copy
+import json
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from sqlalchemy import Engine, event, select
+
+from features.catalogue import CATALOGUE
+from features.direct import evaluate
+from features.records import KINDS, Lead, LeadEvent, Stored
+from features.values import DAY, SECOND, parse_instant
+from models.policy import load
+from serving.access import Role
+from serving.api.answers import AliasAnswer, LeadAnswer, SubmissionAnswer
+from serving.api.app import create_app
+from serving.api.paging import PageAnswer
+from serving.leads import take
+from serving.reload import Champion
+from serving.scoring import rescore
+from serving.service import Service
+from serving.store import aliases, due, idempotency, keys, lists, records
+from serving.store.database import reading
+from serving.store.facts import facts_of
+from serving.store.tables import current_score, metadata
+from serving.store.tables import outbox as outbox_table
+
+both_databases = pytest.mark.both_databases
+
+NOW = parse_instant("2026-11-20T00:00:00Z")
+POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
+LEAD = {
+    "lead_id": "L-1",
+    "email": "cto@acme-widgets.example",
+    "created_at": "2026-10-20T09:00:00Z",
+    "channel": "partner_referral",
+    "source_partner_id": "P-1",
+    "programme_tier": "gold",
+    "referral_date": "2026-10-20",
+    "region": "EMEA",
+}
+ACCOUNT = {"account_id": "A-1", "domain": "acme-widgets.example", "employees": 400, "industry": "software"}
+BODY: dict[str, Any] = {
+    "lead": LEAD,
+    "account": {**ACCOUNT, "country": "DE"},
+    "partners": [{"partner_id": "P-1", "name": "Integrators", "kind": "implementation", "certified": True}],
+    "referrals": [{"partner_id": "P-1", "occurred_at": "2026-10-20T09:00:00Z"}],
+    "confirmations": [
+        {"side": "partner", "partner_id": "P-1", "subjects": ["fit", "intent"], "occurred_at": "2026-10-20T09:00:00Z"},
+        {"side": "vendor", "subjects": ["fit", "intent"], "occurred_at": "2026-10-21T09:00:00Z"},
+    ],
+    "buying_signals": [{"kind": "budget_confirmed", "occurred_at": "2026-10-25T10:00:00Z"}],
+}
+SIGNAL = {"kind": "timeline_stated", "occurred_at": "2026-11-01T10:00:00Z"}
+
+
+@dataclass
+class Api:
+    """The service over ASGI, called with a key of a role."""
+
+    store: Engine
+    now: int = NOW
+    keys: dict[tuple[Role, str | None], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        clock = self.clock
+        self.app = create_app(
+            Service(self.store, Champion(self.store, CATALOGUE, POLICY, clock), clock, secrets.token_bytes)
+        )
+
+    def clock(self) -> int:
+        return self.now
+
+    def key(self, role: Role, partner: str | None) -> str:
+        if (role, partner) not in self.keys:
+            with self.store.begin() as connection:
+                self.keys[role, partner] = keys.create(connection, role, partner, at=NOW, tokens=secrets.token_bytes)
+        return self.keys[role, partner]
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        role: Role = "crm",
+        partner: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        sent = {"X-Api-Key": self.key(role, partner), **(headers or {})}
+
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://eql.example") as client:
+                return await client.request(method, path, content=content, headers=sent)
+
+        return anyio.run(call)
+
+    def post(self, body: Any, **options: Any) -> httpx.Response:
+        return self("POST", "/v1/leads", body, **options)
+
+    def create(self, body: Any) -> dict[str, Any]:
+        response = self.post(body)
+        assert response.status_code == 201, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def alias(self, lead_id: str, alias: str, **options: Any) -> httpx.Response:
+        return self("POST", f"/v1/leads/{lead_id}/aliases", {"alias": alias}, **options)
+
+    def contents(self) -> dict[str, list[Any]]:
+        """Every row of the store, table by table."""
+        with reading(self.store) as connection:
+            return {
+                name: sorted(map(repr, connection.execute(select(table)).all()))
+                for name, table in metadata.tables.items()
+            }
+
+    def counts(self) -> dict[str, int]:
+        with reading(self.store) as connection:
+            return records.count(connection)
+
+    def events(self) -> list[dict[str, Any]]:
+        with reading(self.store) as connection:
+            found = connection.execute(select(outbox_table.c.content).order_by(outbox_table.c.id)).scalars()
+            return [json.loads(content) for content in found]
+
+
+@pytest.fixture
+def api(store: Engine) -> Api:
+    return Api(store)
+
+
+def lead(**fields: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(BODY), "lead": {**LEAD, **fields}}
+
+
+@both_databases
+def test_a_lead_is_kept_decided_on_and_told_of(api: Api) -> None:
+    response = api.post(BODY)
+    answer = response.json()
+    LeadAnswer.model_validate(answer)
+    assert (response.status_code, response.headers["location"]) == (201, "/v1/leads/L-1")
+    assert (answer["lead_id"], answer["duplicate"], answer["decision"]["qualification"]) == ("L-1", False, "EQL")
+    assert api("GET", f"/v1/decisions/{answer['decision']['decision_id']}").json() == answer["decision"]
+    with reading(api.store) as connection:
+        current = connection.execute(select(current_score)).one()
+        assert evaluate(CATALOGUE, facts_of(connection, "L-1", NOW - 1), NOW - 1).lead == {}
+    assert (current.lead_id, current.decision_id) == ("L-1", answer["decision"]["decision_id"])
+    told = [(event["type"], event["data"]["lead_id"]) for event in api.events()]
+    assert told == [("lead.created", "L-1"), ("lead.scored", "L-1")]
+    assert "acme-widgets" not in json.dumps(api.events())
+
+
+def test_it_is_decided_as_the_same_facts_sent_to_be_scored(api: Api) -> None:
+    kept, scored = api.create(BODY)["decision"], api("POST", "/v1/score", BODY).json()
+    own = ("decision_id", "partner_history")
+    assert {k: v for k, v in kept.items() if k not in own} == {k: v for k, v in scored.items() if k not in own}
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"as_of": "2026-11-01T00:00:00Z"}, ["body"]),
+        ({"lead": {**LEAD, "recorded_at": "2026-10-20T09:00:00Z"}}, ["lead.recorded_at"]),
+        ({"buying_signals": [{**SIGNAL, "recorded_at": None}]}, ["buying_signals.0.recorded_at"]),
+        ({"account": {**ACCOUNT, "recorded_at": "2026-10-20T09:00:00Z"}}, ["account.recorded_at"]),
+        ({"lead": {**LEAD, "attributes": {"undeclared": 1}}}, ["lead.attributes"]),
+        (
+            {"lead": {"lead_id": "L-1", "channel": "partner_referral"}},
+            ["lead.source_partner_id", "lead.programme_tier", "lead.referral_date"],
+        ),
+        ({"lead": {"lead_id": "L-1", "source_partner_id": "P-1"}}, ["lead.programme_tier", "lead.referral_date"]),
+    ],
+)
+def test_what_it_refuses_is_named_and_nothing_is_kept(api: Api, change: dict[str, Any], fields: list[str]) -> None:
+    api.key("crm", None)
+    before = api.contents()
+    response = api.post({**BODY, **change}, headers={"Idempotency-Key": "k"})
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == fields
+    assert api.contents() == before
+
+
+def test_the_first_touch_of_a_partner_dates_a_lead_that_nobody_referred(api: Api) -> None:
+    undated = {name: value for name, value in LEAD.items() if name != "referral_date"}
+    touch = {"channel": "webinar", "occurred_at": "2026-10-20T09:00:00Z"}
+    body = {"lead": {**undated, "channel": "webinar"}, "touchpoints": [touch]}
+    assert api.post(body).status_code == 422
+    body["touchpoints"] = [{**touch, "partner_id": "P-1"}]
+    assert api.post({**body, "referrals": BODY["referrals"]}).status_code == 422
+    assert api.post(body).status_code == 201
+
+
+def test_a_lead_sent_again_changes_nothing(api: Api) -> None:
+    first = api.create(BODY)
+    before = api.contents()
+    api.now += DAY
+    again = api.post(BODY)
+    assert (again.status_code, again.json()) == (200, {**first, "duplicate": True})
+    assert api.contents() == before
+
+
+@both_databases
+def test_a_duplicate_adds_its_facts_and_overwrites_nothing(api: Api) -> None:
+    api.create(BODY)
+    api.now += DAY
+    other = {"lead_id": "L-2", "email": "CTO@Acme-Widgets.example", "region": "APAC"}
+    account = {"account_id": "A-1", "employees": 1}
+    answer = api.post({"lead": {**LEAD, **other}, "account": account, "buying_signals": [SIGNAL]})
+    assert (answer.status_code, answer.json()["lead_id"], answer.json()["duplicate"]) == (200, "L-1", True)
+    with reading(api.store) as connection:
+        facts = facts_of(connection, "L-1", api.now)
+    assert [row["region"] for row in facts["leads"]] == ["EMEA"]
+    assert [row["employees"] for row in facts["accounts"]] == [400]
+    assert [(row["kind"], row["recorded_at"]) for row in facts["buying_signals"]] == [
+        ("budget_confirmed", NOW),
+        ("timeline_stated", api.now),
+    ]
+    assert answer.json()["decision"]["as_of"] == "2026-11-21T00:00:00Z"
+
+
+@both_databases
+def test_a_lead_that_is_closed_is_no_duplicate_of_a_new_one(api: Api) -> None:
+    api.create(BODY)
+
+    def tell(event: Any, at: int) -> None:
+        with api.store.begin() as connection:
+            said = LeadEvent(event=event, occurred_at=at, recorded_at=at)
+            records.add(connection, [Stored(KINDS["lead_events"], f"E-{at}", said, "L-1")])
+
+    tell("lost", NOW + 1)
+    tell("reopened", NOW + 2)
+    assert api.post(lead(lead_id="L-2")).json()["lead_id"] == "L-1"
+    tell("won", NOW + 3)
+    assert api.post(lead(lead_id="L-2")).json() | {"decision": None} == {
+        "lead_id": "L-2",
+        "duplicate": False,
+        "decision": None,
+        "assignment": None,
+    }
+    assert api.post(lead(lead_id="L-3")).json()["lead_id"] == "L-2"
+    assert api.post(BODY).json()["duplicate"]
+
+
+def test_an_address_that_was_corrected_is_free(api: Api) -> None:
+    api.create(BODY)
+    with api.store.begin() as connection:
+        corrected = Lead(lead_id="L-1", email="cio@acme-widgets.example", recorded_at=NOW + 1)
+        records.add(connection, [Stored(KINDS["leads"], "L-1", corrected)])
+    assert api.post(lead(lead_id="L-2")).status_code == 201
+    assert api.post(lead(lead_id="L-3", email="CIO@acme-widgets.example")).json()["lead_id"] == "L-1"
+
+
+def test_leads_of_an_import_are_known_too(api: Api) -> None:
+    with api.store.begin() as connection:
+        imported = Lead(lead_id="old", email="cto@acme-widgets.example", created_at=NOW - DAY)
+        records.add(connection, [Stored(KINDS["leads"], "old", imported)])
+    assert api.post(BODY).json()["lead_id"] == "old"
+
+
+def test_what_is_known_of_companies_grows_and_is_not_forgotten(api: Api) -> None:
+    api.create(BODY)
+    api.now += 1
+    body = lead(lead_id="L-2", email="other@acme-widgets.example")
+    api.create({**body, "account": {"account_id": "A-1", "employees": 500}, "partners": [{"partner_id": "P-1"}]})
+    with reading(api.store) as connection:
+        facts = facts_of(connection, "L-2", api.now)
+    assert [(row["employees"], row["industry"]) for row in facts["accounts"]] == [(400, "software"), (500, "software")]
+    assert len(facts["partners"]) == 1
+
+
+SPELLINGS = [
+    "straße@münchen.example",
+    "STRASSE@xn--mnchen-3ya.example",
+    "Ｓtraße@MÜNCHEN.example",
+    "straſse@MüNCHEN.example",
+]
+
+
+@both_databases
+def test_of_a_hundred_identical_leads_at_once_one_is_kept(api: Api) -> None:
+    api.key("crm", None)
+    bodies = [lead(lead_id=f"L-{n % 7}", email=SPELLINGS[n % len(SPELLINGS)]) for n in range(100)]
+    with ThreadPoolExecutor(16) as threads:
+        responses = list(threads.map(api.post, bodies))
+    assert sorted(response.status_code for response in responses) == [200] * 99 + [201]
+    assert len({response.json()["lead_id"] for response in responses}) == 1
+    assert api.counts() | {"leads": 1, "referrals": 1, "confirmations": 2, "buying_signals": 1} == api.counts()
+    assert [event["type"] for event in api.events()] == ["lead.created", "lead.scored"]
+
+
+@both_databases
+def test_a_key_gets_one_answer_however_often_it_is_used_at_once(api: Api) -> None:
+    api.key("crm", None)
+    sent = [(n, lead(lead_id=f"L-{n}", email=f"cto{n}@acme-widgets.example")) for n in range(8) for _ in range(5)]
+    with ThreadPoolExecutor(10) as threads:
+        answers = list(threads.map(lambda s: (s[0], api.post(s[1], headers={"Idempotency-Key": f"k{s[0]}"})), sent))
+    for n in range(8):
+        mine = [answer for key, answer in answers if key == n]
+        assert {answer.status_code for answer in mine} == {201}
+        assert (
+            len({(answer.content, answer.headers["location"], answer.headers["content-type"]) for answer in mine}) == 1
+        )
+        assert sum("idempotency-replayed" in answer.headers for answer in mine) == 4
+    assert api.counts()["leads"] == 8
+    assert len(api.events()) == 16
+
+
+def test_a_key_bare_and_quoted_is_one_and_goes_with_caller_address_and_body(api: Api) -> None:
+    first = api.post(BODY, headers={"Idempotency-Key": '"a1"'})
+    again = api.post(BODY, headers={"Idempotency-Key": "a1"})
+    assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
+    other = api.post(lead(lead_id="L-9"), headers={"Idempotency-Key": "a1"})
+    assert other.status_code == 422
+    assert "idempotency-replayed" not in other.headers
+    manager = api.post(BODY, headers={"Idempotency-Key": "a1"}, role="partner_manager")
+    assert manager.json()["duplicate"]
+    assert api.alias("L-1", "006", headers={"Idempotency-Key": "a1"}).status_code == 201
+    assert api.alias("L-9", "006", headers={"Idempotency-Key": "a1"}).status_code == 404
+
+
+@pytest.mark.parametrize("key", ["", '"', '"a', "a b", 'a"b', "k" * 256, "é", '""', '"a\\b"', "a, b"])
+def test_a_key_that_is_none_is_refused(api: Api, key: str) -> None:
+    response = api.post(BODY, headers={"Idempotency-Key": key.encode("latin-1")})  # type: ignore[dict-item]
+    assert response.status_code == 400
+    assert api.counts()["leads"] == 0
+
+
+@both_databases
+def test_a_refusal_is_not_kept_and_an_answer_goes_with_its_lead(api: Api) -> None:
+    headers = {"Idempotency-Key": "k"}
+    assert api.post({**BODY, "as_of": "2026-11-01T00:00:00Z"}, headers=headers).status_code == 422
+    assert api.post(BODY, headers=headers).status_code == 201
+    with api.store.begin() as connection:
+        assert idempotency.forget(connection, ["L-2"]) == 0
+        assert idempotency.forget(connection, ["L-1"]) == 1
+    assert api.post(BODY, headers=headers).json()["duplicate"]
+    with api.store.begin() as connection:
+        assert idempotency.purge(connection, NOW) == 0
+        assert idempotency.purge(connection, NOW + 1) == 1
+
+
+@both_databases
+def test_of_a_write_that_failed_no_key_stays(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.key("crm", None)
+    before = api.contents()
+    with monkeypatch.context() as broken:
+        broken.setattr(idempotency, "keep", lambda *_: 1 / 0)
+        assert api.post(BODY, headers={"Idempotency-Key": "k"}).status_code == 500
+    assert api.contents() == before
+    assert api.post(BODY, headers={"Idempotency-Key": "k"}).status_code == 201
+
+
+HASTY = {"sqlite": ("PRAGMA busy_timeout = 100", 503), "postgresql": ("SET LOCAL lock_timeout = 100", 409)}
+
+
+@both_databases
+def test_a_repetition_does_not_wait_for_ever_for_an_attempt_under_way(
+    api: Api, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, done = Event(), Event()
+
+    def slow(*arguments: Any) -> Any:
+        begun.set()
+        assert done.wait(20)
+        return take(*arguments)
+
+    api.key("crm", None)
+    monkeypatch.setattr("serving.api.leads.take", slow)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(api.post, BODY, headers={"Idempotency-Key": "k"})
+        assert begun.wait(20)
+        hasty, status = HASTY[database]
+        event.listen(api.store, "begin", lambda connection: connection.exec_driver_sql(hasty), insert=True)
+        second = api.post(BODY, headers={"Idempotency-Key": "k"})
+        done.set()
+        assert first.result().status_code == 201
+    assert (second.status_code, second.headers["retry-after"]) == (status, "1")
+    assert api.post(BODY, headers={"Idempotency-Key": "k"}).content == first.result().content
+
+
+@both_databases
+def test_a_dry_run_answers_and_keeps_nothing(api: Api) -> None:
+    api.key("crm", None)
+    headers = {"Eql-Dry-Run": "true", "Idempotency-Key": "k"}
+    before = api.contents()
+    rehearsed = api.post(BODY, headers=headers)
+    assert api.contents() == before
+    assert (rehearsed.status_code, rehearsed.json()["dry_run"]) == (201, True)
+    assert "location" not in rehearsed.headers
+    LeadAnswer.model_validate(rehearsed.json())
+    done = api.post(BODY, headers={"Idempotency-Key": "k"}).json()
+    for answer in (done, rehearsed.json()):
+        answer["decision"].pop("decision_id")
+    assert rehearsed.json()["decision"] | done["decision"] == done["decision"] | {
+        "decision_id": rehearsed.json()["decision"]["decision_id"]
+    }
+    before = api.contents()
+    assert api.post(lead(lead_id="L-2"), headers=headers).json()["lead_id"] == "L-1"
+    assert api.alias("L-1", "006", headers=headers).json()["dry_run"] is True
+    assert api.contents() == before
+    assert api.post(BODY, headers={"Eql-Dry-Run": "yes"}).status_code == 422
+
+
+@both_databases
+def test_a_lead_is_known_by_its_alias(api: Api) -> None:
+    api.create(BODY)
+    response = api.alias("L-1", "006")
+    assert (response.status_code, response.headers["location"]) == (201, "/v1/leads/L-1/aliases")
+    assert response.json() == {"alias": "006", "lead_id": "L-1", "merged": False, "recorded_at": "2026-11-20T00:00:00Z"}
+    assert api.alias("L-1", "006").status_code == 200
+    assert api.alias("006", "007").json()["lead_id"] == "L-1"
+    before = api.contents()
+    duplicate = api.post(lead(lead_id="006", email="new@acme-widgets.example"))
+    assert (duplicate.status_code, duplicate.json()["lead_id"]) == (200, "L-1")
+    assert api.contents() == before
+    for known in ("L-1", "006"):
+        listed = api("GET", f"/v1/leads/{known}/aliases").json()
+        PageAnswer[AliasAnswer].model_validate(listed)
+        assert [item["alias"] for item in listed["items"]] == ["006", "007"]
+    page = api("GET", "/v1/leads/L-1/aliases?limit=1").json()
+    assert [item["alias"] for item in api("GET", page["next"]).json()["items"]] == ["007"]
+    assert api("GET", "/v1/leads/none/aliases").status_code == 404
+    assert api("GET", "/v1/leads/L-1/aliases?cursor=x").status_code == 422
+
+
+def test_no_alias_leads_in_a_circle_to_another_lead_or_nowhere(api: Api) -> None:
+    api.create(BODY)
+    api.create(lead(lead_id="L-2", email="cio@acme-widgets.example"))
+    api.alias("L-1", "006")
+    assert api.alias("L-2", "006").status_code == 409
+    assert api.alias("006", "L-1").status_code == 422
+    assert api.alias("L-1", "L-1").status_code == 422
+    assert api.alias("none", "007").status_code == 404
+    assert api.alias("L-1", "").status_code == 422
+    for role in ("sales", "partner_manager", "viewer"):
+        assert api.alias("L-1", "008", role=role).status_code == 403
+
+
+MERGED = lead(lead_id="L-2", email="cio@acme-widgets.example")
+MERGED["buying_signals"] = [*BODY["buying_signals"], SIGNAL]
+
+
+def merged(api: Api) -> int:
+    """Two leads with facts of their own and one in common, L-2 merged into L-1; when, in microseconds."""
+    api.create(BODY)
+    api.create(MERGED)
+    api.alias("L-2", "L-3")
+    api.now += DAY
+    assert api.alias("L-1", "L-2").json()["merged"]
+    return api.now
+
+
+@both_databases
+def test_a_merged_leads_facts_are_the_others_and_count_once(api: Api) -> None:
+    merged(api)
+    with reading(api.store) as connection:
+        facts = facts_of(connection, "L-1", api.now)
+        told = evaluate(CATALOGUE, facts, api.now).features
+        assert told["partner_referrals"] == 1
+        mine = lists.about(connection, KINDS["buying_signals"], ["L-1"], api.now)
+        assert sorted(row["kind"] for row in mine) == ["budget_confirmed", "timeline_stated"]
+        assert lists.about(connection, KINDS["buying_signals"], ["L-2"], api.now) == []
+        assert lists.latest(connection, KINDS["leads"], ["L-2"], api.now) == {}
+        assert {aliases.resolve(connection, name) for name in ("L-1", "L-2", "L-3")} == {"L-1"}
+        assert connection.execute(select(current_score.c.lead_id)).scalars().all() == ["L-1"]
+    assert api.events()[-1]["data"] == {"lead_id": "L-1", "merged_lead_id": "L-2"}
+    before = api.contents()
+    for body in (MERGED, lead(lead_id="L-4", email="CIO@acme-widgets.example")):
+        assert api.post(body).json()["lead_id"] == "L-1"
+    assert api.counts()["leads"] == 2
+    assert api.contents()["buying_signals"] == before["buying_signals"]
+
+
+@both_databases
+def test_what_was_known_before_a_merge_is_known_as_of_then(api: Api) -> None:
+    api.create(BODY)
+    api.create(MERGED)
+    then = api.now
+    with reading(api.store) as connection:
+        before = [evaluate(CATALOGUE, facts_of(connection, each, then), then) for each in ("L-1", "L-2")]
+    api.now += DAY
+    api.alias("L-1", "L-2")
+    with reading(api.store) as connection:
+        for moment in (then, api.now - 1):
+            after = [evaluate(CATALOGUE, facts_of(connection, each, moment), moment) for each in ("L-1", "L-2")]
+            if moment == then:
+                assert after == before
+            assert [found.lead["lead_id"] for found in after] == ["L-1", "L-2"]
+        assert evaluate(CATALOGUE, facts_of(connection, "L-2", api.now), api.now).lead == {}
+
+
+def test_a_merged_lead_that_a_worker_scores_late_leaves_the_lists_again(api: Api) -> None:
+    merged(api)
+    service: Service = api.app.state.service
+    with api.store.begin() as connection:
+        kept = connection.execute(select(current_score)).mappings().one()
+        connection.execute(current_score.insert().values(**{**kept, "lead_id": "L-2"}))
+        claimed = due.claim(connection, 10, now=api.now, until=api.now + SECOND)
+    assert claimed == ["L-1", "L-2"]
+    assert list(rescore(service, claimed)) == [2]
+    with reading(api.store) as connection:
+        assert connection.execute(select(current_score.c.lead_id)).scalars().all() == ["L-1"]
+
+
+OWN = {name: BODY[name] for name in ("lead", "account", "referrals")} | {"confirmations": BODY["confirmations"][:1]}
+
+
+def test_a_partner_sends_its_own_lead_and_learns_its_standing(api: Api) -> None:
+    response = api.post(OWN, role="partner", partner="P-1")
+    assert response.status_code == 201
+    SubmissionAnswer.model_validate(response.json())
+    standing = api("POST", "/v1/score", OWN).json()
+    shown = {name: standing[name] for name in ("qualification", "pending")}
+    assert response.json() == {"lead_id": "L-1", "duplicate": False, **shown}
+    again = api.post(OWN, role="partner", partner="P-1")
+    assert (again.status_code, again.json()) == (200, {**response.json(), "duplicate": True})
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"lead": {**LEAD, "source_partner_id": "P-2"}}, "lead.source_partner_id"),
+        ({"lead": {"lead_id": "L-1", "channel": "direct"}}, "lead.source_partner_id"),
+        ({"referrals": [{"partner_id": "P-2", "occurred_at": "2026-10-20T09:00:00Z"}]}, "referrals.0.partner_id"),
+        ({"confirmations": [{**BODY["confirmations"][1], "partner_id": "P-1"}]}, "confirmations.0.side"),
+        ({"buying_signals": [SIGNAL]}, "buying_signals"),
+        ({"partners": [{"partner_id": "P-1", "certified": True}]}, "partners"),
+    ],
+)
+def test_a_partner_speaks_for_nobody_else(api: Api, change: dict[str, Any], field: str) -> None:
+    response = api.post({**OWN, **change}, role="partner", partner="P-1")
+    assert response.status_code == 403
+    assert [error["field"] for error in response.json()["errors"]] == [field]
+    assert api.counts()["leads"] == 0
+
+
+@both_databases
+def test_a_partner_learns_of_anothers_lead_only_that_it_is_registered(api: Api) -> None:
+    api.create(BODY)
+    api.alias("L-1", "006")
+    api.key("partner", "P-2")
+    before = api.contents()
+    theirs = {**LEAD, "source_partner_id": "P-2"}
+    tries = [{"lead_id": "X"}, {"email": "z@z.example"}, {"lead_id": "006", "email": "z@z.example"}]
+    for known in tries:
+        response = api.post({"lead": {**theirs, **known}}, role="partner", partner="P-2")
+        assert response.status_code == 200
+        assert response.json() == {"lead_id": None, "duplicate": True, "qualification": None, "pending": None}
+    assert api.contents() == before
+
+
+def test_a_partner_changes_nothing_known_of_a_company(api: Api) -> None:
+    api.create(BODY)
+    mine = {**OWN, "lead": {**LEAD, "lead_id": "L-2", "email": "x@acme-widgets.example"}}
+    response = api.post({**mine, "account": {**ACCOUNT, "employees": 5}}, role="partner", partner="P-1")
+    assert response.status_code == 201
+    with reading(api.store) as connection:
+        assert [row["employees"] for row in facts_of(connection, "L-2", NOW)["accounts"]] == [400]
