@@ -169,7 +169,7 @@ def test_an_id_that_is_derived_is_that_of_the_content(api: Api) -> None:
     ]
 
 
-IDS = ["a/b", "/", "ä ö\u2028", "%2F", "a?b#c", "x" * 200, "\U0001f600" * 200, "T-1/score"]
+IDS = ["a/b", "/", "ä ö\u2028", "%2F", "a?b#c", "x" * 200, "\U0001f600" * 200, "T-1/score", "a\nb", "a\n", "\r"]
 
 
 def test_an_id_may_be_any_text(api: Api) -> None:
