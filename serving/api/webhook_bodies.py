@@ -18,9 +18,16 @@ def _kind(value: str) -> str:
     return value
 
 
+def _some(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    if not kinds:
+        raise ValueError("must name at least one; leave it out for all")
+    return kinds
+
+
 _Kinds = Annotated[
     tuple[Annotated[str, AfterValidator(_kind), Field(json_schema_extra={"enum": list(_SUBSCRIBABLE)})], ...],
-    Field(min_length=1, max_length=len(_SUBSCRIBABLE), strict=False),
+    Field(max_length=len(_SUBSCRIBABLE), strict=False),
+    AfterValidator(_some),
 ]
 
 

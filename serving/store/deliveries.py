@@ -69,10 +69,11 @@ class Logged:
 def fan_out(connection: Connection, limit: int) -> int:
     """Makes the deliveries of up to `limit` events that have none yet; returns of how many events."""
     free = outbox.c.fanned_out == false()
-    oldest = select(outbox.c.id).where(free).order_by(outbox.c.id).limit(limit).with_for_update(skip_locked=True)
-    # The condition stands twice: who waited here for another's claim must see it.
-    claimed = update(outbox).where(outbox.c.id.in_(oldest), free).values(fanned_out=True)
-    events = connection.execute(claimed.returning(outbox.c.event_id, outbox.c.kind, outbox.c.at)).all()
+    columns = (outbox.c.id, outbox.c.event_id, outbox.c.kind, outbox.c.at)
+    oldest = select(*columns).where(free).order_by(outbox.c.id).limit(limit).with_for_update(skip_locked=True)
+    events = connection.execute(oldest).all()
+    claimed = outbox.c.id.in_([event.id for event in events])
+    connection.execute(update(outbox).where(claimed).values(fanned_out=True))
     wanted = webhooks.enabled(connection) if events else []
     made = [_new(e.event_id, webhook.id, e.at) for webhook in wanted for e in events if webhook.takes(e.kind)]
     if made:
@@ -103,8 +104,9 @@ def claim(connection: Connection, webhook_id: int, limit: int, *, now: int, unti
     mine = and_(table.c.webhook_id == webhook_id, _free(now))
     running = select(receivers.c.id).where(receivers.c.id == webhook_id, receivers.c.enabled).exists()
     oldest = select(table.c.id).where(mine, running).order_by(table.c.due_at, table.c.id).limit(limit)
-    claimed = update(table).where(table.c.id.in_(oldest.with_for_update(skip_locked=True)), mine)
-    ids = list(connection.execute(claimed.values(claimed_until=until).returning(table.c.id)).scalars())
+    # Not as a subquery of the update, which PostgreSQL may run more than once and then claims more than the limit.
+    ids = list(connection.execute(oldest.with_for_update(skip_locked=True, of=table)).scalars())
+    connection.execute(update(table).where(table.c.id.in_(ids)).values(claimed_until=until))
     joined = table.join(outbox, outbox.c.event_id == table.c.event_id).join(
         receivers, receivers.c.id == table.c.webhook_id
     )
@@ -163,7 +165,8 @@ def _renew(connection: Connection, webhook: Webhook, at: int, wanted: ColumnElem
     columns = ["event_id", "webhook_id", "state", "attempts", "due_at", "claimed_until"]
     statement = inserting(connection, table).from_select(columns, found)
     anew = {name: statement.excluded[name] for name in columns[2:]}
-    return connection.execute(statement.on_conflict_do_update(index_elements=columns[:2], set_=anew)).rowcount
+    renewing = statement.on_conflict_do_update(index_elements=columns[:2], set_=anew)
+    return connection.execute(renewing, execution_options={"preserve_rowcount": True}).rowcount
 
 
 def log(connection: Connection, webhook_id: int, before: int | None, limit: int) -> list[Logged]:

@@ -20,7 +20,7 @@ from serving.webhooks.sending import GONE, Result, Sender
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
-BATCH = 32
+BATCH = 16
 """Deliveries to one webhook that are sent at once."""
 CLAIM = 60 * SECOND
 """How long a worker may take to send and note a batch, before another may."""
@@ -50,22 +50,25 @@ class Delivery:
     async def run(self) -> None:
         """Delivers until nothing is due; while a receiver is slow the others get what becomes due for them."""
         busy: set[int] = set()
+        finished = anyio.Semaphore(0)
         async with anyio.create_task_group() as tasks:
             while True:
                 due = [] if self.stopping() else await self._read(deliveries.receivers_due, self.clock())
                 for webhook_id in {*due} - busy:
                     busy.add(webhook_id)
-                    tasks.start_soon(self._serve, webhook_id, busy)
+                    tasks.start_soon(self._serve, webhook_id, busy, finished)
                 if not busy:
                     return
-                await anyio.sleep(_LOOK_EVERY)
+                with anyio.move_on_after(_LOOK_EVERY):
+                    await finished.acquire()
 
-    async def _serve(self, webhook_id: int, busy: set[int]) -> None:
+    async def _serve(self, webhook_id: int, busy: set[int], finished: anyio.Semaphore) -> None:
         try:
             while not self.stopping() and await self.batch(webhook_id):
                 pass
         finally:
             busy.discard(webhook_id)
+            finished.release()
 
     async def batch(self, webhook_id: int) -> int:
         """Sends some of what is due for a webhook, all at once, and notes it; returns how much."""

@@ -62,12 +62,13 @@ def receiving(reply: Callable[[Received], Reply] = lambda _: Reply()) -> Iterato
             self.end_headers()
             self.wfile.write(answer.body)
 
-        do_GET = do_POST
-
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-    with ThreadingHTTPServer((HOST, 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128
+
+    with Server((HOST, 0), Handler) as server:
         receiver = Receiver(server.server_port, reply)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
