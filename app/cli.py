@@ -7,7 +7,20 @@ import warnings
 import typer
 
 from app import console, settings
-from app.commands import data, exposures, forecast, matrix, models, monitor, partners, quality, scoring, seals, service
+from app.commands import (
+    data,
+    exposures,
+    forecast,
+    matrix,
+    models,
+    monitor,
+    partners,
+    quality,
+    scoring,
+    seals,
+    service,
+    worker,
+)
 from app.commands.options import begin
 from app.wiring import Wiring
 
@@ -18,8 +31,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (data.app, matrix.app, models.app, forecast.app, monitor.app, exposures.app, scoring.app, service.app):
-    app.add_typer(group)
+_GROUPS = (data, matrix, models, forecast, monitor, exposures, scoring, service, worker)
+for group in _GROUPS:
+    app.add_typer(group.app)
 app.add_typer(partners.overlap_app, name="overlap")
 app.add_typer(service.keys_app, name="keys")
 app.add_typer(seals.seals_app, name="seals")

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
         quality: EQL_QUALITY, the thresholds of data quality; by default those that come with the software.
         exploration_share: EQL_EXPLORATION_SHARE, of leads that sales sees at random places, 0 (off, the default) to 1.
         exploration_seed: EQL_EXPLORATION_SEED, names the experiment; another seed draws other leads.
+        webhook_allowed_hosts: EQL_WEBHOOK_ALLOWED_HOSTS, receivers in one's own network, comma-separated.
+        retrain_after: EQL_RETRAIN_AFTER, days after which, or when monitoring says so, the worker trains a challenger;
+            by default never.
     """
 
     model_config = SettingsConfigDict(env_prefix="EQL_", frozen=True)
@@ -38,11 +41,18 @@ class Settings(BaseSettings):
     quality: Path = Field(default_factory=lambda: Path(str(files("features") / "default_quality.yaml")))
     exploration_share: float = Field(default=OFF, ge=0, le=1, allow_inf_nan=False)
     exploration_seed: str = ""
+    webhook_allowed_hosts: str = ""
+    retrain_after: int | None = Field(default=None, ge=1)
 
     @property
     def exploration(self) -> Exploration:
         """How priorities are randomised."""
         return Exploration(self.exploration_share, self.exploration_seed)
+
+    @property
+    def webhook_hosts(self) -> frozenset[str]:
+        """Receivers of webhooks in one's own network."""
+        return frozenset(host.strip().lower() for host in self.webhook_allowed_hosts.split(",")) - {""}
 
     @property
     def store_url(self) -> str:

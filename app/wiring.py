@@ -69,6 +69,7 @@ class Wiring:
             secrets.token_bytes,
             docs if docs.is_dir() else None,
             self.settings.exploration,
+            self.settings.webhook_hosts,
         )
 
     @cached_property

@@ -24,6 +24,7 @@ class Service:
         tokens: gives unpredictable bytes.
         docs: the folder of the documentation pages; None to serve none.
         exploration: how priorities are randomised; off by default.
+        webhook_hosts: receivers of webhooks in one's own network; by default only the public internet's are sent to.
     """
 
     engine: Engine
@@ -32,6 +33,7 @@ class Service:
     tokens: TokenSource
     docs: Path | None = None
     exploration: Exploration = field(default_factory=Exploration)
+    webhook_hosts: frozenset[str] = frozenset()
 
     @cached_property
     def archive(self) -> Archive:

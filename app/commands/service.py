@@ -13,6 +13,7 @@ import typer
 from app import console
 from app.commands import data, models
 from app.commands.options import Format, Json, wiring
+from app.commands.worker import beside, found
 from app.wiring import Wiring, now
 from features.catalogue import CATALOGUE
 from features.values import SECOND, rfc3339
@@ -29,6 +30,7 @@ DEMO_ACCOUNTS = 5000
 _SIGN_IN_LASTS = 24 * 3600 * SECOND
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="PORT", help="TCP port.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
+WithWorker = Annotated[bool, typer.Option("--worker/--no-worker", help="Run a worker beside the service.")]
 
 
 class PortTaken(ValueError):
@@ -36,7 +38,7 @@ class PortTaken(ValueError):
 
 
 @app.command(epilog="Example: eql up --port 8000")
-def up(port: Port = 8000, host: Host = "127.0.0.1") -> None:
+def up(port: Port = 8000, host: Host = "127.0.0.1", with_worker: WithWorker = True) -> None:
     """Prepare what is missing (a simulated ecosystem, a model, scores), then serve."""
     _check_port(host, port)
     started = time.monotonic()
@@ -48,7 +50,7 @@ def up(port: Port = 8000, host: Host = "127.0.0.1") -> None:
     if parts.service.champion.scorer().served is None:
         _train(parts.service.champion.fault)
     console.progress(f"ready after {time.monotonic() - started:.0f} s")
-    _serve(parts, host, port)
+    _serve(parts, host, port, with_worker)
 
 
 def _simulate(parts: Wiring) -> None:
@@ -72,13 +74,13 @@ def _train(fault: str | None) -> None:
 
 
 @app.command(epilog="Example: eql serve --port 8000")
-def serve(port: Port = 8000, host: Host = "127.0.0.1") -> None:
+def serve(port: Port = 8000, host: Host = "127.0.0.1", with_worker: WithWorker = True) -> None:
     """Serve the API and the pages; without a promoted model rules decide and probabilities are null."""
     _check_port(host, port)
-    _serve(wiring(), host, port)
+    _serve(wiring(), host, port, with_worker)
 
 
-def _serve(parts: Wiring, host: str, port: int) -> None:
+def _serve(parts: Wiring, host: str, port: int, with_worker: bool) -> None:
     import uvicorn
 
     from serving.api.app import create_app
@@ -87,7 +89,10 @@ def _serve(parts: Wiring, host: str, port: int) -> None:
     service.champion.scorer()
     site = f"http://{host}:{port}"
     console.ERRORS.print(f"EQL serves at {site}; sign in at {_link(parts, site)}", markup=False)
-    uvicorn.run(create_app(service), host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    with beside(with_worker):
+        uvicorn.run(
+            create_app(service), host=host, port=port, log_level="warning", access_log=False, server_header=False
+        )
 
 
 def _check_port(host: str, port: int) -> None:
@@ -241,4 +246,5 @@ _CHECKS: dict[str, Callable[[Wiring], str]] = {
     "policy": _policy,
     "champion": _champion,
     "registry": _registry,
+    "worker": found,
 }

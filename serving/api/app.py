@@ -8,12 +8,13 @@ from pydantic.json_schema import models_json_schema
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from serving.api import bulk, decisions, lead_scores, leads, records, scores
+from serving.api import bulk, decisions, lead_scores, leads, records, runs, scores, webhooks
 from serving.api.body import BodyLimit
 from serving.api.callers import ServiceDependency
 from serving.api.middleware import ErrorBoundary
 from serving.api.problems import Problem, install
 from serving.api.schemas import AliasRequest, BatchRequest, LeadRequest, ReplayRequest, ScoreRequest
+from serving.api.webhook_bodies import BODIES as WEBHOOK_BODIES
 from serving.pages import routes as pages
 from serving.service import Service
 from serving.store.database import reading
@@ -23,8 +24,8 @@ def create_app(service: Service) -> FastAPI:
     """The ASGI application of a service."""
     app = FastAPI(title="EQL", version="1", docs_url=None, redoc_url=None, summary="Scores Ecosystem Qualified Leads.")
     app.state.service = service
-    for router in (scores.router, lead_scores.router, decisions.router, leads.router, bulk.router):
-        app.include_router(router)
+    for module in (scores, lead_scores, decisions, leads, bulk, webhooks, runs):
+        app.include_router(module.router)
     # After all that lies below a record: its id may hold slashes.
     app.include_router(records.router())
     app.include_router(pages.router(service), include_in_schema=False)
@@ -64,7 +65,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's document with the bodies this API reads itself, and the API key."""
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
-        taken = (ScoreRequest, BatchRequest, ReplayRequest, LeadRequest, AliasRequest)
+        taken = (ScoreRequest, BatchRequest, ReplayRequest, LeadRequest, AliasRequest, *WEBHOOK_BODIES)
         models = [(model, "validation") for model in (*taken, *records.bodies(), *bulk.bodies())]
         _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
         document["components"]["schemas"].update(schemas["$defs"])

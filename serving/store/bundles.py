@@ -1,9 +1,9 @@
 """Published model bundles, and which of them is champion: an append-only history with actor and reason."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, false, insert, select, update
 
 from serving.store.database import inserting
 from serving.store.tables import bundle_files, bundles, champion
@@ -121,3 +121,20 @@ def version(connection: Connection, sha256: str) -> str:
     if found is None:
         raise UnknownBundle(f"no bundle {sha256} was published")
     return str(found)
+
+
+def unannounced(connection: Connection) -> dict[int, Appointment]:
+    """The appointments nobody told of yet, by their numbers, in their order."""
+    columns = (champion.c.alias, champion.c.sha256, bundles.c.name, bundles.c.version)
+    found = select(champion.c.id, *columns, champion.c.actor, champion.c.reason, champion.c.at)
+    new = found.join_from(champion, bundles).where(champion.c.announced == false()).order_by(champion.c.id)
+    rows = [dict(row) for row in connection.execute(new).mappings()]
+    return {row.pop("id"): Appointment(**row) for row in rows}
+
+
+def announce(connection: Connection, numbers: Collection[int]) -> list[int]:
+    """Takes it on oneself to tell of these appointments; returns, in order, those that nobody else did."""
+    free = (champion.c.id.in_(numbers), champion.c.announced == false())
+    return sorted(
+        connection.execute(update(champion).where(*free).values(announced=True).returning(champion.c.id)).scalars()
+    )

@@ -42,3 +42,9 @@ def strike_off(connection: Connection, lead_ids: Collection[str], until: int) ->
 def waiting(connection: Connection) -> int:
     """How many leads are due, claimed or not."""
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def put_off(connection: Connection, lead_ids: Collection[str], until: int, later: int) -> None:
+    """Leaves leads that could not be scored under the claim `until` alone until `later`, except those marked again."""
+    held = (table.c.lead_id.in_(lead_ids), table.c.claimed_until == until)
+    connection.execute(update(table).where(*held).values(claimed_until=later))

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, insert
 
@@ -15,7 +15,10 @@ from features.values import rfc3339
 from serving.access import TokenSource
 from serving.store.tables import outbox as table
 
-EventKind = Literal["lead.created", "lead.scored", "lead.merged", "model.promoted"]
+EventKind = Literal["lead.created", "lead.scored", "lead.merged", "model.promoted", "webhook.test"]
+KINDS: tuple[EventKind, ...] = get_args(EventKind)
+TEST: EventKind = "webhook.test"
+"""Goes to the one webhook that is tested, and to no other."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
+    false,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -138,6 +140,7 @@ outbox = Table(
     Column("lead_id", _TEXT, index=True),
     Column("at", BigInteger, nullable=False),
     Column("content", _TEXT, nullable=False),
+    Column("fanned_out", Boolean, nullable=False, server_default=false(), index=True),
 )
 
 exposures = Table(
@@ -182,6 +185,7 @@ champion = Table(
     Column("actor", _TEXT, nullable=False),
     Column("reason", _TEXT, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("announced", Boolean, nullable=False, server_default=false()),
 )
 
 api_keys = Table(
@@ -260,6 +264,65 @@ policies = Table(
     Column("sha256", _TEXT, primary_key=True),
     Column("content", _TEXT, nullable=False),
     Column("first_used_at", BigInteger, nullable=False),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("url", _TEXT, nullable=False),
+    Column("events", JSON(none_as_null=True)),
+    Column("description", _TEXT),
+    Column("enabled", Boolean, nullable=False),
+    Column("disabled_because", _TEXT),
+    Column("failing_since", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("secret", _TEXT, nullable=False),
+    Column("former_secret", _TEXT),
+    Column("former_until", BigInteger),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("event_id", _TEXT, ForeignKey("outbox.event_id", ondelete="CASCADE"), nullable=False),
+    Column("webhook_id", BigInteger, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("state", _TEXT, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("claimed_until", BigInteger, nullable=False),
+    UniqueConstraint("event_id", "webhook_id"),
+    Index("ix_deliveries_due", "webhook_id", "state", "due_at"),
+)
+
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("delivery_id", BigInteger, ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("status", BigInteger),
+    Column("fault", _TEXT),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", _TEXT, primary_key=True),
+    Column("next_at", BigInteger, nullable=False),
+    Column("claimed_until", BigInteger, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("task", _TEXT, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("outcome", _TEXT),
+    Column("detail", _TEXT),
 )
 
 quality_reports = Table(

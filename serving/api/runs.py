@@ -1,0 +1,49 @@
+"""What the worker ran at its set times."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse
+
+from features.values import rfc3339
+from serving.access import Principal
+from serving.api.answers import ProblemAnswer
+from serving.api.callers import ServiceDependency, allowed
+from serving.api.paging import PageAnswer, Paging
+from serving.api.problems import MEDIA_TYPE
+from serving.api.webhook_bodies import RunAnswer
+from serving.store import schedules
+from serving.store.database import reading
+from serving.store.schedules import Run
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (401, 403, 422, 503)
+}
+router = APIRouter(prefix="/v1", tags=["runs"])
+
+Reads = Annotated[Principal, Depends(allowed("viewer"))]
+
+
+@router.get(
+    "/runs",
+    operation_id="listRuns",
+    summary="The runs of scheduled work, newest first, and what came of them",
+    responses={200: {"model": PageAnswer[RunAnswer]}, **_REFUSALS},
+)
+def listed(service: ServiceDependency, _: Reads, page: Annotated[Paging, Query()]) -> JSONResponse:
+    """A page of runs."""
+    key = page.after(int)
+    with reading(service.engine) as connection:
+        found = schedules.listed(connection, None if key is None else int(key[0]), page.limit + 1)
+    return JSONResponse(page.answer("/v1/runs", found, lambda run: (run.id,), _shown))
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "task": run.task,
+        "started_at": rfc3339(run.started_at),
+        "finished_at": None if run.finished_at is None else rfc3339(run.finished_at),
+        "outcome": run.outcome,
+        "detail": run.detail,
+    }

@@ -1,0 +1,114 @@
+"""Where webhooks may go: URLs that mean one thing to every reader, and addresses of the public internet only.
+
+Whoever registers a webhook chooses where this service connects to, hence neither its own network nor its cloud's
+metadata may be within reach (OWASP, Server-Side Request Forgery Prevention). Hosts that the operator allows are exempt.
+"""
+
+import ipaddress
+import re
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+_MAX_PORT = 65_535
+_IPv4 = ipaddress.IPv4Network
+_IPv6 = ipaddress.IPv6Network
+# IANA's special-purpose registry, multicast, reserved; and Azure's WireServer, which is public by its number only.
+_CLOSED_IPV4 = tuple(
+    _IPv4(network)
+    for network in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "168.63.129.16/32",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+_UNICAST = _IPv6("2000::/3")
+# Within global unicast: Teredo, ORCHID and the like, documentation, 6to4, AS112. What embeds IPv4 elsewhere (mapped,
+# compatible, NAT64) lies outside of it.
+_CLOSED_IPV6 = tuple(
+    _IPv6(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
+)
+_DOTTED = re.compile(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}", re.ASCII)
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
+# A last label such as these makes the URL standard (https://url.spec.whatwg.org, "ends in a number") read an address.
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
+
+
+class ForbiddenAddress(ValueError):
+    """Webhooks may not go there. The message names the constraint and repeats nothing of what was given."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address, as a resolver writes it, belongs to the public internet."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return not any(parsed in network for network in _CLOSED_IPV4)
+    # A zone ("%eth0") is of this machine's links only.
+    return parsed.scope_id is None and parsed in _UNICAST and not any(parsed in network for network in _CLOSED_IPV6)
+
+
+def check_url(url: str, allowed: Collection[str] = ()) -> None:
+    """Checks that webhooks may be sent to `url`, as far as can be said without asking for its addresses.
+
+    Args:
+        url: https, with a host name in ASCII or an IP address, any port, no user, no fragment.
+        allowed: hosts of one's own, which may be internal, and which plain http may go to.
+
+    Raises:
+        ForbiddenAddress: it is not, or its address is not public.
+    """
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise ForbiddenAddress("must be a URL in printable ASCII; write other characters as %XX, and hosts as xn--")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ForbiddenAddress("must be a URL such as https://crm.example/hooks/eql") from None
+    if "@" in parts.netloc or "#" in url:
+        raise ForbiddenAddress("must have neither user, nor password, nor fragment")
+    if port is not None and not 0 < port <= _MAX_PORT:
+        raise ForbiddenAddress("must have a port between 1 and 65535")
+    _check_host(host, bracketed=parts.netloc.startswith("["))
+    if parts.scheme == "http" and host not in allowed:
+        raise ForbiddenAddress("must be https; plain http is for hosts that EQL_WEBHOOK_ALLOWED_HOSTS names")
+    if parts.scheme not in ("http", "https"):
+        raise ForbiddenAddress("must be https")
+    if host not in allowed and _is_address(host) and not is_public(host):
+        raise ForbiddenAddress("must not be an internal address, unless EQL_WEBHOOK_ALLOWED_HOSTS names it")
+
+
+def _check_host(host: str, *, bracketed: bool) -> None:
+    labels = host.removesuffix(".").split(".")
+    if bracketed or _DOTTED.fullmatch(host):
+        if not _is_address(host):
+            raise ForbiddenAddress("must have a valid IP address as its host")
+    elif _NUMBER.fullmatch(labels[-1]):
+        raise ForbiddenAddress("must have its IP address in four decimal numbers without leading zeros")
+    elif not all(map(_LABEL.fullmatch, labels)):
+        raise ForbiddenAddress("must have a host name such as crm.example")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
