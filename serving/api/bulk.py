@@ -37,8 +37,8 @@ Restores = Annotated[Principal, Depends(allowed())]
 
 
 def bodies() -> list[type[BaseModel]]:
-    """The models of the lines, for OpenAPI."""
-    return [record_bodies.any_line("Line"), record_bodies.any_line("HistoryLine")]
+    """The models of the lines sent and answered, for OpenAPI."""
+    return [record_bodies.any_line("Line"), record_bodies.any_line("HistoryLine"), LineAnswer]
 
 
 def _documented(form: _Form, example: str) -> dict[str, Any]:
