@@ -12,10 +12,10 @@ words that do no harm on SQLite:
 
 * records, what is derived from them and their provenance: `records.alone` locks the row of the ingest counter before
   anything is read, so ingest numbers appear in the order of commits;
-* decisions: only added, under a primary key;
+* decisions: only added, under a primary key; each seal of them follows a head that only one seal can follow;
 * current scores: INSERT ... ON CONFLICT DO UPDATE in the order of leads, so that no two writers wait for each
   other;
-* what sales was shown, bundles: INSERT ... ON CONFLICT DO NOTHING;
+* what sales was shown, bundles, policies: INSERT ... ON CONFLICT DO NOTHING;
 * keys and sign-in links: a conditional UPDATE, and whether it found its row;
 * the report on quality: one row, INSERT ... ON CONFLICT DO UPDATE;
 * the tables themselves: an advisory lock, while they are upgraded.
