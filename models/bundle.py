@@ -76,7 +76,7 @@ class Bundle:
             raise ValueError(f"the base rate must lie between 0 and 1, not {self.base_rate}")
         if self.grades is not None and not 1 >= self.grades[0] >= self.grades[1] >= self.grades[2] >= 0:
             raise ValueError(f"the grades' least probabilities must fall from 1 to 0, not {self.grades}")
-        if self.horizon_days is not None and not 0 < self.horizon_days:
+        if self.horizon_days is not None and not self.horizon_days > 0:
             raise ValueError(f"the horizon must be positive, not {self.horizon_days}")
 
     @property

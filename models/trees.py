@@ -5,6 +5,7 @@ process, and a service would then start, load the same model and end again. So e
 the size of every tree's text, the length of every list, and that the splits of each tree are a tree.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -132,7 +133,7 @@ def _lists(found: Mapping[str, str], leaves: int, categories: int, place: str) -
 
 def _check_categories(boundaries: list[int], words: str, place: str) -> None:
     found = _integers(words, f"cat_threshold of {place}")
-    rising = all(low < high for low, high in zip(boundaries, boundaries[1:], strict=False))
+    rising = all(low < high for low, high in itertools.pairwise(boundaries))
     if boundaries[0] != 0 or not rising or boundaries[-1] != len(found):
         raise MalformedTrees(f"cat_boundaries of {place} do not fit its categories")
     if not all(0 <= word < _CATEGORY_BITS for word in found):

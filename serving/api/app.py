@@ -8,9 +8,10 @@ from pydantic.json_schema import models_json_schema
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from serving.api import scores
+from serving.api import keys, scores
 from serving.api.body import BodyLimit
 from serving.api.callers import ServiceDependency
+from serving.api.keys import KeyRequest
 from serving.api.middleware import ErrorBoundary
 from serving.api.problems import Problem, install
 from serving.api.schemas import BatchRequest, ScoreRequest
@@ -24,6 +25,7 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="EQL", version="1", docs_url=None, redoc_url=None, summary="Scores Ecosystem Qualified Leads.")
     app.state.service = service
     app.include_router(scores.router)
+    app.include_router(keys.router)
     app.include_router(pages.router(service), include_in_schema=False)
     app.add_api_route("/healthz", _health, operation_id="getHealth", summary="The process answers", tags=["health"])
     app.add_api_route("/readyz", _ready, operation_id="getReadiness", summary="The store answers", tags=["health"])
@@ -61,7 +63,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's document with the bodies this API reads itself, and the API key."""
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
-        models = [(model, "validation") for model in (ScoreRequest, BatchRequest)]
+        models = [(model, "validation") for model in (ScoreRequest, BatchRequest, KeyRequest)]
         _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
         document["components"]["schemas"].update(schemas["$defs"])
         document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}}

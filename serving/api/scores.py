@@ -6,10 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
-from serving.access import Principal
-from serving.api import schemas
-from serving.api.answers import BatchAnswer, DecisionAnswer, ProblemAnswer
-from serving.api.callers import ServiceDependency, allowed
+from serving.api import partners_view, schemas
+from serving.api.answers import BatchAnswer, DecisionAnswer, PartnerDecisionAnswer, ProblemAnswer
+from serving.api.callers import Permitted, ServiceDependency
 from serving.api.problems import MEDIA_TYPE, from_status
 from serving.api.schemas import BatchRequest, ScoreRequest
 from serving.scoring import score_requests
@@ -21,9 +20,6 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 413, 422, 503)
 }
 router = APIRouter(prefix="/v1", tags=["scores"])
-
-Scores = Annotated[Principal, Depends(allowed("crm", "sales", "partner_manager", "scientist"))]
-Reads = Annotated[Principal, Depends(allowed("crm", "sales", "partner_manager", "scientist", "viewer"))]
 
 
 async def _body(request: Request) -> bytes:
@@ -45,7 +41,7 @@ def _takes(model: str) -> dict[str, Any]:
     responses={200: {"model": DecisionAnswer}, **_REFUSALS},
     openapi_extra=_takes("ScoreRequest"),
 )
-def score(service: ServiceDependency, _: Scores, body: Body) -> JSONResponse:
+def score(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
     """The decision, kept with the body it was made from."""
     request, sent = schemas.read(ScoreRequest, body)
     return JSONResponse(_score(service, [(request, sent, "")])[0])
@@ -58,7 +54,7 @@ def score(service: ServiceDependency, _: Scores, body: Body) -> JSONResponse:
     responses={200: {"model": BatchAnswer}, **_REFUSALS},
     openapi_extra=_takes("BatchRequest"),
 )
-def score_batch(service: ServiceDependency, _: Scores, body: Body) -> JSONResponse:
+def score_batch(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
     """The decisions in the order sent; one faulty item refuses them all."""
     batch, sent = schemas.read(BatchRequest, body)
     pairs = zip(batch.items, sent["items"], strict=True)
@@ -79,12 +75,12 @@ def _score(service: Service, sent: list[tuple[ScoreRequest, dict[str, Any], str]
     "/decisions/{decision_id}",
     operation_id="getDecision",
     summary="A decision as it was made",
-    responses={200: {"model": DecisionAnswer}, 404: {"model": ProblemAnswer}, **_REFUSALS},
+    responses={200: {"model": DecisionAnswer | PartnerDecisionAnswer}, 404: {"model": ProblemAnswer}, **_REFUSALS},
 )
-def decision(service: ServiceDependency, _: Reads, decision_id: str) -> JSONResponse:
-    """The stored decision."""
+def decision(service: ServiceDependency, caller: Permitted, decision_id: str) -> JSONResponse:
+    """The stored decision; a partner sees those on its own leads, and of them what concerns it."""
     with reading(service.engine) as connection:
         found = decisions.get(connection, decision_id)
-    if found is None:
-        raise from_status(404)
-    return JSONResponse(json.loads(found.content))
+        if found is None or not partners_view.sees(connection, caller, found):
+            raise from_status(404)
+    return JSONResponse(partners_view.shown(caller, json.loads(found.content)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from models.bundle import UntrustedBundle, check_size
+from models.bundle import check_size
 from serving.store.database import inserting
 from serving.store.tables import bundle_files, bundles, champion
 

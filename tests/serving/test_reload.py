@@ -213,12 +213,12 @@ def test_each_answer_is_of_the_model_it_names_while_models_are_swapped(store: En
                 found.append((answer.status_code, answer.json()))
 
         done = anyio.Event()
-        async with httpx.AsyncClient(transport=transport, base_url="http://eql.test") as client:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(3):
-                    tasks.start_soon(call, client, done)
-                await anyio.to_thread.run_sync(swap)
-                done.set()
+        client = httpx.AsyncClient(transport=transport, base_url="http://eql.test")
+        async with client, anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(call, client, done)
+            await anyio.to_thread.run_sync(swap)
+            done.set()
 
     anyio.run(run)
     assert {status for status, _ in found} == {200}
