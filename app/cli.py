@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from app import console, settings
-from app.commands import data, exposures, forecast, matrix, models, monitor, partners, quality, scoring, service
+from app.commands import data, exposures, forecast, matrix, models, monitor, partners, quality, scoring, service, shadow
 from app.commands.options import begin
 from app.wiring import Wiring
 
@@ -18,7 +18,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (data.app, matrix.app, models.app, forecast.app, monitor.app, exposures.app, scoring.app, service.app):
+for group in (data.app, matrix.app, models.app, shadow.app, forecast.app, monitor.app, exposures.app):
+    app.add_typer(group)
+for group in (scoring.app, service.app):
     app.add_typer(group)
 app.add_typer(partners.overlap_app, name="overlap")
 app.add_typer(service.keys_app, name="keys")

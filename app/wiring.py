@@ -23,6 +23,7 @@ from models.bundle import Bundle
 from models.policy import Policy, load
 from serving.reload import Champion
 from serving.service import Service
+from serving.shadow import Shadow
 from serving.store import bundles, database, export, provenance, records
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Wiring:
     def service(self) -> Service:
         """What the API and the pages work with."""
         champion = Champion(self.engine, CATALOGUE, self.policy, now)
+        challenger = Champion(self.engine, CATALOGUE, self.policy, now, bundles.CHALLENGER)
         docs = Path(__file__).parent.parent / "docs"
         return Service(
             self.engine,
@@ -69,6 +71,7 @@ class Wiring:
             secrets.token_bytes,
             docs if docs.is_dir() else None,
             self.settings.exploration,
+            Shadow(self.engine, challenger, now),
         )
 
     @cached_property
@@ -104,8 +107,8 @@ class Wiring:
             )
             records.replace_derived(connection, histories(leads, partners, events, HORIZON_DAYS))
 
-    def publish(self, bundle: Bundle, version: str, actor: str, reason: str) -> None:
-        """Hand a bundle to serving as its champion."""
+    def publish(self, bundle: Bundle, version: str, actor: str, reason: str, alias: str = bundles.CHAMPION) -> None:
+        """Hand a bundle to serving as its champion, or under another alias."""
         with self.engine.begin() as connection:
             bundles.publish(
                 connection,
@@ -116,4 +119,5 @@ class Wiring:
                 actor=actor,
                 reason=reason,
                 at=now(),
+                alias=alias,
             )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from features.direct import Facts, evaluate
+from features.direct import Evaluation, Facts, evaluate
 from features.records import DERIVED, PARTNER_HISTORY, TIER_HISTORY
 from features.values import rfc3339
 from models.decision import Content, Scorer
@@ -56,7 +56,14 @@ def score_requests(
     ]
     with service.engine.begin() as connection:
         decisions.add(connection, kept)
+    _in_shadow(service, contents, leads)
     return contents
+
+
+def _in_shadow(service: Service, contents: Sequence[Content], leads: Sequence[tuple[str, int, Evaluation]]) -> None:
+    """Lets the challenger score, some time later, what was decided and is kept."""
+    if service.shadow is not None:
+        service.shadow.offer(contents, [evaluation.features for *_, evaluation in leads])
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,7 @@ def _rescore(service: Service, lead_ids: Sequence[str]) -> None:
         decisions.set_current(connection, scores)
         changed = [score for score in scores if _standing(before.get(score.lead_id)) != _standing(score)]
         outbox.add(connection, [_scored(score, service.tokens) for score in changed])
+    _in_shadow(service, contents, found)
 
 
 def _current(content: Content, source_partner_id: str | None, now: int) -> CurrentScore:

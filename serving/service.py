@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from operations.exploration import Exploration
 from serving.access import TokenSource
 from serving.reload import Champion
+from serving.shadow import Shadow
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Service:
         tokens: gives unpredictable bytes.
         docs: the folder of the documentation pages; None to serve none.
         exploration: how priorities are randomised; off by default.
+        shadow: scores decisions with the challenger, beside the answers; None to have none.
     """
 
     engine: Engine
@@ -30,3 +32,4 @@ class Service:
     tokens: TokenSource
     docs: Path | None = None
     exploration: Exploration = field(default_factory=Exploration)
+    shadow: Shadow | None = None

@@ -1,8 +1,11 @@
 """The web application: API, pages and health, put together around a service."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic.json_schema import models_json_schema
 from sqlalchemy import text
@@ -22,7 +25,14 @@ from serving.store.database import reading
 
 def create_app(service: Service) -> FastAPI:
     """The ASGI application of a service."""
-    app = FastAPI(title="EQL", version="1", docs_url=None, redoc_url=None, summary="Scores Ecosystem Qualified Leads.")
+    app = FastAPI(
+        title="EQL",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        summary="Scores Ecosystem Qualified Leads.",
+        lifespan=_lifespan,
+    )
     app.state.service = service
     app.include_router(scores.router)
     app.include_router(keys.router)
@@ -34,6 +44,20 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(ErrorBoundary)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """What runs beside the requests, from the first to the last."""
+    service: Service = app.state.service
+    if service.shadow is None:
+        yield
+        return
+    service.shadow.start()
+    try:
+        yield
+    finally:
+        await run_in_threadpool(service.shadow.stop)
 
 
 def _health() -> dict[str, str]:
@@ -54,9 +78,22 @@ def _ready(service: ServiceDependency) -> JSONResponse:
             "status": "ready",
             "model": model,
             "fault": service.champion.fault,
+            "challenger": _challenger(service),
             "policy": {"version": scorer.policy.version, "sha256": scorer.policy.sha256},
         }
     )
+
+
+def _challenger(service: Service) -> dict[str, Any] | None:
+    """The challenger in shadow and its fault; whatever is wrong with it, the service is ready."""
+    if service.shadow is None:
+        return None
+    served = service.shadow.challenger.scorer().served
+    fault = service.shadow.fault
+    if served is None and fault is None:
+        return None
+    model = {} if served is None else {"version": served.version, "sha256": served.bundle.sha256}
+    return {**model, "fault": fault, "left_out": service.shadow.left_out}
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

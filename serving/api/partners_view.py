@@ -1,4 +1,4 @@
-"""What a partner may see: how its own leads stand, and what is still missing; never how the model or others see them."""
+"""What a partner may see: how its own leads stand and what is missing; never how the model or others see them."""
 
 from typing import Any
 

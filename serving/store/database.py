@@ -15,7 +15,7 @@ words that do no harm on SQLite:
 * decisions: only added, under a primary key;
 * current scores: INSERT ... ON CONFLICT DO UPDATE in the order of leads, so that no two writers wait for each
   other;
-* what sales was shown, bundles: INSERT ... ON CONFLICT DO NOTHING;
+* what sales was shown, bundles, what the challenger said: INSERT ... ON CONFLICT DO NOTHING;
 * keys and sign-in links: a conditional UPDATE, and whether it found its row;
 * the report on quality: one row, INSERT ... ON CONFLICT DO UPDATE;
 * the tables themselves: an advisory lock, while they are upgraded.

@@ -53,7 +53,7 @@ def content(partner: str) -> dict[str, Any]:
 
 @pytest.fixture
 def app(store: Engine) -> FastAPI:
-    """A service in which each of two partners has a lead with a decision, and there is one sent along with a request."""
+    """A service where each of two partners has a lead with a decision; another decision was sent along by a CRM."""
     with store.begin() as connection:
         for partner in PARTNERS:
             lead = content(partner)
