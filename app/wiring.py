@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 from sqlalchemy import Engine
 
 from app.settings import Settings
@@ -21,6 +22,7 @@ from features.records import KINDS, Stored
 from features.values import microseconds
 from models.bundle import Bundle
 from models.policy import Policy, load
+from serving.oidc import RelyingParty
 from serving.reload import Champion
 from serving.service import Service
 from serving.shadow import Shadow
@@ -72,7 +74,12 @@ class Wiring:
             docs if docs.is_dir() else None,
             self.settings.exploration,
             Shadow(self.engine, challenger, now),
+            self._sign_in(),
         )
+
+    def _sign_in(self) -> RelyingParty | None:
+        provider = self.settings.provider
+        return None if provider is None else RelyingParty(provider, httpx.Client(timeout=5), now)
 
     @cached_property
     def registry(self) -> "Registry":

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from operations.exploration import Exploration
 from serving.access import TokenSource
+from serving.oidc import RelyingParty
 from serving.reload import Champion
 from serving.shadow import Shadow
 
@@ -24,6 +25,7 @@ class Service:
         docs: the folder of the documentation pages; None to serve none.
         exploration: how priorities are randomised; off by default.
         shadow: scores decisions with the challenger, beside the answers; None to have none.
+        sign_in: the identity provider for the pages; None where there are sign-in links only.
     """
 
     engine: Engine
@@ -33,3 +35,4 @@ class Service:
     docs: Path | None = None
     exploration: Exploration = field(default_factory=Exploration)
     shadow: Shadow | None = None
+    sign_in: RelyingParty | None = None
