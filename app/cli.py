@@ -19,6 +19,7 @@ from app.commands import (
     scoring,
     seals,
     service,
+    shadow,
     worker,
 )
 from app.commands.options import begin
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_GROUPS = (data, matrix, models, forecast, monitor, exposures, scoring, service, worker)
+_GROUPS = (data, matrix, models, shadow, forecast, monitor, exposures, scoring, service, worker)
 for group in _GROUPS:
     app.add_typer(group.app)
 app.add_typer(partners.overlap_app, name="overlap")

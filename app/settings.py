@@ -3,14 +3,19 @@
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from operations.exploration import OFF, Exploration
+from serving.access import Role
+from serving.oidc import InvalidProvider, Provider
 
 
 class InvalidSetting(ValueError):
     """A setting of the environment is not what it must be; the message names it, the constraint and its value."""
+
+
+_ROLES_LOOK = 'must be a JSON object of roles by group, such as {"sales-team": "sales"}'
 
 
 class Settings(BaseSettings):
@@ -29,6 +34,14 @@ class Settings(BaseSettings):
         webhook_allowed_hosts: EQL_WEBHOOK_ALLOWED_HOSTS, receivers in one's own network, comma-separated.
         retrain_after: EQL_RETRAIN_AFTER, days after which, or when monitoring says so, the worker trains a challenger;
             by default never.
+        public_url: EQL_PUBLIC_URL, where browsers find the service, for an identity provider to send them back.
+        oidc_issuer: EQL_OIDC_ISSUER, the identity provider for the pages; without it there are sign-in links only.
+        oidc_name: EQL_OIDC_NAME, how the pages call it.
+        oidc_client_id, oidc_client_secret: EQL_OIDC_CLIENT_ID and _SECRET, what it knows the service by.
+        oidc_scopes: EQL_OIDC_SCOPES, what to ask it for.
+        oidc_role_claim: EQL_OIDC_ROLE_CLAIM, the claim of its ID tokens that EQL_OIDC_ROLES maps.
+        oidc_roles: EQL_OIDC_ROLES, the role of each value of that claim, as JSON; of several the first one counts.
+        oidc_partner_claim: EQL_OIDC_PARTNER_CLAIM, the claim with a partner's id, for the role partner.
     """
 
     model_config = SettingsConfigDict(env_prefix="EQL_", frozen=True)
@@ -43,6 +56,15 @@ class Settings(BaseSettings):
     exploration_seed: str = ""
     webhook_allowed_hosts: str = ""
     retrain_after: int | None = Field(default=None, ge=1)
+    public_url: str | None = None
+    oidc_issuer: str | None = None
+    oidc_name: str = "your company account"
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr = SecretStr("")
+    oidc_scopes: str = "openid"
+    oidc_role_claim: str = "groups"
+    oidc_roles: dict[str, Role] = Field(default_factory=dict)
+    oidc_partner_claim: str = "partner_id"
 
     @property
     def exploration(self) -> Exploration:
@@ -53,6 +75,34 @@ class Settings(BaseSettings):
     def webhook_hosts(self) -> frozenset[str]:
         """Receivers of webhooks in one's own network."""
         return frozenset(host.strip().lower() for host in self.webhook_allowed_hosts.split(",")) - {""}
+
+    @property
+    def provider(self) -> Provider | None:
+        """The identity provider for the pages, if any.
+
+        Raises:
+            InvalidSetting: something about it is missing or not safe.
+        """
+        if self.oidc_issuer is None:
+            return None
+        if self.oidc_client_id is None or self.public_url is None or not self.oidc_roles:
+            raise InvalidSetting(
+                "EQL_OIDC_ISSUER needs EQL_OIDC_CLIENT_ID, EQL_OIDC_ROLES and EQL_PUBLIC_URL beside it"
+            )
+        try:
+            return Provider(
+                name=self.oidc_name,
+                issuer=self.oidc_issuer,
+                client_id=self.oidc_client_id,
+                client_secret=self.oidc_client_secret.get_secret_value(),
+                public_url=self.public_url,
+                scopes=self.oidc_scopes,
+                role_claim=self.oidc_role_claim,
+                roles=self.oidc_roles,
+                partner_claim=self.oidc_partner_claim,
+            )
+        except InvalidProvider as error:
+            raise InvalidSetting(f"EQL_OIDC_ISSUER: {error}") from None
 
     @property
     def store_url(self) -> str:
@@ -78,6 +128,8 @@ def read() -> Settings:
     """
     try:
         return Settings()
+    except SettingsError:
+        raise InvalidSetting(f"EQL_OIDC_ROLES: {_ROLES_LOOK}") from None
     except ValidationError as error:
         fault = error.errors()[0]
         name = f"EQL_{'_'.join(map(str, fault['loc'])).upper()}"

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 from sqlalchemy import Engine
 
 from app.settings import Settings
@@ -21,8 +22,10 @@ from features.records import KINDS, Stored
 from features.values import microseconds
 from models.bundle import Bundle
 from models.policy import Policy, load
+from serving.oidc import RelyingParty
 from serving.reload import Champion
 from serving.service import Service
+from serving.shadow import Shadow
 from serving.store import bundles, database, export, provenance, records
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ class Wiring:
     def service(self) -> Service:
         """What the API and the pages work with."""
         champion = Champion(self.engine, CATALOGUE, self.policy, now)
+        challenger = Champion(self.engine, CATALOGUE, self.policy, now, bundles.CHALLENGER)
         docs = Path(__file__).parent.parent / "docs"
         return Service(
             self.engine,
@@ -70,7 +74,13 @@ class Wiring:
             docs if docs.is_dir() else None,
             self.settings.exploration,
             self.settings.webhook_hosts,
+            Shadow(self.engine, challenger, now),
+            self._sign_in(),
         )
+
+    def _sign_in(self) -> RelyingParty | None:
+        provider = self.settings.provider
+        return None if provider is None else RelyingParty(provider, httpx.Client(timeout=5), now)
 
     @cached_property
     def registry(self) -> "Registry":
@@ -110,8 +120,8 @@ class Wiring:
             )
             records.replace_derived(connection, histories(leads, partners, events, HORIZON_DAYS))
 
-    def publish(self, bundle: Bundle, version: str, actor: str, reason: str) -> None:
-        """Hand a bundle to serving as its champion."""
+    def publish(self, bundle: Bundle, version: str, actor: str, reason: str, alias: str = bundles.CHAMPION) -> None:
+        """Hand a bundle to serving as its champion, or under another alias."""
         with self.engine.begin() as connection:
             bundles.publish(
                 connection,
@@ -122,4 +132,5 @@ class Wiring:
                 actor=actor,
                 reason=reason,
                 at=now(),
+                alias=alias,
             )

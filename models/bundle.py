@@ -2,6 +2,9 @@
 
 Native LightGBM text and JSON only; reading it runs no code. The bundle's own hash is that of its manifest, so it names
 every byte. Reading verifies the manifest, refuses missing and extra files, and scores the golden rows.
+
+Where bundles are kept is not trusted: who can write there can write a manifest that fits, too. So whatever a bundle
+holds, reading it ends with a bundle or a refusal; LightGBM's text is checked before its parser sees it.
 """
 
 import hashlib
@@ -9,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,9 @@ from models.probability import RUNGS, TREES, Calibration, MarginModel, Rung, rea
 GRADES = ("A", "B", "C", "D")
 _MODEL_FILES: Mapping[str, str] = {rung: "model.txt" if rung in TREES else "model.json" for rung in RUNGS}
 _TOLERANCE = 1e-9
+MOST_FILES = 16
+MOST_BYTES = 64 * 2**20
+"""Of a bundle's files together; the default model's have half a MiB."""
 
 
 class UntrustedBundle(ValueError):
@@ -63,6 +70,14 @@ class Bundle:
     history: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     golden: tuple[tuple[Mapping[str, Scalar], float], ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.base_rate <= 1:
+            raise ValueError(f"the base rate must lie between 0 and 1, not {self.base_rate}")
+        if self.grades is not None and not 1 >= self.grades[0] >= self.grades[1] >= self.grades[2] >= 0:
+            raise ValueError(f"the grades' least probabilities must fall from 1 to 0, not {self.grades}")
+        if self.horizon_days is not None and not self.horizon_days > 0:
+            raise ValueError(f"the horizon must be positive, not {self.horizon_days}")
 
     @property
     def rung(self) -> Rung:
@@ -141,18 +156,44 @@ def read(files: Mapping[str, bytes]) -> Bundle:
     _verify(files)
     try:
         bundle = _read(files)
+        _check_everywhere(bundle)
         worst = _golden_error(bundle)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UntrustedBundle(f"the bundle's files cannot be read ({error}); train and promote again") from None
     if not worst <= _TOLERANCE:
         raise UntrustedBundle(f"a golden row of the bundle scores {worst:.2g} log-odds off; it must not be served")
     return bundle
 
 
+def read_folder(folder: Path) -> Bundle:
+    """The bundle whose files are in `folder`, verified.
+
+    Raises:
+        UntrustedBundle: as `read`; or there is anything in the folder but regular files, such as a link.
+        OSError: the folder cannot be read.
+    """
+    found = list(folder.iterdir())
+    if not all(file.is_file() and not file.is_symlink() for file in found):
+        raise UntrustedBundle("a bundle's folder must hold plain files only, no links and no folders")
+    check_size([file.stat().st_size for file in found])
+    return read({file.name: file.read_bytes() for file in found})
+
+
+def check_size(sizes: Sequence[int]) -> None:
+    """Checks that files of these sizes, in bytes, can be a bundle, before they are read.
+
+    Raises:
+        UntrustedBundle: they are too many or too large.
+    """
+    if len(sizes) > MOST_FILES or sum(sizes) > MOST_BYTES:
+        raise UntrustedBundle(f"a bundle has at most {MOST_FILES} files, of {MOST_BYTES // 2**20} MiB together")
+
+
 def _verify(files: Mapping[str, bytes]) -> None:
+    check_size([len(content) for content in files.values()])
     try:
         expected = dict(json.loads(files["manifest.json"])["sha256"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise UntrustedBundle("the bundle has no readable manifest.json") from None
     if set(expected) != set(files) - {"manifest.json"}:
         raise UntrustedBundle(f"the bundle's files must be {sorted(expected)}, not {sorted(set(files))}")
@@ -169,7 +210,7 @@ def _read(files: Mapping[str, bytes]) -> Bundle:
     if set(files) != known:
         raise ValueError(f"a {rung} bundle has the files {sorted(known)}, not {sorted(files)}")
     calibration = described.pop("calibration")
-    amount = described.pop("expected_amount")
+    amount = _amount(described.pop("expected_amount"))
     grades = described.pop("grades")
     encoding = [EncodedFeature(f["name"], f["kind"], tuple(f["levels"])) for f in described.pop("encoding")]
     return Bundle(
@@ -177,11 +218,30 @@ def _read(files: Mapping[str, bytes]) -> Bundle:
         model=read_model(rung, files[_MODEL_FILES[rung]], len(encoding)),
         calibration=Calibration(**{**calibration, "draws": tuple(map(tuple, calibration["draws"]))}),
         attributes=tuple(Attribute(**attribute) for attribute in described.pop("attributes")),
-        expected_amount=None if amount is None else (amount[0], amount[1]),
+        expected_amount=amount,
         grades=None if grades is None else (grades[0], grades[1], grades[2]),
         golden=tuple((row["features"], row["log_odds"]) for row in golden),
         **described,
     )
+
+
+def _amount(described: Any) -> tuple[int, str] | None:
+    if described is None:
+        return None
+    minor, currency = described
+    if not isinstance(minor, int) or not isinstance(currency, str):
+        raise TypeError("the expected amount must be whole minor units and a currency")
+    return minor, currency
+
+
+def _check_everywhere(bundle: Bundle) -> None:
+    """Checks that the model has an answer for every level of every category, and for nothing known at all."""
+    levels = [len(feature.levels) for feature in bundle.encoding.features]
+    rows = np.arange(max([*levels, 1]))[:, None]
+    known = np.minimum(rows, np.maximum(np.array(levels, dtype=np.int64) - 1, 0)).astype(np.float64)
+    matrix = np.vstack([known, np.full((1, len(levels)), np.nan)])
+    if not np.isfinite(bundle.parts(matrix)).all():
+        raise ValueError("the model has no finite answer for some leads")
 
 
 def _golden_error(bundle: Bundle) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoding import Matrix
+from models.trees import sound
 
 if TYPE_CHECKING:
     import lightgbm
@@ -89,6 +90,10 @@ class SegmentRates:
     log_odds: float
     effects: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.segment < self.features:
+            raise ValueError(f"the segment must be one of {self.features} features, not {self.segment}")
+
     @property
     def rung(self) -> Rung:
         """The rung's name."""
@@ -150,6 +155,10 @@ class Logistic:
     intercept: float
     columns: tuple[LogisticColumn, ...]
 
+    def __post_init__(self) -> None:
+        if not all(0 <= column.feature < self.features and column.scale > 0 for column in self.columns):
+            raise ValueError(f"every column must read one of {self.features} features, on a positive scale")
+
     @property
     def rung(self) -> Rung:
         """The rung's name."""
@@ -185,7 +194,7 @@ class LightGBM:
         # Imported here because it takes seconds, which most commands need not wait.
         import lightgbm
 
-        return lightgbm.Booster(model_str=self.text)
+        return lightgbm.Booster(model_str=sound(self.text))
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """TreeSHAP values and the expected value."""
@@ -208,7 +217,7 @@ def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
         ValueError: the content is no such model.
     """
     try:
-        model = _read_model(rung, content)
+        model = _read_model(rung, content, features)
         parts = model.contributions(np.zeros((1, features)))
     except Exception as error:  # LightGBM has an error class of its own, which to name would take loading it
         raise ValueError(f"not a model of rung {rung}: {error}") from None
@@ -217,10 +226,13 @@ def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     return model
 
 
-def _read_model(rung: Rung, content: bytes) -> MarginModel:
+def _read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     if rung in TREES:
         return LightGBM(content.decode(), rung)
     fields: dict[str, Any] = json.loads(content)
+    # Before anything of that size is made.
+    if fields["features"] != features:
+        raise ValueError(f"it reads {fields['features']} features")
     if rung == "base_rate":
         return BaseRate(**fields)
     if rung == "segment_rates":

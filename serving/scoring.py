@@ -43,7 +43,14 @@ def score_requests(
     service.archive.keep(service.engine, scorer.policy, now)
     with service.engine.begin() as connection:
         decisions.add(connection, [kept for _, kept in made])
+    offer(service, made, bases)
     return [content for content, _ in made]
+
+
+def offer(service: Service, made: Sequence[tuple[Content, StoredDecision]], bases: Sequence[Basis]) -> None:
+    """Lets the challenger score, some time later, what was decided and is kept."""
+    if service.shadow is not None:
+        service.shadow.offer([content for content, _ in made], [basis.evaluation.features for basis in bases])
 
 
 def sent_basis(
@@ -167,7 +174,9 @@ def keep_current(service: Service, scorer: Scorer, bases: Sequence[Basis], now: 
     made = decide(scorer, bases, service.tokens, now)
     service.archive.keep(service.engine, scorer.policy, now)
     with service.engine.begin() as connection:
-        return _keep(service, connection, made, bases, now)
+        kept = _keep(service, connection, made, bases, now)
+    offer(service, made, bases)
+    return kept
 
 
 def _keep(

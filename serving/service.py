@@ -10,7 +10,9 @@ from sqlalchemy import Engine
 from operations.exploration import Exploration
 from serving.access import TokenSource
 from serving.archive import Archive
+from serving.oidc import RelyingParty
 from serving.reload import Champion
+from serving.shadow import Shadow
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Service:
         docs: the folder of the documentation pages; None to serve none.
         exploration: how priorities are randomised; off by default.
         webhook_hosts: receivers of webhooks in one's own network; by default only the public internet's are sent to.
+        shadow: scores decisions with the challenger, beside the answers; None to have none.
+        sign_in: the identity provider for the pages; None where there are sign-in links only.
     """
 
     engine: Engine
@@ -34,6 +38,8 @@ class Service:
     docs: Path | None = None
     exploration: Exploration = field(default_factory=Exploration)
     webhook_hosts: frozenset[str] = frozenset()
+    shadow: Shadow | None = None
+    sign_in: RelyingParty | None = None
 
     @cached_property
     def archive(self) -> Archive:

@@ -22,7 +22,7 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from features.catalogue.catalogue import Catalogue
-from models.bundle import Bundle, read
+from models.bundle import Bundle, read_folder
 from training.capacity import LEADS_A_WEEK, at_capacity
 from training.card import card
 from training.evaluation import Predictions
@@ -181,8 +181,7 @@ class Registry:
 
     def bundle(self, version: Version) -> Bundle:
         """A version's verified bundle."""
-        folder = Path(self._download(version, "bundle"))
-        return read({file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
+        return read_folder(Path(self._download(version, "bundle")))
 
     def hazard(self, version: Version) -> Hazard:
         """A version's verified hazard model.

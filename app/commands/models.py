@@ -120,7 +120,7 @@ def trained(
         "allowed_leaks": ", ".join(sorted({*allowed_leaks})) or "none",
     }
     version = registry.resolve(registry.log(found, settings, CATALOGUE, leads_a_week or LEADS_A_WEEK))
-    registry.point("challenger", version, _actor(None), reason, datetime.now(UTC))
+    registry.point("challenger", version, actor_of(None), reason, datetime.now(UTC))
     return {"version": version.version, **found.report}
 
 
@@ -173,7 +173,7 @@ def promote(
     registry = wiring().registry
     found = registry.resolve(version)
     decision = _decide(found)
-    registry.record(found, decision, _actor(actor), datetime.now(UTC))
+    registry.record(found, decision, actor_of(actor), datetime.now(UTC))
     for check in decision.checks:
         if not check.passed:
             console.progress(f"{check.name.replace('_', ' ')}: {check.words}")
@@ -183,7 +183,7 @@ def promote(
             "--force --reason WHY`"
         )
     said = decision.words if decision.promote else f"forced although refused: {decision.words}"
-    _point(found, reason or "promoted", _actor(actor), as_json, said)
+    _point(found, reason or "promoted", actor_of(actor), as_json, said)
 
 
 def _decide(found: "Version") -> "Decision":
@@ -222,7 +222,7 @@ def registered(sha256: str) -> "Version | None":
 def rollback(reason: Reason = "rolled back", actor: Actor = None, as_json: Json = False) -> None:
     """Make the champion before this one the champion again."""
     registry = wiring().registry
-    _point(registry.before("champion"), reason, _actor(actor), as_json)
+    _point(registry.before("champion"), reason, actor_of(actor), as_json)
 
 
 def _point(version: "Version", reason: str, actor: str, as_json: bool, decision: str = "") -> None:
@@ -282,7 +282,8 @@ def _interval(value: float, low: float, high: float) -> str:
     return "{:.4f} ({:.4f} to {:.4f})".format(*(round(number, 4) + 0.0 for number in (value, low, high)))
 
 
-def _actor(given: str | None) -> str:
+def actor_of(given: str | None) -> str:
+    """Who decides: as given, else the user running the command."""
     return given or getpass.getuser()
 
 

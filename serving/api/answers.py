@@ -107,6 +107,19 @@ class DecisionAnswer(Answer):
     created_at: str
 
 
+class PartnerDecisionAnswer(Answer):
+    """What the lead's source partner sees of a decision."""
+
+    decision_id: str
+    lead_id: str
+    as_of: str
+    qualification: Qualification
+    pending: bool
+    missing: list[str]
+    """What to confirm or to tell, where the lead is pending."""
+    created_at: str
+
+
 class BatchAnswer(Answer):
     """The decisions, in the order of the requests."""
 

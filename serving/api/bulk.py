@@ -6,9 +6,9 @@ is told. Lines count one after another, so the later one of two with the same id
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from features.provenance import Attribute
@@ -17,11 +17,12 @@ from serving import intake
 from serving.access import Principal
 from serving.api import record_bodies, schemas
 from serving.api.answers import LineAnswer
-from serving.api.callers import ServiceDependency, allowed
+from serving.api.callers import Permitted, ServiceDependency
 from serving.api.problems import FieldError, Problem, from_fields
-from serving.api.records import declared_for, refusals, writers
+from serving.api.records import declared_for, refusals
 from serving.api.scores import Body
 from serving.api.strict_json import MalformedBody, read_object
+from serving.permissions import writers
 from serving.service import Service
 
 MAX_LINES = 10_000
@@ -31,9 +32,6 @@ _Form = Literal["Line", "HistoryLine"]
 _STATUSES = {"new": 201, "changed": 200, "equal": 200}
 
 router = APIRouter(prefix="/v1", tags=["records"])
-
-Writes = Annotated[Principal, Depends(allowed("crm", "partner_manager"))]
-Restores = Annotated[Principal, Depends(allowed())]
 
 
 def bodies() -> list[type[BaseModel]]:
@@ -67,7 +65,7 @@ _PAST_LINE = _LINE.replace('Z"}', 'Z", "recorded_at": "2026-10-11T00:00:00Z"}')
     responses=refusals(400, 401, 403, 413, 422, 503),
     openapi_extra=_documented("Line", _LINE),
 )
-def post_records(service: ServiceDependency, principal: Writes, body: Body) -> Response:
+def post_records(service: ServiceDependency, principal: Permitted, body: Body) -> Response:
     """Each line names its kind under `record`; a faulty one does not stop the others."""
     return _answer(_take(service, principal, body, "Line"))
 
@@ -80,7 +78,7 @@ def post_records(service: ServiceDependency, principal: Writes, body: Body) -> R
     responses=refusals(400, 401, 403, 413, 422, 503),
     openapi_extra=_documented("HistoryLine", _PAST_LINE),
 )
-def post_history(service: ServiceDependency, principal: Restores, body: Body) -> Response:
+def post_history(service: ServiceDependency, principal: Permitted, body: Body) -> Response:
     """As `POST /v1/records`; a line may say when it was `recorded_at`, and that its record was `deleted` then."""
     return _answer(_take(service, principal, body, "HistoryLine"))
 

@@ -1,11 +1,11 @@
 """Who calls the API: an API key in `Authorization: Bearer` or `X-Api-Key`, or for reading a page's session."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from serving.access import Principal, Role
+from serving import permissions
+from serving.access import Principal
 from serving.api.problems import Problem
 from serving.pages.visitors import cookie_name
 from serving.service import Service
@@ -24,22 +24,22 @@ def service_of(request: Request) -> Service:
 ServiceDependency = Annotated[Service, Depends(service_of)]
 
 
-def allowed(*roles: Role) -> Callable[[Request], Principal]:
-    """A dependency that lets these roles (and admin) in, and answers others 401 or 403."""
+def permitted(request: Request) -> Principal:
+    """Who calls, if `serving.permissions` lets them call this route; answers others 401 or 403."""
+    roles = permissions.roles(f"{request.method} {request.scope['route'].path_format}")
+    principal = caller(service_of(request), request)
+    if principal is None:
+        raise Problem(
+            401,
+            "An API key is needed, in Authorization: Bearer or X-Api-Key; `eql keys create` prints one.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    if principal.role not in roles:
+        raise Problem(403, f"The role {principal.role} may not do this; it takes {', '.join(roles)}.")
+    return principal
 
-    def check(request: Request) -> Principal:
-        principal = caller(service_of(request), request)
-        if principal is None:
-            raise Problem(
-                401,
-                "An API key is needed, in Authorization: Bearer or X-Api-Key; `eql keys create` prints one.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        if principal.role not in (*roles, "admin"):
-            raise Problem(403, f"The role {principal.role} may not do this; it takes {', '.join((*roles, 'admin'))}.")
-        return principal
 
-    return check
+Permitted = Annotated[Principal, Depends(permitted)]
 
 
 def caller(service: Service, request: Request) -> Principal | None:

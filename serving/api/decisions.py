@@ -1,5 +1,6 @@
 """Decisions as they were made: read back, made again, and proven to be in the sealed chain."""
 
+import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -8,12 +9,19 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
 from features.values import Text
-from serving.api import schemas
-from serving.api.answers import DecisionAnswer, ProblemAnswer, ProofAnswer, ReplayAnswer, SealAnswer
-from serving.api.callers import ServiceDependency
+from serving.api import partners_view, schemas
+from serving.api.answers import (
+    DecisionAnswer,
+    PartnerDecisionAnswer,
+    ProblemAnswer,
+    ProofAnswer,
+    ReplayAnswer,
+    SealAnswer,
+)
+from serving.api.callers import Permitted, ServiceDependency
 from serving.api.problems import Problem, from_status
 from serving.api.schemas import ReplayRequest
-from serving.api.scores import REFUSALS, Body, Reads, takes
+from serving.api.scores import REFUSALS, Body, takes
 from serving.archive import Unavailable
 from serving.replay import replay
 from serving.store import decisions, seals
@@ -29,12 +37,17 @@ _MISSING: dict[int | str, dict[str, Any]] = {status: {"model": ProblemAnswer} fo
     "/decisions/{decision_id}",
     operation_id="getDecision",
     summary="A decision as it was made",
-    responses={200: {"model": DecisionAnswer}, **_MISSING, **REFUSALS},
+    responses={200: {"model": DecisionAnswer | PartnerDecisionAnswer}, **_MISSING, **REFUSALS},
 )
-def decision(service: ServiceDependency, _: Reads, decision_id: DecisionId) -> Response:
-    """The stored decision; 410 once it was erased."""
+def decision(service: ServiceDependency, caller: Permitted, decision_id: DecisionId) -> Response:
+    """The stored decision, 410 once it was erased; a partner sees those on its own leads, of them what concerns it."""
     with reading(service.engine) as connection:
-        return Response(_kept(connection, decision_id).content, media_type="application/json")
+        if caller.role != "partner":
+            return Response(_kept(connection, decision_id).content, media_type="application/json")
+        found = decisions.get(connection, decision_id)
+        if found is None or not partners_view.sees(connection, caller, found):
+            raise from_status(404)
+    return JSONResponse(partners_view.shown(json.loads(found.content)))
 
 
 @router.post(
@@ -44,7 +57,7 @@ def decision(service: ServiceDependency, _: Reads, decision_id: DecisionId) -> R
     responses={200: {"model": ReplayAnswer}, **_MISSING, **REFUSALS},
     openapi_extra=takes("ReplayRequest"),
 )
-def replay_decision(service: ServiceDependency, _: Reads, decision_id: DecisionId, body: Body) -> JSONResponse:
+def replay_decision(service: ServiceDependency, _: Permitted, decision_id: DecisionId, body: Body) -> JSONResponse:
     """Whether the decision comes out as it is kept, byte for byte; 409 where what it was made with is not to be had."""
     request, _sent = schemas.read(ReplayRequest, body or b"{}")
     with reading(service.engine) as connection:
@@ -62,7 +75,7 @@ def replay_decision(service: ServiceDependency, _: Reads, decision_id: DecisionI
     summary="The proof that a decision is in the sealed chain",
     responses={200: {"model": ProofAnswer}, **_MISSING, **REFUSALS},
 )
-def proof(service: ServiceDependency, _: Reads, decision_id: DecisionId) -> JSONResponse:
+def proof(service: ServiceDependency, _: Permitted, decision_id: DecisionId) -> JSONResponse:
     """The decision's leaf with its path to the root of its seal, which holds after erasure too."""
     with reading(service.engine) as connection:
         found = seals.proof(connection, decision_id)
@@ -79,7 +92,7 @@ def proof(service: ServiceDependency, _: Reads, decision_id: DecisionId) -> JSON
     summary="The last seal, whose head commits to every decision sealed",
     responses={200: {"model": SealAnswer}, **_MISSING, **REFUSALS},
 )
-def head(service: ServiceDependency, _: Reads) -> JSONResponse:
+def head(service: ServiceDependency, _: Permitted) -> JSONResponse:
     """The head of the chain, to be kept elsewhere; 404 before the first seal."""
     with reading(service.engine) as connection:
         last = seals.newest(connection)

@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 
 from features.values import Instant, Text
 from serving.api.answers import DecisionAnswer, ProblemAnswer, ScoresAnswer
-from serving.api.callers import ServiceDependency
+from serving.api.callers import Permitted, ServiceDependency
 from serving.api.problems import FieldError, from_fields, from_status
-from serving.api.scores import REFUSALS, Reads
+from serving.api.scores import REFUSALS
 from serving.archive import Archive, Unavailable
 from serving.changes import change
 from serving.lead_scores import score_as_of
@@ -47,7 +47,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {404: {"model": ProblemAnswer}, **RE
     summary="The score of a lead of the store as of a moment",
     responses={200: {"model": DecisionAnswer}, **_ANSWERS},
 )
-def score(service: ServiceDependency, _: Reads, lead_id: LeadId, as_of: AsOf = None) -> Response:
+def score(service: ServiceDependency, _: Permitted, lead_id: LeadId, as_of: AsOf = None) -> Response:
     """The current decision while it holds, else a new one; of the past, one on what was recorded by then."""
     if as_of is not None and as_of > service.clock():
         raise from_fields([FieldError("query.as_of", "must not lie in the future")])
@@ -64,7 +64,7 @@ def score(service: ServiceDependency, _: Reads, lead_id: LeadId, as_of: AsOf = N
     responses={200: {"model": ScoresAnswer}, **_ANSWERS},
 )
 def scores(
-    service: ServiceDependency, _: Reads, lead_id: LeadId, limit: Limit = _USUAL, cursor: Cursor = None
+    service: ServiceDependency, _: Permitted, lead_id: LeadId, limit: Limit = _USUAL, cursor: Cursor = None
 ) -> JSONResponse:
     """A page of decisions, those for the latest moment first, each with the change since the one before it."""
     before = None if cursor is None else _place(cursor)

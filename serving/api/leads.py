@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
@@ -13,14 +13,14 @@ from operations.mandatory import missing_at_intake
 from serving.access import Principal
 from serving.api import schemas
 from serving.api.answers import AliasAnswer, LeadAnswer, NewAliasAnswer, SubmissionAnswer
-from serving.api.callers import ServiceDependency, allowed
+from serving.api.callers import Permitted, ServiceDependency
 from serving.api.idempotency import AttemptDependency, Written
 from serving.api.paging import PageAnswer, Paging
 from serving.api.problems import FieldError, Problem, from_fields, from_status
 from serving.api.record_bodies import untimely
 from serving.api.records import location, refusals
 from serving.api.schemas import AliasRequest, LeadRequest
-from serving.api.scores import Body, Reads, takes
+from serving.api.scores import Body, takes
 from serving.leads import Taken, take
 from serving.merging import AliasOfItself, AliasTaken, Named, UnknownLead, also_known_as
 from serving.service import Service
@@ -32,9 +32,6 @@ from serving.store.lists import EVER, latest
 router = APIRouter(prefix="/v1", tags=["leads"])
 
 _LEADS = KINDS["leads"]
-
-Sends = Annotated[Principal, Depends(allowed("crm", "partner_manager", "partner"))]
-Renames = Annotated[Principal, Depends(allowed("crm"))]
 
 _NOT_A_PARTNERS = ("partners", "integration_usage", "shared_customers", "touchpoints", "buying_signals")
 """What a partner may not tell of a lead: it would speak for us, or for itself where others must."""
@@ -55,7 +52,7 @@ def _answers(model: Any, there: str, new: str) -> dict[int | str, dict[str, Any]
     },
     openapi_extra=takes("LeadRequest"),
 )
-def create(service: ServiceDependency, caller: Sends, attempt: AttemptDependency, body: Body) -> Response:
+def create(service: ServiceDependency, caller: Permitted, attempt: AttemptDependency, body: Body) -> Response:
     """The lead's id and the decision; a partner learns the qualification alone, and of others' leads nothing."""
     scorer = service.champion.scorer()
 
@@ -143,7 +140,7 @@ def _taken(taken: Taken, sent_as: str, caller: Principal) -> Written:
     openapi_extra=takes("AliasRequest"),
 )
 def add_alias(
-    service: ServiceDependency, caller: Renames, attempt: AttemptDependency, lead_id: Id, body: Body
+    service: ServiceDependency, caller: Permitted, attempt: AttemptDependency, lead_id: Id, body: Body
 ) -> Response:
     """The alias, and whether it was a lead of its own, whose facts are now the other's."""
 
@@ -174,7 +171,9 @@ def _also_known_as(service: Service, connection: Connection, lead_id: str, alias
     summary="The other ids of a lead",
     responses={200: {"model": PageAnswer[AliasAnswer]}, **refusals(401, 403, 404, 422, 503)},
 )
-def list_aliases(service: ServiceDependency, _: Reads, lead_id: Id, paging: Annotated[Paging, Query()]) -> JSONResponse:
+def list_aliases(
+    service: ServiceDependency, _: Permitted, lead_id: Id, paging: Annotated[Paging, Query()]
+) -> JSONResponse:
     """The aliases in their order."""
     (after,) = paging.after(str) or ("",)
     with reading(service.engine) as connection:

@@ -18,10 +18,9 @@ from features.records import KINDS, Kind, Row, Stored
 from features.rows import stored as from_row
 from features.values import Id
 from serving import intake
-from serving.access import Role
 from serving.api import record_bodies, schemas
 from serving.api.answers import ProblemAnswer
-from serving.api.callers import ServiceDependency, allowed
+from serving.api.callers import ServiceDependency, permitted
 from serving.api.paging import PageAnswer, Paging
 from serving.api.problems import MEDIA_TYPE, FieldError, from_fields, from_status
 from serving.api.scores import Body
@@ -29,17 +28,8 @@ from serving.service import Service
 from serving.store import provenance, records
 from serving.store.database import reading
 
-READERS: tuple[Role, ...] = ("crm", "sales", "partner_manager", "scientist", "viewer")
 POSTED_ELSEWHERE = frozenset({"leads"})
 """Kinds whose POST does more than take a record in."""
-
-_OF_PARTNERS = frozenset({"referrals", "confirmations", "shared_customers", "agreements", "spend"})
-"""What partner managers record themselves."""
-
-
-def writers(kind: Kind) -> tuple[Role, ...]:
-    """The roles, beside admin, that may write records of a kind."""
-    return ("crm", "partner_manager") if kind.name in _OF_PARTNERS else ("crm",)
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -199,7 +189,6 @@ def _accepted(service: Service, record: Stored) -> JSONResponse:
 
 def _add_writes(made: APIRouter, routes: _Routes) -> None:
     kind, path = routes.kind, f"/{routes.kind.name}"
-    who = [Depends(allowed(*writers(kind)))]
     name, model = kind.name, record_bodies.answer(kind)
     done: dict[int | str, dict[str, Any]] = {200: {"model": model}, 201: {"model": model, "headers": _LOCATION}}
     taken = done | refusals(400, 401, 403, 413, 422, 503)
@@ -210,7 +199,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         operation_id=f"put_{name}",
         summary=f"Keep or correct one of {name}",
         responses=taken,
-        dependencies=who,
+        dependencies=[Depends(permitted)],
         openapi_extra=_takes(record_bodies.body(kind, "Put")),
     )
     made.add_api_route(
@@ -221,7 +210,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         summary=f"Remove one of {name}",
         status_code=204,
         responses=refusals(401, 403, 404, 422, 503),
-        dependencies=who,
+        dependencies=[Depends(permitted)],
     )
     if name in POSTED_ELSEWHERE:
         return
@@ -232,13 +221,13 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         operation_id=f"post_{name}",
         summary=f"Keep or correct one of {name}, the id in the body",
         responses=taken,
-        dependencies=who,
+        dependencies=[Depends(permitted)],
         openapi_extra=_takes(record_bodies.body(kind, "Post")),
     )
 
 
 def _add_reads(made: APIRouter, routes: _Routes) -> None:
-    kind, who = routes.kind, [Depends(allowed(*READERS))]
+    kind = routes.kind
     belongs = "account_id" if kind.name == "leads" else kind.parent
     every: Any = {None: routes.all, "lead_id": routes.of_lead, "account_id": routes.of_account}[belongs]
     model: Any = record_bodies.answer(kind)
@@ -253,7 +242,7 @@ def _add_reads(made: APIRouter, routes: _Routes) -> None:
             operation_id=f"{name}_{kind.name}",
             summary=summary,
             responses={200: {"model": answer}, **refusals(*statuses)},
-            dependencies=who,
+            dependencies=[Depends(permitted)],
         )
 
 

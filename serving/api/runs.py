@@ -2,13 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from features.values import rfc3339
-from serving.access import Principal
 from serving.api.answers import ProblemAnswer
-from serving.api.callers import ServiceDependency, allowed
+from serving.api.callers import Permitted, ServiceDependency
 from serving.api.paging import PageAnswer, Paging
 from serving.api.problems import MEDIA_TYPE
 from serving.api.webhook_bodies import RunAnswer
@@ -21,8 +20,6 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 router = APIRouter(prefix="/v1", tags=["runs"])
 
-Reads = Annotated[Principal, Depends(allowed("viewer"))]
-
 
 @router.get(
     "/runs",
@@ -30,7 +27,7 @@ Reads = Annotated[Principal, Depends(allowed("viewer"))]
     summary="The runs of scheduled work, newest first, and what came of them",
     responses={200: {"model": PageAnswer[RunAnswer]}, **_REFUSALS},
 )
-def listed(service: ServiceDependency, _: Reads, page: Annotated[Paging, Query()]) -> JSONResponse:
+def listed(service: ServiceDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of runs."""
     key = page.after(int)
     with reading(service.engine) as connection:

@@ -5,10 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
-from serving.access import Principal
 from serving.api import schemas
 from serving.api.answers import BatchAnswer, DecisionAnswer, ProblemAnswer
-from serving.api.callers import ServiceDependency, allowed
+from serving.api.callers import Permitted, ServiceDependency
 from serving.api.problems import MEDIA_TYPE
 from serving.api.schemas import BatchRequest, ScoreRequest
 from serving.scoring import score_requests
@@ -19,10 +18,6 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 """The answers, in OpenAPI, that any route may give instead of its own."""
 router = APIRouter(prefix="/v1", tags=["scores"])
-
-Scores = Annotated[Principal, Depends(allowed("crm", "sales", "partner_manager", "scientist"))]
-Reads = Annotated[Principal, Depends(allowed("crm", "sales", "partner_manager", "scientist", "viewer"))]
-"""Who may read decisions."""
 
 
 async def _body(request: Request) -> bytes:
@@ -45,7 +40,7 @@ def takes(model: str) -> dict[str, Any]:
     responses={200: {"model": DecisionAnswer}, **REFUSALS},
     openapi_extra=takes("ScoreRequest"),
 )
-def score(service: ServiceDependency, _: Scores, body: Body) -> JSONResponse:
+def score(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
     """The decision, kept with the body it was made from."""
     request, sent = schemas.read(ScoreRequest, body)
     return JSONResponse(_score(service, [(request, sent, "")])[0])
@@ -58,7 +53,7 @@ def score(service: ServiceDependency, _: Scores, body: Body) -> JSONResponse:
     responses={200: {"model": BatchAnswer}, **REFUSALS},
     openapi_extra=takes("BatchRequest"),
 )
-def score_batch(service: ServiceDependency, _: Scores, body: Body) -> JSONResponse:
+def score_batch(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
     """The decisions in the order sent; one faulty item refuses them all."""
     batch, sent = schemas.read(BatchRequest, body)
     pairs = zip(batch.items, sent["items"], strict=True)

@@ -9,10 +9,9 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from features.values import MAX_INTEGER, rfc3339
-from serving.access import Principal
 from serving.api import schemas
 from serving.api.answers import ProblemAnswer
-from serving.api.callers import ServiceDependency, allowed
+from serving.api.callers import Permitted, ServiceDependency
 from serving.api.paging import PageAnswer, Paging
 from serving.api.problems import MEDIA_TYPE, FieldError, from_fields, from_status
 from serving.api.webhook_bodies import (
@@ -40,7 +39,6 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
-Admin = Annotated[Principal, Depends(allowed())]
 Id = Annotated[int, Path(ge=1, le=MAX_INTEGER)]
 Page = Annotated[Paging, Query()]
 
@@ -65,7 +63,7 @@ def _takes(model: type[BaseModel]) -> dict[str, Any]:
     responses={201: {"model": NewWebhookAnswer}, **_REFUSALS},
     openapi_extra=_takes(NewWebhook),
 )
-def create(service: ServiceDependency, _: Admin, body: Body) -> JSONResponse:
+def create(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
     """The receiver, enabled, and its secret."""
     new, _sent = schemas.read(NewWebhook, body)
     _check(service, new.url)
@@ -82,7 +80,7 @@ def create(service: ServiceDependency, _: Admin, body: Body) -> JSONResponse:
     summary="The receivers of events",
     responses={200: {"model": PageAnswer[WebhookAnswer]}, **_REFUSALS},
 )
-def listed(service: ServiceDependency, _: Admin, page: Page) -> JSONResponse:
+def listed(service: ServiceDependency, _: Permitted, page: Page) -> JSONResponse:
     """A page of receivers."""
     now = service.clock()
     with reading(service.engine) as connection:
@@ -96,7 +94,7 @@ def listed(service: ServiceDependency, _: Admin, page: Page) -> JSONResponse:
     summary="A receiver of events",
     responses={200: {"model": WebhookAnswer}, **_REFUSALS},
 )
-def get(service: ServiceDependency, _: Admin, webhook_id: Id) -> JSONResponse:
+def get(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
     """The receiver without its secret."""
     with reading(service.engine) as connection:
         return JSONResponse(_shown(_found(connection, webhook_id), service.clock()))
@@ -109,7 +107,7 @@ def get(service: ServiceDependency, _: Admin, webhook_id: Id) -> JSONResponse:
     responses={200: {"model": WebhookAnswer}, **_REFUSALS},
     openapi_extra=_takes(WebhookChange),
 )
-def change(service: ServiceDependency, _: Admin, webhook_id: Id, body: Body) -> JSONResponse:
+def change(service: ServiceDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
     """The receiver as it is now."""
     wanted, _sent = schemas.read(WebhookChange, body)
     values: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.model_fields_set}
@@ -131,7 +129,7 @@ def change(service: ServiceDependency, _: Admin, webhook_id: Id, body: Body) -> 
     summary="Remove a receiver and the log of its deliveries",
     responses=_REFUSALS,
 )
-def remove(service: ServiceDependency, _: Admin, webhook_id: Id) -> Response:
+def remove(service: ServiceDependency, _: Permitted, webhook_id: Id) -> Response:
     """Nothing."""
     with service.engine.begin() as connection:
         removed = webhooks.remove(connection, webhook_id)
@@ -146,7 +144,7 @@ def remove(service: ServiceDependency, _: Admin, webhook_id: Id) -> Response:
     summary="Replace the secret; for 24 hours the one before signs too",
     responses={200: {"model": NewWebhookAnswer}, **_REFUSALS},
 )
-def rotate(service: ServiceDependency, _: Admin, webhook_id: Id) -> JSONResponse:
+def rotate(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
     """The receiver and its new secret."""
     now, secret = service.clock(), new_secret(service.tokens)
     with service.engine.begin() as connection:
@@ -163,7 +161,7 @@ def rotate(service: ServiceDependency, _: Admin, webhook_id: Id) -> JSONResponse
     summary="Send an event of the kind webhook.test to this receiver",
     responses={202: {"model": EventAnswer}, **_REFUSALS},
 )
-def test(service: ServiceDependency, _: Admin, webhook_id: Id) -> JSONResponse:
+def test(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
     """The event's id; the log tells what becomes of it."""
     now = service.clock()
     sent = outbox.event(TEST, None, {"webhook_id": webhook_id}, at=now, tokens=service.tokens)
@@ -180,7 +178,7 @@ def test(service: ServiceDependency, _: Admin, webhook_id: Id) -> JSONResponse:
     summary="What was sent to a receiver, newest first, and what came of it",
     responses={200: {"model": PageAnswer[DeliveryAnswer]}, **_REFUSALS},
 )
-def log(service: ServiceDependency, _: Admin, webhook_id: Id, page: Page) -> JSONResponse:
+def log(service: ServiceDependency, _: Permitted, webhook_id: Id, page: Page) -> JSONResponse:
     """A page of deliveries, without their bodies."""
     with reading(service.engine) as connection:
         _found(connection, webhook_id)
@@ -196,7 +194,7 @@ def log(service: ServiceDependency, _: Admin, webhook_id: Id, page: Page) -> JSO
     summary="Send an event again, whatever became of it",
     responses={202: {"model": EventAnswer}, **_REFUSALS},
 )
-def replay(service: ServiceDependency, _: Admin, webhook_id: Id, event_id: str) -> JSONResponse:
+def replay(service: ServiceDependency, _: Permitted, webhook_id: Id, event_id: str) -> JSONResponse:
     """The event's id, which is the same as before."""
     with service.engine.begin() as connection:
         if not deliveries.replay(connection, _found(connection, webhook_id), event_id, service.clock()):
@@ -212,7 +210,7 @@ def replay(service: ServiceDependency, _: Admin, webhook_id: Id, event_id: str) 
     responses={202: {"model": ReplayAnswer}, **_REFUSALS},
     openapi_extra=_takes(Since),
 )
-def replay_since(service: ServiceDependency, _: Admin, webhook_id: Id, body: Body) -> JSONResponse:
+def replay_since(service: ServiceDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
     """How many events that are."""
     wanted, _sent = schemas.read(Since, body)
     with service.engine.begin() as connection:

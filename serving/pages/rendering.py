@@ -33,10 +33,12 @@ class Refusal(Exception):
         status: the HTTP status.
         title: what is the matter.
         detail: what mends it, free of anything that was sent.
+        link: an address of these pages that helps, and what to call it.
     """
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
+    def __init__(self, status: int, title: str, detail: str, link: tuple[str, str] | None = None) -> None:
         super().__init__(title)
+        self.link = link
         self.status = status
         self.title = title
         self.detail = detail

@@ -16,7 +16,8 @@ from typing_extensions import override
 from features.records import KINDS, Row
 from operations import work_list as views
 from serving.access import Principal
-from serving.pages import documents, exploring, lead, leads, quality, rendering, visitors
+from serving.oidc import CALLBACK
+from serving.pages import documents, exploring, lead, leads, oidc, quality, rendering, visitors
 from serving.pages.rendering import NOT_FOUND, Refusal
 from serving.service import Service
 from serving.store import decisions, lists
@@ -27,6 +28,7 @@ PAGE_SIZE = 25
 _FAR = 1_000_000_000
 
 Limit = Annotated[int | None, Query(ge=1, le=200)]
+Returned = Annotated[str, Query(max_length=4096)]
 Offset = Annotated[int, Query(ge=0, le=_FAR)]
 
 
@@ -39,6 +41,8 @@ def router(service: Service) -> APIRouter:
         ("/leads/{lead_id:path}", pages.lead),
         ("/quality", pages.quality),
         ("/sign-in", pages.sign_in),
+        ("/sign-in/oidc", pages.sign_in_there),
+        (CALLBACK, pages.sign_in_back),
         ("/docs", pages.documentation),
         ("/docs/{name:path}", pages.document),
         ("/static/eql.css", pages.stylesheet),
@@ -119,6 +123,12 @@ class _Pages:
 
     def sign_in(self, request: Request, token: str = "") -> Response:
         return visitors.sign_in(self.service, request, token)
+
+    def sign_in_there(self, request: Request) -> Response:
+        return oidc.begin(self.service, request)
+
+    def sign_in_back(self, request: Request, state: Returned = "", code: Returned = "", iss: Returned = "") -> Response:
+        return oidc.finish(self.service, request, state=state, code=code, issuer=iss)
 
     def sign_out(self, request: Request) -> Response:
         return visitors.sign_out(self.service, request)

@@ -22,9 +22,9 @@ _SIGN_IN = (
 )
 
 
-def cookie_name(request: Request) -> str:
-    """The session cookie's name; over https one that browsers bind to this very host."""
-    return f"__Host-{SESSION_COOKIE}" if _secure(request) else SESSION_COOKIE
+def cookie_name(request: Request, name: str = SESSION_COOKIE) -> str:
+    """A cookie's full name, by default the session's; over https one that browsers bind to this very host."""
+    return f"__Host-{name}" if _secure(request) else name
 
 
 def visitor(service: Service, request: Request) -> Principal:
@@ -39,7 +39,12 @@ def visitor(service: Service, request: Request) -> Principal:
             found = sessions.principal(connection, session, at=service.clock())
         if found is not None:
             return found
-    raise Refusal(401, "Please sign in", _SIGN_IN)
+    raise Refusal(401, "Please sign in", _SIGN_IN, offers(service))
+
+
+def offers(service: Service) -> tuple[str, str] | None:
+    """Where to sign in through an identity provider and what to call it; None where none is configured."""
+    return None if service.sign_in is None else ("/sign-in/oidc", f"Sign in with {service.sign_in.provider.name}")
 
 
 def sign_in(service: Service, request: Request, token: str) -> Response:
@@ -54,16 +59,36 @@ def sign_in(service: Service, request: Request, token: str) -> Response:
         session = sessions.redeem(connection, token, at=now, expires_at=ends, tokens=service.tokens)
     if session is None:
         raise Refusal(401, "This link does not work", f"It was used before, is too old or not complete. {_SIGN_IN}")
+    return _welcome(request, session)
+
+
+def open_session(service: Service, request: Request, who: Principal) -> Response:
+    """Opens a session for somebody, in the place of the browser's session before it."""
+    now = service.clock()
+    before = request.cookies.get(cookie_name(request))
+    with service.engine.begin() as connection:
+        if before is not None:
+            sessions.close(connection, before)
+        session = sessions.open_for(connection, who, expires_at=now + SESSION_LASTS, tokens=service.tokens)
+    return _welcome(request, session)
+
+
+def _welcome(request: Request, session: str) -> Response:
     response = redirect("/")
-    response.set_cookie(
-        cookie_name(request),
-        session,
-        max_age=SESSION_LASTS // SECOND,
-        secure=_secure(request),
-        httponly=True,
-        samesite="lax",
-    )
+    keep_cookie(request, response, SESSION_COOKIE, session, SESSION_LASTS // SECOND)
     return response
+
+
+def keep_cookie(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
+    """Gives the browser a cookie for so long that scripts and other sites' forms do not get at."""
+    full = cookie_name(request, name)
+    response.set_cookie(full, value, max_age=seconds, secure=_secure(request), httponly=True, samesite="lax")
+
+
+def drop_cookie(request: Request, response: Response, name: str) -> None:
+    """Takes a cookie from the browser."""
+    full = cookie_name(request, name)
+    response.delete_cookie(full, secure=_secure(request), httponly=True, samesite="lax")
 
 
 def sign_out(service: Service, request: Request) -> Response:
@@ -78,7 +103,7 @@ def sign_out(service: Service, request: Request) -> Response:
     with service.engine.begin() as connection:
         sessions.close(connection, session)
     response = redirect("/")
-    response.delete_cookie(cookie_name(request), secure=_secure(request), httponly=True, samesite="lax")
+    drop_cookie(request, response, SESSION_COOKIE)
     return response
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, false, insert, select, update
+from sqlalchemy import Connection, delete, false, func, insert, select, update
 
+from models.bundle import check_size
 from serving.store.database import inserting
 from serving.store.tables import bundle_files, bundles, champion
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
+"""Scored with in shadow; it changes no answer."""
 
 
 class UnknownBundle(LookupError):
@@ -20,7 +23,8 @@ class Appointment:
     """That an alias pointed to a bundle from a moment on.
 
     Attributes:
-        alias: `champion` or another.
+        number: grows with every change of any alias.
+        alias: `champion` or `challenger`.
         sha256: identifies the bundle.
         name: the bundle's model.
         version: its version in the registry.
@@ -29,6 +33,7 @@ class Appointment:
         at: when, microseconds.
     """
 
+    number: int
     alias: str
     sha256: str
     name: str
@@ -50,7 +55,7 @@ def publish(
     at: int,
     alias: str = CHAMPION,
 ) -> None:
-    """Keeps a bundle, unless it is there already, and points `alias` to it.
+    """Keeps a bundle, unless it is there already, and points `alias` to it. A copy that was changed is put right.
 
     Args:
         connection: the store's, in a write transaction.
@@ -65,7 +70,11 @@ def publish(
     """
     row = {"sha256": sha256, "name": name, "version": version, "published_at": at}
     unless_there = inserting(connection, bundles).values(row).on_conflict_do_nothing().returning(bundles.c.sha256)
-    if connection.execute(unless_there).first() is not None:
+    new = connection.execute(unless_there).first() is not None
+    # Of two that put it right at once, the second one waits here.
+    connection.execute(select(bundles.c.sha256).where(bundles.c.sha256 == sha256).with_for_update())
+    if new or _content(connection, sha256) != dict(files):
+        connection.execute(delete(bundle_files).where(bundle_files.c.sha256 == sha256))
         content = [{"sha256": sha256, "path": path, "content": data} for path, data in files.items()]
         connection.execute(insert(bundle_files), content)
     point(connection, sha256, actor=actor, reason=reason, at=at, alias=alias)
@@ -85,16 +94,21 @@ def point(connection: Connection, sha256: str, *, actor: str, reason: str, at: i
     connection.execute(insert(champion), row)
 
 
+def vacate(connection: Connection, alias: str, *, actor: str, reason: str, at: int) -> None:
+    """Makes `alias` point to nothing from now on."""
+    connection.execute(insert(champion), {"alias": alias, "sha256": None, "actor": actor, "reason": reason, "at": at})
+
+
 def current(connection: Connection, alias: str = CHAMPION) -> Appointment | None:
-    """What `alias` points to, None before anything was published."""
-    return next(iter(history(connection, alias, limit=1)), None)
+    """What `alias` points to; None before anything was published, and where it points to nothing."""
+    newest = select(func.max(champion.c.id)).where(champion.c.alias == alias).scalar_subquery()
+    found = connection.execute(_APPOINTMENTS.where(champion.c.id == newest)).mappings().first()
+    return None if found is None else Appointment(**found)
 
 
 def history(connection: Connection, alias: str = CHAMPION, limit: int = 100) -> list[Appointment]:
-    """What `alias` pointed to, newest first."""
-    columns = (champion.c.alias, champion.c.sha256, bundles.c.name, bundles.c.version)
-    found = select(*columns, champion.c.actor, champion.c.reason, champion.c.at).join_from(champion, bundles)
-    newest = found.where(champion.c.alias == alias).order_by(champion.c.id.desc()).limit(limit)
+    """What `alias` pointed to, newest first, without the times that it pointed to nothing."""
+    newest = _APPOINTMENTS.where(champion.c.alias == alias).order_by(champion.c.id.desc()).limit(limit)
     return [Appointment(**row) for row in connection.execute(newest).mappings()]
 
 
@@ -103,12 +117,19 @@ def files(connection: Connection, sha256: str) -> dict[str, bytes]:
 
     Raises:
         UnknownBundle: no such bundle was published.
+        models.bundle.UntrustedBundle: its files are more or larger than a bundle's; they are not read.
     """
-    found = select(bundle_files.c.path, bundle_files.c.content).where(bundle_files.c.sha256 == sha256)
-    content = {path: bytes(data) for path, data in connection.execute(found.order_by(bundle_files.c.path))}
-    if not content:
+    sizes = select(func.length(bundle_files.c.content)).where(bundle_files.c.sha256 == sha256)
+    found = connection.execute(sizes).scalars().all()
+    if not found:
         raise UnknownBundle(f"no bundle {sha256} was published")
-    return content
+    check_size(found)
+    return _content(connection, sha256)
+
+
+def _content(connection: Connection, sha256: str) -> dict[str, bytes]:
+    found = select(bundle_files.c.path, bundle_files.c.content).where(bundle_files.c.sha256 == sha256)
+    return {path: bytes(data) for path, data in connection.execute(found.order_by(bundle_files.c.path))}
 
 
 def version(connection: Connection, sha256: str) -> str:
@@ -125,11 +146,9 @@ def version(connection: Connection, sha256: str) -> str:
 
 def unannounced(connection: Connection) -> dict[int, Appointment]:
     """The appointments nobody told of yet, by their numbers, in their order."""
-    columns = (champion.c.alias, champion.c.sha256, bundles.c.name, bundles.c.version)
-    found = select(champion.c.id, *columns, champion.c.actor, champion.c.reason, champion.c.at)
-    new = found.join_from(champion, bundles).where(champion.c.announced == false()).order_by(champion.c.id)
-    rows = [dict(row) for row in connection.execute(new).mappings()]
-    return {row.pop("id"): Appointment(**row) for row in rows}
+    new = _APPOINTMENTS.where(champion.c.announced == false()).order_by(champion.c.id)
+    found = [Appointment(**row) for row in connection.execute(new).mappings()]
+    return {one.number: one for one in found}
 
 
 def announce(connection: Connection, numbers: Collection[int]) -> list[int]:
@@ -138,3 +157,15 @@ def announce(connection: Connection, numbers: Collection[int]) -> list[int]:
     return sorted(
         connection.execute(update(champion).where(*free).values(announced=True).returning(champion.c.id)).scalars()
     )
+
+
+_APPOINTMENTS = select(
+    champion.c.id.label("number"),
+    champion.c.alias,
+    champion.c.sha256,
+    bundles.c.name,
+    bundles.c.version,
+    champion.c.actor,
+    champion.c.reason,
+    champion.c.at,
+).join_from(champion, bundles)

@@ -18,7 +18,8 @@ words that do no harm on SQLite:
 * decisions: only added, under a primary key; each seal of them follows a head that only one seal can follow;
 * current scores: INSERT ... ON CONFLICT DO UPDATE in the order of leads, so that no two writers wait for each
   other;
-* what sales was shown, bundles, policies, leads' addresses: INSERT ... ON CONFLICT DO NOTHING;
+* what sales was shown, bundles, policies, what the challenger said, leads' addresses: INSERT ... ON CONFLICT DO
+  NOTHING;
 * keys and sign-in links: a conditional UPDATE, and whether it found its row;
 * the report on quality: one row, INSERT ... ON CONFLICT DO UPDATE;
 * the tables themselves: an advisory lock, while they are upgraded.

@@ -33,10 +33,21 @@ def create(connection: Connection, role: str, partner_id: str | None, *, at: int
     return key
 
 
-def listed(connection: Connection) -> list[Key]:
-    """All keys, revoked ones too, in the order they were made."""
-    columns = [column for column in api_keys.c if column.name != "sha256"]
-    return [Key(**row) for row in connection.execute(select(*columns).order_by(api_keys.c.id)).mappings()]
+def listed(connection: Connection, *, after: int = 0, limit: int | None = None) -> list[Key]:
+    """Keys, revoked ones too, in the order they were made: those with an id above `after`, `limit` at most."""
+    found = _KEYS.where(api_keys.c.id > after).order_by(api_keys.c.id).limit(limit)
+    return [Key(**row) for row in connection.execute(found).mappings()]
+
+
+def get(connection: Connection, key_id: int) -> Key | None:
+    """What is kept of the key with this id, None where there is none."""
+    found = connection.execute(_KEYS.where(api_keys.c.id == key_id)).mappings().first()
+    return None if found is None else Key(**found)
+
+
+def kept(connection: Connection, key: str) -> Key:
+    """What is kept of this key, which was made before."""
+    return Key(**connection.execute(_KEYS.where(api_keys.c.sha256 == digest(key))).mappings().one())
 
 
 def revoke(connection: Connection, key_id: int, *, at: int) -> bool:
@@ -55,3 +66,6 @@ def verify(connection: Connection, key: str) -> Principal | None:
     # The store is asked for what may be seen; the secret part is compared without telling how far it agrees.
     rows = [row for row in found if hmac.compare_digest(row.sha256, sha256)]
     return Principal(rows[0].role, rows[0].partner_id, rows[0].prefix) if rows else None
+
+
+_KEYS = select(*(column for column in api_keys.c if column.name != "sha256"))

@@ -27,6 +27,11 @@ def redeem(connection: Connection, token: str, *, at: int, expires_at: int, toke
     return None if found is None else _keep(connection, sessions, found.role, found.partner_id, expires_at, tokens)
 
 
+def open_for(connection: Connection, who: Principal, *, expires_at: int, tokens: TokenSource) -> str:
+    """Opens a session until `expires_at` for somebody an identity provider vouches for; returns its token."""
+    return _keep(connection, sessions, who.role, who.partner_id, expires_at, tokens)
+
+
 def principal(connection: Connection, session: str, *, at: int) -> Principal | None:
     """Who the session belongs to; None where it is unknown or over."""
     wanted = (sessions.c.sha256 == digest(session), sessions.c.expires_at > at)

@@ -181,7 +181,7 @@ champion = Table(
     metadata,
     Column("id", _KEY, primary_key=True),
     Column("alias", _TEXT, nullable=False, index=True),
-    Column("sha256", _TEXT, ForeignKey("bundles.sha256"), nullable=False),
+    Column("sha256", _TEXT, ForeignKey("bundles.sha256")),
     Column("actor", _TEXT, nullable=False),
     Column("reason", _TEXT, nullable=False),
     Column("at", BigInteger, nullable=False),
@@ -323,6 +323,16 @@ runs = Table(
     Column("finished_at", BigInteger),
     Column("outcome", _TEXT),
     Column("detail", _TEXT),
+)
+
+shadow_scores = Table(
+    "shadow_scores",
+    metadata,
+    Column("decision_id", _TEXT, ForeignKey("decisions.decision_id"), primary_key=True),
+    Column("sha256", _TEXT, ForeignKey("bundles.sha256"), nullable=False, index=True),
+    Column("version", _TEXT, nullable=False),
+    Column("close_probability", Double, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
 )
 
 quality_reports = Table(

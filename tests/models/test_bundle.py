@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from features.catalogue import CATALOGUE
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import Entry
-from models.bundle import Bundle, UntrustedBundle, read
+from models.bundle import MOST_BYTES, Bundle, UntrustedBundle, read, read_folder
 from models.probability import RUNGS, TREES, Calibration, Rung
 
 Files = dict[str, bytes]
@@ -188,3 +189,61 @@ def test_calibration_scales_every_part_and_shifts_the_base(bundles: Mapping[Rung
     raw, parts = bundle.model.contributions(rows.matrix), bundle.parts(rows.matrix)
     np.testing.assert_array_equal(parts[:, :-1], 2 * raw[:, :-1])
     np.testing.assert_allclose(parts[:, -1], 2 * raw[:, -1] + 0.5, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("bundle.json", lambda described: described.update(expected_amount=["much", "USD"])),
+        ("bundle.json", lambda described: described.update(grades=["A", "B", "C"])),
+        ("bundle.json", lambda described: described.update(grades=[0.1, 0.2, 0.3])),
+        ("bundle.json", lambda described: described.update(horizon_days=-1)),
+        ("bundle.json", lambda described: described.update(base_rate=float("nan"))),
+        ("model.json", lambda model: model.update(features=10**12)),
+        ("model.json", lambda model: model.update(intercept=float("inf"))),
+        ("model.json", lambda model: model["columns"][0].update(feature=-1)),
+        ("model.json", lambda model: model["columns"][0].update(scale=0.0)),
+    ],
+)
+def test_what_would_fail_later_is_refused_at_once(bundles: Mapping[Rung, Bundle], name: str, edit: Any) -> None:
+    with pytest.raises(UntrustedBundle):
+        read(edited(bundles["logistic"].files, name, edit))
+
+
+def test_a_level_without_a_rate_is_refused(bundles: Mapping[Rung, Bundle]) -> None:
+    with pytest.raises(UntrustedBundle):
+        read(edited(bundles["segment_rates"].files, "model.json", lambda model: model["effects"].pop()))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "bundle.json", "golden.json", "model.json"])
+def test_nesting_without_end_is_refused(bundles: Mapping[Rung, Bundle], name: str) -> None:
+    deep = {**bundles["logistic"].files, name: b"[" * 100_000}
+    with pytest.raises(UntrustedBundle):
+        read(deep if name == "manifest.json" else signed(deep))
+
+
+@pytest.mark.parametrize("path", ["../model.json", "/etc/passwd", "a/model.json", "model.json/..", "C:\\model.json"])
+def test_a_path_out_of_the_bundle_is_refused(bundles: Mapping[Rung, Bundle], path: str) -> None:
+    files = dict(bundles["logistic"].files)
+    for forged in ({**files, path: b"{}"}, {path if name == "model.json" else name: c for name, c in files.items()}):
+        with pytest.raises(UntrustedBundle):
+            read(signed(forged))
+
+
+def test_a_bundle_has_a_largest_size(bundles: Mapping[Rung, Bundle]) -> None:
+    with pytest.raises(UntrustedBundle, match="64 MiB"):
+        read(signed({**bundles["logistic"].files, "golden.json": b" " * MOST_BYTES}))
+
+
+def test_a_folder_with_anything_but_plain_files_is_refused(bundles: Mapping[Rung, Bundle], tmp_path: Path) -> None:
+    for name, content in bundles["logistic"].files.items():
+        (tmp_path / name).write_bytes(content)
+    assert read_folder(tmp_path).sha256 == bundles["logistic"].sha256
+    (tmp_path / "model.json").rename(tmp_path.parent / "elsewhere.json")
+    (tmp_path / "model.json").symlink_to(tmp_path.parent / "elsewhere.json")
+    with pytest.raises(UntrustedBundle, match="no links"):
+        read_folder(tmp_path)
+    (tmp_path / "model.json").unlink()
+    (tmp_path / "model.json").mkdir()
+    with pytest.raises(UntrustedBundle, match="no links"):
+        read_folder(tmp_path)

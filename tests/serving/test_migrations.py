@@ -164,12 +164,11 @@ def test_an_upgrade_that_would_leave_a_row_without_its_parent_is_undone(store: E
 
 
 def test_a_drafted_revision_runs(store: Engine, later: Later) -> None:
-    scripts, drafted = later(), f"{int(REVISION) + 1:04}"
+    scripts, following = later(), f"{int(REVISION) + 1:04}"
     draft("nothing", scripts)
-    drafted = f"{int(REVISION) + 1:04}"
-    create(store, scripts, drafted)
+    create(store, scripts, following)
     with reading(store) as connection:
-        assert revision(connection) == drafted
+        assert revision(connection) == following
 
 
 def test_a_newer_store_is_refused_with_the_mend(store: Engine, later: Later) -> None:

@@ -1,0 +1,62 @@
+"""The challenger in shadow: begin, end, and what it says beside the champion."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from app import console
+from app.commands.models import Actor, Reason, actor_of
+from app.commands.options import Json, UsageError, wiring
+from app.wiring import now
+from features.catalogue import CATALOGUE
+from models.bundle import read
+from serving.store import bundles, database
+from serving.store import shadow as store
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: eql shadow 3")
+def shadow(
+    version: Annotated[str | None, typer.Argument(help="A version or alias; the challenger by default.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="End it; what was scored is kept.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Compare it with the champion.")] = False,
+    reason: Reason = "in shadow",
+    actor: Actor = None,
+    as_json: Json = False,
+) -> None:
+    """Let a challenger score what the service decides, in shadow: no answer changes, its scores are kept."""
+    if off + report + (version is not None) > 1:
+        raise UsageError("give a version, --off or --report, one of them")
+    if report:
+        _report(as_json)
+    elif off:
+        with wiring().engine.begin() as connection:
+            bundles.vacate(connection, bundles.CHALLENGER, actor=actor_of(actor), reason=reason, at=now())
+        console.emit({"version": None}, "no challenger is in shadow", as_json)
+    else:
+        _begin(version or bundles.CHALLENGER, actor_of(actor), reason, as_json)
+
+
+def _begin(version: str, actor: str, reason: str, as_json: bool) -> None:
+    found = wiring().registry.resolve(version)
+    bundle = wiring().registry.bundle(found)
+    # A version that this software cannot serve is refused here, not by the service afterwards.
+    bundle.catalogue(CATALOGUE)
+    wiring().publish(bundle, found.version, actor, reason, bundles.CHALLENGER)
+    result = {"version": found.version, "sha256": bundle.sha256}
+    console.emit(result, f"version {found.version} scores in shadow; `eql shadow --report` compares it", as_json)
+
+
+def _report(as_json: bool) -> None:
+    from serving.shadow import compare
+
+    with database.reading(wiring().engine) as connection:
+        challenger = bundles.current(connection, bundles.CHALLENGER)
+        sha256 = challenger.sha256 if challenger else store.newest(connection)
+        if sha256 is None:
+            raise ValueError("nothing was scored in shadow; `eql shadow VERSION` begins it")
+        found = asdict(compare(store.pairs(connection, sha256), read(bundles.files(connection, sha256))))
+    rows = [[name.replace("_", " "), value] for name, value in found.items()]
+    console.emit({"sha256": sha256, **found}, console.table("In shadow", ["", sha256[:12]], rows), as_json)

@@ -1,0 +1,166 @@
+"""API keys over the API, for admins: made, listed, revoked. A key itself is shown once, when it is made."""
+
+import base64
+import binascii
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict
+
+from features.values import Text, rfc3339
+from serving.access import InvalidRole, Role, check_role
+from serving.api import schemas
+from serving.api.answers import Answer, ProblemAnswer
+from serving.api.callers import Permitted, ServiceDependency
+from serving.api.problems import MEDIA_TYPE, FieldError, from_fields, from_status
+from serving.api.scores import Body
+from serving.store import keys
+from serving.store.database import reading
+from serving.store.keys import Key
+
+_LOG = logging.getLogger(__name__)
+_LARGEST = 2**63 - 1
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 422, 503)
+}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}}}
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
+
+KeyId = Annotated[int, Path(ge=1, le=_LARGEST)]
+
+
+class KeyRequest(BaseModel):
+    """A key to make: what its holder may do, and for a partner whose records it sees."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    role: Role
+    partner_id: Text | None = None
+
+
+class KeyAnswer(Answer):
+    """What is kept of a key; `prefix` is the part of it that may be shown."""
+
+    id: int
+    prefix: str
+    role: Role
+    partner_id: str | None
+    created_at: str
+    revoked_at: str | None
+
+
+class NewKeyAnswer(KeyAnswer):
+    """A key, shown this once."""
+
+    key: str
+
+
+class KeysAnswer(Answer):
+    """A page of keys in the order they were made."""
+
+    items: list[KeyAnswer]
+    next: str | None
+
+
+@router.post(
+    "",
+    status_code=201,
+    operation_id="createKey",
+    summary="Make an API key; it is shown this once",
+    responses={201: {"model": NewKeyAnswer}, **_REFUSALS},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyRequest"}}},
+        }
+    },
+)
+def create(service: ServiceDependency, caller: Permitted, body: Body) -> JSONResponse:
+    """The key, which works at once."""
+    wanted, _ = schemas.read(KeyRequest, body)
+    try:
+        check_role(wanted.role, wanted.partner_id)
+    except InvalidRole:
+        raise from_fields([FieldError("partner_id", "must be given for the role partner, and for no other")]) from None
+    with service.engine.begin() as connection:
+        key = keys.create(connection, wanted.role, wanted.partner_id, at=service.clock(), tokens=service.tokens)
+        made = keys.kept(connection, key)
+    _LOG.info("key %d (%s, %s) was made by %s", made.id, made.prefix, made.role, caller.name)
+    headers = {"Location": f"/v1/keys/{made.id}", "Cache-Control": "no-store"}
+    return JSONResponse({**_told(made), "key": key}, 201, headers)
+
+
+@router.get("", operation_id="listKeys", summary="The API keys", responses={200: {"model": KeysAnswer}, **_REFUSALS})
+def listed(
+    service: ServiceDependency,
+    _: Permitted,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str, Query(max_length=100)] = "",
+) -> JSONResponse:
+    """A page of keys, revoked ones too."""
+    with reading(service.engine) as connection:
+        found = keys.listed(connection, after=_position(cursor), limit=limit + 1)
+    page = found[:limit]
+    following = f"/v1/keys?limit={limit}&cursor={_cursor(page[-1].id)}" if len(found) > limit else None
+    return JSONResponse({"items": [_told(key) for key in page], "next": following})
+
+
+@router.get(
+    "/{key_id}",
+    operation_id="getKey",
+    summary="What is kept of an API key",
+    responses={200: {"model": KeyAnswer}, **_UNKNOWN, **_REFUSALS},
+)
+def one(service: ServiceDependency, _: Permitted, key_id: KeyId) -> JSONResponse:
+    """Role, visible part, and whether it is revoked."""
+    with reading(service.engine) as connection:
+        found = keys.get(connection, key_id)
+    if found is None:
+        raise from_status(404)
+    return JSONResponse(_told(found))
+
+
+@router.delete(
+    "/{key_id}",
+    status_code=204,
+    operation_id="revokeKey",
+    summary="Revoke an API key at once",
+    responses={**_UNKNOWN, **_REFUSALS},
+)
+def revoke(service: ServiceDependency, caller: Permitted, key_id: KeyId) -> Response:
+    """Nothing; 404 where there is no such key, or it is revoked already."""
+    with service.engine.begin() as connection:
+        revoked = keys.revoke(connection, key_id, at=service.clock())
+    if not revoked:
+        raise from_status(404)
+    _LOG.info("key %d was revoked by %s", key_id, caller.name)
+    return Response(status_code=204)
+
+
+def _told(key: Key) -> dict[str, Any]:
+    revoked = None if key.revoked_at is None else rfc3339(key.revoked_at)
+    return {
+        "id": key.id,
+        "prefix": key.prefix,
+        "role": key.role,
+        "partner_id": key.partner_id,
+        "created_at": rfc3339(key.created_at),
+        "revoked_at": revoked,
+    }
+
+
+def _cursor(key_id: int) -> str:
+    return base64.urlsafe_b64encode(str(key_id).encode()).decode().rstrip("=")
+
+
+def _position(cursor: str) -> int:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        position = int(text) if cursor else 0
+    except (ValueError, binascii.Error):
+        position = -1
+    if not 0 <= position <= _LARGEST:
+        raise from_fields([FieldError("query.cursor", "must be one that a page of this list named")])
+    return position

@@ -1,0 +1,176 @@
+"""Every route of OpenAPI, called by every role, by two partners and by nobody, against `serving.permissions`."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from features.catalogue import CATALOGUE
+from features.values import parse_instant
+from models.policy import load
+from serving import permissions
+from serving.access import ROLES, Role
+from serving.api.app import create_app
+from serving.permissions import PERMITTED
+from serving.reload import Champion
+from serving.scoring import canonical
+from serving.service import Service
+from serving.store import decisions, keys, sessions
+from serving.store.decisions import CurrentScore, StoredDecision
+
+NOW = parse_instant("2026-11-20T00:00:00Z")
+POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
+PARTNERS = ("P-1", "P-2")
+OWN: Mapping[str, str] = {
+    "GET /v1/decisions/{decision_id}": "/v1/decisions/D-{partner}",
+}
+"""For each route that partners may call, the address of a thing of one partner; a list has no `{partner}`."""
+
+
+def content(partner: str) -> dict[str, Any]:
+    return {
+        "decision_id": f"D-{partner}",
+        "lead_id": f"L-{partner}",
+        "as_of": "2026-11-19T00:00:00Z",
+        "qualification": "MQL",
+        "pending": True,
+        "rules": [
+            {"rule": "r", "gate": "icp", "outcome": "unknown", "reason": "told by P-9", "evidence": {"p": "P-9"}}
+        ],
+        "missing": ["Ask the partner to confirm fit"],
+        "close_probability": {"value": 0.123456, "lower": 0.1, "upper": 0.2, "horizon_days": 90, "rung": "lightgbm"},
+        "grade": "A",
+        "next_actions": ["Ask P-9 Ltd first"],
+        "created_at": "2026-11-19T00:00:00Z",
+    }
+
+
+@pytest.fixture
+def app(store: Engine) -> FastAPI:
+    """A service where each of two partners has a lead with a decision; another decision was sent along by a CRM."""
+    with store.begin() as connection:
+        for partner in PARTNERS:
+            lead = content(partner)
+            ids = (lead["decision_id"], lead["lead_id"])
+            decisions.add(connection, [StoredDecision(*ids, True, NOW, NOW, canonical(lead))])
+            score = CurrentScore(ids[1], ids[0], "MQL", True, 0.123456, "A", None, None, partner, NOW)
+            decisions.set_current(connection, [score])
+        sent = StoredDecision("D-sent", "L-P-1", False, NOW, NOW, canonical(content("P-1")), "{}")
+        decisions.add(connection, [sent])
+    return create_app(Service(store, Champion(store, CATALOGUE, POLICY, lambda: NOW), lambda: NOW, secrets.token_bytes))
+
+
+def key(store: Engine, role: str, partner: str | None = None) -> dict[str, str]:
+    partner = partner or ("P-1" if role == "partner" else None)
+    with store.begin() as connection:
+        return {"X-Api-Key": keys.create(connection, role, partner, at=NOW, tokens=secrets.token_bytes)}
+
+
+def session(store: Engine, role: str) -> dict[str, str]:
+    partner = "P-1" if role == "partner" else None
+    with store.begin() as connection:
+        token = sessions.offer(connection, role, partner, expires_at=NOW + 9, tokens=secrets.token_bytes)
+        opened = sessions.redeem(connection, token, at=NOW, expires_at=NOW + 9, tokens=secrets.token_bytes)
+    return {"Cookie": f"eql_session={opened}"}
+
+
+def routes(app: FastAPI) -> dict[str, str]:
+    """Every route of OpenAPI with an address that leads to nothing."""
+    found = {}
+    for path, methods in app.openapi()["paths"].items():
+        for method, operation in methods.items():
+            address = path
+            for parameter in operation.get("parameters", ()):
+                kind = parameter["schema"].get("type")
+                address = address.replace(f"{{{parameter['name']}}}", "999" if kind == "integer" else "none")
+            found[f"{method.upper()} {path}"] = address
+    return found
+
+
+def ask(app: FastAPI, calls: list[tuple[str, str, dict[str, str]]]) -> list[httpx.Response]:
+    async def run() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://eql.test") as client:
+            return [
+                await client.request(method, path, content=b"{}", headers=headers) for method, path, headers in calls
+            ]
+
+    return anyio.run(run)
+
+
+def test_every_route_says_who_may_call_it(app: FastAPI) -> None:
+    unlisted, gone = routes(app).keys() - PERMITTED.keys(), PERMITTED.keys() - routes(app).keys()
+    assert not unlisted, f"add a line for each to PERMITTED in serving/permissions.py: {sorted(unlisted)}"
+    assert not gone, f"PERMITTED in serving/permissions.py lists routes that are gone: {sorted(gone)}"
+
+
+def expected(route: str, role: Role | None) -> set[int]:
+    if PERMITTED[route] is None:
+        return {200}
+    if role is None:
+        return {401}
+    return {200, 400, 404, 422} if role in permissions.roles(route) else {403}
+
+
+def test_every_route_takes_the_roles_listed_and_no_others(store: Engine, app: FastAPI) -> None:
+    revoked = key(store, "admin")
+    with store.begin() as connection:
+        assert keys.revoke(connection, 1, at=NOW)
+    nobody = [{}, revoked, {"X-Api-Key": "eql_live_"}, {"Cookie": "eql_session=none"}]
+    callers: list[tuple[str, Role | None, bool, dict[str, str]]] = [("nobody", None, True, each) for each in nobody]
+    callers += [(f"a key of {role}", role, True, key(store, role)) for role in ROLES]
+    callers += [(f"a session of {role}", role, False, session(store, role)) for role in ROLES]
+    asked = [(route, address, *caller) for route, address in routes(app).items() for caller in callers]
+    answers = ask(app, [(route.split(" ")[0], address, headers) for route, address, *_, headers in asked])
+    for (route, _, who, role, writes, _), answer in zip(asked, answers, strict=True):
+        # A page's session is for reading; what another site makes a browser send must not change anything.
+        acts = role if writes or route.startswith("GET ") else None
+        assert answer.status_code in expected(route, acts), f"{route} by {who}: {answer.status_code}"
+
+
+def test_what_partners_may_call_is_tried_with_two_of_them() -> None:
+    theirs = {route for route, who in PERMITTED.items() if who and "partner" in who}
+    assert theirs == OWN.keys(), "add to OWN in this file the address of a thing of a partner for each of the others"
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("route", OWN)
+@pytest.mark.parametrize(("me", "other"), [PARTNERS, PARTNERS[::-1]])
+def test_a_partner_finds_its_own_and_of_others_not_even_that_they_are_there(
+    store: Engine, app: FastAPI, route: str, me: str, other: str
+) -> None:
+    method, headers = route.split(" ")[0], key(store, "partner", me)
+    addresses = [OWN[route].format(partner=partner) for partner in (me, other, "none")]
+    mine, theirs, unknown = ask(app, [(method, address, headers) for address in addresses])
+    assert mine.status_code in {200, 201, 204}
+    assert other not in mine.text
+    assert "P-9" not in mine.text
+    if "{partner}" in OWN[route]:
+        assert (theirs.status_code, theirs.content) == (unknown.status_code, unknown.content)
+        assert theirs.status_code == 404
+
+
+def test_of_a_decision_a_partner_sees_how_its_lead_stands_and_nothing_of_the_model(store: Engine, app: FastAPI) -> None:
+    paths = ("/v1/decisions/D-P-1", "/v1/decisions/D-sent")
+    mine, sent = ask(app, [("GET", path, key(store, "partner", "P-1")) for path in paths])
+    assert mine.json() == {
+        "decision_id": "D-P-1",
+        "lead_id": "L-P-1",
+        "as_of": "2026-11-19T00:00:00Z",
+        "qualification": "MQL",
+        "pending": True,
+        "missing": ["Ask the partner to confirm fit"],
+        "created_at": "2026-11-19T00:00:00Z",
+    }
+    assert sent.status_code == 404
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    text = Path("docs/operate.md").read_text()
+    assert permissions.table() in text, f"docs/operate.md must have this table:\n{permissions.table()}"

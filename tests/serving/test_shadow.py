@@ -1,0 +1,185 @@
+"""The challenger in shadow: its scores are kept beside the answers, its faults never reach them."""
+
+import json
+import math
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Engine, select
+
+from features.catalogue import CATALOGUE
+from features.values import parse_instant
+from models.bundle import Bundle
+from models.encoding import EncodedFeature, Encoding
+from models.policy import load
+from models.probability import BaseRate, Calibration, sigmoid
+from serving.api.app import create_app
+from serving.reload import CHECK_EVERY, Champion
+from serving.service import Service
+from serving.shadow import Shadow, compare
+from serving.store import bundles, keys, shadow
+from serving.store.database import reading
+from serving.store.tables import shadow_scores
+
+NOW = parse_instant("2026-11-20T00:00:00Z")
+POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
+BODY = json.dumps({"lead": {"lead_id": "L-1"}, "as_of": "2026-11-01T00:00:00Z"})
+
+
+def made(log_odds: float) -> Bundle:
+    """A model that says the same of every lead."""
+    feature = EncodedFeature("employees", "number")
+    return Bundle(
+        name="test",
+        encoding=Encoding((feature,)),
+        model=BaseRate(1, log_odds),
+        calibration=Calibration(1.0, 0.0),
+        horizon_days=90,
+        base_rate=0.1,
+        grades=(0.3, 0.2, 0.1),
+        attributes=(),
+        features_sha256=CATALOGUE.values_sha256([feature.name]),
+        golden=(({"employees": 400}, log_odds),),
+    )
+
+
+@dataclass
+class Api:
+    engine: Engine
+    app: FastAPI
+    service: Service
+    key: str
+
+    def publish(self, bundle: Bundle, alias: str, files: dict[str, bytes] | None = None) -> None:
+        about: dict[str, Any] = {"name": "test", "version": alias, "actor": "tests", "reason": "tests", "at": NOW}
+        with self.engine.begin() as connection:
+            bundles.publish(connection, files or bundle.files, sha256=bundle.sha256, alias=alias, **about)
+
+    def score(self, times: int = 1) -> list[dict[str, Any]]:
+        """Answers while the service runs, from its start to its end."""
+
+        async def run() -> list[dict[str, Any]]:
+            transport, headers = httpx.ASGITransport(app=self.app), {"X-Api-Key": self.key}
+            client = httpx.AsyncClient(transport=transport, base_url="http://eql.test")
+            async with self.app.router.lifespan_context(self.app), client:
+                answers = [await client.post("/v1/score", content=BODY, headers=headers) for _ in range(times)]
+                self.ready = (await client.get("/readyz")).json()
+            assert {answer.status_code for answer in answers} == {200}
+            return [answer.json() for answer in answers]
+
+        return anyio.run(run)
+
+    def kept(self) -> dict[str, Any]:
+        with reading(self.engine) as connection:
+            return {row.decision_id: row for row in connection.execute(select(shadow_scores))}
+
+
+@pytest.fixture
+def api(store: Engine) -> Api:
+    ticks = count(NOW, CHECK_EVERY)
+    champion = Champion(store, CATALOGUE, POLICY, lambda: next(ticks))
+    challenger = Champion(store, CATALOGUE, POLICY, lambda: next(ticks), bundles.CHALLENGER)
+    beside = Shadow(store, challenger, lambda: NOW)
+    service = Service(store, champion, lambda: NOW, secrets.token_bytes, shadow=beside)
+    with store.begin() as connection:
+        key = keys.create(connection, "crm", None, at=NOW, tokens=secrets.token_bytes)
+    found = Api(store, create_app(service), service, key)
+    found.publish(made(-2.0), bundles.CHAMPION)
+    return found
+
+
+def without_ids(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in answer.items() if name != "decision_id"} for answer in answers]
+
+
+@pytest.mark.both_databases
+def test_the_challenger_scores_what_was_answered_and_changes_no_answer(api: Api) -> None:
+    alone = api.score()
+    assert api.kept() == {}
+    assert api.ready["challenger"] is None
+    api.publish(made(-1.0), bundles.CHALLENGER)
+    answers = api.score(3)
+    assert without_ids(answers) == without_ids(alone * 3)
+    kept = api.kept()
+    assert kept.keys() == {answer["decision_id"] for answer in answers}
+    assert {row.close_probability for row in kept.values()} == {float(sigmoid(-1.0))}
+    assert {row.sha256 for row in kept.values()} == {made(-1.0).sha256}
+    assert api.ready["challenger"]["sha256"] == made(-1.0).sha256
+    assert api.ready["model"]["sha256"] == made(-2.0).sha256
+
+
+@pytest.mark.both_databases
+def test_it_ends_where_there_is_none_and_where_it_serves(store: Engine, api: Api) -> None:
+    api.publish(made(-2.0), bundles.CHALLENGER)
+    api.score()
+    assert api.kept() == {}
+    api.publish(made(-1.0), bundles.CHALLENGER)
+    with store.begin() as connection:
+        bundles.vacate(connection, bundles.CHALLENGER, actor="tests", reason="tests", at=NOW)
+        assert bundles.current(connection, bundles.CHALLENGER) is None
+        assert bundles.current(connection) is not None
+    api.score()
+    assert api.kept() == {}
+    assert api.ready["challenger"] is None
+
+
+def test_a_challenger_that_cannot_be_trusted_is_told_of_and_harms_nothing(api: Api) -> None:
+    api.publish(made(-1.0), bundles.CHALLENGER, {**made(-1.0).files, "golden.json": b"[]"})
+    assert api.score()[0]["model"]["sha256"] == made(-2.0).sha256
+    assert "cannot be served" in api.ready["challenger"]["fault"]
+    assert api.ready["fault"] is None
+    assert api.kept() == {}
+
+
+@pytest.fixture
+def failing(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | None], None]:
+    def fail(error: Exception | None) -> None:
+        def add(*_: Any) -> None:
+            if error is not None:
+                raise error
+
+        monkeypatch.setattr(shadow, "add", add)
+
+    return fail
+
+
+def test_a_challenger_that_fails_later_is_told_of_until_it_works(api: Api, failing: Any) -> None:
+    api.publish(made(-1.0), bundles.CHALLENGER)
+    failing(RuntimeError("of the lead secret@acme.example"))
+    api.score()
+    assert api.service.shadow is not None
+    assert api.service.shadow.fault == "RuntimeError"
+    failing(None)
+    api.score()
+    assert api.service.shadow.fault is None
+
+
+def test_answers_do_not_wait_where_the_line_is_full(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.publish(made(-1.0), bundles.CHALLENGER)
+    monkeypatch.setattr(Shadow, "_try", lambda *_: time.sleep(0.2))
+    beside = api.service.shadow
+    assert beside is not None
+    beside._line.maxsize = 1
+    api.score(5)
+    assert beside.left_out > 0
+
+
+def test_a_comparison_adds_up() -> None:
+    contents = [{"close_probability": {"value": value}, "grade": "A"} for value in (0.3, 0.4, 0.6)]
+    found = compare(zip([*contents, {"close_probability": None}], (0.1, 0.3, 0.8, 0.9), strict=True), made(-1.0))
+    assert (found.decisions, found.other_grade) == (3, pytest.approx(1 / 3))
+    assert found.difference == pytest.approx(-0.1 / 3)
+    assert found.challenger == pytest.approx(0.4)
+    assert found.largest == pytest.approx(0.2)
+    assert found.correlation == pytest.approx(0.11 / math.sqrt(0.14 / 3 * 0.26))
+    assert compare([], made(-1.0)).decisions == 0
+    assert compare([(contents[0], 0.3)], made(-1.0)).correlation is None
