@@ -205,7 +205,9 @@ class RelyingParty:
                 iss={"essential": True, "value": provider.issuer},
                 aud={"essential": True, "value": provider.client_id},
                 nonce={"essential": True, "value": nonce},
-                **{name: {"essential": True} for name in ("sub", "exp", "iat")},
+                sub={"essential": True},
+                exp={"essential": True},
+                iat={"essential": True},
             ).validate(claims)
         except (JoseError, ValueError) as error:
             raise SignInRefused(f"the ID token is not sound: {type(error).__name__}") from None

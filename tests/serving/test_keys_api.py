@@ -21,7 +21,6 @@ from serving.service import Service
 from serving.store import keys
 from serving.store.database import reading
 
-pytestmark = pytest.mark.both_databases
 NOW = parse_instant("2026-11-20T00:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 Api = Callable[..., httpx.Response]
@@ -46,6 +45,7 @@ def api(store: Engine) -> Api:
     return call
 
 
+@pytest.mark.both_databases
 def test_a_key_is_shown_once_works_and_is_revoked(store: Engine, api: Api) -> None:
     made = api("POST", "/v1/keys", {"role": "partner", "partner_id": "P-1"})
     assert made.status_code == 201
@@ -63,6 +63,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(store: Engine, api: Api) -> No
         assert keys.verify(connection, key) is None
 
 
+@pytest.mark.both_databases
 def test_the_list_pages(api: Api) -> None:
     made = [api("POST", "/v1/keys", {"role": "viewer"}).json()["id"] for _ in range(4)]
     found, path = [], "/v1/keys?limit=2"

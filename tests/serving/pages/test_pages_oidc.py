@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -26,12 +27,17 @@ CLIENT, SECRET = "eql client", "s3cret:%"
 Claims = dict[str, Any]
 
 
+@cache
+def rsa(kid: str) -> RSAKey:
+    return RSAKey.generate_key(2048, {"kid": kid})
+
+
 @dataclass
 class IdentityProvider:
     """Authorises everybody, once a code, and signs what it is told to say of them."""
 
     now: int
-    key: Any = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one"}))
+    key: Any = field(default_factory=lambda: rsa("one"))
     claims: Claims = field(default_factory=dict)
     header: dict[str, str] = field(default_factory=dict)
     token: Callable[["IdentityProvider", Claims], str] | None = None
@@ -277,11 +283,11 @@ def _by_public_key(idp: IdentityProvider, claims: Claims) -> str:
 
 
 def _by_another(idp: IdentityProvider, claims: Claims) -> str:
-    return jwt.encode({"alg": "RS256", "kid": "one"}, claims, RSAKey.generate_key(2048))
+    return jwt.encode({"alg": "RS256", "kid": "one"}, claims, rsa("another"))
 
 
 def _key_in_header(idp: IdentityProvider, claims: Claims) -> str:
-    key = RSAKey.generate_key(2048)
+    key = rsa("another")
     return jwt.encode({"alg": "RS256", "jwk": key.as_dict(private=False)}, claims, key)
 
 
