@@ -42,6 +42,7 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 Admin = Annotated[Principal, Depends(allowed())]
 Id = Annotated[int, Path(ge=1, le=MAX_INTEGER)]
+EventId = Annotated[str, Path(pattern="^evt_[0-9a-f]{32}$")]
 Page = Annotated[Paging, Query()]
 
 
@@ -196,7 +197,7 @@ def log(service: ServiceDependency, _: Admin, webhook_id: Id, page: Page) -> JSO
     summary="Send an event again, whatever became of it",
     responses={202: {"model": EventAnswer}, **_REFUSALS},
 )
-def replay(service: ServiceDependency, _: Admin, webhook_id: Id, event_id: str) -> JSONResponse:
+def replay(service: ServiceDependency, _: Admin, webhook_id: Id, event_id: EventId) -> JSONResponse:
     """The event's id, which is the same as before."""
     with service.engine.begin() as connection:
         if not deliveries.replay(connection, _found(connection, webhook_id), event_id, service.clock()):

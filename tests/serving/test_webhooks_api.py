@@ -25,6 +25,7 @@ from serving.store.deliveries import Attempt
 NOW = 1_800_000_000 * SECOND
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 URL = "https://crm.example/hooks/eql"
+NO_EVENT = f"evt_{0:032}"
 
 
 @dataclass
@@ -156,7 +157,7 @@ def test_only_admins_have_to_do_with_webhooks(api: Api, role: str) -> None:
         key = keys.create(connection, role, partner, at=NOW, tokens=secrets.token_bytes)
     address = f"/v1/webhooks/{webhook}"
     calls = [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate"), ("POST", "/test"), ("GET", "/deliveries")]
-    calls += [("POST", "/replay"), ("POST", "/deliveries/evt_1/replay")]
+    calls += [("POST", "/replay"), ("POST", f"/deliveries/{NO_EVENT}/replay")]
     assert {api(method, address + path, {}, key).status_code for method, path in calls} == {403}
     assert {api(method, "/v1/webhooks", {}, key).status_code for method in ("GET", "POST")} == {403}
     assert api("GET", "/v1/runs", key=key).status_code == (200 if role == "viewer" else 403)
@@ -214,7 +215,7 @@ def test_what_was_delivered_can_be_had_again(api: Api) -> None:
     assert api.deliver(webhook, 204) == [early]
     assert api("POST", f"/v1/webhooks/{webhook}/replay", {"since": since}).json() == {"events": 2}
     assert sorted(api.deliver(webhook, 204)) == sorted(late)
-    assert api("POST", f"/v1/webhooks/{webhook}/deliveries/evt_none/replay").status_code == 404
+    assert api("POST", f"/v1/webhooks/{webhook}/deliveries/{NO_EVENT}/replay").status_code == 404
 
 
 @pytest.mark.both_databases
@@ -240,7 +241,12 @@ def test_lists_page_through_everything_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/webhooks/0", f"/v1/webhooks/{2**70}", "/v1/webhooks?cursor=x", "/v1/runs?limit=0"]
+    "path", ["/v1/webhooks/0", f"/v1/webhooks/{2**70}", "/v1/webhooks?cursor=x", "/v1/runs?limit=0", "/v1/webhooks/%00"]
 )
 def test_what_no_list_gave_is_refused(api: Api, path: str) -> None:
     assert api("GET", path).status_code == 422
+
+
+@pytest.mark.parametrize("event", ["evt_%00", "%ED%A0%80", "evt_" + "A" * 32, "x" * 3000])
+def test_what_is_no_id_of_an_event_is_refused(api: Api, event: str) -> None:
+    assert api("POST", f"/v1/webhooks/{api.created()['id']}/deliveries/{event}/replay").status_code == 422
