@@ -19,4 +19,4 @@ def test_a_companion_ends_with_its_service(tmp_path: Path) -> None:
     with subprocess.Popen(command, env=environment, cwd=ROOT, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
