@@ -40,6 +40,7 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
 Id = Annotated[int, Path(ge=1, le=MAX_INTEGER)]
+EventId = Annotated[str, Path(pattern="^evt_[0-9a-f]{32}$")]
 Page = Annotated[Paging, Query()]
 
 
@@ -194,7 +195,7 @@ def log(service: ServiceDependency, _: Permitted, webhook_id: Id, page: Page) ->
     summary="Send an event again, whatever became of it",
     responses={202: {"model": EventAnswer}, **_REFUSALS},
 )
-def replay(service: ServiceDependency, _: Permitted, webhook_id: Id, event_id: str) -> JSONResponse:
+def replay(service: ServiceDependency, _: Permitted, webhook_id: Id, event_id: EventId) -> JSONResponse:
     """The event's id, which is the same as before."""
     with service.engine.begin() as connection:
         if not deliveries.replay(connection, _found(connection, webhook_id), event_id, service.clock()):

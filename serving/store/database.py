@@ -20,6 +20,8 @@ words that do no harm on SQLite:
   other;
 * what sales was shown, bundles, policies, what the challenger said, leads' addresses: INSERT ... ON CONFLICT DO
   NOTHING;
+* events to be delivered: SELECT ... FOR UPDATE SKIP LOCKED, then the UPDATE that claims them;
+* schedules, and telling of a promotion: a conditional UPDATE, and whether it found its row;
 * keys and sign-in links: a conditional UPDATE, and whether it found its row;
 * the report on quality: one row, INSERT ... ON CONFLICT DO UPDATE;
 * the tables themselves: an advisory lock, while they are upgraded.

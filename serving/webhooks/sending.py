@@ -1,5 +1,7 @@
 """One attempt to deliver an event: a signed POST, and what came of it."""
 
+import logging
+import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -14,6 +16,7 @@ from serving.store.deliveries import Due
 from serving.webhooks.addresses import ForbiddenAddress, check_url
 from serving.webhooks.signing import headers
 
+_LOG = logging.getLogger(__name__)
 TIMEOUT = 15.0
 """Seconds that an attempt may take altogether."""
 MOST_READ = 64 * 1024
@@ -65,6 +68,9 @@ class Sender:
             return Result(None, "timeout")
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError, UnicodeError):
             return Result(None, "connection failed")
+        except Exception as error:  # one event that cannot be sent must not keep the others waiting
+            _LOG.error("not sent: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            return Result(None, "not sent")
 
     async def _post(self, due: Due) -> Result:
         now, body = self.clock(), due.content.encode()

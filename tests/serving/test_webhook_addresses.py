@@ -1,7 +1,9 @@
 """No webhook reaches the inside: not by any way to write an address, by no name, no second look and no redirect."""
 
 import ipaddress
+import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import httpcore
@@ -222,6 +224,28 @@ def test_the_very_address_that_was_checked_is_connected_to() -> None:
     with pytest.raises(ForbiddenAddress):
         anyio.run(connect)
     assert opened.asked == [PUBLIC]
+
+
+def test_the_request_keeps_the_name() -> None:
+    with receiving() as receiver:
+        send(f"http://crm.example:{receiver.port}/hook?tenant=1", answering([HOST]), frozenset({"crm.example"}))
+    [got] = receiver.received
+    assert (got.headers["host"], got.path) == (f"crm.example:{receiver.port}", "/hook?tenant=1")
+
+
+def test_the_certificate_is_asked_for_by_name() -> None:
+    with socket.create_server((HOST, 0)) as server, ThreadPoolExecutor(1) as threads:
+
+        def greeted() -> bytes:
+            connection, _ = server.accept()
+            with connection:
+                return connection.recv(10_000)
+
+        greeting = threads.submit(greeted)
+        port = server.getsockname()[1]
+        found = send(f"https://crm.example:{port}/", answering([HOST]), frozenset({"crm.example"}))
+    assert found == Result(None, "connection failed")
+    assert b"crm.example" in greeting.result()
 
 
 def test_redirects_are_failures_and_are_not_followed() -> None:

@@ -93,7 +93,6 @@ def send_for_real(store: Engine, clock: Clock) -> None:
     anyio.run(run)
 
 
-@pytest.mark.both_databases
 def test_each_webhook_gets_the_kinds_it_asked_for(store: Engine) -> None:
     with store.begin() as connection:
         every, some, none = register(connection), register(connection, kinds=["lead.scored"]), register(connection)
@@ -197,7 +196,6 @@ def test_a_worker_whose_claim_was_taken_over_changes_nothing(store: Engine) -> N
     assert [status for _, status, _ in delivery.attempts] == [204, 500]
 
 
-@pytest.mark.both_databases
 def test_retries_follow_the_schedule_and_end(store: Engine) -> None:
     clock, post = Clock(), Post(lambda _: Result(500, "refused"))
     with store.begin() as connection:
@@ -231,7 +229,6 @@ def test_no_retry_is_early_and_none_is_put_off_without_end(attempts: int, asked:
     assert due <= NOW + max(1.2 * delay, min(asked or 0, DAY))
 
 
-@pytest.mark.both_databases
 def test_a_webhook_that_fails_for_days_is_disabled_and_says_so(store: Engine) -> None:
     clock, post = Clock(), Post(lambda _: Result(None, "timeout"))
     with store.begin() as connection:

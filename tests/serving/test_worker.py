@@ -81,7 +81,6 @@ def test_each_night_has_one_run_however_many_workers_there_are(store: Engine) ->
     assert [(run.outcome, run.started_at) for run in runs(store)] == [("ok", at) for at in reversed(ran)]
 
 
-@pytest.mark.both_databases
 def test_what_was_missed_is_made_up_for_once(store: Engine) -> None:
     clock = Clock()
     ran: list[int] = []
@@ -96,7 +95,6 @@ def test_what_was_missed_is_made_up_for_once(store: Engine) -> None:
     assert len(ran) == 2
 
 
-@pytest.mark.both_databases
 def test_a_run_that_fails_is_recorded_without_its_text_and_tried_again(
     store: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
