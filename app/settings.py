@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +27,8 @@ class Settings(BaseSettings):
         quality: EQL_QUALITY, the thresholds of data quality; by default those that come with the software.
         exploration_share: EQL_EXPLORATION_SHARE, of leads that sales sees at random places, 0 (off, the default) to 1.
         exploration_seed: EQL_EXPLORATION_SEED, names the experiment; another seed draws other leads.
+        rate_limit: EQL_RATE_LIMIT, requests a second that a key may send to each process; 0 for any number.
+        log: EQL_LOG, how the service logs: as text what went wrong, or as JSON lines each request too.
     """
 
     model_config = SettingsConfigDict(env_prefix="EQL_", frozen=True)
@@ -38,6 +41,8 @@ class Settings(BaseSettings):
     quality: Path = Field(default_factory=lambda: Path(str(files("features") / "default_quality.yaml")))
     exploration_share: float = Field(default=OFF, ge=0, le=1, allow_inf_nan=False)
     exploration_seed: str = ""
+    rate_limit: int = Field(default=100, ge=0)
+    log: Literal["text", "json"] = "text"
 
     @property
     def exploration(self) -> Exploration:

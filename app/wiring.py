@@ -21,6 +21,7 @@ from features.records import KINDS, Stored
 from features.values import microseconds
 from models.bundle import Bundle
 from models.policy import Policy, load
+from serving.limits import RateLimit
 from serving.reload import Champion
 from serving.service import Service
 from serving.store import bundles, database, export, provenance, records
@@ -69,6 +70,7 @@ class Wiring:
             secrets.token_bytes,
             docs if docs.is_dir() else None,
             self.settings.exploration,
+            RateLimit(self.settings.rate_limit) if self.settings.rate_limit else None,
         )
 
     @cached_property

@@ -56,6 +56,7 @@ def score_requests(
     ]
     with service.engine.begin() as connection:
         decisions.add(connection, kept)
+    service.metrics.decided(content["qualification"] for content in contents)
     return contents
 
 
@@ -112,6 +113,7 @@ def _rescore(service: Service, lead_ids: Sequence[str]) -> None:
         decisions.set_current(connection, scores)
         changed = [score for score in scores if _standing(before.get(score.lead_id)) != _standing(score)]
         outbox.add(connection, [_scored(score, service.tokens) for score in changed])
+    service.metrics.decided(score.qualification for score in scores)
 
 
 def _current(content: Content, source_partner_id: str | None, now: int) -> CurrentScore:

@@ -8,6 +8,8 @@ from sqlalchemy import Engine
 
 from operations.exploration import Exploration
 from serving.access import TokenSource
+from serving.limits import RateLimit
+from serving.metrics import Metrics
 from serving.reload import Champion
 
 
@@ -22,6 +24,8 @@ class Service:
         tokens: gives unpredictable bytes.
         docs: the folder of the documentation pages; None to serve none.
         exploration: how priorities are randomised; off by default.
+        rate_limit: what a caller of the API may do; None for as much as it likes.
+        metrics: what the service counts of itself.
     """
 
     engine: Engine
@@ -30,3 +34,5 @@ class Service:
     tokens: TokenSource
     docs: Path | None = None
     exploration: Exploration = field(default_factory=Exploration)
+    rate_limit: RateLimit | None = None
+    metrics: Metrics = field(default_factory=Metrics)

@@ -1,22 +1,31 @@
-"""The web application: API, pages and health, put together around a service."""
+"""The web application: API, pages and health, put together around a service.
+
+A request passes, from the outside in: `Observing` (id, log, numbers), `ErrorBoundary`, `RateLimiting`, `BodyLimit`,
+`Admission`, compression, and then its endpoint. So a body is read before a place is taken, and who only sends slowly
+holds none.
+"""
 
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from pydantic.json_schema import models_json_schema
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from starlette.middleware.gzip import GZipMiddleware
 
-from serving.api import scores
+from serving.api import health, scores
+from serving.api.admission import Admission
 from serving.api.body import BodyLimit
-from serving.api.callers import ServiceDependency
+from serving.api.limiting import RateLimiting
 from serving.api.middleware import ErrorBoundary
-from serving.api.problems import Problem, install
+from serving.api.observing import Observing
+from serving.api.problems import install
 from serving.api.schemas import BatchRequest, ScoreRequest
 from serving.pages import routes as pages
 from serving.service import Service
-from serving.store.database import reading
+
+_COMPRESSED_FROM = 1024
+"""Bytes; what is smaller goes in one packet anyway."""
+_COMPRESSION = 4
+"""Of 1 to 9: beyond it answers hardly get smaller, and take longer."""
 
 
 def create_app(service: Service) -> FastAPI:
@@ -25,36 +34,17 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.include_router(scores.router)
     app.include_router(pages.router(service), include_in_schema=False)
-    app.add_api_route("/healthz", _health, operation_id="getHealth", summary="The process answers", tags=["health"])
-    app.add_api_route("/readyz", _ready, operation_id="getReadiness", summary="The store answers", tags=["health"])
+    app.include_router(health.router)
     install(app)
+    # The last one added is the outermost.
+    app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=_COMPRESSION)
+    app.add_middleware(Admission, metrics=service.metrics)
     app.add_middleware(BodyLimit)
+    app.add_middleware(RateLimiting, service=service)
     app.add_middleware(ErrorBoundary)
+    app.add_middleware(Observing, service=service)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
-
-
-def _health() -> dict[str, str]:
-    return {"status": "ok"}
-
-
-def _ready(service: ServiceDependency) -> JSONResponse:
-    try:
-        with reading(service.engine) as connection:
-            connection.execute(text("SELECT 1"))
-    except SQLAlchemyError:
-        raise Problem(503, "The store cannot be reached.", headers={"Retry-After": "5"}) from None
-    scorer = service.champion.scorer()
-    served = scorer.served
-    model = None if served is None else {"version": served.version, "sha256": served.bundle.sha256}
-    return JSONResponse(
-        {
-            "status": "ready",
-            "model": model,
-            "fault": service.champion.fault,
-            "policy": {"version": scorer.policy.version, "sha256": scorer.policy.sha256},
-        }
-    )
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

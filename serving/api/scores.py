@@ -18,7 +18,7 @@ from serving.store import decisions
 from serving.store.database import reading
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 413, 422, 503)
+    status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 408, 413, 422, 429, 503)
 }
 router = APIRouter(prefix="/v1", tags=["scores"])
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select
 
 from features.values import rfc3339
 from serving.access import TokenSource
@@ -55,3 +55,9 @@ def add(connection: Connection, events: Iterable[Event]) -> None:
     ]
     if rows:
         connection.execute(insert(table), rows)
+
+
+def waiting(connection: Connection, most: int = 100_000) -> int:
+    """How many events are not sent yet; counted up to `most`."""
+    some = select(table.c.event_id).limit(most).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
