@@ -67,7 +67,7 @@ def loopback_port() -> int:
         return port
 
 
-def health(port: int, path: str = "/healthz") -> bool:
+def healthy(port: int, path: str = "/healthz") -> bool:
     """Whether the server answers 200 there."""
     try:
         with socket.create_connection((_HOST, port), timeout=2) as connection:

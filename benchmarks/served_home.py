@@ -5,14 +5,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.settings import Settings
 from app.wiring import Wiring, now
-from benchmarks.load import health, loopback_port
+from benchmarks.load import healthy, loopback_port
 from benchmarks.rungs import bundled, of_depth
 from benchmarks.simulated import UNTIL
 from features.catalogue import CATALOGUE
@@ -66,37 +66,49 @@ def _bundle(world: Path) -> Bundle:
     return bundled(data, of_depth(data, TreeSettings().depth, SEED), SEED)
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def peak_mib(self) -> float:
+        """The most memory its first process had."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def eql(home: Path, settings: Mapping[str, str], *options: str, core: int | None = None) -> "_Running":
+    """`eql serve` with these options on a home, with more settings, on one core or all."""
+    environment = {"EQL_HOME": str(home), "EQL_RATE_LIMIT": "0", **settings}
+    return running([sys.executable, "-c", _COMMAND, "serve", *options], environment, "/healthz", core)
+
+
+_Running = AbstractContextManager[Server]
+
+
 @contextmanager
-def serving(home: Path, settings: Mapping[str, str], *options: str, cores: str | None = None) -> Iterator[int]:
-    """`eql serve` on a home, as long as a block runs; its port. It ends by SIGTERM.
-
-    Args:
-        home: its `EQL_HOME`.
-        settings: more of its environment.
-        options: of the command.
-        cores: which it may use, as `taskset` names them; None for all.
-    """
-    port = loopback_port()
-    pinned = ["taskset", "-c", cores] if cores else []
-    command = [*pinned, sys.executable, "-c", _COMMAND, "serve", "--port", str(port), *options]
-    environment = {**os.environ, "EQL_HOME": str(home), **settings}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        await_health(port, process)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def await_health(port: int, process: subprocess.Popen[bytes], path: str = "/healthz") -> None:
-    """Waits until the server answers.
+def running(command: Sequence[str], environment: Mapping[str, str], path: str, core: int | None) -> Iterator[Server]:
+    """A server as long as a block runs; told its port by `--port`; it has begun once `path` answers.
 
     Raises:
-        RuntimeError: it ended, or did not within a minute.
+        RuntimeError: it did not begin within a minute.
     """
-    ends = time.monotonic() + _STARTS_WITHIN
-    while not health(port, path):
-        if process.poll() is not None or time.monotonic() > ends:
-            raise RuntimeError(f"the server did not come up on port {port} (exit code {process.poll()})")
-        time.sleep(0.1)
+    port = loopback_port()
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
+    told = [*pinned, *command, "--port", str(port)]
+    process = subprocess.Popen(
+        told, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        ends = time.monotonic() + _STARTS_WITHIN
+        while not healthy(port, path):
+            if process.poll() is not None or time.monotonic() > ends:
+                raise RuntimeError(f"{command} did not come up (exit code {process.poll()})")
+            time.sleep(0.1)
+        yield Server(port, process)
+    finally:
+        process.terminate()
+        process.wait(timeout=60)

@@ -27,9 +27,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "eql_requests", "Requests answered.", ["method", "route", "status"], registry=registry
-        )
+        self._requests = Counter("eql_requests", "Requests answered.", ["method", "route", "status"], registry=registry)
         self._seconds = Histogram(
             "eql_request_seconds", "Seconds from request to answer.", ["route"], buckets=_SECONDS, registry=registry
         )

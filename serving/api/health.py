@@ -48,9 +48,7 @@ def ready(service: ServiceDependency) -> JSONResponse:
     )
 
 
-@router.get(
-    "/metrics", operation_id="getMetrics", summary="Numbers for Prometheus", response_class=PlainTextResponse
-)
+@router.get("/metrics", operation_id="getMetrics", summary="Numbers for Prometheus", response_class=PlainTextResponse)
 def metrics(service: ServiceDependency) -> Response:
     """What the processes counted, and what the store says now."""
     registry = CollectorRegistry()
