@@ -30,12 +30,14 @@ class Load:
 
     Attributes:
         answers: in the order they came.
-        lost: requests without an answer: reset, or too late.
+        lost: requests that were sent and got no answer: reset, or too late.
+        unsent: requests for which there was no connection.
         seconds: how long it was put on.
     """
 
     answers: list[Answered] = field(default_factory=list)
     lost: int = 0
+    unsent: int = 0
     seconds: float = 0.0
 
     def of(self, status: int) -> list[Answered]:
@@ -83,14 +85,17 @@ class _Connection:
     def __init__(self, port: int) -> None:
         self.port = port
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.sent = False
 
     async def ask(self, content: bytes) -> tuple[int, bool]:
         """The status of the answer, and whether it says when to come again."""
+        self.sent = False
         if self.streams is None:
             self.streams = await asyncio.open_connection(_HOST, self.port)
         reader, writer = self.streams
         try:
             writer.write(content)
+            self.sent = True
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
             await reader.readexactly(length)
@@ -107,28 +112,43 @@ class _Connection:
             self.streams = None
 
 
-async def _asked(connection: _Connection, content: bytes, load: Load, since: float) -> None:
+async def _asked(connection: _Connection, content: bytes, load: Load, since: float) -> bool:
     try:
         status, retry_after = await asyncio.wait_for(connection.ask(content), _WAITS)
     except (OSError, EOFError, TimeoutError):
-        load.lost += 1
-        return
+        load.lost += connection.sent
+        load.unsent += not connection.sent
+        return False
     load.answers.append(Answered(since, time.perf_counter() - since, status, retry_after))
+    return True
 
 
-def closed_loop(port: int, contents: Sequence[bytes], connections: int, seconds: float) -> Load:
-    """So many connections, each sending its next request as soon as it has its answer."""
-    return uvloop.run(_closed_loop(port, contents, connections, seconds))
+def closed_loop(
+    port: int, contents: Sequence[bytes], connections: int, seconds: float, *, until_lost: bool = False
+) -> Load:
+    """So many connections, each sending its next request as soon as it has its answer.
+
+    Args:
+        port: of the server.
+        contents: requests, sent in turn.
+        connections: how many.
+        seconds: for how long.
+        until_lost: whether a connection ends with the first request that gets no answer.
+    """
+    return uvloop.run(_closed_loop(port, contents, connections, seconds, until_lost))
 
 
-async def _closed_loop(port: int, contents: Sequence[bytes], connections: int, seconds: float) -> Load:
+async def _closed_loop(
+    port: int, contents: Sequence[bytes], connections: int, seconds: float, until_lost: bool
+) -> Load:
     load, following = Load(), cycle(contents)
     start = time.perf_counter()
 
     async def client() -> None:
         connection = _Connection(port)
-        while time.perf_counter() - start < seconds:
-            await _asked(connection, next(following), load, time.perf_counter())
+        answered = True
+        while time.perf_counter() - start < seconds and (answered or not until_lost):
+            answered = await _asked(connection, next(following), load, time.perf_counter())
         connection.close()
 
     await asyncio.gather(*(client() for _ in range(connections)))
