@@ -29,7 +29,7 @@ CONNECTIONS = (1, 8)
 SECONDS = 10.0
 _WARM_UP = 2.0
 _SERVER_CORE = 0
-_MEMORY = Path("/dev/shm")  # noqa: S108
+_MEMORY = Path("/dev/shm")
 PEERS = {"mlflow models serve": False, "mlflow models serve, with a signature": True}
 Measured = dict[int, Load]
 

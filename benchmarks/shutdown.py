@@ -1,7 +1,7 @@
 """SIGTERM under load, again and again: how the service ends, and what became of the requests.
 
-`python -m benchmarks.shutdown --times 100`. No answer may be a 5xx, and every process must end with 0. A request sent on
-a kept connection in the very moment it is closed gets no answer; it was not begun.
+`python -m benchmarks.shutdown --times 100`. No answer may be a 5xx, and every process must end with 0. A request sent
+on a kept connection in the very moment it is closed gets no answer; it was not begun.
 """
 
 import argparse

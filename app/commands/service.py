@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,6 +93,7 @@ def _serve(parts: Wiring, host: str, port: int, processes: int) -> None:
     import uvicorn
 
     from app import asgi
+    from app.draining import Draining, Workers
 
     site = f"http://{host}:{port}"
     console.ERRORS.print(f"EQL serves at {site}; sign in at {_link(parts, site)}", markup=False)
@@ -100,10 +102,11 @@ def _serve(parts: Wiring, host: str, port: int, processes: int) -> None:
         _count_together(parts.settings.home)
     # uvicorn raises the signal anew when it is done, and who was asked to end and did has not failed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
+    config = uvicorn.Config(
         f"{asgi.__name__}:{asgi.create.__name__}",
         factory=True,
         workers=processes,
+        http=Draining,
         host=host,
         port=port,
         log_config=None,
@@ -113,6 +116,11 @@ def _serve(parts: Wiring, host: str, port: int, processes: int) -> None:
         timeout_graceful_shutdown=_FINISHES_WITHIN,
         timeout_worker_healthcheck=_HUNG_AFTER,
     )
+    if processes > 1:
+        Workers(config, [config.bind_socket()]).run()
+    else:
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run()
 
 
 def _count_together(home: Path) -> None:
