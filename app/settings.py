@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -42,6 +43,8 @@ class Settings(BaseSettings):
         oidc_role_claim: EQL_OIDC_ROLE_CLAIM, the claim of its ID tokens that EQL_OIDC_ROLES maps.
         oidc_roles: EQL_OIDC_ROLES, the role of each value of that claim, as JSON; of several the first one counts.
         oidc_partner_claim: EQL_OIDC_PARTNER_CLAIM, the claim with a partner's id, for the role partner.
+        rate_limit: EQL_RATE_LIMIT, requests a second that a key may send to each process; 0 for any number.
+        log: EQL_LOG, how the service logs: as text what went wrong, or as JSON lines each request too.
     """
 
     model_config = SettingsConfigDict(env_prefix="EQL_", frozen=True)
@@ -65,6 +68,8 @@ class Settings(BaseSettings):
     oidc_role_claim: str = "groups"
     oidc_roles: dict[str, Role] = Field(default_factory=dict)
     oidc_partner_claim: str = "partner_id"
+    rate_limit: int = Field(default=100, ge=0)
+    log: Literal["text", "json"] = "text"
 
     @property
     def exploration(self) -> Exploration:

@@ -22,6 +22,7 @@ from features.records import KINDS, Stored
 from features.values import microseconds
 from models.bundle import Bundle
 from models.policy import Policy, load
+from serving.limits import RateLimit
 from serving.oidc import RelyingParty
 from serving.reload import Champion
 from serving.service import Service
@@ -76,6 +77,7 @@ class Wiring:
             self.settings.webhook_hosts,
             Shadow(self.engine, challenger, now),
             self._sign_in(),
+            RateLimit(self.settings.rate_limit) if self.settings.rate_limit else None,
         )
 
     def _sign_in(self) -> RelyingParty | None:

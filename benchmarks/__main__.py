@@ -58,6 +58,12 @@ def _noise(asked: argparse.Namespace) -> list[dict[str, Any]]:
     return run(asked.seeds or SEEDS, asked.log)
 
 
+def _serving(_: argparse.Namespace) -> list[dict[str, Any]]:
+    from benchmarks.serving import serving
+
+    return serving()
+
+
 def _sweeps(asked: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmarks.sweeps import SEEDS, run
 
@@ -72,6 +78,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "models": _models,
     "noise": _noise,
     "requests": _requests,
+    "serving": _serving,
     "sweeps": _sweeps,
     "worlds": _worlds,
 }

@@ -1,7 +1,7 @@
 """The decision: one lead's verdict, probability, explanation and counterfactual, as the API returns and stores it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -94,7 +94,8 @@ class Scorer:
             "expected_value": _expected_value(bundle, score.value),
             "explanation": {
                 "baseline": explanation.baseline,
-                "contributions": [asdict(contribution) for contribution in explanation.contributions],
+                # Not `asdict`, which copies deeply: a third of the time a decision would take.
+                "contributions": [{**vars(contribution)} for contribution in explanation.contributions],
                 "families": [{"family": f, "points": points} for f, points in explanation.families.items()],
             },
             "without_partner": {

@@ -24,6 +24,7 @@ _OF_PARTNERS = ("referrals", "confirmations", "shared_customers", "agreements", 
 _OTHERS: Mapping[str, tuple[Role, ...] | None] = {
     "GET /healthz": EVERYONE,
     "GET /readyz": EVERYONE,
+    "GET /metrics": EVERYONE,
     "POST /v1/score": SCORING,
     "POST /v1/score/batch": SCORING,
     "GET /v1/decisions/{decision_id}": ALL,

@@ -43,12 +43,13 @@ def score_requests(
     service.archive.keep(service.engine, scorer.policy, now)
     with service.engine.begin() as connection:
         decisions.add(connection, [kept for _, kept in made])
-    offer(service, made, bases)
+    _tell(service, made, bases)
     return [content for content, _ in made]
 
 
-def offer(service: Service, made: Sequence[tuple[Content, StoredDecision]], bases: Sequence[Basis]) -> None:
-    """Lets the challenger score, some time later, what was decided and is kept."""
+def _tell(service: Service, made: Sequence[tuple[Content, StoredDecision]], bases: Sequence[Basis]) -> None:
+    """Counts decisions that are kept, and lets the challenger score them some time later."""
+    service.metrics.decided(content["qualification"] for content, _ in made)
     if service.shadow is not None:
         service.shadow.offer([content for content, _ in made], [basis.evaluation.features for basis in bases])
 
@@ -175,7 +176,7 @@ def keep_current(service: Service, scorer: Scorer, bases: Sequence[Basis], now: 
     service.archive.keep(service.engine, scorer.policy, now)
     with service.engine.begin() as connection:
         kept = _keep(service, connection, made, bases, now)
-    offer(service, made, bases)
+    _tell(service, made, bases)
     return kept
 
 

@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 from operations.exploration import Exploration
 from serving.access import TokenSource
 from serving.archive import Archive
+from serving.limits import RateLimit
+from serving.metrics import Metrics
 from serving.oidc import RelyingParty
 from serving.reload import Champion
 from serving.shadow import Shadow
@@ -29,6 +31,8 @@ class Service:
         webhook_hosts: receivers of webhooks in one's own network; by default only the public internet's are sent to.
         shadow: scores decisions with the challenger, beside the answers; None to have none.
         sign_in: the identity provider for the pages; None where there are sign-in links only.
+        rate_limit: what a caller of the API may do; None for as much as it likes.
+        metrics: what the service counts of itself.
     """
 
     engine: Engine
@@ -40,6 +44,8 @@ class Service:
     webhook_hosts: frozenset[str] = frozenset()
     shadow: Shadow | None = None
     sign_in: RelyingParty | None = None
+    rate_limit: RateLimit | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
     @cached_property
     def archive(self) -> Archive:

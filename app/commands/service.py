@@ -1,10 +1,15 @@
 """The service: everything up at once, serve, sign in, keys, policy, doctor."""
 
 import json
+import os
+import shutil
+import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +24,7 @@ from features.catalogue import CATALOGUE
 from features.values import SECOND, rfc3339
 from models.policy import Policy, load
 from serving.access import Role
+from serving.metrics import SHARED_FOLDER
 from serving.store import database, keys, records, sessions
 
 app = typer.Typer()
@@ -31,6 +37,11 @@ _SIGN_IN_LASTS = 24 * 3600 * SECOND
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="PORT", help="TCP port.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 WithWorker = Annotated[bool, typer.Option("--worker/--no-worker", help="Run a worker beside the service.")]
+Processes = Annotated[int, typer.Option(min=1, max=64, help="Worker processes that serve.")]
+_FINISHES_WITHIN = 10
+"""Seconds that requests have to be answered after SIGTERM."""
+_HUNG_AFTER = 30
+"""Seconds after which a worker process that shows no life is replaced."""
 
 
 class PortTaken(ValueError):
@@ -50,7 +61,7 @@ def up(port: Port = 8000, host: Host = "127.0.0.1", with_worker: WithWorker = Tr
     if parts.service.champion.scorer().served is None:
         _train(parts.service.champion.fault)
     console.progress(f"ready after {time.monotonic() - started:.0f} s")
-    _serve(parts, host, port, with_worker)
+    _serve(parts, host, port, 1, with_worker)
 
 
 def _simulate(parts: Wiring) -> None:
@@ -74,25 +85,54 @@ def _train(fault: str | None) -> None:
 
 
 @app.command(epilog="Example: eql serve --port 8000")
-def serve(port: Port = 8000, host: Host = "127.0.0.1", with_worker: WithWorker = True) -> None:
+def serve(
+    port: Port = 8000, host: Host = "127.0.0.1", processes: Processes = 1, with_worker: WithWorker = True
+) -> None:
     """Serve the API and the pages; without a promoted model rules decide and probabilities are null."""
     _check_port(host, port)
-    _serve(wiring(), host, port, with_worker)
+    _serve(wiring(), host, port, processes, with_worker)
 
 
-def _serve(parts: Wiring, host: str, port: int, with_worker: bool) -> None:
+def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: bool) -> None:
     import uvicorn
 
-    from serving.api.app import create_app
+    from app import asgi
+    from app.draining import Draining, Workers
 
-    service = parts.service
-    service.champion.scorer()
     site = f"http://{host}:{port}"
     console.ERRORS.print(f"EQL serves at {site}; sign in at {_link(parts, site)}", markup=False)
-    with beside(with_worker):
-        uvicorn.run(
-            create_app(service), host=host, port=port, log_level="warning", access_log=False, server_header=False
-        )
+    parts.engine.dispose()
+    if processes > 1:
+        _count_together(parts.settings.home)
+    # uvicorn raises the signal anew when it is done, and who was asked to end and did has not failed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    config = uvicorn.Config(
+        f"{asgi.__name__}:{asgi.create.__name__}",
+        factory=True,
+        workers=processes,
+        http=Draining,
+        host=host,
+        port=port,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_FINISHES_WITHIN,
+        timeout_worker_healthcheck=_HUNG_AFTER,
+    )
+    with beside(with_worker), suppress(KeyboardInterrupt):
+        if processes > 1:
+            Workers(config, [config.bind_socket()]).run()
+        else:
+            uvicorn.Server(config).run()
+
+
+def _count_together(home: Path) -> None:
+    """Gives the worker processes a folder for their numbers, without those of an earlier start."""
+    folder = home.absolute() / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    os.environ[SHARED_FOLDER] = str(folder)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -1,4 +1,9 @@
-"""The web application: API, pages and health, put together around a service."""
+"""The web application: API, pages and health, put together around a service.
+
+A request passes, from the outside in: `Observing` (id, log, numbers), `ErrorBoundary`, `RateLimiting`, `BodyLimit`,
+`Admission`, compression, and then its endpoint. So a body is read before a place is taken, and who only sends slowly
+holds none.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,22 +11,26 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
 from pydantic.json_schema import models_json_schema
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from starlette.middleware.gzip import GZipMiddleware
 
-from serving.api import bulk, decisions, keys, lead_scores, leads, records, runs, scores, webhooks
+from serving.api import bulk, decisions, health, keys, lead_scores, leads, records, runs, scores, webhooks
+from serving.api.admission import Admission
 from serving.api.body import BodyLimit
-from serving.api.callers import ServiceDependency
 from serving.api.keys import KeyRequest
+from serving.api.limiting import RateLimiting
 from serving.api.middleware import ErrorBoundary
-from serving.api.problems import Problem, install
+from serving.api.observing import Observing
+from serving.api.problems import install
 from serving.api.schemas import AliasRequest, BatchRequest, LeadRequest, ReplayRequest, ScoreRequest
 from serving.api.webhook_bodies import BODIES as WEBHOOK_BODIES
 from serving.pages import routes as pages
 from serving.service import Service
-from serving.store.database import reading
+
+_COMPRESSED_FROM = 1024
+"""Bytes; what is smaller goes in one packet anyway."""
+_COMPRESSION = 4
+"""Of 1 to 9: beyond it answers hardly get smaller, and take longer."""
 
 
 def create_app(service: Service) -> FastAPI:
@@ -40,11 +49,15 @@ def create_app(service: Service) -> FastAPI:
     # After all that lies below a record: its id may hold slashes.
     app.include_router(records.router())
     app.include_router(pages.router(service), include_in_schema=False)
-    app.add_api_route("/healthz", _health, operation_id="getHealth", summary="The process answers", tags=["health"])
-    app.add_api_route("/readyz", _ready, operation_id="getReadiness", summary="The store answers", tags=["health"])
+    app.include_router(health.router)
     install(app)
+    # The last one added is the outermost.
+    app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=_COMPRESSION)
+    app.add_middleware(Admission, metrics=service.metrics)
     app.add_middleware(BodyLimit)
+    app.add_middleware(RateLimiting, service=service)
     app.add_middleware(ErrorBoundary)
+    app.add_middleware(Observing, service=service)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -61,42 +74,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await run_in_threadpool(service.shadow.stop)
-
-
-def _health() -> dict[str, str]:
-    return {"status": "ok"}
-
-
-def _ready(service: ServiceDependency) -> JSONResponse:
-    try:
-        with reading(service.engine) as connection:
-            connection.execute(text("SELECT 1"))
-    except SQLAlchemyError:
-        raise Problem(503, "The store cannot be reached.", headers={"Retry-After": "5"}) from None
-    scorer = service.champion.scorer()
-    served = scorer.served
-    model = None if served is None else {"version": served.version, "sha256": served.bundle.sha256}
-    return JSONResponse(
-        {
-            "status": "ready",
-            "model": model,
-            "fault": service.champion.fault,
-            "challenger": _challenger(service),
-            "policy": {"version": scorer.policy.version, "sha256": scorer.policy.sha256},
-        }
-    )
-
-
-def _challenger(service: Service) -> dict[str, Any] | None:
-    """The challenger in shadow and its fault; whatever is wrong with it, the service is ready."""
-    if service.shadow is None:
-        return None
-    served = service.shadow.challenger.scorer().served
-    fault = service.shadow.fault
-    if served is None and fault is None:
-        return None
-    model = {} if served is None else {"version": served.version, "sha256": served.bundle.sha256}
-    return {**model, "fault": fault, "left_out": service.shadow.left_out}
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A body over the limit is read to its end before the refusal is sent (up to a sec
 sends when the answer comes sees a reset connection instead of the answer.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,21 +14,24 @@ from serving.api.problems import Problem
 MIB = 2**20
 LIMIT = 2 * MIB
 DRAINED = 64 * MIB
+SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class BodyLimit:
-    """Middleware that hands on requests with their whole body, and answers those with too much of it 413.
+    """Middleware that hands on requests with their whole body, and answers too large ones 413, too slow ones 408.
 
     Attributes:
         app: what handles the request.
         limit: bytes a body may have.
         drained: bytes of a larger body that are read and dropped before the answer.
+        seconds: within which a body must have come.
     """
 
     app: ASGIApp
     limit: int = LIMIT
     drained: int = DRAINED
+    seconds: float = SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; a client that leaves while sending gets nothing."""
@@ -35,12 +39,20 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         try:
-            body = await _read(receive, self.limit, self.drained)
+            body = await self._read(receive)
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
         if body is not None:
             await self.app(scope, _replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        try:
+            async with asyncio.timeout(self.seconds):
+                return await _read(receive, self.limit, self.drained)
+        except TimeoutError:
+            detail = f"The body must come within {self.seconds:g} seconds."
+            raise Problem(408, detail, headers={"Connection": "close"}) from None
 
 
 async def _read(receive: Receive, limit: int, drained: int) -> bytes | None:

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.datastructures import Headers
 
 from serving import permissions
 from serving.access import Principal
@@ -21,7 +22,12 @@ def service_of(request: Request) -> Service:
     return service
 
 
-ServiceDependency = Annotated[Service, Depends(service_of)]
+async def _service(request: Request) -> Service:
+    # A coroutine, for what is none the framework would run on a thread.
+    return service_of(request)
+
+
+ServiceDependency = Annotated[Service, Depends(_service)]
 
 
 def permitted(request: Request) -> Principal:
@@ -44,7 +50,7 @@ Permitted = Annotated[Principal, Depends(permitted)]
 
 def caller(service: Service, request: Request) -> Principal | None:
     """Who calls, None where nobody known does. A session's cookie serves for reading only."""
-    key = _key(request)
+    key = presented_key(request.headers)
     with reading(service.engine) as connection:
         if key is not None:
             return keys.verify(connection, key)
@@ -54,8 +60,9 @@ def caller(service: Service, request: Request) -> Principal | None:
     return None
 
 
-def _key(request: Request) -> str | None:
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+def presented_key(headers: Headers) -> str | None:
+    """The API key that came along, whether or not it is one."""
+    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credentials:
         return credentials.strip()
-    return request.headers.get("X-Api-Key")
+    return headers.get("X-Api-Key")

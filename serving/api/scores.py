@@ -14,7 +14,7 @@ from serving.scoring import score_requests
 from serving.service import Service
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 413, 422, 503)
+    status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 408, 413, 422, 429, 503)
 }
 """The answers, in OpenAPI, that any route may give instead of its own."""
 router = APIRouter(prefix="/v1", tags=["scores"])

@@ -1,0 +1,55 @@
+"""The request that serving is measured with: a certified partner's referral with all that belongs to it."""
+
+import json
+from typing import Any
+
+from features.values import DAY, rfc3339
+
+_MOMENT = 20_700 * DAY
+
+
+def body() -> bytes:
+    """A body of /v1/score with 20 facts."""
+    return json.dumps(content()).encode()
+
+
+def content() -> dict[str, Any]:
+    """The same as JSON types."""
+    return {
+        "as_of": rfc3339(_MOMENT),
+        "lead": {
+            "lead_id": "L-1",
+            "email": "cto@acme-widgets.example",
+            "created_at": _ago(12),
+            "channel": "partner_referral",
+            "source_partner_id": "P-1",
+            "programme_tier": "gold",
+            "referral_date": _ago(12)[:10],
+            "region": "EMEA",
+        },
+        "account": {
+            "account_id": "A-1",
+            "domain": "acme-widgets.example",
+            "employees": 400,
+            "industry": "software",
+            "country": "DE",
+            "technologies": ["salesforce", "slack"],
+        },
+        "partners": [{"partner_id": "P-1", "kind": "implementation", "tier": "gold", "certified": True}],
+        "referrals": [{"partner_id": "P-1", "occurred_at": _ago(12)}],
+        "confirmations": [
+            {"side": side, "partner_id": "P-1", "subjects": ["fit", "intent"], "occurred_at": _ago(11)}
+            for side in ("partner", "vendor")
+        ],
+        "integration_usage": [
+            {"integration": "slack", "partner_id": "P-1", "day": _ago(day)[:10], "calls": 100 + day, "active_users": 9}
+            for day in range(2, 14)
+        ],
+        "shared_customers": [{"partner_id": "P-1", "relationship": "customer", "since": _ago(600)[:10]}],
+        "touchpoints": [{"channel": "webinar", "kind": "visit", "partner_id": "P-1", "occurred_at": _ago(20)}],
+        "buying_signals": [{"kind": "budget_confirmed", "occurred_at": _ago(6)}],
+    }
+
+
+def _ago(days: int) -> str:
+    return rfc3339(_MOMENT - days * DAY)

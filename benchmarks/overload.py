@@ -1,0 +1,58 @@
+"""Three times the load that can be done: what is still done, how fast, and how the rest is refused.
+
+`python -m benchmarks.overload`. The bars: goodput at least 90 % of the peak, the 99th percentile of what is let in at
+most twice the usual one (closed loop, as many connections as are worked on at once), every refusal says when to come
+again, and /healthz answers within 100 ms.
+"""
+
+import sys
+import threading
+from collections import Counter
+
+from benchmarks.bodies import body
+from benchmarks.load import Load, closed_loop, open_loop, request
+from benchmarks.served_home import Home, eql, served_home
+from serving.api.admission import AT_ONCE, WAITING
+
+SECONDS = 10.0
+TIMES = 3
+_HEALTH_A_SECOND = 20
+
+
+def run(home: Home, *options: str) -> None:
+    """Measures and prints."""
+    with eql(home.folder, {}, *options) as server:
+        contents = [request(server.port, "/v1/score", body(), {"X-Api-Key": key}) for key in home.keys]
+        closed_loop(server.port, contents, AT_ONCE, 2)
+        usual = closed_loop(server.port, contents, AT_ONCE, SECONDS)
+        peak = max(usual, closed_loop(server.port, contents, AT_ONCE + WAITING, SECONDS), key=Load.a_second)
+        health: list[Load] = []
+        asking = request(server.port, "/healthz", b"", method="GET")
+        aside = threading.Thread(
+            target=lambda: health.append(open_loop(server.port, [asking], _HEALTH_A_SECOND, SECONDS))
+        )
+        aside.start()
+        over = open_loop(server.port, contents, TIMES * peak.a_second(), SECONDS)
+        aside.join()
+    print(f"usual: {_told(usual)}")
+    print(f"peak: {_told(peak)}")
+    print(f"{TIMES} times the peak: {_told(over)}")
+    refused = over.of(503)
+    print(
+        f"goodput {over.a_second() / peak.a_second():.0%} of the peak, "
+        f"p99 {over.milliseconds(0.99) / usual.milliseconds(0.99):.2f} times the usual, "
+        f"{sum(answer.retry_after for answer in refused)} of {len(refused)} refusals with Retry-After "
+        f"(p50 {over.milliseconds(0.5, 503):.0f} ms, p99 {over.milliseconds(0.99, 503):.0f} ms), "
+        f"/healthz p99 {health[0].milliseconds(0.99):.0f} ms, at most {health[0].milliseconds(1):.0f} ms"
+    )
+
+
+def _told(load: Load) -> str:
+    statuses = dict(Counter(answer.status for answer in load.answers))
+    quantiles = f"p50 {load.milliseconds(0.5):.1f} ms, p99 {load.milliseconds(0.99):.1f} ms"
+    return f"{load.a_second():.0f} decisions a second, {quantiles}, statuses {statuses}, {load.lost} lost"
+
+
+if __name__ == "__main__":
+    with served_home() as prepared:
+        run(prepared, *sys.argv[1:])

@@ -1,0 +1,82 @@
+"""Load shedding at the level of ASGI: a bounded number of requests is worked on, few wait, the others are told at once.
+
+Work that waits long is work for a caller that has gone. So under more load than can be done the service keeps doing
+what it can, in nearly the usual time, and says no to the rest while they still listen.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.api.problems import Problem
+from serving.metrics import Metrics
+
+AT_ONCE = 4
+"""Requests worked on at once by a process. Their work is bound by the interpreter, so more only wait for each other;
+fewer would leave it idle while one waits for the disk."""
+WAITING = 8
+"""Requests that may wait for that, about as long as one takes under load."""
+PATIENCE = 2.0
+"""Seconds a request may wait."""
+ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths that answer under any load."""
+
+
+@dataclass
+class Admission:
+    """Middleware that lets in what can be worked on, and answers the rest 503 with Retry-After.
+
+    Attributes:
+        app: what handles the request.
+        metrics: where refusals are counted.
+        at_once: requests worked on at once.
+        waiting: requests that may wait for it.
+        patience: seconds one may wait.
+    """
+
+    app: ASGIApp
+    metrics: Metrics
+    at_once: int = AT_ONCE
+    waiting: int = WAITING
+    patience: float = PATIENCE
+    _places: asyncio.Semaphore = field(init=False)
+    _queued: int = 0
+
+    def __post_init__(self) -> None:
+        self._places = asyncio.Semaphore(self.at_once)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request, now or after a short wait, or not at all."""
+        if scope["type"] != "http" or scope["path"] in ALWAYS:
+            await self.app(scope, receive, send)
+            return
+        try:
+            await self._enter()
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._places.release()
+
+    async def _enter(self) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        if self._queued >= self.waiting:
+            raise self._refusal("full")
+        self._queued += 1
+        try:
+            async with asyncio.timeout(self.patience):
+                await self._places.acquire()
+        except TimeoutError:
+            raise self._refusal("late") from None
+        finally:
+            self._queued -= 1
+
+    def _refusal(self, reason: str) -> Problem:
+        self.metrics.shed.labels(reason).inc()
+        detail = "More requests came than can be answered in time; nothing was done for this one, so try again."
+        return Problem(503, detail, headers={"Retry-After": "1"})

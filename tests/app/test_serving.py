@@ -1,0 +1,121 @@
+"""`eql serve` as a process: several workers, what they tell together, and how they end while callers call."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.settings import Settings
+from app.wiring import Wiring, now
+from serving.store import keys
+
+CALLERS = 4
+BODY = {"lead": {"lead_id": "L-1"}}
+
+
+@dataclass
+class Served:
+    """A service that runs: its process, its site, and a key."""
+
+    process: subprocess.Popen[str]
+    site: str
+    key: str
+    told: list[str] = field(default_factory=list)
+
+    def score(self, client: httpx.Client) -> httpx.Response:
+        return client.post(f"{self.site}/v1/score", json=BODY, headers={"X-Api-Key": self.key})
+
+
+@contextmanager
+def serving(home: Path, *options: str) -> Iterator[Served]:
+    parts = Wiring(Settings(home=home))
+    with parts.engine.begin() as connection:
+        key = keys.create(connection, "crm", None, at=now(), tokens=parts.service.tokens)
+    parts.engine.dispose()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "EQL_HOME": str(home), "EQL_LOG": "json", "EQL_RATE_LIMIT": "0", "COLUMNS": "300"}
+    command = [str(Path(sys.executable).parent / "eql"), "serve", "--port", str(port), *options]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    served = Served(process, f"http://127.0.0.1:{port}", key)
+    reader = threading.Thread(target=lambda: served.told.extend(process.stderr or []))
+    reader.start()
+    try:
+        _await(served)
+        yield served
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        reader.join()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def _await(served: Served) -> None:
+    for _ in range(300):
+        try:
+            if httpx.get(f"{served.site}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            assert served.process.poll() is None, served.told
+        time.sleep(0.1)
+    raise AssertionError(served.told)
+
+
+def called_until_it_ends(served: Served) -> Counter[int]:
+    """What callers were answered until nobody listened any more; after a second the service is asked to end."""
+    statuses: Counter[int] = Counter()
+
+    def call() -> None:
+        with httpx.Client() as client:
+            while True:
+                try:
+                    statuses[served.score(client).status_code] += 1
+                except httpx.TransportError:
+                    return
+
+    callers = [threading.Thread(target=call) for _ in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    time.sleep(1)
+    served.process.send_signal(signal.SIGTERM)
+    for caller in callers:
+        caller.join()
+    return statuses
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_it_ends_well_under_load_and_logs_every_request(tmp_path: Path, processes: int) -> None:
+    with serving(tmp_path, "--processes", str(processes)) as served:
+        with httpx.Client() as client:
+            answers = [served.score(client) for _ in range(3)]
+            for _ in range(4):
+                assert httpx.get(f"{served.site}/healthz").status_code == 200
+        assert {answer.status_code for answer in answers} == {200}
+        numbers = httpx.get(f"{served.site}/metrics").text
+        assert 'eql_requests_total{method="POST",route="/v1/score",status="200"} 3.0' in numbers
+        assert "eql_decisions_total" in numbers
+        statuses = called_until_it_ends(served)
+        assert served.process.wait(timeout=15) == 0
+    assert statuses.keys() == {200}
+    links = [line for line in served.told if "sign-in?token=" in line]
+    lines = [json.loads(line) for line in served.told if line not in links]
+    assert len(links) == 1
+    assert {line["level"] for line in lines} <= {"INFO", "WARNING"}
+    scored = [line for line in lines if line.get("route") == "/v1/score"]
+    assert len(scored) >= 3 + statuses[200]
+    assert all(re.fullmatch("[0-9a-f]{32}", line["request_id"]) for line in scored)
