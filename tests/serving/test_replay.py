@@ -31,8 +31,6 @@ from serving.store import bundles, decisions, keys, records, seals
 from serving.store.database import reading
 from serving.store.tables import decision_payloads
 
-pytestmark = pytest.mark.both_databases
-
 START = parse_instant("2026-11-01T12:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 STRICTER = Policy.model_validate({**POLICY.model_dump(by_alias=True), "version": "2", "sql_probability": 0.9})
@@ -166,6 +164,7 @@ def signal(world: World, identity: str, lead_id: str, **content: Any) -> None:
     world.store("buying_signals", identity, lead_id, **known)
 
 
+@pytest.mark.both_databases
 def test_decisions_of_both_kinds_come_out_again_whatever_happened_since(world: World) -> None:
     for turn in range(3):
         world.rescore()
@@ -223,6 +222,7 @@ def test_where_a_decision_comes_out_otherwise_is_told_without_values(world: Worl
     assert "/features/features/partner_referrals" in replayed(world, decision_id, "facts")["differences"]
 
 
+@pytest.mark.both_databases
 def test_the_history_that_was_read_is_replayed_and_no_other(world: World) -> None:
     world.rescore(["L-1"])
     [(decision_id, found)] = replay_all(world.engine, world.service.archive, "facts")
@@ -252,6 +252,7 @@ def test_what_cannot_be_made_again_says_why(world: World) -> None:
     assert world.ask("POST", path, {}).status_code == 409
 
 
+@pytest.mark.both_databases
 def test_an_erased_decision_is_gone_and_still_proven(world: World) -> None:
     decision_id = world.score()["decision_id"]
     path = f"/v1/decisions/{decision_id}"
@@ -295,6 +296,7 @@ def test_a_score_is_made_anew_when_something_is_new(world: World) -> None:
     assert world.get("/v1/leads/L-1/score")["decision_id"] != latest["decision_id"]
 
 
+@pytest.mark.both_databases
 def test_a_score_of_the_past_knows_what_was_recorded_by_then(world: World) -> None:
     now = world.get("/v1/leads/L-1/score")
     world.now += DAY
@@ -321,12 +323,14 @@ REFUSED = {
 }
 
 
+@pytest.mark.both_databases
 def test_what_is_asked_amiss_is_refused(world: World) -> None:
     answers = {path: world.ask("GET", path) for path in REFUSED}
     assert {path: answer.status_code for path, answer in answers.items()} == REFUSED
     assert not [path for path, answer in answers.items() if "canary" in answer.text]
 
 
+@pytest.mark.both_databases
 def test_a_history_pages_newest_first_and_its_changes_add_up(world: World) -> None:
     assert world.get("/v1/leads/L-1/scores") == {"items": [], "next": None}
     world.rescore(["L-1"])

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from serving.store import decisions, merkle, seals
 from serving.store.audit import Verdict, verify
@@ -201,7 +202,7 @@ def altered(value: Any, kind: type, data: st.DataObject) -> Any:
 
 
 @given(st.sampled_from(CELLS), st.data())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_change_of_any_cell_is_found(
     store: Engine, chain: list[StoredDecision], cell: tuple[str, str], data: st.DataObject
 ) -> None:
@@ -211,7 +212,10 @@ def test_any_change_of_any_cell_is_found(
         rows = connection.execute(select(found).order_by(found.c[key])).mappings().all()
         row = data.draw(st.sampled_from(rows))
         changed = altered(row[column], found.c[column].type.python_type, data)
-        connection.execute(update(found).where(found.c[key] == row[key]).values({column: changed}))
+        try:
+            connection.execute(update(found).where(found.c[key] == row[key]).values({column: changed}))
+        except IntegrityError:
+            return  # such as the id of another seal: the database does not take it
         assert verify(connection).fault
 
 
