@@ -25,10 +25,10 @@ _CHUNK = 500
 _SALT_BYTES = 32
 
 
-def score_requests(
+def decide_requests(
     service: Service, scorer: Scorer, requests: Sequence[tuple[ScoreRequest, Mapping[str, Any], int]]
-) -> list[Content]:
-    """Decide on leads sent along, each with its JSON and moment, and keep the decisions; no lead is created."""
+) -> list[tuple[Content, StoredDecision]]:
+    """The decisions on leads sent along, each with its JSON and moment, as answered and as to be kept."""
     facts = [request.facts() for request, _, _ in requests]
     with reading(service.engine) as connection:
         histories = [
@@ -38,12 +38,7 @@ def score_requests(
         sent_basis(scorer, request, each, history, as_of, canonical(sent))
         for each, history, (request, sent, as_of) in zip(facts, histories, requests, strict=True)
     ]
-    now = service.clock()
-    made = decide(scorer, bases, service.tokens, now)
-    service.archive.keep(service.engine, scorer.policy, now)
-    with service.engine.begin() as connection:
-        decisions.add(connection, [kept for _, kept in made])
-    return [content for content, _ in made]
+    return decide(scorer, bases, service.tokens, service.clock())
 
 
 def sent_basis(

@@ -44,7 +44,7 @@ def allowed(*roles: Role) -> Callable[[Request], Principal]:
 
 def caller(service: Service, request: Request) -> Principal | None:
     """Who calls, None where nobody known does. A session's cookie serves for reading only."""
-    key = _key(request)
+    key = key_of(request)
     with reading(service.engine) as connection:
         if key is not None:
             return keys.verify(connection, key)
@@ -54,7 +54,8 @@ def caller(service: Service, request: Request) -> Principal | None:
     return None
 
 
-def _key(request: Request) -> str | None:
+def key_of(request: Request) -> str | None:
+    """The API key that a request carries."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credentials:
         return credentials.strip()

@@ -63,7 +63,7 @@ def create(service: ServiceDependency, caller: Sends, attempt: AttemptDependency
         taken = take(service, scorer, connection, request, caller.partner_id)
         return _taken(taken, request.lead.lead_id, caller)
 
-    return attempt.answer(caller, body, lambda: _read(service, caller, body), write)
+    return attempt.answer(body, lambda: _read(service, caller, body), write)
 
 
 def _read(service: Service, caller: Principal, body: bytes) -> LeadRequest:
@@ -142,9 +142,7 @@ def _taken(taken: Taken, sent_as: str, caller: Principal) -> Written:
     },
     openapi_extra=takes("AliasRequest"),
 )
-def add_alias(
-    service: ServiceDependency, caller: Renames, attempt: AttemptDependency, lead_id: Id, body: Body
-) -> Response:
+def add_alias(service: ServiceDependency, _: Renames, attempt: AttemptDependency, lead_id: Id, body: Body) -> Response:
     """The alias, and whether it was a lead of its own, whose facts are now the other's."""
 
     def write(connection: Connection, request: AliasRequest) -> Written:
@@ -154,7 +152,7 @@ def add_alias(
             return Written(200, _shown(named.alias), told)
         return Written(201, _shown(named.alias), told, _aliases_of(named.alias.lead_id))
 
-    return attempt.answer(caller, body, lambda: schemas.read(AliasRequest, body)[0], write)
+    return attempt.answer(body, lambda: schemas.read(AliasRequest, body)[0], write)
 
 
 def _also_known_as(service: Service, connection: Connection, lead_id: str, alias: str) -> Named:
