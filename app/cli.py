@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from app import console, settings
-from app.commands import data, exposures, forecast, matrix, models, monitor, partners, quality, scoring, service
+from app.commands import data, exposures, forecast, matrix, models, monitor, partners, quality, scoring, seals, service
 from app.commands.options import begin
 from app.wiring import Wiring
 
@@ -22,6 +22,8 @@ for group in (data.app, matrix.app, models.app, forecast.app, monitor.app, expos
     app.add_typer(group)
 app.add_typer(partners.overlap_app, name="overlap")
 app.add_typer(service.keys_app, name="keys")
+app.add_typer(seals.seals_app, name="seals")
+app.add_typer(seals.decisions_app, name="decisions")
 app.add_typer(service.policy_app, name="policy")
 service.doctor_app.add_typer(quality.app)
 app.add_typer(service.doctor_app, name="doctor")

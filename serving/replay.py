@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from features.records import DERIVED
 from models.decision import Scorer
@@ -18,8 +18,12 @@ from serving.archive import Archive, Unavailable
 from serving.basis import Basis, History, Origin, evaluation_of, features_text
 from serving.canonical import canonical
 from serving.scoring import identified, sent_basis, stored_basis
+from serving.store import decisions
+from serving.store.database import reading
 from serving.store.decisions import StoredDecision
 from serving.store.facts import facts_of
+
+_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,26 @@ def replay(connection: Connection, archive: Archive, kept: StoredDecision, origi
         raise
     except (KeyError, TypeError, ValueError):
         raise Unavailable("what is kept of it cannot be read; `eql seals verify` says whether it was altered") from None
+
+
+def replay_all(engine: Engine, archive: Archive, origin: Origin) -> Iterator[tuple[str, Replay | None]]:
+    """`replay` of every decision that was not erased, in the order of their ids; None where it cannot be made again."""
+    after = ""
+    while True:
+        with reading(engine) as connection:
+            found = decisions.ids(connection, after, _AT_ONCE)
+            kept = [decision for name in found if (decision := decisions.get(connection, name)) is not None]
+            yield from [(each.decision_id, _or_none(connection, archive, each, origin)) for each in kept]
+        if not found:
+            return
+        after = found[-1]
+
+
+def _or_none(connection: Connection, archive: Archive, kept: StoredDecision, origin: Origin) -> Replay | None:
+    try:
+        return replay(connection, archive, kept, origin)
+    except Unavailable:
+        return None
 
 
 def _replay(connection: Connection, archive: Archive, kept: StoredDecision, features: str, origin: Origin) -> Replay:

@@ -1,12 +1,13 @@
 """Verifying the sealed chain: everything that was hashed is hashed anew, and the first thing wrong is named."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, exists, select
 from sqlalchemy.exc import OperationalError
 
 from serving.store import merkle, seals
@@ -24,6 +25,10 @@ _ALL = (
     )
     .join_from(decisions, payloads, isouter=True)
     .execution_options(yield_per=_AT_ONCE)
+)
+
+_ORPHANS = (
+    select(payloads.c.decision_id).where(~exists().where(decisions.c.decision_id == payloads.c.decision_id)).limit(1)
 )
 
 
@@ -62,8 +67,9 @@ def verify(connection: Connection, expected_head: str | None = None) -> Verdict:
     """
     walk = _Walk(expected_head)
     try:
-        for seal, members in _links(connection):
-            walk.step(seal, members)
+        with closing(_links(connection)) as links:
+            for seal, members in links:
+                walk.step(seal, members)
         walk.end(connection)
     except _Broken as broken:
         return walk.verdict(str(broken))
@@ -111,8 +117,11 @@ class _Walk:
 
     def end(self, connection: Connection) -> None:
         waiting = _Leaves()
-        merkle.root(waiting.of(connection.execute(_ALL.where(decisions.c.seal_id.is_(None)))))
+        with connection.execute(_ALL.where(decisions.c.seal_id.is_(None))) as rows:
+            merkle.root(waiting.of(rows))
         self.unsealed = waiting.count
+        if (orphan := connection.execute(_ORPHANS).scalar()) is not None:
+            raise _Broken(f"decision {orphan} was never made, yet something is kept of it")
         if not self.expected_seen:
             raise _Broken("no seal has the head expected: the last seals were cut off, or seals were written anew")
 
@@ -147,18 +156,22 @@ def _kept(row: Row[Any]) -> bool:
         return False
 
 
-def _links(connection: Connection) -> Iterator[tuple[Seal, Iterable[Row[Any]]]]:
+_NO_MORE: tuple[int | None, Iterable[Row[Any]]] = (None, ())
+
+
+def _links(connection: Connection) -> Generator[tuple[Seal, Iterable[Row[Any]]], None, None]:
     """Every seal with the decisions that name it."""
     sealed = _ALL.where(decisions.c.seal_id.is_not(None)).order_by(decisions.c.seal_id, decisions.c.decision_id)
-    groups = groupby(connection.execute(sealed), key=attrgetter("seal_id"))
-    number, members = next(groups, (None, iter(())))
-    for seal in seals.chain(connection):
-        if number is None or number > seal.id:
-            yield seal, iter(())
-            continue
-        if number < seal.id:
-            break
-        yield seal, members
-        number, members = next(groups, (None, iter(())))
-    if number is not None:
-        raise _Broken(f"decision {next(iter(members)).decision_id} names seal {number}, which is not there")
+    with connection.execute(sealed) as rows, closing(seals.chain(connection)) as chain:
+        groups = groupby(rows, key=attrgetter("seal_id"))
+        number, members = next(groups, _NO_MORE)
+        for seal in chain:
+            if number is None or number > seal.id:
+                yield seal, ()
+                continue
+            if number < seal.id:
+                break
+            yield seal, members
+            number, members = next(groups, _NO_MORE)
+        if number is not None:
+            raise _Broken(f"decision {next(iter(members)).decision_id} names seal {number}, which is not there")

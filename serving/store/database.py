@@ -15,10 +15,10 @@ words that do no harm on SQLite:
 * whether a lead is known already, its aliases: read and written under `records.alone`;
 * answers to requests with an Idempotency-Key: INSERT ... ON CONFLICT DO NOTHING first in the transaction, so that who
   sends the request again waits for it;
-* decisions: only added, under a primary key;
+* decisions: only added, under a primary key; each seal of them follows a head that only one seal can follow;
 * current scores: INSERT ... ON CONFLICT DO UPDATE in the order of leads, so that no two writers wait for each
   other;
-* what sales was shown, bundles, leads' addresses: INSERT ... ON CONFLICT DO NOTHING;
+* what sales was shown, bundles, policies, leads' addresses: INSERT ... ON CONFLICT DO NOTHING;
 * keys and sign-in links: a conditional UPDATE, and whether it found its row;
 * the report on quality: one row, INSERT ... ON CONFLICT DO UPDATE;
 * the tables themselves: an advisory lock, while they are upgraded.

@@ -10,7 +10,7 @@ Of two sealers at the same moment one seals, for both would follow the same head
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -117,12 +117,14 @@ def _mark(connection: Connection, decision_ids: list[str], seal_id: int) -> None
 
 def newest(connection: Connection) -> Seal | None:
     """The last seal, whose head is the chain's; None before the first."""
-    return next(_read(connection, select(table).order_by(table.c.id.desc()).limit(1)), None)
+    return _first(connection, select(table).order_by(table.c.id.desc()).limit(1))
 
 
-def chain(connection: Connection) -> Iterator[Seal]:
-    """Every seal in order, read as it goes."""
-    return _read(connection, select(table).order_by(table.c.id).execution_options(yield_per=_AT_ONCE))
+def chain(connection: Connection) -> Generator[Seal, None, None]:
+    """Every seal in order, read as it goes; close it where it is not read to its end."""
+    with connection.execute(select(table).order_by(table.c.id).execution_options(yield_per=_AT_ONCE)) as found:
+        for row in found.mappings():
+            yield Seal(**row)
 
 
 def unsealed(connection: Connection) -> int:
@@ -134,7 +136,7 @@ def unsealed(connection: Connection) -> int:
 def proof(connection: Connection, decision_id: str) -> Proof | None:
     """The proof that a decision is in its seal; None where it is unknown, or not sealed yet."""
     own = select(decisions.c.seal_id).where(decisions.c.decision_id == decision_id)
-    found = next(_read(connection, select(table).where(table.c.id.in_(own))), None)
+    found = _first(connection, select(table).where(table.c.id.in_(own)))
     if found is None:
         return None
     rows = connection.execute(_ENTRIES.where(decisions.c.seal_id == found.id)).all()
@@ -144,5 +146,6 @@ def proof(connection: Connection, decision_id: str) -> Proof | None:
     return Proof(entry(*rows[index]), leaves[index].hex(), index, siblings, found)
 
 
-def _read(connection: Connection, wanted: Select[Any]) -> Iterator[Seal]:
-    return (Seal(**row) for row in connection.execute(wanted).mappings())
+def _first(connection: Connection, wanted: Select[Any]) -> Seal | None:
+    found = connection.execute(wanted).mappings().first()
+    return None if found is None else Seal(**found)

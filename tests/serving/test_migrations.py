@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, column, inspect, select, table, text
 
-from serving.store import decisions
+from serving.store import decisions, seals
+from serving.store.audit import verify
 from serving.store.database import UnusableStore, connect, create, reading
 from serving.store.decisions import CurrentScore, StoredDecision
 from serving.store.migrating import REVISION, SCRIPTS, VERSION_TABLE, revision
@@ -106,6 +108,39 @@ def test_an_older_store_is_upgraded_and_keeps_what_it_has(store: Engine, later: 
         assert "sealed" in {found["name"] for found in inspect(connection).get_columns("decisions")}
         assert connection.execute(text("SELECT decision_id, sealed FROM decisions")).all() == [("D-1", None)]
         assert decisions.current(connection, "L-1") == SCORE
+
+
+_OF_BEFORE = """
+INSERT INTO decisions (decision_id, lead_id, stored, as_of, created_at, content, request) VALUES
+('D-1', 'L-1', true, 10, 20, '{"π":0.1}', NULL), ('D-2', NULL, false, 11, 21, '{}', '{"lead":{}}')
+"""
+_SCORES_OF_BEFORE = """
+INSERT INTO current_score VALUES ('L-1', 'D-1', 'EQL', false, 0.31, 'A', 1116000, 'USD', 'P-1', 20)
+"""
+
+
+def test_decisions_of_before_they_were_sealed_are_carried_over(empty_url: str, tmp_path: Path) -> None:
+    scripts = Path(shutil.copytree(SCRIPTS, tmp_path / "before"))
+    for script in (scripts / "versions").glob("*.py"):
+        if script.name > "0003":
+            script.unlink()
+    engine = connect(empty_url)
+    create(engine, scripts, "0002")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_OF_BEFORE)
+        connection.exec_driver_sql(_SCORES_OF_BEFORE)
+    create(engine)
+    with engine.begin() as connection:
+        first, second = decisions.get(connection, "D-1"), decisions.get(connection, "D-2")
+        assert first == replace(DECISION, content='{"π":0.1}', salt=first.salt)
+        wanted = {"lead_id": None, "stored": False, "as_of": 11, "created_at": 21, "request": '{"lead":{}}'}
+        assert second == replace(DECISION, decision_id="D-2", salt=second.salt, **wanted)
+        assert len({first.salt, second.salt}) == 2
+        assert decisions.current(connection, "L-1") == SCORE
+        assert seals.seal(connection, 30).count == 2
+    with reading(engine) as connection:
+        assert verify(connection).fault is None
+    engine.dispose()
 
 
 def test_an_upgrade_that_fails_changes_nothing(store: Engine, later: Later) -> None:
