@@ -30,8 +30,8 @@ class Accepted:
 
     Attributes:
         stored: the version that holds, with the moment it was recorded.
-        outcome: it is `new` where there was no such record or only a removed one, `changed` where it became a further
-            version, `equal` where it says what was known and nothing was written.
+        outcome: it is `new` where there was no such record, or none any more; `changed` where it became a further
+            version; `equal` where it says what was known and nothing was written.
     """
 
     stored: Stored
@@ -140,7 +140,7 @@ class _Taking:
         if _equal(row, before):
             return Accepted(version if held is None else _recorded_at(version, held), "equal")
         self._hold(version, row, before)
-        return Accepted(version, _outcome(before))
+        return Accepted(version, "new" if before is None or before["deleted"] else "changed")
 
     def _take_history(self, given: Stored, at: int, before: Row | None) -> Accepted:
         row = given.row()
@@ -149,7 +149,7 @@ class _Taking:
             return Accepted(given, "equal")
         of_then.append(row)
         self._hold(given, row, before)
-        return Accepted(given, _outcome(before))
+        return Accepted(given, "new" if before is None else "changed")
 
     def _hold(self, version: Stored, row: Row, before: Row | None) -> None:
         self.changed += [(version.kind, each) for each in (row, before) if each is not None]
@@ -167,10 +167,6 @@ def _upheld(given: Stored, before: Row | None) -> Stored:
 
 def _recorded_at(version: Stored, at: int) -> Stored:
     return replace(version, record=version.record.model_copy(update={"recorded_at": at}))
-
-
-def _outcome(before: Row | None) -> Outcome:
-    return "new" if before is None or before["deleted"] else "changed"
 
 
 def _equal(row: Row, other: Row | None) -> bool:

@@ -40,7 +40,7 @@ Restores = Annotated[Principal, Depends(allowed())]
 
 
 def bodies() -> list[type[BaseModel]]:
-    """The models of the lines, for OpenAPI."""
+    """The models of the lines sent and answered, for OpenAPI."""
     return [record_bodies.any_line("Line"), record_bodies.any_line("HistoryLine"), LineAnswer]
 
 

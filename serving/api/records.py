@@ -11,6 +11,8 @@ from fastapi import Query as InQuery
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy import Connection
+from starlette.convertors import Convertor, register_url_convertor
+from typing_extensions import override
 
 from features.provenance import Attribute
 from features.records import KINDS, Kind, Row, Stored
@@ -64,6 +66,7 @@ def declared_for(service: Service, given: Iterable[Stored]) -> tuple[Attribute, 
 @cache
 def router() -> APIRouter:
     """The routes of all kinds. An id in a path may hold slashes, so whatever lies below a record must come before."""
+    register_url_convertor("text", _AnyText())
     made = APIRouter(prefix="/v1", tags=["records"])
     for kind in KINDS.values():
         _add_writes(made, _Routes(kind))
@@ -79,6 +82,20 @@ def bodies() -> list[type[BaseModel]]:
         *(record_bodies.body(kind, "Put") for kind in KINDS.values()),
         *(record_bodies.body(kind, "Post") for kind in posted),
     ]
+
+
+class _AnyText(Convertor[str]):
+    """What a path ends with, whatever it is; Starlette's own `path` leaves out what follows a line break."""
+
+    regex = r"[\s\S]*"
+
+    @override
+    def convert(self, value: str) -> str:
+        return value
+
+    @override
+    def to_string(self, value: str) -> str:
+        return value
 
 
 class OfLead(Paging):
@@ -198,7 +215,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
     done: dict[int | str, dict[str, Any]] = {200: {"model": model}, 201: {"model": model, "headers": _LOCATION}}
     taken = done | refusals(400, 401, 403, 409, 413, 422, 503)
     made.add_api_route(
-        f"{path}/{{id:path}}",
+        f"{path}/{{id:text}}",
         routes.put,
         methods=["PUT"],
         operation_id=f"put_{name}",
@@ -208,7 +225,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         openapi_extra=_takes(record_bodies.body(kind, "Put")),
     )
     made.add_api_route(
-        f"{path}/{{id:path}}",
+        f"{path}/{{id:text}}",
         routes.delete,
         methods=["DELETE"],
         operation_id=f"delete_{name}",
@@ -237,7 +254,7 @@ def _add_reads(made: APIRouter, routes: _Routes) -> None:
     every: Any = {None: routes.all, "lead_id": routes.of_lead, "account_id": routes.of_account}[belongs]
     model: Any = record_bodies.answer(kind)
     for path, endpoint, answer, name, summary, statuses in (
-        (f"/{kind.name}/{{id:path}}", routes.get, model, "get", f"One of {kind.name}", (401, 403, 404, 422, 503)),
+        (f"/{kind.name}/{{id:text}}", routes.get, model, "get", f"One of {kind.name}", (401, 403, 404, 422, 503)),
         (f"/{kind.name}", every, PageAnswer[model], "list", f"All {kind.name}", (401, 403, 422, 503)),
     ):
         made.add_api_route(
