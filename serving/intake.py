@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from features.records import Kind, Row, Stored
 from features.rows import stored
 from features.values import SECOND
-from serving.store import decisions, due, records
+from serving.store import aliases, decisions, due, records
 
 CLOCKS_DIFFER = 60 * SECOND
 """Microseconds that the clock of another process, or of a CRM, may be ahead of ours."""
@@ -52,6 +52,7 @@ def accept(connection: Connection, given: Sequence[Stored], now: int) -> list[Ac
         now: the moment to record them at, microseconds.
     """
     records.alone(connection)
+    given = _under_own_ids(connection, given)
     taking = _Taking(connection, given, now)
     accepted = [taking.take(each) for each in given]
     records.add(connection, (each.stored for each in accepted if each.outcome != "equal"))
@@ -59,9 +60,35 @@ def accept(connection: Connection, given: Sequence[Stored], now: int) -> list[Ac
     return accepted
 
 
+def _under_own_ids(connection: Connection, given: Sequence[Stored]) -> list[Stored]:
+    """The records with the own ids of leads that were named by an alias."""
+    named = {lead_named(each) for each in given}
+    own = {name: lead for name, lead in aliases.resolve_all(connection, named).items() if name != lead}
+    return [_of_lead(each, own[name]) if (name := lead_named(each)) in own else each for each in given]
+
+
+def lead_named(given: Stored) -> str:
+    """The id of the lead that a record is, or speaks of; empty, which no id is, where there is none."""
+    if given.kind.name == "leads":
+        return given.id
+    return given.parent or "" if given.kind.parent == "lead_id" else ""
+
+
+def _of_lead(given: Stored, lead_id: str) -> Stored:
+    if given.kind.name != "leads":
+        return replace(given, parent=lead_id)
+    return replace(given, id=lead_id, record=given.record.model_copy(update={"lead_id": lead_id}))
+
+
+def own_id(connection: Connection, kind: Kind, identity: str) -> str:
+    """The id of a record of a kind; of a lead its own, where an alias was named."""
+    return aliases.resolve(connection, identity) if kind.name == "leads" else identity
+
+
 def remove(connection: Connection, kind: Kind, identity: str, now: int) -> bool:
     """Removes a record by a tombstone; returns whether there was one to remove."""
     records.alone(connection)
+    identity = own_id(connection, kind, identity)
     row = current(connection, kind, [identity], now).get(identity)
     if row is None or row["deleted"]:
         return False

@@ -9,7 +9,7 @@ from features.values import DAY
 from models.decision import Scorer
 from serving.scoring import decide, keep_current, stored_bases
 from serving.service import Service
-from serving.store import decisions
+from serving.store import aliases, decisions
 from serving.store.database import reading
 from serving.store.decisions import StoredDecision
 
@@ -31,6 +31,7 @@ def score_as_of(service: Service, lead_id: str, as_of: int | None) -> StoredDeci
     """
     scorer, now = service.champion.scorer(), service.clock()
     with reading(service.engine) as connection:
+        lead_id = aliases.resolve(connection, lead_id, as_of)
         ((basis, facts),) = stored_bases(connection, scorer, [lead_id], now if as_of is None else as_of)
         if not basis.evaluation.lead:
             return None

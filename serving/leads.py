@@ -12,7 +12,7 @@ from models.decision import Content, Scorer
 from serving import intake
 from serving.api.record_bodies import fact_id
 from serving.api.schemas import LeadRequest, known_attributes
-from serving.scoring import score_within
+from serving.scoring import Made, score_within
 from serving.service import Service
 from serving.store import aliases, decisions, due, outbox, records
 from serving.store.duplicates import known_lead
@@ -32,11 +32,13 @@ class Taken:
         lead_id: the id it is kept under; None where it is another partner's, of which nothing may be told.
         duplicate: whether it was there already.
         decision: what is decided on it now; None where nothing may be told.
+        made: that decision, where it was made just now.
     """
 
     lead_id: str | None
     duplicate: bool
     decision: Content | None
+    made: Sequence[Made] = ()
 
 
 def take(
@@ -73,7 +75,8 @@ def _create(
     _accept(connection, new, lead_id, now)
     told = {name: getattr(request.lead, name) for name in ("lead_id", "channel", "source_partner_id")}
     outbox.add(connection, [outbox.event("lead.created", lead_id, told, at=now, tokens=service.tokens)])
-    return Taken(lead_id, False, _decision(service, scorer, connection, lead_id, now))
+    made = score_within(service, scorer, connection, lead_id, now)
+    return Taken(lead_id, False, made[0], [made])
 
 
 def _join(service: Service, scorer: Scorer, connection: Connection, request: LeadRequest, known: Row) -> Taken:
@@ -85,8 +88,10 @@ def _join(service: Service, scorer: Scorer, connection: Connection, request: Lea
         *_facts(connection, request, names, known["account_id"] or request.account_id),
     ]
     _accept(connection, new, lead_id, now)
-    standing = None if new else _standing(connection, lead_id)
-    return Taken(lead_id, True, standing or _decision(service, scorer, connection, lead_id, now))
+    if not new and (standing := _standing(connection, lead_id)) is not None:
+        return Taken(lead_id, True, standing)
+    made = score_within(service, scorer, connection, lead_id, now)
+    return Taken(lead_id, True, made[0], [made])
 
 
 def _accept(connection: Connection, new: Sequence[Stored], lead_id: str, now: int) -> None:
@@ -99,12 +104,6 @@ def since(now: int, row: Row) -> int:
     """When what follows `row` is recorded: `now`, but not before it, whichever machine's clock recorded it."""
     recorded: int | None = row["recorded_at"]
     return now if recorded is None else max(now, recorded)
-
-
-def _decision(service: Service, scorer: Scorer, connection: Connection, lead_id: str, now: int) -> Content:
-    made = score_within(service, scorer, connection, lead_id, now)
-    content: Content = json.loads(made.content)
-    return content
 
 
 def _standing(connection: Connection, lead_id: str) -> Content | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -23,12 +23,14 @@ from serving.store.outbox import Event
 
 _CHUNK = 500
 _SALT_BYTES = 32
+Made: TypeAlias = tuple[Content, StoredDecision]
+"""A decision as it is answered, and as it is kept."""
 
 
-def score_requests(
+def decide_requests(
     service: Service, scorer: Scorer, requests: Sequence[tuple[ScoreRequest, Mapping[str, Any], int]]
-) -> list[Content]:
-    """Decide on leads sent along, each with its JSON and moment, and keep the decisions; no lead is created."""
+) -> list[Made]:
+    """The decisions on leads sent along, each with its JSON and moment, as answered and as to be kept."""
     facts = [request.facts() for request, _, _ in requests]
     with reading(service.engine) as connection:
         histories = [
@@ -38,20 +40,14 @@ def score_requests(
         sent_basis(scorer, request, each, history, as_of, canonical(sent))
         for each, history, (request, sent, as_of) in zip(facts, histories, requests, strict=True)
     ]
-    now = service.clock()
-    made = decide(scorer, bases, service.tokens, now)
-    service.archive.keep(service.engine, scorer.policy, now)
-    with service.engine.begin() as connection:
-        decisions.add(connection, [kept for _, kept in made])
-    _tell(service, made, bases)
-    return [content for content, _ in made]
+    return decide(scorer, bases, service.tokens, service.clock())
 
 
-def _tell(service: Service, made: Sequence[tuple[Content, StoredDecision]], bases: Sequence[Basis]) -> None:
-    """Counts decisions that are kept, and lets the challenger score them some time later."""
+def tell(service: Service, made: Sequence[Made]) -> None:
+    """Counts decisions that are kept by now, and lets the challenger score them some time later."""
     service.metrics.decided(content["qualification"] for content, _ in made)
     if service.shadow is not None:
-        service.shadow.offer([content for content, _ in made], [basis.evaluation.features for basis in bases])
+        service.shadow.offer(kept for _, kept in made)
 
 
 def sent_basis(
@@ -62,15 +58,13 @@ def sent_basis(
     return Basis(request.lead.lead_id, as_of, evaluation, history, request=sent)
 
 
-def decide(
-    scorer: Scorer, bases: Sequence[Basis], tokens: TokenSource, now: int
-) -> list[tuple[Content, StoredDecision]]:
+def decide(scorer: Scorer, bases: Sequence[Basis], tokens: TokenSource, now: int) -> list[Made]:
     """The decision on each of these, as it is answered and as it is to be kept."""
     decided = scorer.decide_all([(basis.lead_id, basis.as_of, basis.evaluation) for basis in bases])
     return [_kept(content, basis, tokens, now) for content, basis in zip(decided, bases, strict=True)]
 
 
-def _kept(decided: Content, basis: Basis, tokens: TokenSource, now: int) -> tuple[Content, StoredDecision]:
+def _kept(decided: Content, basis: Basis, tokens: TokenSource, now: int) -> Made:
     decision_id = decisions.new_id(tokens)
     content = identified(decided, decision_id, basis.history, now)
     kept = StoredDecision(
@@ -163,11 +157,13 @@ def _rescore(service: Service, lead_ids: Sequence[str]) -> None:
             decisions.unset_current(connection, gone)
 
 
-def score_within(service: Service, scorer: Scorer, connection: Connection, lead_id: str, now: int) -> StoredDecision:
+def score_within(service: Service, scorer: Scorer, connection: Connection, lead_id: str, now: int) -> Made:
     """Decide on a lead in a write transaction, which sees what that transaction itself wrote of it."""
     bases = [basis for basis, _ in stored_bases(connection, scorer, [lead_id], now)]
     policies.keep(connection, scorer.policy, now)
-    return _keep(service, connection, decide(scorer, bases, service.tokens, now), bases, now)[0]
+    made = decide(scorer, bases, service.tokens, now)
+    _keep(service, connection, made, bases, now)
+    return made[0]
 
 
 def keep_current(service: Service, scorer: Scorer, bases: Sequence[Basis], now: int) -> list[StoredDecision]:
@@ -176,14 +172,14 @@ def keep_current(service: Service, scorer: Scorer, bases: Sequence[Basis], now: 
     service.archive.keep(service.engine, scorer.policy, now)
     with service.engine.begin() as connection:
         kept = _keep(service, connection, made, bases, now)
-    _tell(service, made, bases)
+    tell(service, made)
     return kept
 
 
 def _keep(
     service: Service,
     connection: Connection,
-    made: Sequence[tuple[Content, StoredDecision]],
+    made: Sequence[Made],
     bases: Sequence[Basis],
     now: int,
 ) -> list[StoredDecision]:

@@ -4,6 +4,7 @@ Decisions wait in a short line for a thread of their own, which scores many at o
 is full they are left out: a comparison may miss some, an answer may not wait. The policy has no part in it.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,10 @@ from features.values import Scalar
 from models.bundle import Bundle
 from models.decision import Content, Served
 from models.probability import sigmoid
+from serving.basis import evaluation_of
 from serving.reload import Champion
 from serving.store import shadow
+from serving.store.decisions import StoredDecision
 from serving.store.shadow import ShadowScore
 
 _LOG = logging.getLogger(__name__)
@@ -46,6 +49,13 @@ class Decided:
     sha256: str | None
 
 
+def decided(kept: StoredDecision) -> Decided:
+    """What the challenger needs of a decision that was made with features."""
+    model = json.loads(kept.content)["model"]
+    features = evaluation_of(kept.features).features if kept.features else {}
+    return Decided(kept.decision_id, features, model and model["sha256"])
+
+
 @dataclass
 class Shadow:
     """Scores decisions with the challenger.
@@ -62,7 +72,7 @@ class Shadow:
     clock: Callable[[], int]
     left_out: int = 0
     _failed: str | None = None
-    _line: "Queue[Decided | None]" = field(default_factory=lambda: Queue(LONGEST_LINE))
+    _line: "Queue[StoredDecision | None]" = field(default_factory=lambda: Queue(LONGEST_LINE))
     _thread: Thread | None = None
 
     @property
@@ -82,14 +92,13 @@ class Shadow:
             self._line.put(None)
             thread.join(_STOPS_WITHIN)
 
-    def offer(self, contents: Iterable[Content], features: Iterable[Mapping[str, Scalar]]) -> None:
-        """Hands on decisions that are kept, with their features. Never waits and never fails."""
+    def offer(self, made: Iterable[StoredDecision]) -> None:
+        """Hands on decisions that are kept. Never waits and never fails."""
         if self._thread is None:
             return
-        for content, each in zip(contents, features, strict=True):
-            model = content["model"]
+        for decision in made:
             try:
-                self._line.put_nowait(Decided(content["decision_id"], each, model and model["sha256"]))
+                self._line.put_nowait(decision)
             except Full:
                 self.left_out += 1
 
@@ -114,10 +123,10 @@ class Shadow:
         while goes_on:
             batch = self._next()
             goes_on = batch[-1] is not None
-            if decided := [one for one in batch if one is not None]:
-                self._try(decided)
+            if made := [one for one in batch if one is not None]:
+                self._try(made)
 
-    def _next(self) -> "list[Decided | None]":
+    def _next(self) -> "list[StoredDecision | None]":
         """What waits, up to many at once; ends with None where there shall be no more."""
         batch = [self._line.get()]
         try:
@@ -127,9 +136,9 @@ class Shadow:
             pass
         return batch
 
-    def _try(self, decided: Sequence[Decided]) -> None:
+    def _try(self, made: Sequence[StoredDecision]) -> None:
         try:
-            self.score(decided)
+            self.score([decided(one) for one in made])
             self._failed = None
         except Exception as error:  # whatever is wrong with the challenger, it is not the caller's concern
             why = str(error) if isinstance(error, UnknownFeatures) else type(error).__name__

@@ -6,10 +6,12 @@ is told. Lines count one after another, so the later one of two with the same id
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
+from sqlalchemy import Connection
 
 from features.provenance import Attribute
 from features.records import KINDS, Stored
@@ -18,6 +20,7 @@ from serving.access import Principal
 from serving.api import record_bodies, schemas
 from serving.api.answers import LineAnswer
 from serving.api.callers import Permitted, ServiceDependency
+from serving.api.idempotency import AttemptDependency, Written
 from serving.api.problems import FieldError, Problem, from_fields
 from serving.api.records import declared_for, refusals
 from serving.api.scores import Body
@@ -62,12 +65,12 @@ _PAST_LINE = _LINE.replace('Z"}', 'Z", "recorded_at": "2026-10-11T00:00:00Z"}')
     operation_id="postRecords",
     summary="Keep or correct many records",
     response_class=Response,
-    responses=refusals(400, 401, 403, 413, 422, 503),
+    responses=refusals(400, 401, 403, 409, 413, 422, 503),
     openapi_extra=_documented("Line", _LINE),
 )
-def post_records(service: ServiceDependency, principal: Permitted, body: Body) -> Response:
+def post_records(service: ServiceDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
     """Each line names its kind under `record`; a faulty one does not stop the others."""
-    return _answer(_take(service, principal, body, "Line"))
+    return attempt.answer(body, lambda: _judged(service, principal, body, "Line"), partial(_taken, service))
 
 
 @router.post(
@@ -75,12 +78,12 @@ def post_records(service: ServiceDependency, principal: Permitted, body: Body) -
     operation_id="postHistory",
     summary="Keep versions of records with the moment they were recorded elsewhere",
     response_class=Response,
-    responses=refusals(400, 401, 403, 413, 422, 503),
+    responses=refusals(400, 401, 403, 409, 413, 422, 503),
     openapi_extra=_documented("HistoryLine", _PAST_LINE),
 )
-def post_history(service: ServiceDependency, principal: Permitted, body: Body) -> Response:
+def post_history(service: ServiceDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
     """As `POST /v1/records`; a line may say when it was `recorded_at`, and that its record was `deleted` then."""
-    return _answer(_take(service, principal, body, "HistoryLine"))
+    return attempt.answer(body, lambda: _judged(service, principal, body, "HistoryLine"), partial(_taken, service))
 
 
 @dataclass(frozen=True)
@@ -91,19 +94,26 @@ class _Line:
     read: Stored | Problem
 
 
-def _take(service: Service, principal: Principal, body: bytes, form: _Form) -> Iterator[dict[str, Any]]:
-    """What became of each line, in their order."""
-    now = service.clock()
+def _judged(service: Service, principal: Principal, body: bytes, form: _Form) -> list[_Line]:
     lines = [_Line(number, _read(principal, text, form)) for number, text in _lines(body)]
-    lines = _checked(service, lines, now)
+    return _checked(service, lines, service.clock())
+
+
+def _taken(service: Service, connection: Connection, lines: Sequence[_Line]) -> Written:
+    """What became of each line, in their order."""
     sound = [line.read for line in lines if isinstance(line.read, Stored)]
-    with service.engine.begin() as connection:
-        accepted = iter(intake.accept(connection, sound, now))
+    accepted = intake.accept(connection, sound, service.clock())
+    leads = {name for each in accepted if (name := intake.lead_named(each.stored))}
+    return Written(200, _answer(_results(lines, accepted)), leads, media_type=MEDIA_TYPE)
+
+
+def _results(lines: Sequence[_Line], accepted: Sequence[intake.Accepted]) -> Iterator[dict[str, Any]]:
+    remaining = iter(accepted)
     for line in lines:
         if isinstance(line.read, Problem):
             yield {"line": line.number, "status": line.read.status, "id": None, "problem": line.read.content}
         else:
-            done = next(accepted)
+            done = next(remaining)
             yield {"line": line.number, "status": _STATUSES[done.outcome], "id": done.stored.id}
 
 
@@ -147,6 +157,6 @@ def _sound(read: Stored | Problem, now: int, declared: tuple[Attribute, ...]) ->
     return from_fields(faults) if faults else read
 
 
-def _answer(results: Iterator[dict[str, Any]]) -> Response:
-    text = "".join(f"{LineAnswer.model_validate(result).model_dump_json(exclude_none=True)}\n" for result in results)
-    return Response(text, media_type=MEDIA_TYPE)
+def _answer(results: Iterator[dict[str, Any]]) -> bytes:
+    models = map(LineAnswer.model_validate, results)
+    return "".join(f"{model.model_dump_json(exclude_none=True)}\n" for model in models).encode()

@@ -8,8 +8,8 @@ nothing to keep: the repetition is tried anew.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, Header, Request
@@ -17,9 +17,10 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from serving.access import Principal
-from serving.api.callers import ServiceDependency
+from serving.access import digest
+from serving.api.callers import ServiceDependency, presented_key
 from serving.api.problems import Problem
+from serving.scoring import Made, tell
 from serving.service import Service
 from serving.store import idempotency
 from serving.store.database import reading
@@ -42,15 +43,19 @@ class Written:
 
     Attributes:
         status: of HTTP.
-        content: of the answer, JSON types.
+        content: of the answer, JSON types; or the answer itself.
         lead_ids: the leads it tells of, with whose erasure it goes.
         location: where what was made can be found.
+        media_type: of the answer.
+        made: decisions that are kept with it.
     """
 
     status: int
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] | bytes
     lead_ids: Collection[str]
     location: str | None = None
+    media_type: str = "application/json"
+    made: Sequence[Made] = ()
 
 
 @dataclass(frozen=True)
@@ -59,19 +64,17 @@ class Attempt:
 
     Attributes:
         service: the running service.
-        route: method and path.
+        scope: what the key belongs to: API key, method and path.
         key: the Idempotency-Key, None without one.
         dry_run: whether everything happens except that it is kept.
     """
 
     service: Service
-    route: str
+    scope: tuple[str, str, str]
     key: str | None
     dry_run: bool
 
-    def answer(
-        self, caller: Principal, body: bytes, read: Callable[[], _T], write: Callable[[Connection, _T], Written]
-    ) -> Response:
+    def answer(self, body: bytes, read: Callable[[], _T], write: Callable[[Connection, _T], Written]) -> Response:
         """The answer: that of the first attempt, or what `write` makes in one transaction of what `read` gives.
 
         Raises:
@@ -83,16 +86,19 @@ class Attempt:
         if self.key is None:
             request = read()
             with self.service.engine.begin() as connection:
-                return _response(_kept(write(connection, request), ""))
-        return self._once(_name(caller, self.route, self.key), hashlib.sha256(body).hexdigest(), read, write)
+                written = write(connection, request)
+            tell(self.service, written.made)
+            return _response(_kept(written, ""))
+        name = hashlib.sha256(json.dumps([*self.scope, self.key]).encode()).hexdigest()
+        return self._once(name, hashlib.sha256(body).hexdigest(), read, write)
 
     def _rehearse(self, request: _T, write: Callable[[Connection, _T], Written]) -> Response:
         with self.service.engine.connect() as connection, connection.begin() as transaction:
             written = write(connection, request)
             transaction.rollback()
         # Nothing is there to be found.
-        content = {**written.content, "dry_run": True}
-        return _response(_kept(Written(written.status, content, ()), ""))
+        rehearsed = replace(written, content=_marked(written.content), location=None)
+        return _response(_kept(rehearsed, ""), {DRY_RUN: "true"})
 
     def _once(
         self, name: str, fingerprint: str, read: Callable[[], _T], write: Callable[[Connection, _T], Written]
@@ -108,6 +114,7 @@ class Attempt:
             written = write(connection, request)
             kept = _kept(written, fingerprint)
             idempotency.keep(connection, name, kept, written.lead_ids)
+        tell(self.service, written.made)
         return _response(kept)
 
     def _claimed(self, connection: Connection, name: str, fingerprint: str) -> bool:
@@ -133,7 +140,8 @@ def _attempt(
 ) -> Attempt:
     given = request.headers.getlist(KEY)
     named = None if key is None else parse_key(", ".join(given))
-    return Attempt(service, f"{request.method} {request.url.path}", named, dry_run == "true")
+    scope = (digest(presented_key(request.headers) or ""), request.method, request.url.path)
+    return Attempt(service, scope, named, dry_run == "true")
 
 
 AttemptDependency = Annotated[Attempt, Depends(_attempt)]
@@ -152,14 +160,15 @@ def parse_key(text: str) -> str:
     return key
 
 
-def _name(caller: Principal, route: str, key: str) -> str:
-    """What the key is kept by: another caller's, or another route's, is another key."""
-    return hashlib.sha256(json.dumps([*astuple(caller), route, key]).encode()).hexdigest()
+def _marked(content: Mapping[str, Any] | bytes) -> Mapping[str, Any] | bytes:
+    return content if isinstance(content, bytes) else {**content, "dry_run": True}
 
 
 def _kept(written: Written, fingerprint: str) -> Kept:
-    text = json.dumps(written.content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Kept(fingerprint, written.status, written.location, text.encode())
+    body = written.content
+    if not isinstance(body, bytes):
+        body = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return Kept(fingerprint, written.status, written.location, written.media_type, body)
 
 
 def _replayed(first: Kept | None, fingerprint: str) -> Response:
@@ -177,4 +186,4 @@ def _under_way() -> Problem:
 
 def _response(kept: Kept, headers: Mapping[str, str] | None = None) -> Response:
     location = {} if kept.location is None else {"Location": kept.location}
-    return Response(kept.body, kept.status, {**location, **(headers or {})}, "application/json")
+    return Response(kept.body, kept.status, {**location, **(headers or {})}, kept.media_type)

@@ -20,7 +20,7 @@ from serving.api.scores import REFUSALS
 from serving.archive import Archive, Unavailable
 from serving.changes import change
 from serving.lead_scores import score_as_of
-from serving.store import decisions, lists
+from serving.store import aliases, decisions, lists
 from serving.store.database import reading
 from serving.store.decisions import Place, StoredDecision
 
@@ -69,6 +69,7 @@ def scores(
     """A page of decisions, those for the latest moment first, each with the change since the one before it."""
     before = None if cursor is None else _place(cursor)
     with reading(service.engine) as connection:
+        lead_id = aliases.resolve(connection, lead_id)
         found = decisions.of_lead(connection, lead_id, limit + 1, before)
         if not found and not lists.known_lead(connection, lead_id):
             raise from_status(404)

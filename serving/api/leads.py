@@ -60,7 +60,7 @@ def create(service: ServiceDependency, caller: Permitted, attempt: AttemptDepend
         taken = take(service, scorer, connection, request, caller.partner_id)
         return _taken(taken, request.lead.lead_id, caller)
 
-    return attempt.answer(caller, body, lambda: _read(service, caller, body), write)
+    return attempt.answer(body, lambda: _read(service, caller, body), write)
 
 
 def _read(service: Service, caller: Principal, body: bytes) -> LeadRequest:
@@ -124,8 +124,8 @@ def _taken(taken: Taken, sent_as: str, caller: Principal) -> Written:
         content |= {name: decision.get(name) for name in ("qualification", "pending")}
     leads = [lead_id for lead_id in (sent_as, taken.lead_id) if lead_id is not None]
     if taken.duplicate:
-        return Written(200, content, leads)
-    return Written(201, content, leads, location(_LEADS, leads[0]))
+        return Written(200, content, leads, made=taken.made)
+    return Written(201, content, leads, location(_LEADS, leads[0]), made=taken.made)
 
 
 @router.post(
@@ -140,7 +140,7 @@ def _taken(taken: Taken, sent_as: str, caller: Principal) -> Written:
     openapi_extra=takes("AliasRequest"),
 )
 def add_alias(
-    service: ServiceDependency, caller: Permitted, attempt: AttemptDependency, lead_id: Id, body: Body
+    service: ServiceDependency, _: Permitted, attempt: AttemptDependency, lead_id: Id, body: Body
 ) -> Response:
     """The alias, and whether it was a lead of its own, whose facts are now the other's."""
 
@@ -151,7 +151,7 @@ def add_alias(
             return Written(200, _shown(named.alias), told)
         return Written(201, _shown(named.alias), told, _aliases_of(named.alias.lead_id))
 
-    return attempt.answer(caller, body, lambda: schemas.read(AliasRequest, body)[0], write)
+    return attempt.answer(body, lambda: schemas.read(AliasRequest, body)[0], write)
 
 
 def _also_known_as(service: Service, connection: Connection, lead_id: str, alias: str) -> Named:

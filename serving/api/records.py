@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as InQuery
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy import Connection
 from starlette.convertors import Convertor, register_url_convertor
 from typing_extensions import override
 
@@ -21,6 +22,7 @@ from serving import intake
 from serving.api import record_bodies, schemas
 from serving.api.answers import ProblemAnswer
 from serving.api.callers import ServiceDependency, permitted
+from serving.api.idempotency import AttemptDependency, Written
 from serving.api.paging import PageAnswer, Paging
 from serving.api.problems import MEDIA_TYPE, FieldError, from_fields, from_status
 from serving.api.scores import Body
@@ -115,17 +117,23 @@ class _Routes:
 
     kind: Kind
 
-    def put(self, service: ServiceDependency, identity: Identity, body: Body) -> JSONResponse:
+    def put(self, service: ServiceDependency, attempt: AttemptDependency, identity: Identity, body: Body) -> Response:
         """Makes the record say this: new (201), corrected (200) or unchanged, as no new version (200)."""
+        return attempt.answer(body, lambda: self._put(service, identity, body), partial(_accepted, service))
+
+    def _put(self, service: Service, identity: str, body: bytes) -> Stored:
         read, _ = schemas.read(record_bodies.body(self.kind, "Put"), body)
         if record_bodies.given_id(self.kind, read) not in (None, identity):
             raise from_fields([FieldError(self.kind.id if self.kind.entity else "id", "must be that of the path")])
-        return _accepted(service, record_bodies.stored(self.kind, read, identity))
+        return _sound(service, record_bodies.stored(self.kind, read, identity))
 
-    def post(self, service: ServiceDependency, body: Body) -> JSONResponse:
+    def post(self, service: ServiceDependency, attempt: AttemptDependency, body: Body) -> Response:
         """As PUT, with the id in the body; a fact without one gets one that is the same for the same content."""
+        return attempt.answer(body, lambda: self._post(service, body), partial(_accepted, service))
+
+    def _post(self, service: Service, body: bytes) -> Stored:
         read, _ = schemas.read(record_bodies.body(self.kind, "Post"), body)
-        return _accepted(service, record_bodies.stored(self.kind, read))
+        return _sound(service, record_bodies.stored(self.kind, read))
 
     def delete(self, service: ServiceDependency, identity: Identity) -> Response:
         """Removes the record from now on; scores as of earlier moments still see it."""
@@ -138,7 +146,8 @@ class _Routes:
     def get(self, service: ServiceDependency, identity: Identity) -> JSONResponse:
         """The record as it is now."""
         with reading(service.engine) as connection:
-            row = intake.current(connection, self.kind, [identity], service.clock()).get(identity)
+            own = intake.own_id(connection, self.kind, identity)
+            row = intake.current(connection, self.kind, [own], service.clock()).get(own)
         if row is None or row["deleted"]:
             raise from_status(404)
         return JSONResponse(record_bodies.shown(from_row(self.kind, row)))
@@ -175,23 +184,25 @@ class _Routes:
         return record_bodies.shown(from_row(self.kind, row))
 
 
-def _accepted(service: Service, record: Stored) -> JSONResponse:
-    now = service.clock()
-    if faults := record_bodies.faults(record, now, declared_for(service, [record])):
+def _sound(service: Service, record: Stored) -> Stored:
+    if faults := record_bodies.faults(record, service.clock(), declared_for(service, [record])):
         raise from_fields(faults)
-    with service.engine.begin() as connection:
-        [accepted] = intake.accept(connection, [record], now)
-    shown = record_bodies.shown(accepted.stored)
-    if accepted.outcome == "new":
-        return JSONResponse(shown, 201, {"Location": location(record.kind, record.id)})
-    return JSONResponse(shown)
+    return record
+
+
+def _accepted(service: Service, connection: Connection, record: Stored) -> Written:
+    [accepted] = intake.accept(connection, [record], service.clock())
+    kept = accepted.stored
+    new = accepted.outcome == "new"
+    where = location(kept.kind, kept.id) if new else None
+    return Written(201 if new else 200, record_bodies.shown(kept), {intake.lead_named(kept)} - {""}, where)
 
 
 def _add_writes(made: APIRouter, routes: _Routes) -> None:
     kind, path = routes.kind, f"/{routes.kind.name}"
     name, model = kind.name, record_bodies.answer(kind)
     done: dict[int | str, dict[str, Any]] = {200: {"model": model}, 201: {"model": model, "headers": _LOCATION}}
-    taken = done | refusals(400, 401, 403, 413, 422, 503)
+    taken = done | refusals(400, 401, 403, 409, 413, 422, 503)
     made.add_api_route(
         f"{path}/{{id:text}}",
         routes.put,

@@ -3,20 +3,24 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
+from sqlalchemy import Connection
 
 from serving.api import schemas
 from serving.api.answers import BatchAnswer, DecisionAnswer, ProblemAnswer
 from serving.api.callers import Permitted, ServiceDependency
+from serving.api.idempotency import Attempt, AttemptDependency, Written
 from serving.api.problems import MEDIA_TYPE
 from serving.api.schemas import BatchRequest, ScoreRequest
-from serving.scoring import score_requests
+from serving.scoring import Made, decide_requests
 from serving.service import Service
+from serving.store import decisions
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 408, 413, 422, 429, 503)
 }
 """The answers, in OpenAPI, that any route may give instead of its own."""
+_UNDER_WAY: dict[int | str, dict[str, Any]] = {409: REFUSALS[400]}
 router = APIRouter(prefix="/v1", tags=["scores"])
 
 
@@ -37,34 +41,53 @@ def takes(model: str) -> dict[str, Any]:
     "/score",
     operation_id="scoreLead",
     summary="Decide on one lead sent with its facts; no lead is created",
-    responses={200: {"model": DecisionAnswer}, **REFUSALS},
+    responses={200: {"model": DecisionAnswer}, **REFUSALS, **_UNDER_WAY},
     openapi_extra=takes("ScoreRequest"),
 )
-def score(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
+def score(service: ServiceDependency, _: Permitted, attempt: AttemptDependency, body: Body) -> Response:
     """The decision, kept with the body it was made from."""
-    request, sent = schemas.read(ScoreRequest, body)
-    return JSONResponse(_score(service, [(request, sent, "")])[0])
+
+    def read() -> list[Made]:
+        request, sent = schemas.read(ScoreRequest, body)
+        return _score(service, attempt, [(request, sent, "")])
+
+    return attempt.answer(body, read, lambda connection, made: _kept(connection, made, made[0][0]))
 
 
 @router.post(
     "/score/batch",
     operation_id="scoreLeads",
     summary="Decide on up to 1,000 leads",
-    responses={200: {"model": BatchAnswer}, **REFUSALS},
+    responses={200: {"model": BatchAnswer}, **REFUSALS, **_UNDER_WAY},
     openapi_extra=takes("BatchRequest"),
 )
-def score_batch(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
+def score_batch(service: ServiceDependency, _: Permitted, attempt: AttemptDependency, body: Body) -> Response:
     """The decisions in the order sent; one faulty item refuses them all."""
-    batch, sent = schemas.read(BatchRequest, body)
-    pairs = zip(batch.items, sent["items"], strict=True)
-    return JSONResponse({"items": _score(service, [(r, s, f"items.{i}.") for i, (r, s) in enumerate(pairs)])})
+
+    def read() -> list[Made]:
+        batch, sent = schemas.read(BatchRequest, body)
+        pairs = enumerate(zip(batch.items, sent["items"], strict=True))
+        return _score(service, attempt, [(request, item, f"items.{i}.") for i, (request, item) in pairs])
+
+    def write(connection: Connection, made: list[Made]) -> Written:
+        return _kept(connection, made, {"items": [content for content, _ in made]})
+
+    return attempt.answer(body, read, write)
 
 
-def _score(service: Service, sent: list[tuple[ScoreRequest, dict[str, Any], str]]) -> list[dict[str, Any]]:
+def _score(service: Service, attempt: Attempt, sent: list[tuple[ScoreRequest, dict[str, Any], str]]) -> list[Made]:
     now = service.clock()
     # One scorer throughout: the champion may change between two looks at it.
     scorer = service.champion.scorer()
     declared = scorer.served.bundle.attributes if scorer.served else ()
     for request, _, path in sent:
         schemas.check_attributes(request, declared, path)
-    return score_requests(service, scorer, [(r, content, schemas.moment_of(r, now, path)) for r, content, path in sent])
+    if not attempt.dry_run:
+        service.archive.keep(service.engine, scorer.policy, now)
+    return decide_requests(service, scorer, [(r, item, schemas.moment_of(r, now, path)) for r, item, path in sent])
+
+
+def _kept(connection: Connection, made: list[Made], content: dict[str, Any]) -> Written:
+    decisions.add(connection, [decision for _, decision in made])
+    leads = {decision.lead_id for _, decision in made if decision.lead_id is not None}
+    return Written(200, content, leads, made=made)

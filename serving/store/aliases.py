@@ -29,14 +29,19 @@ class Alias:
     recorded_at: int
 
 
-def resolve(connection: Connection, lead_id: str) -> str:
-    """The id under which the store keeps the lead that is known by `lead_id`; an unknown id stands for itself."""
-    return resolve_all(connection, [lead_id])[lead_id]
+def resolve(connection: Connection, lead_id: str, as_of: int | None = None) -> str:
+    """The id under which the store keeps the lead that is known by `lead_id`; an unknown id stands for itself.
+
+    Only aliases known by `as_of` (microseconds) count, all of them without: before its merge a lead was its own.
+    """
+    return resolve_all(connection, [lead_id], as_of)[lead_id]
 
 
-def resolve_all(connection: Connection, lead_ids: Collection[str]) -> Mapping[str, str]:
+def resolve_all(connection: Connection, lead_ids: Collection[str], as_of: int | None = None) -> Mapping[str, str]:
     """`resolve` of each id, by that id."""
     found = select(table.c.alias, table.c.lead_id).where(table.c.alias.in_(lead_ids))
+    if as_of is not None:
+        found = found.where(table.c.recorded_at <= as_of)
     return {lead_id: lead_id for lead_id in lead_ids} | {row.alias: row.lead_id for row in connection.execute(found)}
 
 

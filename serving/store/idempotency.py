@@ -26,12 +26,14 @@ class Kept:
         fingerprint: SHA-256, in hex, of that request's body.
         status: of HTTP.
         location: the Location header, if there was one.
-        body: JSON.
+        media_type: the Content-Type header.
+        body: as it was sent.
     """
 
     fingerprint: str
     status: int
     location: str | None
+    media_type: str
     body: bytes
 
 
@@ -54,7 +56,7 @@ def claim(connection: Connection, sha256: str, fingerprint: str, at: int) -> boo
 
 def keep(connection: Connection, sha256: str, kept: Kept, lead_ids: Collection[str]) -> None:
     """Keeps the answer under a key claimed in this transaction, and the leads it is about, for their erasure."""
-    values = {"status": kept.status, "location": kept.location, "body": kept.body}
+    values = {"status": kept.status, "location": kept.location, "media_type": kept.media_type, "body": kept.body}
     about = json.dumps(sorted({*lead_ids}), ensure_ascii=False)
     connection.execute(update(table).where(table.c.sha256 == sha256).values(**values, lead_ids=about))
 
@@ -62,7 +64,7 @@ def keep(connection: Connection, sha256: str, kept: Kept, lead_ids: Collection[s
 def find(connection: Connection, sha256: str) -> Kept | None:
     """The answer kept under a key."""
     row = connection.execute(select(table).where(table.c.sha256 == sha256)).first()
-    return None if row is None else Kept(row.fingerprint, row.status, row.location, bytes(row.body))
+    return None if row is None else Kept(row.fingerprint, row.status, row.location, row.media_type, bytes(row.body))
 
 
 def purge(connection: Connection, before: int) -> int:

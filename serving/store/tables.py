@@ -243,6 +243,7 @@ idempotency_keys = Table(
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("status", BigInteger),
     Column("location", _TEXT),
+    Column("media_type", _TEXT),
     Column("body", LargeBinary),
     Column("lead_ids", _TEXT),
 )

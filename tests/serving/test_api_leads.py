@@ -568,3 +568,55 @@ def test_a_partner_changes_nothing_known_of_a_company(api: Api) -> None:
     assert response.status_code == 201
     with reading(api.store) as connection:
         assert [row["employees"] for row in facts_of(connection, "L-2", NOW)["accounts"]] == [400]
+
+
+@both_databases
+def test_every_post_keeps_its_key_and_every_write_can_be_rehearsed(api: Api) -> None:
+    api.create(BODY)
+    touch = {"channel": "webinar", "occurred_at": "2026-11-01T00:00:00Z", "lead_id": "L-1"}
+    line = json.dumps({"record": "touchpoints", "id": "T-2", **touch}).encode()
+    sent = {
+        "/v1/score": BODY,
+        "/v1/score/batch": {"items": [BODY, BODY]},
+        "/v1/touchpoints": touch,
+        "/v1/records": line,
+        "/v1/leads/L-1/aliases": {"alias": "006"},
+    }
+    for path, body in sent.items():
+        before = api.contents()
+        rehearsed = api("POST", path, body, headers={"Eql-Dry-Run": "true", "Idempotency-Key": "k"})
+        assert (rehearsed.status_code // 100, rehearsed.headers["eql-dry-run"]) == (2, "true"), path
+        assert api.contents() == before, path
+        first, again = (api("POST", path, body, headers={"Idempotency-Key": "k"}) for _ in range(2))
+        assert (
+            (again.status_code, again.content)
+            == (first.status_code, first.content)
+            == (rehearsed.status_code, first.content)
+        )
+        assert first.headers["content-type"] == again.headers["content-type"] == rehearsed.headers["content-type"]
+        assert again.headers["idempotency-replayed"] == "true"
+
+
+@both_databases
+def test_an_alias_names_its_lead_wherever_an_id_comes_in(api: Api) -> None:
+    api.create(BODY)
+    api.alias("L-1", "00/6")
+    alias = "00%2F6"
+    touch = {"channel": "webinar", "occurred_at": "2026-11-01T00:00:00Z"}
+    assert api("POST", "/v1/touchpoints", {**touch, "lead_id": "00/6"}).json()["lead_id"] == "L-1"
+    assert api("PUT", f"/v1/leads/{alias}", {"region": "APAC"}).json()["id"] == "L-1"
+    assert api("GET", f"/v1/leads/{alias}").json()["region"] == "APAC"
+    assert api("GET", f"/v1/leads/{alias}/aliases").json()["items"][0]["alias"] == "00/6"
+    api.alias("L-1", "006")
+    assert api("GET", "/v1/leads/006/score").json()["lead_id"] == "L-1"
+    assert api("GET", "/v1/leads/006/scores").json()["items"]
+    assert api.counts()["leads"] == 1
+
+
+def test_a_merged_lead_was_its_own_before(api: Api) -> None:
+    api.create(BODY)
+    api.create(MERGED)
+    api.now += DAY
+    api.alias("L-1", "L-2")
+    scores = [api("GET", f"/v1/leads/L-2/score?as_of=2026-11-{day}T00:00:00Z").json()["lead_id"] for day in (20, 21)]
+    assert scores == ["L-2", "L-1"]

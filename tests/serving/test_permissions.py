@@ -17,9 +17,9 @@ from models.policy import load
 from serving import permissions
 from serving.access import ROLES, Role
 from serving.api.app import create_app
+from serving.canonical import canonical
 from serving.permissions import PERMITTED
 from serving.reload import Champion
-from serving.scoring import canonical
 from serving.service import Service
 from serving.store import decisions, keys, sessions
 from serving.store.decisions import CurrentScore, StoredDecision
@@ -58,10 +58,10 @@ def app(store: Engine) -> FastAPI:
         for partner in PARTNERS:
             lead = content(partner)
             ids = (lead["decision_id"], lead["lead_id"])
-            decisions.add(connection, [StoredDecision(*ids, True, NOW, NOW, canonical(lead))])
+            decisions.add(connection, [StoredDecision(*ids, True, NOW, NOW, canonical(lead), salt="s")])
             score = CurrentScore(ids[1], ids[0], "MQL", True, 0.123456, "A", None, None, partner, NOW)
             decisions.set_current(connection, [score])
-        sent = StoredDecision("D-sent", "L-P-1", False, NOW, NOW, canonical(content("P-1")), "{}")
+        sent = StoredDecision("D-sent", "L-P-1", False, NOW, NOW, canonical(content("P-1")), "{}", salt="s")
         decisions.add(connection, [sent])
     return create_app(Service(store, Champion(store, CATALOGUE, POLICY, lambda: NOW), lambda: NOW, secrets.token_bytes))
 

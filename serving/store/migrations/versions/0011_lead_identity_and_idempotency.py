@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("status", sa.BigInteger),
         sa.Column("location", TEXT),
+        sa.Column("media_type", TEXT),
         sa.Column("body", sa.LargeBinary),
         sa.Column("lead_ids", TEXT),
         sa.PrimaryKeyConstraint("sha256", name="pk_idempotency_keys"),
