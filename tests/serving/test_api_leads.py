@@ -1,5 +1,6 @@
 """`POST /v1/leads` and aliases from outside: once each, however often sent; what is kept, told and moved."""
 
+import asyncio
 import copy
 import json
 import secrets
@@ -21,6 +22,7 @@ from features.records import KINDS, Lead, LeadEvent, Stored
 from features.values import DAY, SECOND, parse_instant
 from models.policy import load
 from serving.access import Role
+from serving.api.admission import AT_ONCE, WAITING
 from serving.api.answers import AliasAnswer, LeadAnswer, SubmissionAnswer
 from serving.api.app import create_app
 from serving.api.paging import PageAnswer
@@ -103,6 +105,24 @@ class Api:
             transport = httpx.ASGITransport(app=self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://eql.example") as client:
                 return await client.request(method, path, content=content, headers=sent)
+
+        return anyio.run(call)
+
+    def at_once(self, *sent: tuple[Any, Mapping[str, str]]) -> list[httpx.Response]:
+        """The answers to POST /v1/leads sent side by side, as many as a service has places for."""
+        key, places = self.key("crm", None), AT_ONCE + WAITING
+
+        async def call() -> list[httpx.Response]:
+            transport, free = httpx.ASGITransport(app=self.app), asyncio.Semaphore(places)
+
+            async def one(body: Any, headers: Mapping[str, str]) -> httpx.Response:
+                async with free:
+                    return await client.post(
+                        "/v1/leads", content=json.dumps(body), headers={"X-Api-Key": key, **headers}
+                    )
+
+            async with httpx.AsyncClient(transport=transport, base_url="http://eql.example") as client:
+                return await asyncio.gather(*(one(body, headers) for body, headers in sent))
 
         return anyio.run(call)
 
@@ -290,10 +310,8 @@ SPELLINGS = [
 
 @both_databases
 def test_of_a_hundred_identical_leads_at_once_one_is_kept(api: Api) -> None:
-    api.key("crm", None)
     bodies = [lead(lead_id=f"L-{n % 7}", email=SPELLINGS[n % len(SPELLINGS)]) for n in range(100)]
-    with ThreadPoolExecutor(16) as threads:
-        responses = list(threads.map(api.post, bodies))
+    responses = api.at_once(*((body, {}) for body in bodies))
     assert sorted(response.status_code for response in responses) == [200] * 99 + [201]
     assert len({response.json()["lead_id"] for response in responses}) == 1
     assert api.counts() | {"leads": 1, "referrals": 1, "confirmations": 2, "buying_signals": 1} == api.counts()
@@ -302,10 +320,10 @@ def test_of_a_hundred_identical_leads_at_once_one_is_kept(api: Api) -> None:
 
 @both_databases
 def test_a_key_gets_one_answer_however_often_it_is_used_at_once(api: Api) -> None:
-    api.key("crm", None)
-    sent = [(n, lead(lead_id=f"L-{n}", email=f"cto{n}@acme-widgets.example")) for n in range(8) for _ in range(5)]
-    with ThreadPoolExecutor(10) as threads:
-        answers = list(threads.map(lambda s: (s[0], api.post(s[1], headers={"Idempotency-Key": f"k{s[0]}"})), sent))
+    keys = [n for n in range(8) for _ in range(5)]
+    bodies = [lead(lead_id=f"L-{n}", email=f"cto{n}@acme-widgets.example") for n in keys]
+    sent = [(body, {"Idempotency-Key": f"k{n}"}) for body, n in zip(bodies, keys, strict=True)]
+    answers = list(zip(keys, api.at_once(*sent), strict=True))
     for n in range(8):
         mine = [answer for key, answer in answers if key == n]
         assert {answer.status_code for answer in mine} == {201}

@@ -91,7 +91,7 @@ def test_the_numbers_tell_what_was_asked_and_what_waits(service: Service, key: s
     assert found["eql_decisions_total"] == {("UNQUALIFIED",): 2}
     assert found["eql_request_seconds_count"][("/v1/score",)] == 3
     assert found["eql_requests_in_flight"] == {(): 1}
-    assert (found["eql_leads_due"], found["eql_outbox_waiting"]) == ({(): 2}, {(): 0})
+    assert (found["eql_leads_due"], found["eql_deliveries_waiting"]) == ({(): 2}, {(): 0})
     assert (found["eql_store_up"], found["eql_model_fault"]) == ({(): 1}, {(): 0})
 
 
