@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
 from features.values import Text
-from serving.api import partners_view, schemas
+from serving import partners_view
+from serving.api import schemas
 from serving.api.answers import (
     DecisionAnswer,
     PartnerDecisionAnswer,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -30,6 +30,7 @@ class Line:
         partner: its source partner's name, else its id; None where it has none.
         probability: the decision's `close_probability`.
         note: the strongest reason for it; of a lead that did not pass, what it waits for or why not.
+        missing: of a pending lead, what to ask for.
     """
 
     score: CurrentScore
@@ -38,6 +39,7 @@ class Line:
     partner: str | None
     probability: Mapping[str, Any] | None
     note: str
+    missing: Sequence[str] = ()
 
     @property
     def address(self) -> str:
@@ -70,6 +72,7 @@ class WorkList:
         stored: whether the store has any lead at all.
         share: of the leads, that stand at random places.
         exposures: where each line stands, to be logged once sales has seen it; none where no place is random.
+        partner: whether a partner sees it, who learns no probability, grade and value.
     """
 
     view: View
@@ -84,11 +87,12 @@ class WorkList:
     stored: bool
     share: float = OFF
     exposures: Sequence[Exposure] = ()
+    partner: bool = False
 
     @property
     def note_title(self) -> str:
         """What the lines' notes tell."""
-        if self.view.pending:
+        if self.view.pending or self.partner:
             return "Waiting for"
         return "Top reason" if self.likely and {*self.view.qualifications} <= _PASSED else "In short"
 
@@ -148,6 +152,8 @@ def work_list(
     else:
         page = exploring.Page(_ranked(connection, view, partner_id, limit, offset))
     lines = _lines(connection, page.scores, now)
+    if partner_id is not None:
+        lines = [_to_partner(line) for line in lines]
     before, after = max(offset - limit, 0), offset + limit
     return WorkList(
         view=view,
@@ -162,6 +168,7 @@ def work_list(
         stored=bool(tallies) or lists.any_leads(connection),
         share=exploration.share if explored else OFF,
         exposures=page.exposures,
+        partner=partner_id is not None,
     )
 
 
@@ -199,9 +206,18 @@ def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int) -> 
                 partner=partner.get("name") or score.source_partner_id,
                 probability=content["close_probability"],
                 note=_note(content),
+                missing=content["missing"] if content["pending"] else (),
             )
         )
     return lines
+
+
+def _to_partner(line: Line) -> Line:
+    """What a partner sees of a line; see `serving.partners_view`."""
+    score = replace(
+        line.score, close_probability=None, grade=None, expected_value_minor=None, expected_value_currency=None
+    )
+    return replace(line, score=score, probability=None, note=next(iter(line.missing), ""))
 
 
 def _named(rows: Any, column: str) -> set[str]:

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from features.records import KINDS, Row
 from operations import work_list as views
+from serving import partners_view
 from serving.access import Principal
 from serving.oidc import CALLBACK
 from serving.pages import documents, exploring, lead, leads, oidc, quality, rendering, visitors
@@ -110,10 +111,13 @@ class _Pages:
             if score is None or decision is None or not _may_see(visitor, score):
                 raise Refusal(404, "No such lead", "No lead of that name is scored, or none that you may see.")
             who = _who(connection, lead_id, decision)
-        shown = lead.lead_page(json.loads(decision.content), who)
         back = next((v for v in views.views(visitor.role) if v.shows(score.qualification, score.pending)), None)
         address = leads.list_address(back or views.views(visitor.role)[0], views.views(visitor.role))
-        return rendering.page("lead.html", {"visitor": visitor, "page": shown, "back": (back, address), "now": now})
+        content, around = json.loads(decision.content), {"visitor": visitor, "back": (back, address), "now": now}
+        if visitor.role == "partner":
+            told = {"told": partners_view.shown(content), "who": who}
+            return rendering.page("partner_lead.html", {**around, **told})
+        return rendering.page("lead.html", {**around, "page": lead.lead_page(content, who)})
 
     def quality(self, request: Request) -> Response:
         visitor = visitors.visitor(self.service, request)

@@ -109,6 +109,16 @@ def test_a_partner_finds_its_own_leads_and_no_others(site: Any) -> None:
         assert hidden.status_code == 404
 
 
+def test_a_partner_learns_how_its_lead_stands_and_what_is_missing_and_nothing_of_the_model(site: Any) -> None:
+    site.decide("L-1", "P-1", qualification="MQL", pending=True, missing=["ask the partner to confirm fit"])
+    ours, theirs = site.read("/leads/L-1", "partner_manager").text, site.read("/leads/L-1", "partner", "P-1").text
+    listed = site.read("/", "partner", "P-1").text
+    for kept_back in ("Close probability", "Referred by a partner", "The rules"):
+        assert kept_back in ours
+        assert kept_back not in theirs + listed
+    assert "sk the partner to confirm fit" in theirs
+
+
 def test_a_partner_is_not_told_of_views_or_addresses_that_are_not_its_own(site: Any) -> None:
     site.decide("L-1", "P-1")
     assert site.get("/?view=aside", "partner", "P-1").status_code == 404
