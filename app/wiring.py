@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.settings import Settings
 from features.catalogue import CATALOGUE
-from features.partner_history import HORIZON_DAYS, histories
 from features.provenance import Provenance
-from features.records import KINDS, Stored
+from features.records import Stored
 from features.values import microseconds
 from models.bundle import Bundle
 from models.policy import Policy, load
+from serving.deriving import derive_histories
 from serving.limits import RateLimit
 from serving.oidc import RelyingParty
 from serving.reload import Champion
@@ -103,9 +103,12 @@ class Wiring:
             folder = Path(name) / "records"
             with database.reading(self.engine) as connection:
                 known = provenance.read(connection)
-                cut = known if known.cut is not None else replace(known, cut=now())
-                export.export(connection, folder, cut)
+                export.export(connection, folder, replace(known, cut=self._cut(connection, known)))
             yield folder
+
+    def _cut(self, connection: Connection, known: Provenance) -> int:
+        """The data cut: that of what was imported, or of what came in live since."""
+        return now() if known.cut is None else max(known.cut, records.last_recorded(connection))
 
     def close(self) -> None:
         """Close the store's connections, if it was opened."""
@@ -117,10 +120,7 @@ class Wiring:
         with self.engine.begin() as connection:
             provenance.add(connection, known)
             records.add(connection, stored)
-            leads, partners, events = (
-                list(records.versions(connection, KINDS[name])) for name in ("leads", "partners", "lead_events")
-            )
-            records.replace_derived(connection, histories(leads, partners, events, HORIZON_DAYS))
+            derive_histories(connection)
 
     def publish(self, bundle: Bundle, version: str, actor: str, reason: str, alias: str = bundles.CHAMPION) -> None:
         """Hand a bundle to serving as its champion, or under another alias."""

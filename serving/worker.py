@@ -11,6 +11,7 @@ import anyio
 from sqlalchemy import Connection
 
 from features.values import SECOND
+from serving.deriving import derive_histories
 from serving.rescoring import announce_promotions, mark_open_leads, rescore_due
 from serving.schedules import Schedule, daily, every, run_due
 from serving.service import Service
@@ -28,6 +29,7 @@ MOST_PATIENT = 300.0
 """Seconds between two tries of a step that keeps failing, at most."""
 BEAT = 60 * SECOND
 """How often a worker shows that it lives."""
+HISTORY_HOUR = 1
 NIGHTLY_HOUR = 2
 RETRAINING_HOUR = 3
 _BEAT = "beat"
@@ -115,14 +117,19 @@ def steps(
 
 
 def schedules(service: Service, retrain: Callable[[], str] | None = None) -> list[Schedule]:
-    """What is done at set times: a sign of life, scoring all open leads each night, and, where given, retraining."""
+    """What is done at set times: a sign of life; nightly histories and scores; and, where given, retraining."""
+
+    def derive() -> str:
+        with service.engine.begin() as connection:
+            return f"{derive_histories(connection):,} days of partners and tiers"
 
     def mark() -> str:
         return f"{mark_open_leads(service):,} open leads due"
 
+    history = Schedule("partner history", daily(HISTORY_HOUR), derive, lasts=30 * _MINUTES)
     nightly = Schedule("nightly rescoring", daily(NIGHTLY_HOUR), mark, lasts=30 * _MINUTES)
     retraining = [Schedule("retraining", daily(RETRAINING_HOUR), retrain, lasts=720 * _MINUTES)] if retrain else []
-    return [Schedule(_BEAT, every(BEAT), lambda: None, lasts=BEAT, recorded=False), nightly, *retraining]
+    return [Schedule(_BEAT, every(BEAT), lambda: None, lasts=BEAT, recorded=False), history, nightly, *retraining]
 
 
 def beaten_at(connection: Connection) -> int | None:
@@ -137,6 +144,9 @@ def _scheduled(service: Service, schedule: Schedule) -> bool:
 
 
 def _seal(service: Service) -> bool:
+    with reading(service.engine) as connection:
+        if not seals.unsealed(connection):
+            return False
     with service.engine.begin() as connection:
         return seals.seal(connection, service.clock()) is not None
 

@@ -63,6 +63,12 @@ def last_ingest(connection: Connection) -> int:
     return last
 
 
+def last_recorded(connection: Connection) -> int:
+    """The moment, microseconds, at which the last version of any record was recorded; before all of them if undated."""
+    moments = (connection.execute(select(func.max(RECORDS[name].c.recorded_at))).scalar_one() for name in KINDS)
+    return max((moment for moment in moments if moment is not None), default=_ALWAYS)
+
+
 def count(connection: Connection) -> dict[str, int]:
     """How many records of each kind there are, a record's versions counting once."""
     return {

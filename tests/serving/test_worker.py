@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
 from features.catalogue import CATALOGUE
-from features.records import KINDS, Lead, LeadEvent, Stored
+from features.records import KINDS, PARTNER_HISTORY, Lead, LeadEvent, Partner, Stored
 from features.values import DAY, SECOND, microseconds, moment, parse_instant
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
@@ -378,3 +378,17 @@ def test_retraining_is_a_schedule_only_where_it_is_handed_in(store: Engine) -> N
     service = make_service(store, Clock())
     names = {schedule.name for schedule in planned(service)}
     assert {schedule.name for schedule in planned(service, lambda: "nothing")} - names == {"retraining"}
+
+
+def test_each_night_partners_are_known_by_what_their_leads_came_to(store: Engine) -> None:
+    created, kinds = NOW - 200 * DAY, KINDS
+    lead = Lead(lead_id="L-1", created_at=created, channel="partner_referral", source_partner_id="P-1")
+    won = LeadEvent(event="won", occurred_at=created + DAY)
+    with store.begin() as connection:
+        records.add(connection, [Stored(kinds["partners"], "P-1", Partner(partner_id="P-1", recorded_at=created))])
+        records.add(connection, [Stored(kinds["leads"], "L-1", lead), Stored(kinds["lead_events"], "E-1", won, "L-1")])
+    (night,) = [one for one in planned(make_service(store, Clock())) if one.name == "partner history"]
+    assert night.run() == night.run()
+    with reading(store) as connection:
+        known = list(records.versions(connection, PARTNER_HISTORY))
+    assert [(row["partner_id"], row["leads"], row["wins"]) for row in known][-1] == ("P-1", 1, 1)
