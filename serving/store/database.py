@@ -153,10 +153,11 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
     read_only, upgrading = options.get("read_only", False), options.get("upgrading", False)
+    driver: Any = connection.connection.driver_connection
     # Neither can be switched inside a transaction. A table that is rebuilt must not take along the rows that refer to
     # it; and a deferred transaction that turned to writing could find its snapshot stale, so it may not.
-    connection.exec_driver_sql(f"PRAGMA foreign_keys = {'OFF' if upgrading else 'ON'}")
-    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+    driver.execute(f"PRAGMA foreign_keys = {'OFF' if upgrading else 'ON'}").close()
+    driver.execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}").close()
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
