@@ -126,7 +126,7 @@ class Attempt:
             raise
 
 
-def _attempt(
+async def _attempt(
     request: Request,
     service: ServiceDependency,
     key: Annotated[
