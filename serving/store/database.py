@@ -15,7 +15,8 @@ words that do no harm on SQLite:
 * whether a lead is known already, its aliases: read and written under `records.alone`;
 * answers to requests with an Idempotency-Key: INSERT ... ON CONFLICT DO NOTHING first in the transaction, so that who
   sends the request again waits for it;
-* decisions: only added, under a primary key; each seal of them follows a head that only one seal can follow;
+* decisions: only added, under a primary key, those on leads sent along in a transaction that requests share (see
+  `serving.store.together`); each seal of them follows a head that only one seal can follow;
 * current scores: INSERT ... ON CONFLICT DO UPDATE in the order of leads, so that no two writers wait for each
   other;
 * what sales was shown, bundles, policies, what the challenger said, leads' addresses: INSERT ... ON CONFLICT DO
