@@ -322,6 +322,11 @@ class Kind:
         rank = (Column("order", "integer"), Column("group", "text")) if self.name == "leads" else ()
         return (*(Column(name, "text") for name in keys), *ENVELOPE, *rank, *self.content)
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all flat columns in order."""
+        return tuple(column.name for column in self.columns)
+
     def row(self, record: Record) -> dict[str, Scalar]:
         """The flat columns of a record's content, `occurred_at` and `recorded_at` (by default equal)."""
         happened = record.happened()
@@ -330,7 +335,8 @@ class Kind:
             "recorded_at": happened if record.recorded_at is None else record.recorded_at,
         }
         for name, columns in self._fields.items():
-            row.update(zip((c.name for c in columns), _values(getattr(record, name), columns), strict=True))
+            for column, value in zip(columns, _values(getattr(record, name), columns), strict=True):
+                row[column.name] = value
         return row
 
 
@@ -456,7 +462,7 @@ class Stored:
         if self.kind.name == "leads":
             row["order"], row["group"] = self.order, self.group
         attributes = {f"{ATTRIBUTE_PREFIX}{name}": value for name, value in self.attributes.items()}
-        return {**{column.name: row[column.name] for column in self.kind.columns}, **attributes}
+        return {**{name: row[name] for name in self.kind.names}, **attributes}
 
 
 def parse(kind: Kind, content: Mapping[str, Any]) -> Record:

@@ -44,7 +44,7 @@ class Encoding:
 
     features: tuple[EncodedFeature, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The features' names in order."""
         return tuple(feature.name for feature in self.features)

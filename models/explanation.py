@@ -7,6 +7,7 @@ sigmoid of a sum; they add up to 100 * (p - p0).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,7 @@ from features.values import Scalar
 from models.probability import sigmoid
 
 
-@dataclass(frozen=True)
-class Contribution:
+class Contribution(NamedTuple):
     """What one feature adds.
 
     Attributes:
@@ -71,7 +71,10 @@ def explain(
         for name, part in zip(names, parts[:-1], strict=True)
     ]
     contributions.sort(key=lambda c: (-abs(c.log_odds), c.feature))
-    families = {f: sum(c.points for c in contributions if c.family == f) for f in FAMILIES}
+    points: dict[str, list[float]] = {family: [] for family in FAMILIES}
+    for contribution in contributions:
+        points[contribution.family].append(contribution.points)
+    families = {family: sum(of_family) for family, of_family in points.items()}
     return Explanation(float(sigmoid(base)), tuple(contributions), {f: p for f, p in families.items() if p})
 
 

@@ -118,10 +118,15 @@ class Test(Strict):
         """What it asks of its subject."""
         return next(name for name in get_args(Operator) if getattr(self, name) is not None)
 
-    @property
+    @cached_property
     def subject(self) -> str:
         """The feature's name, or the field's without its entity, as evidence and reasons name it."""
         return self.feature or (self.field or "").rpartition(".")[2]
+
+    @cached_property
+    def wanted(self) -> frozenset[Scalar]:
+        """The values that `equals` or `one_of` asks for, as tests compare them."""
+        return frozenset(map(normal, self.one_of if self.equals is None else (self.equals,)))
 
 
 class AllOf(Strict):

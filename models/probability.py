@@ -259,6 +259,11 @@ class Calibration:
         if not 0 < self.slope < math.inf:
             raise ValueError(f"the calibration's slope must be positive and finite, not {self.slope}")
 
+    @cached_property
+    def _drawn(self) -> NDArray[np.float64]:
+        """The draws' slopes, and their intercepts."""
+        return np.array(self.draws).T
+
     def log_odds(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated log-odds of margins."""
         return self.slope * margin + self.intercept
@@ -268,7 +273,7 @@ class Calibration:
         value = sigmoid(self.log_odds(margin))
         if not self.draws:
             return value, value
-        slopes, intercepts = np.array(self.draws).T
+        slopes, intercepts = self._drawn
         drawn = sigmoid(np.outer(margin, slopes) + intercepts)
         lower, upper = np.quantile(drawn, [0.025, 0.975], axis=1)
         return np.minimum(lower, value), np.maximum(upper, value)

@@ -175,10 +175,8 @@ def _compare(test: Test, found: Any, policy: Policy) -> bool:
 
 
 def _compare_one(test: Test, found: Any, policy: Policy) -> bool:
-    if test.equals is not None:
-        return bool(normal(found) == normal(test.equals))
-    if test.one_of is not None:
-        return normal(found) in map(normal, test.one_of)
+    if test.equals is not None or test.one_of is not None:
+        return normal(found) in test.wanted
     if test.in_list is not None:
         return normal(found) in policy.normal_lists[test.in_list]
     low, high = test.between or (test.at_least, test.at_most)

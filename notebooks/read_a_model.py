@@ -121,7 +121,7 @@ def _(bundle, catalogue, explain, features, lead, parts, pd, sigmoid, trained):
     row = trained.predictions.lead_id.tolist().index(lead.value)
     values = features.slice(row, 1).to_pylist()[0]
     explanation = explain(catalogue, bundle.encoding.names, parts[row], values)
-    contributions = pd.DataFrame([contribution.__dict__ for contribution in explanation.contributions])
+    contributions = pd.DataFrame(explanation.contributions)
     probability = float(sigmoid(parts[row].sum()))
     return contributions, explanation, probability
 

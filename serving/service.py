@@ -15,6 +15,7 @@ from serving.metrics import Metrics
 from serving.oidc import RelyingParty
 from serving.reload import Champion
 from serving.shadow import Shadow
+from serving.store.together import GroupCommit
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Service:
     sign_in: RelyingParty | None = None
     rate_limit: RateLimit | None = None
     metrics: Metrics = field(default_factory=Metrics)
+
+    @cached_property
+    def together(self) -> GroupCommit:
+        """Writes that may share a transaction with those of other requests."""
+        return GroupCommit(self.engine)
 
     @cached_property
     def archive(self) -> Archive:

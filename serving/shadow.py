@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 from sqlalchemy import Engine
@@ -27,6 +27,8 @@ from serving.store.shadow import ShadowScore
 _LOG = logging.getLogger(__name__)
 LONGEST_LINE = 10_000
 _AT_ONCE = 500
+_PAUSE = 0.2
+"""Seconds between two batches: a thread that woke for each decision would take the interpreter from the next answer."""
 _STOPS_WITHIN = 5.0
 
 
@@ -74,6 +76,7 @@ class Shadow:
     _failed: str | None = None
     _line: "Queue[StoredDecision | None]" = field(default_factory=lambda: Queue(LONGEST_LINE))
     _thread: Thread | None = None
+    _stopping: Event = field(default_factory=Event)
 
     @property
     def fault(self) -> str | None:
@@ -82,6 +85,7 @@ class Shadow:
 
     def start(self) -> None:
         """Begins to take decisions."""
+        self._stopping.clear()
         self._thread = Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
@@ -89,6 +93,7 @@ class Shadow:
         """Ends, once what waits is scored or a few seconds are over."""
         thread, self._thread = self._thread, None
         if thread is not None:
+            self._stopping.set()
             self._line.put(None)
             thread.join(_STOPS_WITHIN)
 
@@ -102,7 +107,7 @@ class Shadow:
             except Full:
                 self.left_out += 1
 
-    def score(self, decided: Sequence[Decided]) -> int:
+    def score(self, decided: Iterable[Decided]) -> int:
         """Scores decisions that the challenger did not make itself, keeps the scores and returns how many.
 
         Raises:
@@ -125,6 +130,7 @@ class Shadow:
             goes_on = batch[-1] is not None
             if made := [one for one in batch if one is not None]:
                 self._try(made)
+            self._stopping.wait(_PAUSE)
 
     def _next(self) -> "list[StoredDecision | None]":
         """What waits, up to many at once; ends with None where there shall be no more."""
@@ -138,7 +144,7 @@ class Shadow:
 
     def _try(self, made: Sequence[StoredDecision]) -> None:
         try:
-            self.score([decided(one) for one in made])
+            self.score(decided(one) for one in made)
             self._failed = None
         except Exception as error:  # whatever is wrong with the challenger, it is not the caller's concern
             why = str(error) if isinstance(error, UnknownFeatures) else type(error).__name__

@@ -74,8 +74,12 @@ class Attempt:
     key: str | None
     dry_run: bool
 
-    def answer(self, body: bytes, read: Callable[[], _T], write: Callable[[Connection, _T], Written]) -> Response:
+    def answer(
+        self, body: bytes, read: Callable[[], _T], write: Callable[[Connection, _T], Written], *, shared: bool = False
+    ) -> Response:
         """The answer: that of the first attempt, or what `write` makes in one transaction of what `read` gives.
+
+        Where it is `shared`, and there is no key to be kept with it, other requests may be written in it too.
 
         Raises:
             Problem: 422, the key came with another body; 409, another attempt is under way; or whatever `read` and
@@ -85,8 +89,11 @@ class Attempt:
             return self._rehearse(read(), write)
         if self.key is None:
             request = read()
-            with self.service.engine.begin() as connection:
-                written = write(connection, request)
+            if shared:
+                written = self.service.together.write(lambda connection: write(connection, request))
+            else:
+                with self.service.engine.begin() as connection:
+                    written = write(connection, request)
             tell(self.service, written.made)
             return _response(_kept(written, ""))
         name = hashlib.sha256(json.dumps([*self.scope, self.key]).encode()).hexdigest()
@@ -126,7 +133,7 @@ class Attempt:
             raise
 
 
-def _attempt(
+async def _attempt(
     request: Request,
     service: ServiceDependency,
     key: Annotated[

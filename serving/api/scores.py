@@ -51,7 +51,7 @@ def score(service: ServiceDependency, _: Permitted, attempt: AttemptDependency, 
         request, sent = schemas.read(ScoreRequest, body)
         return _score(service, attempt, [(request, sent, "")])
 
-    return attempt.answer(body, read, lambda connection, made: _kept(connection, made, made[0][0]))
+    return attempt.answer(body, read, lambda connection, made: _kept(connection, made, made[0][0]), shared=True)
 
 
 @router.post(

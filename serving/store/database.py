@@ -15,7 +15,8 @@ words that do no harm on SQLite:
 * whether a lead is known already, its aliases: read and written under `records.alone`;
 * answers to requests with an Idempotency-Key: INSERT ... ON CONFLICT DO NOTHING first in the transaction, so that who
   sends the request again waits for it;
-* decisions: only added, under a primary key; each seal of them follows a head that only one seal can follow;
+* decisions: only added, under a primary key, those on leads sent along in a transaction that requests share (see
+  `serving.store.together`); each seal of them follows a head that only one seal can follow;
 * current scores: INSERT ... ON CONFLICT DO UPDATE in the order of leads, so that no two writers wait for each
   other;
 * what sales was shown, bundles, policies, what the challenger said, leads' addresses: INSERT ... ON CONFLICT DO
@@ -153,10 +154,11 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
     read_only, upgrading = options.get("read_only", False), options.get("upgrading", False)
+    driver: Any = connection.connection.driver_connection
     # Neither can be switched inside a transaction. A table that is rebuilt must not take along the rows that refer to
     # it; and a deferred transaction that turned to writing could find its snapshot stale, so it may not.
-    connection.exec_driver_sql(f"PRAGMA foreign_keys = {'OFF' if upgrading else 'ON'}")
-    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+    driver.execute(f"PRAGMA foreign_keys = {'OFF' if upgrading else 'ON'}").close()
+    driver.execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}").close()
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 

@@ -23,6 +23,7 @@ Place: TypeAlias = tuple[int, int, str]
 """Where a decision stands in the history of its lead: `as_of`, `created_at`, `decision_id`."""
 _PAYLOAD = tuple(decision_payloads.c.keys())
 _WHOLE = select(decisions.c.created_at, decision_payloads).join_from(decisions, decision_payloads)
+_ADD, _ADD_PAYLOAD = insert(decisions), insert(decision_payloads)
 _AT_ONCE = 500
 
 
@@ -108,8 +109,8 @@ def add(connection: Connection, made: Iterable[StoredDecision]) -> None:
     if not kept:
         return
     rows = [{"decision_id": d.decision_id, "created_at": d.created_at, "commitment": d.commitment} for d in kept]
-    connection.execute(insert(decisions), rows)
-    connection.execute(insert(decision_payloads), [decision.payload for decision in kept])
+    connection.execute(_ADD, rows)
+    connection.execute(_ADD_PAYLOAD, [decision.payload for decision in kept])
 
 
 def get(connection: Connection, decision_id: str) -> StoredDecision | None:

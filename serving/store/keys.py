@@ -3,7 +3,7 @@
 import hmac
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from serving.access import Principal, Role, TokenSource, check_role, digest, new_key, visible, well_formed
 from serving.store.tables import api_keys
@@ -60,12 +60,12 @@ def verify(connection: Connection, key: str) -> Principal | None:
     """Who calls with this key; None where it is malformed, unknown or revoked."""
     if not well_formed(key):
         return None
-    wanted = (api_keys.c.prefix == visible(key), api_keys.c.revoked_at.is_(None))
-    found = connection.execute(select(api_keys).where(*wanted)).all()
+    found = connection.execute(_ACTIVE, {"visible": visible(key)}).all()
     sha256 = digest(key)
     # The store is asked for what may be seen; the secret part is compared without telling how far it agrees.
     rows = [row for row in found if hmac.compare_digest(row.sha256, sha256)]
     return Principal(rows[0].role, rows[0].partner_id, rows[0].prefix) if rows else None
 
 
+_ACTIVE = select(api_keys).where(api_keys.c.prefix == bindparam("visible"), api_keys.c.revoked_at.is_(None))
 _KEYS = select(*(column for column in api_keys.c if column.name != "sha256"))
