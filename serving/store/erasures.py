@@ -8,7 +8,6 @@ from sqlalchemy import Connection, Engine, insert, update
 from serving.store.tables import erasures as table
 
 _LOG = logging.getLogger(__name__)
-_TRIES = 3
 
 
 def begin(connection: Connection, at: int, actor: str, reason: str) -> int:
@@ -57,12 +56,8 @@ def _past_transactions(engine: Engine, statements: tuple[str, ...]) -> bool:
         driver: Any = connection.connection.driver_connection
         for statement in ("PRAGMA query_only = OFF", *statements):
             driver.execute(statement).close()
-        empty = any(_emptied(driver) for _ in range(_TRIES))
-    if not empty:
+        # It waits for readers as any write waits for a lock.
+        busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
         _LOG.warning("the store's write-ahead log could not be emptied: somebody reads an earlier state of the store")
-    return empty
-
-
-def _emptied(driver: Any) -> bool:
-    busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
