@@ -20,6 +20,8 @@ from operations.emails import email_key, folded
 _NOT_BEFORE_A_MAILBOX = r"(?<![\w.+'-])"
 _NOT_BEFORE_A_DOMAIN = r"(?<![\w-])"
 _NOT_AFTER = r"(?![\w-]|\.\w)"
+_AT = re.compile("[@\uff20\ufe6b]|%40")
+"""The character @ in its forms that NFKC makes one, or escaped."""
 _ESCAPED = re.compile(r"\\(?:[bfnrt]|u[0-9a-f]{4})")
 """A character as JSON text has it, whose last letter is not the beginning of a mailbox."""
 _EMAIL, _DOMAIN = TypeAdapter[str](Email), TypeAdapter[str](Domain)
@@ -69,6 +71,9 @@ class Subject:
 
     def named_in(self, text: str) -> bool:
         """Whether the text names the person or the domain."""
+        # Most texts have no address at all, which is fast to see.
+        if self.email is not None and not _AT.search(text):
+            return False
         return self._read(text) or ("%" in text and self._read(unquote(text)))
 
     def _read(self, text: str) -> bool:

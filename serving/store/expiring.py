@@ -12,6 +12,7 @@ from serving.store.tables import (
     current_score,
     decision_payloads,
     decisions,
+    exposures,
     outbox,
     sessions,
     shadow_scores,
@@ -87,8 +88,11 @@ def sign_ins(connection: Connection, now: int) -> int:
 def orphans(connection: Connection, limit: int) -> int:
     """What is kept of leads of the store that were erased, because somebody was just scoring them."""
     ids = select(decision_payloads.c.decision_id).where(decision_payloads.c.stored, _gone(decision_payloads))
-    connection.execute(delete(current_score).where(_gone(current_score)))
+    for table in (current_score, exposures):
+        connection.execute(delete(table).where(_gone(table)))
     connection.execute(delete(outbox).where(outbox.c.lead_id.is_not(None), _gone(outbox)))
+    kept = exists().where(decision_payloads.c.decision_id == shadow_scores.c.decision_id)
+    connection.execute(delete(shadow_scores).where(~kept))
     return _forget(connection, ids, limit)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, func, select
 
 from features.catalogue import CATALOGUE
 from features.provenance import Provenance
+from features.records import KINDS, Lead, Partner, SharedCustomer, Stored
 from features.values import DAY, parse_instant
 from models.policy import load
 from operations.subjects import InvalidSubject, Subject
@@ -270,6 +271,41 @@ def test_others_keep_all_but_what_names_the_person(store: Engine) -> None:
         assert connection.execute(select(RECORDS["touchpoints"].c.url_tagged)).scalars().all() == [True]
     assert api("GET", f"/v1/decisions/{named}").status_code == 410
     assert api("GET", "/v1/leads/L-other/score").json()["decision_id"] != named
+
+
+@both_databases
+def test_a_merged_lead_is_one_with_all_its_ids(store: Engine) -> None:
+    api = Api(store)
+    for number in (1, 2, 3):
+        body = {"lead": lead(f"L-{number}", canary(number)), "touchpoints": [touch(canary(number))]}
+        assert api("POST", "/v1/leads", body).status_code == 201
+    assert api("POST", "/v1/leads/L-1/aliases", {"alias": "L-2"}).json()["merged"]
+    assert api.erase(email=canary(2))["leads"] == 2
+    assert not any(canary(number) in held(store) for number in (1, 2))
+    assert [api("GET", f"/v1/leads/L-{number}").status_code for number in (1, 2, 3)] == [404, 404, 200]
+
+
+@both_databases
+def test_of_anothers_attributes_and_ids_that_name_the_person_only_those_go(store: Engine) -> None:
+    noted = Stored(KINDS["leads"], "L-1", Lead(lead_id="L-1"), attributes={"size": 3, "note": f"ask {canary(1)}"})
+    told = SharedCustomer(partner_id=canary(1), relationship="customer")
+    by_partner = [
+        Stored(KINDS["partners"], canary(1), Partner(partner_id=canary(1))),
+        Stored(KINDS["shared_customers"], "C-1", told, "A-1"),
+        Stored(KINDS["leads"], "L-2", Lead(lead_id="L-2", region="EMEA", source_partner_id=canary(1))),
+    ]
+    with store.begin() as connection:
+        records.add(connection, [noted, *by_partner])
+    done = privacy.erase(store, Subject(email=canary(1)), actor="a", reason="r", clock=lambda: NOW)
+    assert done.found == privacy.Found(0, {"leads": 2, "partners": 1, "shared_customers": 1})
+    kinds = ("leads", "partners", "shared_customers")
+    with reading(store) as connection:
+        left = {name: list(records.versions(connection, KINDS[name])) for name in kinds}
+    first, second = left["leads"]
+    assert (first["attributes.size"], "attributes.note" in first) == (3, False)
+    assert (second["region"], second["source_partner_id"]) == ("EMEA", None)
+    assert left["partners"] == left["shared_customers"] == []
+    assert CANARY not in held(store)
 
 
 @both_databases
