@@ -119,7 +119,7 @@ def steps(
 
 
 def schedules(service: Service, retrain: Callable[[], str] | None = None) -> list[Schedule]:
-    """What is done at set times: a sign of life; nightly what is over, histories and scores; and, if given, retraining."""
+    """What is done at set times: a sign of life; nightly what is over, histories, scores; and, if given, retraining."""
 
     def derive() -> str:
         with service.engine.begin() as connection:
