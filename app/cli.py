@@ -15,6 +15,7 @@ from app.commands import (
     models,
     monitor,
     partners,
+    privacy,
     quality,
     scoring,
     seals,
@@ -40,6 +41,7 @@ app.add_typer(service.keys_app, name="keys")
 app.add_typer(seals.seals_app, name="seals")
 app.add_typer(seals.decisions_app, name="decisions")
 app.add_typer(service.policy_app, name="policy")
+app.add_typer(privacy.app, name="privacy")
 service.doctor_app.add_typer(quality.app)
 app.add_typer(service.doctor_app, name="doctor")
 

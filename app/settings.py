@@ -10,12 +10,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from operations.exploration import OFF, Exploration
 from serving.access import Role
 from serving.oidc import InvalidProvider, Provider
+from serving.retention import Retention
 
 
 class InvalidSetting(ValueError):
     """A setting of the environment is not what it must be; the message names it, the constraint and its value."""
 
 
+_LONGEST = 36_500
+"""Days, a hundred years: beyond it moments would lie before the epoch."""
 _ROLES_LOOK = 'must be a JSON object of roles by group, such as {"sales-team": "sales"}'
 
 
@@ -44,6 +47,8 @@ class Settings(BaseSettings):
         oidc_roles: EQL_OIDC_ROLES, the role of each value of that claim, as JSON; of several the first one counts.
         oidc_partner_claim: EQL_OIDC_PARTNER_CLAIM, the claim with a partner's id, for the role partner.
         rate_limit: EQL_RATE_LIMIT, requests a second that a key may send to each process; 0 for any number.
+        retention_scored, retention_idle, retention_events: EQL_RETENTION_SCORED, _IDLE and _EVENTS, days that decisions
+            on facts sent along, open leads without activity, and events with their deliveries are kept.
         log: EQL_LOG, how the service logs: as text what went wrong, or as JSON lines each request too.
     """
 
@@ -69,12 +74,20 @@ class Settings(BaseSettings):
     oidc_roles: dict[str, Role] = Field(default_factory=dict)
     oidc_partner_claim: str = "partner_id"
     rate_limit: int = Field(default=100, ge=0)
+    retention_scored: int | None = Field(default=None, ge=1, le=_LONGEST)
+    retention_idle: int | None = Field(default=None, ge=1, le=_LONGEST)
+    retention_events: int | None = Field(default=90, ge=1, le=_LONGEST)
     log: Literal["text", "json"] = "text"
 
     @property
     def exploration(self) -> Exploration:
         """How priorities are randomised."""
         return Exploration(self.exploration_share, self.exploration_seed)
+
+    @property
+    def retention(self) -> Retention:
+        """How long what is kept."""
+        return Retention(self.retention_scored, self.retention_idle, self.retention_events)
 
     @property
     def webhook_hosts(self) -> frozenset[str]:

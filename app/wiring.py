@@ -78,6 +78,7 @@ class Wiring:
             Shadow(self.engine, challenger, now),
             self._sign_in(),
             RateLimit(self.settings.rate_limit) if self.settings.rate_limit else None,
+            retention=self.settings.retention,
         )
 
     def _sign_in(self) -> RelyingParty | None:

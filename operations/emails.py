@@ -12,10 +12,11 @@ def email_key(email: str) -> str:
     kept, for whether they matter is the provider's own business.
     """
     mailbox, _, domain = email.rpartition("@")
-    return f"{_folded(mailbox)}@{_ascii(domain)}"
+    return f"{folded(mailbox)}@{_ascii(domain)}"
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """The text NFKC and case-folded: equal for texts that differ in case or Unicode form alone."""
     # Folding may undo the normal form, and normalising what was folded may need folding: D146 of the Unicode Standard.
     return _nfkc(_nfkc(_nfkc(text).casefold()).casefold())
 
@@ -31,4 +32,4 @@ def _ascii(domain: str) -> str:
     try:
         return idna.encode(lower, uts46=True).decode("ascii")
     except idna.IDNAError:
-        return _folded(domain)
+        return folded(domain)

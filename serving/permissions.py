@@ -49,6 +49,8 @@ _OTHERS: Mapping[str, tuple[Role, ...] | None] = {
     "GET /v1/webhooks/{webhook_id}/deliveries": ADMIN,
     "POST /v1/webhooks/{webhook_id}/deliveries/{event_id}/replay": ADMIN,
     "POST /v1/webhooks/{webhook_id}/replay": ADMIN,
+    "POST /v1/privacy/exports": ADMIN,
+    "POST /v1/privacy/erasures": ADMIN,
     "POST /v1/keys": ADMIN,
     "GET /v1/keys": ADMIN,
     "GET /v1/keys/{key_id}": ADMIN,

@@ -14,6 +14,7 @@ from serving.limits import RateLimit
 from serving.metrics import Metrics
 from serving.oidc import RelyingParty
 from serving.reload import Champion
+from serving.retention import Retention
 from serving.shadow import Shadow
 from serving.store.together import GroupCommit
 
@@ -34,6 +35,7 @@ class Service:
         sign_in: the identity provider for the pages; None where there are sign-in links only.
         rate_limit: what a caller of the API may do; None for as much as it likes.
         metrics: what the service counts of itself.
+        retention: how long what is kept.
     """
 
     engine: Engine
@@ -47,6 +49,7 @@ class Service:
     sign_in: RelyingParty | None = None
     rate_limit: RateLimit | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    retention: Retention = field(default_factory=Retention)
 
     @cached_property
     def together(self) -> GroupCommit:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from features.values import SECOND
 from serving.deriving import derive_histories
 from serving.rescoring import announce_promotions, mark_open_leads, rescore_due
+from serving.retention import purge
 from serving.schedules import Schedule, daily, every, run_due
 from serving.service import Service
 from serving.store import deliveries, seals
@@ -29,6 +30,7 @@ MOST_PATIENT = 300.0
 """Seconds between two tries of a step that keeps failing, at most."""
 BEAT = 60 * SECOND
 """How often a worker shows that it lives."""
+RETENTION_HOUR = 0
 HISTORY_HOUR = 1
 NIGHTLY_HOUR = 2
 RETRAINING_HOUR = 3
@@ -117,7 +119,7 @@ def steps(
 
 
 def schedules(service: Service, retrain: Callable[[], str] | None = None) -> list[Schedule]:
-    """What is done at set times: a sign of life; nightly histories and scores; and, where given, retraining."""
+    """What is done at set times: a sign of life; nightly what is over, histories, scores; and, if given, retraining."""
 
     def derive() -> str:
         with service.engine.begin() as connection:
@@ -126,10 +128,17 @@ def schedules(service: Service, retrain: Callable[[], str] | None = None) -> lis
     def mark() -> str:
         return f"{mark_open_leads(service):,} open leads due"
 
-    history = Schedule("partner history", daily(HISTORY_HOUR), derive, lasts=30 * _MINUTES)
-    nightly = Schedule("nightly rescoring", daily(NIGHTLY_HOUR), mark, lasts=30 * _MINUTES)
+    def retain() -> str:
+        done = purge(service.engine, service.retention, service.clock())
+        return ", ".join(f"{rows:,} {what}" for what, rows in done.items())
+
+    nightly = [
+        Schedule("retention", daily(RETENTION_HOUR), retain, lasts=120 * _MINUTES),
+        Schedule("partner history", daily(HISTORY_HOUR), derive, lasts=30 * _MINUTES),
+        Schedule("nightly rescoring", daily(NIGHTLY_HOUR), mark, lasts=30 * _MINUTES),
+    ]
     retraining = [Schedule("retraining", daily(RETRAINING_HOUR), retrain, lasts=720 * _MINUTES)] if retrain else []
-    return [Schedule(_BEAT, every(BEAT), lambda: None, lasts=BEAT, recorded=False), history, nightly, *retraining]
+    return [Schedule(_BEAT, every(BEAT), lambda: None, lasts=BEAT, recorded=False), *nightly, *retraining]
 
 
 def beaten_at(connection: Connection) -> int | None:

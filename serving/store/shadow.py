@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from serving.store.database import inserting
-from serving.store.tables import decisions, shadow_scores
+from serving.store.tables import decision_payloads as payloads
+from serving.store.tables import shadow_scores
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,12 @@ def add(connection: Connection, scores: Sequence[ShadowScore]) -> None:
 
 
 def pairs(connection: Connection, sha256: str) -> Iterator[tuple[dict[str, Any], float]]:
-    """The content of each decision that this challenger scored, with what it said, in the order of its scores."""
-    found = select(decisions.c.content, shadow_scores.c.close_probability).join_from(decisions, shadow_scores)
+    """The content of each decision that this challenger scored, with what it said, in the order of its scores.
+
+    Decisions that were erased are left out.
+    """
+    same = payloads.c.decision_id == shadow_scores.c.decision_id
+    found = select(payloads.c.content, shadow_scores.c.close_probability).join_from(payloads, shadow_scores, same)
     wanted = found.where(shadow_scores.c.sha256 == sha256).order_by(shadow_scores.c.created_at)
     rows = connection.execute(wanted.execution_options(yield_per=1_000))
     return ((json.loads(row.content), row.close_probability) for row in rows)

@@ -336,6 +336,18 @@ shadow_scores = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", _TEXT, nullable=False),
+    Column("reason", _TEXT, nullable=False),
+    Column("leads", BigInteger),
+    Column("rows", BigInteger),
+    Column("finished_at", BigInteger),
+)
+
 quality_reports = Table(
     "quality_reports",
     metadata,
