@@ -37,7 +37,7 @@ Port = Annotated[int, typer.Option(min=1, max=65535, envvar="PORT", help="TCP po
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 WithWorker = Annotated[bool, typer.Option("--worker/--no-worker", help="Run a worker beside the service.")]
 Processes = Annotated[int, typer.Option(min=1, max=64, help="Worker processes that serve.")]
-_FINISHES_WITHIN = 10
+FINISHES_WITHIN = 10
 """Seconds that requests have to be answered after SIGTERM."""
 _HUNG_AFTER = 30
 """Seconds after which a worker process that shows no life is replaced."""
@@ -117,7 +117,7 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_FINISHES_WITHIN,
+        timeout_graceful_shutdown=FINISHES_WITHIN,
         timeout_worker_healthcheck=_HUNG_AFTER,
     )
     with _counting_together(processes), beside(with_worker), suppress(KeyboardInterrupt):
