@@ -90,6 +90,7 @@ class Wiring:
         """The MLflow registry. Imported here because that takes seconds and serving must do without it."""
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from training.registry import Registry
 
         if self.settings.artifacts is not None:

@@ -168,6 +168,13 @@ def test_no_term_is_left_out(name: str, terms: tuple[str, ...]) -> None:
     assert not [term for term in terms if f"| `{term}` |" not in text]
 
 
+def test_each_test_that_is_named_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", Document("docs/security.md").text)
+    missing = [f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text("utf-8")]
+    assert len(named) > 50
+    assert not missing
+
+
 def decide(body: bytes) -> dict[str, Any]:
     """What the default policy decides on a request, without a model."""
     request, _ = schemas.read(schemas.ScoreRequest, body)

@@ -2,14 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,10 +37,13 @@ Port = Annotated[int, typer.Option(min=1, max=65535, envvar="PORT", help="TCP po
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 WithWorker = Annotated[bool, typer.Option("--worker/--no-worker", help="Run a worker beside the service.")]
 Processes = Annotated[int, typer.Option(min=1, max=64, help="Worker processes that serve.")]
-_FINISHES_WITHIN = 10
+FINISHES_WITHIN = 10
 """Seconds that requests have to be answered after SIGTERM."""
 _HUNG_AFTER = 30
 """Seconds after which a worker process that shows no life is replaced."""
+_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
+_MEMORY = Path("/dev/shm")  # noqa: S108, a folder of random name is made in it
+"""Files in memory, on Linux."""
 
 
 class PortTaken(ValueError):
@@ -100,10 +102,8 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
     from app.draining import Draining, Workers
 
     site = f"http://{host}:{port}"
-    console.ERRORS.print(f"EQL serves at {site}; sign in at {_link(parts, site)}", markup=False)
+    console.ERRORS.print(f"EQL serves at {site}; {_how_to_sign_in(parts, host, site)}", markup=False)
     parts.engine.dispose()
-    if processes > 1:
-        _count_together(parts.settings.home)
     # uvicorn raises the signal anew when it is done, and who was asked to end and did has not failed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = uvicorn.Config(
@@ -117,22 +117,35 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_FINISHES_WITHIN,
+        timeout_graceful_shutdown=FINISHES_WITHIN,
         timeout_worker_healthcheck=_HUNG_AFTER,
     )
-    with beside(with_worker), suppress(KeyboardInterrupt):
+    with _counting_together(processes), beside(with_worker), suppress(KeyboardInterrupt):
         if processes > 1:
             Workers(config, [config.bind_socket()]).run()
         else:
             uvicorn.Server(config).run()
 
 
-def _count_together(home: Path) -> None:
-    """Gives the worker processes a folder for their numbers, without those of an earlier start."""
-    folder = home.absolute() / "metrics"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    os.environ[SHARED_FOLDER] = str(folder)
+def _how_to_sign_in(parts: Wiring, host: str, site: str) -> str:
+    """A link where only this machine is served; where others are, the log may be others' too."""
+    return f"sign in at {_link(parts, site)}" if host in _THIS_MACHINE else "`eql sign-in` prints a link to sign in"
+
+
+@contextmanager
+def _counting_together(processes: int) -> Iterator[None]:
+    """Gives several processes a folder for their numbers while the block runs.
+
+    In memory, where there is such a place: the numbers are files mapped into the processes, and where a disk is full
+    the system ends a process that touches a page for which there is no room.
+    """
+    if processes == 1:
+        yield
+        return
+    memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory, prefix="eql-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ[SHARED_FOLDER] = folder
+        yield
 
 
 def _check_port(host: str, port: int) -> None:

@@ -18,6 +18,7 @@ from serving.api.problems import Problem
 from serving.service import Service
 from serving.store import bundles, deliveries, due
 from serving.store.database import reading
+from serving.worker import beaten_at
 
 router = APIRouter(tags=["health"])
 
@@ -101,6 +102,9 @@ def _waiting(connection: Connection) -> Iterator[GaugeMetricFamily]:
     yield GaugeMetricFamily(
         "eql_deliveries_waiting", "Webhook deliveries not made yet.", deliveries.waiting(connection)
     )
+    if (beaten := beaten_at(connection)) is not None:
+        told = "When a worker last showed that it lives, seconds since 1970."
+        yield GaugeMetricFamily("eql_worker_seen_timestamp_seconds", told, beaten / SECOND)
     if (champion := bundles.current(connection)) is not None:
         told = "When the champion was appointed, seconds since 1970."
         yield GaugeMetricFamily("eql_champion_appointed_timestamp_seconds", told, champion.at / SECOND)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,6 +20,7 @@ from typing_extensions import TypeAliasType
 
 from features.records import constraint
 from serving.api.strict_json import MalformedBody
+from serving.store.faults import unwritable
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
@@ -95,6 +96,10 @@ def as_problem(error: Exception) -> Problem:
             return from_status(status, headers)
         case RequestValidationError():
             return _from_parameters(error)
+        case OperationalError() | InternalError() if unwritable(error):
+            _LOG.error("the store takes nothing: %s", error.orig)
+            detail = "The store's disk is full, or it is read-only: nothing was kept; try again later."
+            return Problem(503, detail, headers={"Retry-After": "60"})
         case OperationalError() | PoolTimeout():
             _LOG.error("the store did not answer: %s", getattr(error, "orig", None) or "no free connection")
             return Problem(503, "The store is busy or cannot be reached; try again.", headers={"Retry-After": "1"})

@@ -23,6 +23,9 @@ _MENDS: Mapping[str, str] = {
 """The mend by words of the database's own message; the first that fits."""
 _UNREACHED = "see that its server runs and can be reached, or correct EQL_DATABASE_URL"
 _OTHERWISE = "nothing was changed"
+_UNWRITABLE = ("SQLITE_FULL", "SQLITE_READONLY")
+_UNWRITABLE_STATES = frozenset({"53100", "25006"})
+"""PostgreSQL's disk_full and read_only_sql_transaction."""
 
 
 class UnusableStore(ValueError):
@@ -45,6 +48,12 @@ def unopened(url: URL, error: DBAPIError) -> UnusableStore:
     otherwise = _UNREACHED if unreached else _OTHERWISE
     mend = next((mend for words, mend in _MENDS.items() if words in reason.lower()), otherwise)
     return UnusableStore(f"the store {shown(url)} cannot be opened: {reason}; {mend}")
+
+
+def unwritable(error: DBAPIError) -> bool:
+    """Whether the store may be there but takes nothing: its disk is full, or it is read-only, as a standby is."""
+    name = getattr(error.orig, "sqlite_errorname", "")
+    return name.startswith(_UNWRITABLE) or getattr(error.orig, "sqlstate", None) in _UNWRITABLE_STATES
 
 
 def _reason(message: str) -> str:

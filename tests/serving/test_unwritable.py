@@ -1,0 +1,64 @@
+"""A store that takes nothing, for its disk is full or it is read-only as a standby: told clearly, nothing half done."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from features.catalogue import CATALOGUE
+from features.values import parse_instant
+from models.policy import load
+from serving.api.app import create_app
+from serving.reload import Champion
+from serving.service import Service
+from serving.store import keys
+
+NOW = parse_instant("2026-11-20T00:00:00Z")
+FULL = {"sqlite": "PRAGMA max_page_count = 1", "postgresql": "SET TRANSACTION READ ONLY"}
+NAME = "x" * 500
+LINES = "".join(f'{{"record": "accounts", "account_id": "A-{n}", "name": "{NAME}"}}\n' for n in range(200))
+
+
+@contextmanager
+def taking_nothing(store: Engine) -> Iterator[None]:
+    """SQLite may have no page more than it has; PostgreSQL may only read."""
+
+    def bound(connection: Connection) -> None:
+        connection.exec_driver_sql(FULL[store.dialect.name])
+
+    event.listen(store, "begin", bound)
+    yield
+    event.remove(store, "begin", bound)
+    store.dispose()
+
+
+@pytest.mark.both_databases
+def test_it_is_told_nothing_is_half_done_and_it_goes_on_afterwards(store: Engine) -> None:
+    policy = load(Path("models/default_policy.yaml"), CATALOGUE)
+    service = Service(store, Champion(store, CATALOGUE, policy, lambda: NOW), lambda: NOW, secrets.token_bytes)
+    with store.begin() as connection:
+        headers = {"X-Api-Key": keys.create(connection, "admin", None, at=NOW, tokens=secrets.token_bytes)}
+
+    def ask(method: str, path: str, content: str = "") -> httpx.Response:
+        async def asking() -> httpx.Response:
+            transport = httpx.ASGITransport(create_app(service))
+            async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+                return await client.request(method, path, content=content)
+
+        return anyio.run(asking)
+
+    with taking_nothing(store):
+        refused = ask("POST", "/v1/records", LINES)
+        assert refused.status_code == 503, refused.text
+        assert int(refused.headers["retry-after"]) >= 60
+        assert "nothing was kept" in refused.json()["detail"]
+        assert NAME not in refused.text
+        assert ask("GET", "/v1/accounts").json()["items"] == []
+        assert ask("GET", "/readyz").status_code == 200
+    taken = ask("POST", "/v1/records", LINES)
+    assert {line.split('"status":')[1][:3] for line in taken.text.splitlines()} == {"201"}
