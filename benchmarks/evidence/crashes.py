@@ -2,8 +2,8 @@
 
 The service runs as a process (`benchmarks.evidence.failing`) that is killed with SIGKILL, in turn at a random moment
 and at each named failpoint. The clients keep what was acknowledged in a log that is synced before they go on; what was
-not acknowledged they send again, as a CRM would, until it is. In the end the store must hold each record, lead, decision
-and event exactly once.
+not acknowledged they send again, as a CRM would, until it is. In the end the store must hold each record, lead,
+decision and event exactly once.
 """
 
 import http.client

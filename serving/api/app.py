@@ -38,6 +38,8 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         summary="Scores Ecosystem Qualified Leads.",
         lifespan=_lifespan,
+        # A redirect would repeat the path that was sent.
+        redirect_slashes=False,
     )
     app.state.service = service
     for module in (scores, lead_scores, decisions, leads, bulk, webhooks, runs, keys):

@@ -25,6 +25,7 @@ _ANYWHERE: Mapping[str, str] = {
     "403": "Not this role's to do",
     "408": "The body took too long to come",
     "413": "The body is too large",
+    "415": "The body is said to be something else than JSON",
     "422": "The request breaks a constraint",
     "429": "Too many requests",
     "500": "A fault of the service",
