@@ -8,7 +8,16 @@ import re
 from typing import Annotated, Any, TypeAlias
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from typing_extensions import TypeAliasType
 
 SECOND = 1_000_000
@@ -131,12 +140,25 @@ Instant = TypeAliasType(
 Date = TypeAliasType(
     "Date", Annotated[int, BeforeValidator(_read_date), WithJsonSchema({"type": "string", "format": "date"})]
 )
-Id = TypeAliasType("Id", Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)])
-Text = TypeAliasType("Text", Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_no_nul)])
-Item = TypeAliasType("Item", Annotated[Text, AfterValidator(_no_bar)])
-Url = TypeAliasType("Url", Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_no_nul)])
-Email = TypeAliasType("Email", Annotated[str, Field(max_length=254), AfterValidator(_read_email)])
-Domain = TypeAliasType("Domain", Annotated[str, Field(max_length=253), AfterValidator(_read_domain)])
+_NO_NUL: dict[str, JsonValue] = {"pattern": r"^[^\x00]*$"}
+_NO_NUL_NOR_BAR: dict[str, JsonValue] = {"pattern": r"^[^\x00|]*$"}
+Id = TypeAliasType(
+    "Id", Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=_NO_NUL), AfterValidator(_no_nul)]
+)
+Text = TypeAliasType(
+    "Text", Annotated[str, Field(min_length=1, max_length=500, json_schema_extra=_NO_NUL), AfterValidator(_no_nul)]
+)
+Item = TypeAliasType("Item", Annotated[Text, Field(json_schema_extra=_NO_NUL_NOR_BAR), AfterValidator(_no_bar)])
+Url = TypeAliasType(
+    "Url", Annotated[str, Field(min_length=1, max_length=2048, json_schema_extra=_NO_NUL), AfterValidator(_no_nul)]
+)
+Email = TypeAliasType(
+    "Email", Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_read_email)]
+)
+Domain = TypeAliasType(
+    "Domain",
+    Annotated[str, Field(max_length=253, json_schema_extra={"format": "hostname"}), AfterValidator(_read_domain)],
+)
 Country = TypeAliasType("Country", Annotated[str, Field(pattern="^[A-Z]{2}$")])
 Count = TypeAliasType("Count", Annotated[int, Field(ge=0, le=MAX_INTEGER)])
 Measure = TypeAliasType("Measure", Annotated[float, Field(ge=0)])

@@ -10,7 +10,7 @@ import pwd
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -41,15 +41,23 @@ _UNTIL_CLOSED = '"$0" "$@" & read -r _; kill -INT $!; wait $!; rm -rf data'
 """Runs a server until standard input closes: even if this process is killed, no server stays behind."""
 
 
+_DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+"""What makes a commit survive the machine, which only those need who measure what that costs."""
+
+
 @contextmanager
-def private_server() -> Iterator[str]:
+def private_server(*, durable: bool = False) -> Iterator[str]:
     """The URL of a new, empty server that only our account (and root) can reach, and that ends with the block.
+
+    Args:
+        durable: whether a commit is on the disk when it returns, as on a server that is to last.
 
     Raises:
         EngineError: it cannot be started here.
     """
     with tempfile.TemporaryDirectory(prefix="eql-postgres-") as name:
-        server = _Server(_binaries(), Path(name), pwd.getpwnam("nobody") if os.geteuid() == 0 else None)
+        account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        server = _Server(_binaries(), Path(name), account, _SETTINGS | (_DURABLE if durable else {}))
         try:
             server.initialise()
         except (OSError, subprocess.CalledProcessError) as error:
@@ -60,11 +68,12 @@ def private_server() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Server:
-    """Binaries, a folder for data and socket, and the account to run as where that is not ours."""
+    """Binaries, a folder for data and socket, the account to run as where that is not ours, and its settings."""
 
     binaries: Path
     folder: Path
     account: pwd.struct_passwd | None
+    settings: Mapping[str, str]
 
     @property
     def _identity(self) -> dict[str, Any]:
@@ -82,7 +91,7 @@ class _Server:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        options = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        options = [f"--{name}={value}" for name, value in self.settings.items()]
         options += ["-D", str(self.folder / "data"), f"--unix_socket_directories={self.folder}"]
         command = ["/bin/sh", "-c", _UNTIL_CLOSED, str(self.binaries / "postgres"), *options]
         with (

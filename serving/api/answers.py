@@ -82,7 +82,12 @@ class CatalogueAnswer(Answer):
     sha256: str
 
 
-class DecisionAnswer(Answer):
+class _Written(Answer):
+    dry_run: Literal[True] | None = None
+    """Only in the answer to a dry run: nothing of it is kept."""
+
+
+class DecisionAnswer(_Written):
     """The decision on one lead. Without a promoted model the probability is null, with the reason."""
 
     decision_id: str
@@ -120,15 +125,10 @@ class PartnerDecisionAnswer(Answer):
     created_at: str
 
 
-class BatchAnswer(Answer):
+class BatchAnswer(_Written):
     """The decisions, in the order of the requests."""
 
     items: list[DecisionAnswer]
-
-
-class _Written(Answer):
-    dry_run: Literal[True] | None = None
-    """Only in the answer to a dry run: nothing of it is kept."""
 
 
 class LeadAnswer(_Written):

@@ -11,20 +11,28 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from pydantic.json_schema import models_json_schema
 from starlette.middleware.gzip import GZipMiddleware
 
-from serving.api import bulk, decisions, health, keys, lead_scores, leads, privacy, records, runs, scores, webhooks
+from serving.api import (
+    bulk,
+    decisions,
+    health,
+    keys,
+    lead_scores,
+    leads,
+    openapi,
+    privacy,
+    records,
+    runs,
+    scores,
+    webhooks,
+)
 from serving.api.admission import Admission
 from serving.api.body import BodyLimit
-from serving.api.keys import KeyRequest
 from serving.api.limiting import RateLimiting
 from serving.api.middleware import ErrorBoundary
 from serving.api.observing import Observing
-from serving.api.privacy import ErasureRequest, SubjectRequest
 from serving.api.problems import install
-from serving.api.schemas import AliasRequest, BatchRequest, LeadRequest, ReplayRequest, ScoreRequest
-from serving.api.webhook_bodies import BODIES as WEBHOOK_BODIES
 from serving.pages import routes as pages
 from serving.service import Service
 
@@ -32,7 +40,6 @@ _COMPRESSED_FROM = 1024
 """Bytes; what is smaller goes in one packet anyway."""
 _COMPRESSION = 4
 """Of 1 to 9: beyond it answers hardly get smaller, and take longer."""
-_FOR_ADMINS = (KeyRequest, SubjectRequest, ErasureRequest)
 
 
 def create_app(service: Service) -> FastAPI:
@@ -44,6 +51,8 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         summary="Scores Ecosystem Qualified Leads.",
         lifespan=_lifespan,
+        # A redirect would repeat the path that was sent.
+        redirect_slashes=False,
     )
     app.state.service = service
     for module in (scores, lead_scores, decisions, leads, bulk, webhooks, runs, keys, privacy):
@@ -79,14 +88,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document with the bodies this API reads itself, and the API key."""
     if app.openapi_schema is None:
-        document = FastAPI.openapi(app)
-        taken = (ScoreRequest, BatchRequest, ReplayRequest, LeadRequest, AliasRequest, *_FOR_ADMINS, *WEBHOOK_BODIES)
-        models = [(model, "validation") for model in (*taken, *records.bodies(), *bulk.bodies())]
-        _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
-        document["components"]["schemas"].update(schemas["$defs"])
-        document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}}
-        document["security"] = [{"key": []}]
-        app.openapi_schema = document
+        app.openapi_schema = openapi.document(app)
     return app.openapi_schema

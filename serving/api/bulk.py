@@ -45,7 +45,7 @@ def bodies() -> list[type[BaseModel]]:
 def _documented(form: _Form, example: str) -> dict[str, Any]:
     """OpenAPI has no word yet for what the lines of a text hold; `itemSchema` is that of its next version."""
     item = {"itemSchema": {"$ref": f"#/components/schemas/Record{form}"}}
-    taken = {MEDIA_TYPE: {"schema": {"type": "string"}, **item, "example": example}}
+    taken = {MEDIA_TYPE: {"schema": {"type": "string", "pattern": "[^ \\t\\r\\n]"}, **item, "example": example}}
     given = {MEDIA_TYPE: {"schema": {"type": "string"}, "itemSchema": {"$ref": "#/components/schemas/LineAnswer"}}}
     return {
         "requestBody": {"required": True, "content": taken},

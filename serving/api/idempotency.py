@@ -33,6 +33,7 @@ MAX_KEY = 255
 
 _BARE = re.compile(r"[!#-+\--\[\]-~]+")
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_LOOKS = r'^([!#-+\--\[\]-~]{1,255}|"([ !#-\[\]-~]|\\["\\]){1,255}")$'
 _LOCK_NOT_AVAILABLE = "55P03"
 _T = TypeVar("_T")
 
@@ -138,7 +139,11 @@ async def _attempt(
     service: ServiceDependency,
     key: Annotated[
         str | None,
-        Header(alias=KEY, description=f"Names the request: up to {MAX_KEY} characters, bare or in double quotes."),
+        Header(
+            alias=KEY,
+            description=f"Names the request: up to {MAX_KEY} characters, bare or in double quotes.",
+            json_schema_extra={"pattern": _LOOKS},
+        ),
     ] = None,
     dry_run: Annotated[
         Literal["true", "false"] | None,

@@ -42,7 +42,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {404: {"model": ProblemAnswer}, **RE
 
 
 @router.get(
-    "/leads/{lead_id}/score",
+    "/leads/{lead_id:path}/score",
     operation_id="getLeadScore",
     summary="The score of a lead of the store as of a moment",
     responses={200: {"model": DecisionAnswer}, **_ANSWERS},
@@ -58,7 +58,7 @@ def score(service: ServiceDependency, _: Permitted, lead_id: LeadId, as_of: AsOf
 
 
 @router.get(
-    "/leads/{lead_id}/scores",
+    "/leads/{lead_id:path}/scores",
     operation_id="listLeadScores",
     summary="The scores of a lead of the store and what changed between them",
     responses={200: {"model": ScoresAnswer}, **_ANSWERS},

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 from typing_extensions import TypeAliasType
 
 from features.records import constraint
@@ -27,6 +28,7 @@ MAX_ERRORS = 100
 """How many faults of one body are told."""
 
 _LOG = logging.getLogger(__name__)
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _PARAMETERS = ("path", "query", "header", "cookie")
 _DETAILS: Mapping[int, str] = {
     404: "There is nothing here, or nothing that you may see.",
@@ -122,11 +124,33 @@ def from_validation(error: ValidationError, model: type[BaseModel]) -> Problem:
 
     Names in the answer come from `model`: of an unknown field, whose name was sent, it names the parent.
     """
-    return from_fields([_fault(fault, model) for fault in error.errors(include_url=False, include_input=False)])
+    faults = error.errors(include_url=False, include_input=False)
+    return from_fields([_fault(fault, model) for fault in faults if not _follows(fault, faults)])
 
 
-def _answer(_request: Request, error: Exception) -> Response:
-    return as_problem(error).response()
+def _answer(request: Request, error: Exception) -> Response:
+    problem = as_problem(error)
+    if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        problem.headers["Allow"] = ", ".join(_allowed(request))
+    return problem.response()
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that some route takes at the request's path; the framework knows those of the first it met."""
+    routes = request.app.routes
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+
+
+def _follows(fault: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a list is too short only because its items at fault are not counted."""
+    place = fault["loc"]
+    return fault["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place for other in faults if len(other["loc"]) > len(place)
+    )
 
 
 def _fault(fault: Mapping[str, Any], model: type[BaseModel]) -> FieldError:

@@ -78,6 +78,7 @@ def answer(kind: Kind) -> type[BaseModel]:
     """The model of a record as it is shown."""
     fields = {"id": (Id, ...)} | _fields(kind)
     fields |= {"occurred_at": (Instant | None, ...), "recorded_at": (Instant | None, ...)}
+    fields["dry_run"] = (Literal[True] | None, None)
     if kind.name == "leads":
         fields["attributes"] = (dict[str, float | str], ...)
     made: type[BaseModel] = create_model(

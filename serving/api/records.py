@@ -30,6 +30,8 @@ from serving.service import Service
 from serving.store import provenance, records
 from serving.store.database import reading
 
+BELOW_A_LEAD = ("aliases", "score", "scores")
+"""What a lead's path may go on with."""
 POSTED_ELSEWHERE = frozenset({"leads"})
 """Kinds whose POST does more than take a record in."""
 
@@ -57,6 +59,7 @@ def declared_for(service: Service, given: Iterable[Stored]) -> tuple[Attribute, 
 def router() -> APIRouter:
     """The routes of all kinds. An id in a path may hold slashes, so whatever lies below a record must come before."""
     register_url_convertor("text", _AnyText())
+    register_url_convertor("lead", _LeadId())
     made = APIRouter(prefix="/v1", tags=["records"])
     for kind in KINDS.values():
         _add_writes(made, _Routes(kind))
@@ -86,6 +89,12 @@ class _AnyText(Convertor[str]):
     @override
     def to_string(self, value: str) -> str:
         return value
+
+
+class _LeadId(_AnyText):
+    """The same, except what names something below a lead: that has methods of its own."""
+
+    regex = rf"(?![\s\S]*/(?:{'|'.join(BELOW_A_LEAD)})\Z)[\s\S]*"
 
 
 class OfLead(Paging):
@@ -198,13 +207,17 @@ def _accepted(service: Service, connection: Connection, record: Stored) -> Writt
     return Written(201 if new else 200, record_bodies.shown(kept), {intake.lead_named(kept)} - {""}, where)
 
 
+def _one(kind: Kind) -> str:
+    return f"/{kind.name}/{{id:{'lead' if kind.name == 'leads' else 'text'}}}"
+
+
 def _add_writes(made: APIRouter, routes: _Routes) -> None:
     kind, path = routes.kind, f"/{routes.kind.name}"
     name, model = kind.name, record_bodies.answer(kind)
     done: dict[int | str, dict[str, Any]] = {200: {"model": model}, 201: {"model": model, "headers": _LOCATION}}
     taken = done | refusals(400, 401, 403, 409, 413, 422, 503)
     made.add_api_route(
-        f"{path}/{{id:text}}",
+        _one(kind),
         routes.put,
         methods=["PUT"],
         operation_id=f"put_{name}",
@@ -214,7 +227,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         openapi_extra=_takes(record_bodies.body(kind, "Put")),
     )
     made.add_api_route(
-        f"{path}/{{id:text}}",
+        _one(kind),
         routes.delete,
         methods=["DELETE"],
         operation_id=f"delete_{name}",
@@ -243,7 +256,7 @@ def _add_reads(made: APIRouter, routes: _Routes) -> None:
     every: Any = {None: routes.all, "lead_id": routes.of_lead, "account_id": routes.of_account}[belongs]
     model: Any = record_bodies.answer(kind)
     for path, endpoint, answer, name, summary, statuses in (
-        (f"/{kind.name}/{{id:text}}", routes.get, model, "get", f"One of {kind.name}", (401, 403, 404, 422, 503)),
+        (_one(kind), routes.get, model, "get", f"One of {kind.name}", (401, 403, 404, 422, 503)),
         (f"/{kind.name}", every, PageAnswer[model], "list", f"All {kind.name}", (401, 403, 422, 503)),
     ):
         made.add_api_route(

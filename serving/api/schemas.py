@@ -49,8 +49,9 @@ def _number_or_text(value: Any) -> float | str | None:
     raise ValueError(f"must be a number or a text of 1 to {_MAX_TEXT} characters")
 
 
+_ShortText = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 _AttributeValue = Annotated[
-    float | str | None, PlainValidator(_number_or_text, json_schema_input_type=float | str | None)
+    float | str | None, PlainValidator(_number_or_text, json_schema_input_type=float | _ShortText | None)
 ]
 _List = Annotated[tuple[_Fact, ...], Field(max_length=MAX_FACTS, strict=False)]
 

@@ -1,5 +1,6 @@
 """Scoring leads that are sent along with the request."""
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -10,7 +11,7 @@ from serving.api import schemas
 from serving.api.answers import BatchAnswer, DecisionAnswer, ProblemAnswer
 from serving.api.callers import Permitted, ServiceDependency
 from serving.api.idempotency import Attempt, AttemptDependency, Written
-from serving.api.problems import MEDIA_TYPE
+from serving.api.problems import MEDIA_TYPE, Problem
 from serving.api.schemas import BatchRequest, ScoreRequest
 from serving.scoring import Made, decide_requests
 from serving.service import Service
@@ -21,10 +22,18 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 """The answers, in OpenAPI, that any route may give instead of its own."""
 _UNDER_WAY: dict[int | str, dict[str, Any]] = {409: REFUSALS[400]}
+_APPLICATIONS = ("json", "x-ndjson", "ndjson", "jsonl", "octet-stream", "x-www-form-urlencoded")
+_READ = ("", "text/plain", *(f"application/{kind}" for kind in _APPLICATIONS))
+"""Types of content that may be JSON: also those that clients name when they were not told any."""
+_OTHER_CHARSET = re.compile(r"charset\s*=(?!\s*\"?utf-?8\"?\s*(;|$))")
 router = APIRouter(prefix="/v1", tags=["scores"])
 
 
 async def _body(request: Request) -> bytes:
+    kind, _, parameters = request.headers.get("Content-Type", "").lower().partition(";")
+    coded = request.headers.get("Content-Encoding", "identity").lower() != "identity"
+    if coded or kind.strip() not in _READ or _OTHER_CHARSET.search(parameters):
+        raise Problem(415, "The body must be JSON in UTF-8, uncompressed; Content-Type may say so or be left out.")
     return await request.body()
 
 

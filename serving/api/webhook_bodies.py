@@ -26,7 +26,7 @@ def _some(kinds: tuple[str, ...]) -> tuple[str, ...]:
 
 _Kinds = Annotated[
     tuple[Annotated[str, AfterValidator(_kind), Field(json_schema_extra={"enum": list(_SUBSCRIBABLE)})], ...],
-    Field(max_length=len(_SUBSCRIBABLE), strict=False),
+    Field(max_length=len(_SUBSCRIBABLE), strict=False, json_schema_extra={"minItems": 1}),
     AfterValidator(_some),
 ]
 

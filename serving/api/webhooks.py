@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from serving.api.answers import ProblemAnswer
 from serving.api.callers import Permitted, ServiceDependency
 from serving.api.paging import PageAnswer, Paging
 from serving.api.problems import MEDIA_TYPE, FieldError, from_fields, from_status
+from serving.api.scores import Body
 from serving.api.webhook_bodies import (
     DeliveryAnswer,
     EventAnswer,
@@ -42,13 +43,6 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 Id = Annotated[int, Path(ge=1, le=MAX_INTEGER)]
 EventId = Annotated[str, Path(pattern="^evt_[0-9a-f]{32}$")]
 Page = Annotated[Paging, Query()]
-
-
-async def _body(request: Request) -> bytes:
-    return await request.body()
-
-
-Body = Annotated[bytes, Depends(_body)]
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:

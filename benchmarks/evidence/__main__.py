@@ -1,0 +1,64 @@
+"""Gathers evidence: `python -m benchmarks.evidence crashes --count 1000 --database sqlite`.
+
+Prints one line of figures for each database, and ends with 1 where a promise was broken.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.evidence.places import DATABASES, new_store, opened
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried: on a database, so many times; and the figures that must be zero."""
+
+    run: Callable[[str, int], Figures]
+    count: int
+    zero: tuple[str, ...]
+
+
+def _crashes(kind: str, count: int) -> Figures:
+    from benchmarks.evidence.crashes import crashes
+
+    return crashes(kind, count)
+
+
+def _contract(kind: str, count: int) -> Figures:
+    from benchmarks.evidence.contract import findings
+
+    with new_store(kind) as url, opened(url) as store:
+        found, counted = findings(store, count)
+    return {**counted, "findings": len(found), "examples": [str(finding)[:1000] for finding in found[:5]]}
+
+
+TRIALS: Mapping[str, Trial] = {
+    "contract": Trial(_contract, 100, ("findings",)),
+    "crashes": Trial(_crashes, 1000, ("lost", "doubled", "unknown", "refused")),
+}
+
+
+def main() -> None:
+    """Try, print, and end with 1 where something is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TRIALS)}; all without any")
+    parser.add_argument("--count", type=int, help="how many; the issue's figure without it")
+    parser.add_argument("--database", choices=DATABASES, action="append", help="both without it")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(TRIALS):
+        parser.error(f"no evidence {', '.join(sorted(unknown))}; choose of {', '.join(TRIALS)}")
+    broken = False
+    for name in asked.names or TRIALS:
+        for kind in asked.database or DATABASES:
+            figures = TRIALS[name].run(kind, asked.count or TRIALS[name].count)
+            print(json.dumps({"evidence": name, "database": kind, **figures}), flush=True)
+            broken = broken or any(figures[zero] for zero in TRIALS[name].zero)
+    raise SystemExit(broken)
+
+
+main()

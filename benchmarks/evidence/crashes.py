@@ -1,0 +1,281 @@
+"""Kill the service again and again while facts and leads come in: nothing acknowledged may be lost, nothing doubled.
+
+The service runs as a process (`benchmarks.evidence.failing`) that is killed with SIGKILL, in turn at a random moment
+and at each named failpoint. The clients keep what was acknowledged in a log that is synced before they go on; what was
+not acknowledged they send again, as a CRM would, until it is. In the end the store must hold each record, lead,
+decision and event exactly once.
+"""
+
+import http.client
+import json
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count, cycle, islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select, text
+
+from benchmarks.evidence.failing import FAILPOINTS
+from benchmarks.evidence.places import new_store, opened
+from benchmarks.load import loopback_port
+from features.values import rfc3339
+from serving.store import keys, tables
+from serving.store.database import reading
+
+RANDOM = "random"
+CLIENTS = 3
+LINES = 5
+"""Of one bulk request."""
+_STARTS = 1_700_000_000_000_000
+_DIES_WITHIN = 4.0
+"""Seconds after which a process that did not come to its failpoint is killed there and then."""
+_LATEST = 0.6
+"""Seconds within which a random kill comes, some of them before the service is up."""
+_CHANCE = 0.08
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that writes: number `number` of all, and what it says."""
+
+    number: int
+    method: str
+    path: str
+    body: bytes
+    named: bool
+
+    @property
+    def lead_id(self) -> str | None:
+        """The lead that it makes."""
+        return f"L-{self.number}" if self.path == "/v1/leads" else None
+
+
+def request(number: int) -> Request:
+    """The request of a number: a fact with an id, one without, a lead, or several lines, every other with a key."""
+    when, named = rfc3339(_STARTS + number), number % 8 < 4
+    touch = {"lead_id": f"L-{number - number % 4 + 2}", "channel": "webinar", "occurred_at": when}
+    if number % 4 == 0:
+        return Request(number, "PUT", f"/v1/touchpoints/T-{number}", json.dumps(touch).encode(), named)
+    if number % 4 == 1:
+        signal_ = {"lead_id": f"L-{number + 1}", "kind": "demo_request", "occurred_at": when}
+        return Request(number, "POST", "/v1/buying_signals", json.dumps(signal_).encode(), named)
+    if number % 4 == 2:
+        lead = {"lead_id": f"L-{number}", "email": f"lead{number}@acme.example", "created_at": when}
+        return Request(number, "POST", "/v1/leads", json.dumps({"lead": lead}).encode(), named)
+    lines = [{"record": "touchpoints", "id": f"B-{number}-{line}", **touch} for line in range(LINES)]
+    return Request(number, "POST", "/v1/records", "\n".join(map(json.dumps, lines)).encode(), named)
+
+
+@dataclass
+class Clients:
+    """Threads that send requests and keep what was acknowledged.
+
+    Attributes:
+        port: of the service.
+        key: of the API.
+        log: the file of acknowledgements, synced after each.
+    """
+
+    port: int
+    key: str
+    log: Path
+    acknowledged: dict[int, tuple[Request, bytes]] = field(default_factory=dict)
+    refused: list[tuple[int, bytes]] = field(default_factory=list)
+    repeated: int = 0
+    _numbers: Iterator[int] = field(default_factory=count)
+    _draining: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Begins to send."""
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    def drain(self) -> None:
+        """Sends nothing new, and what was not acknowledged until it is."""
+        self._draining.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        while (wanted := self._next()) is not None:
+            while not self._sent(connection, wanted):
+                with self._lock:
+                    self.repeated += 1
+                time.sleep(0.01)
+        connection.close()
+
+    def _next(self) -> Request | None:
+        if self._draining.is_set():
+            return None
+        with self._lock:
+            return request(next(self._numbers))
+
+    def _sent(self, connection: http.client.HTTPConnection, wanted: Request) -> bool:
+        """Whether it was answered for good."""
+        headers = {"X-Api-Key": self.key, "Content-Type": "application/json"}
+        if wanted.named:
+            headers["Idempotency-Key"] = f"k-{wanted.number}"
+        try:
+            connection.request(wanted.method, wanted.path, wanted.body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            return False
+        if answer.status in (409, 503):
+            return False
+        if answer.status not in (200, 201):
+            self.refused.append((answer.status, content))
+            return True
+        self._acknowledge(wanted, content)
+        return True
+
+    def _acknowledge(self, wanted: Request, content: bytes) -> None:
+        with self._lock, self.log.open("ab") as log:
+            log.write(b"%d\n" % wanted.number)
+            log.flush()
+            os.fsync(log.fileno())
+            self.acknowledged[wanted.number] = (wanted, content)
+
+
+@dataclass
+class Victim:
+    """The service, started anew after each death."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+    deaths: Counter[str] = field(default_factory=Counter)
+    late: int = 0
+
+    def die(self, failpoint: str, chance: random.Random) -> None:
+        """Starts it and sees it die: at the failpoint, or at a random moment."""
+        pid = self.start(failpoint)
+        ended = threading.Thread(target=self.ended)
+        ended.start()
+        ended.join(chance.uniform(0, _LATEST) if failpoint == RANDOM else _DIES_WITHIN)
+        if ended.is_alive():
+            self.late += failpoint != RANDOM
+            os.kill(pid, signal.SIGKILL)
+            ended.join()
+        self.deaths[failpoint] += 1
+
+    def start(self, failpoint: str = "none") -> int:
+        """Its process's id."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{self.port} {failpoint} {_CHANCE}\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def ended(self) -> None:
+        """Waits for the process's end."""
+        assert self.process.stdout
+        self.process.stdout.readline()
+
+
+@contextmanager
+def _victim(url: str, home: Path, *prefix: str) -> Iterator[Victim]:
+    environment = {**os.environ, "EQL_DATABASE_URL": url, "EQL_HOME": str(home), "EQL_RATE_LIMIT": "0"}
+    command = [*prefix, sys.executable, "-m", "benchmarks.evidence.failing"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdin
+        try:
+            yield Victim(process, loopback_port())
+        finally:
+            process.stdin.close()
+
+
+def crashes(kind: str, kills: int, seed: int = 1) -> dict[str, Any]:
+    """Kills the service so often on a new store of a database, and says what was lost or doubled.
+
+    Args:
+        kind: of database.
+        kills: how many.
+        seed: of the random moments.
+    """
+    chance = random.Random(seed)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, opened(url) as store:
+        with store.begin() as connection:
+            key = keys.create(connection, "admin", None, at=_STARTS, tokens=secrets.token_bytes)
+        with _victim(url, Path(name)) as victim:
+            clients = Clients(victim.port, key, Path(name, "acknowledged"))
+            clients.start()
+            for failpoint in islice(cycle((RANDOM, *FAILPOINTS)), kills):
+                victim.die(failpoint, chance)
+            pid = victim.start()
+            clients.drain()
+            os.kill(pid, signal.SIGTERM)
+            victim.ended()
+        logged = Path(name, "acknowledged").read_text().split()
+        assert len(logged) == len(clients.acknowledged)
+        faults = differences(store, [*clients.acknowledged.values()])
+    return {
+        "kills": sum(victim.deaths.values()),
+        "deaths": dict(victim.deaths),
+        "not_at_their_failpoint": victim.late,
+        "acknowledged": len(clients.acknowledged),
+        "sent_again": clients.repeated,
+        "refused": len(clients.refused),
+        **{name: sum(counted.values()) for name, counted in faults.items()},
+        "examples": {name: list(counted)[:3] for name, counted in faults.items() if counted},
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def differences(store: Engine, acknowledged: Sequence[tuple[Request, bytes]]) -> dict[str, Counter[str]]:
+    """What of the acknowledged the store has not, has more than once, and what it has that nobody sent."""
+    expected = Counter(name for wanted, content in acknowledged for name in _expected(wanted, content))
+    found = _found(store)
+    lost = expected - found
+    doubled = Counter({name: found[name] - 1 for name in expected if found[name] > 1})
+    unknown = Counter({name: found[name] for name in found.keys() - expected.keys()})
+    return {"lost": lost, "doubled": doubled, "unknown": unknown}
+
+
+def _expected(wanted: Request, content: bytes) -> Iterator[str]:
+    """What a request leaves in the store."""
+    if wanted.path == "/v1/records":
+        yield from (f"touchpoints B-{wanted.number}-{line}" for line in range(LINES))
+    elif wanted.lead_id is not None:
+        decision = json.loads(content)["decision"]["decision_id"]
+        yield from (f"leads {wanted.lead_id}", f"decision {decision}")
+        yield from (f"current {decision}", f"lead.created {wanted.lead_id}", f"lead.scored {wanted.lead_id}")
+    else:
+        yield f"{wanted.path.split('/')[2]} {json.loads(content)['id']}"
+
+
+def _found(store: Engine) -> Counter[str]:
+    records = {name: tables.RECORDS[name] for name in ("touchpoints", "buying_signals", "leads")}
+    with reading(store) as connection:
+        if connection.dialect.name == "sqlite":
+            assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
+        found: Counter[str] = Counter()
+        for name, table in records.items():
+            found.update(f"{name} {row[0]}" for row in connection.execute(select(table.c[_ID[name]])))
+        decisions, events, scores = tables.decisions, tables.outbox, tables.current_score
+        found.update(f"decision {row[0]}" for row in connection.execute(select(decisions.c.decision_id)))
+        found.update(f"{a} {b}" for a, b in connection.execute(select(events.c.kind, events.c.lead_id)))
+        found.update(f"current {row[0]}" for row in connection.execute(select(scores.c.decision_id)))
+    return found
+
+
+_ID = {"touchpoints": "touchpoint_id", "buying_signals": "buying_signal_id", "leads": "lead_id"}
