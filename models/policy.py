@@ -126,7 +126,7 @@ class Test(Strict):
     @cached_property
     def wanted(self) -> frozenset[Scalar]:
         """The values that `equals` or `one_of` asks for, as tests compare them."""
-        return frozenset(map(normal, self.one_of if self.equals is None else (self.equals,)))
+        return frozenset(map(normal, (*(self.one_of or ()), *(() if self.equals is None else (self.equals,)))))
 
 
 class AllOf(Strict):

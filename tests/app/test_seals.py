@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.settings import Settings
-from app.wiring import Wiring
+from app.wiring import Wiring, now
 from serving.api import schemas
-from serving.scoring import score_requests
+from serving.scoring import decide_requests
+from serving.store import decisions
 from serving.store.tables import decision_payloads
 
 BODY = json.dumps({"lead": {"lead_id": "L-1", "channel": "demo_request"}}).encode()
@@ -31,8 +32,11 @@ def eql(*words: str) -> str:
 
 def score(wiring: Wiring) -> str:
     request, sent = schemas.read(schemas.ScoreRequest, BODY)
-    [content] = score_requests(wiring.service, wiring.service.champion.scorer(), [(request, sent, 1)])
-    return str(content["decision_id"])
+    [(_, made)] = decide_requests(wiring.service, wiring.service.champion.scorer(), [(request, sent, 1)])
+    wiring.service.archive.keep(wiring.engine, wiring.policy, now())
+    with wiring.engine.begin() as connection:
+        decisions.add(connection, [made])
+    return made.decision_id
 
 
 def test_a_head_is_kept_and_what_was_altered_since_is_named(wiring: Wiring, tmp_path: Path) -> None:

@@ -116,15 +116,20 @@ class Api:
             transport, free = httpx.ASGITransport(app=self.app), asyncio.Semaphore(places)
 
             async def one(body: Any, headers: Mapping[str, str]) -> httpx.Response:
+                # A busy service says so, and callers come again.
                 async with free:
-                    return await client.post(
-                        "/v1/leads", content=json.dumps(body), headers={"X-Api-Key": key, **headers}
-                    )
+                    while (answer := await self._send(client, body, {"X-Api-Key": key, **headers})).status_code == 503:
+                        await asyncio.sleep(0.1)
+                    return answer
 
             async with httpx.AsyncClient(transport=transport, base_url="http://eql.example") as client:
                 return await asyncio.gather(*(one(body, headers) for body, headers in sent))
 
         return anyio.run(call)
+
+    @staticmethod
+    async def _send(client: httpx.AsyncClient, body: Any, headers: Mapping[str, str]) -> httpx.Response:
+        return await client.post("/v1/leads", content=json.dumps(body), headers=headers)
 
     def post(self, body: Any, **options: Any) -> httpx.Response:
         return self("POST", "/v1/leads", body, **options)
