@@ -96,7 +96,9 @@ def test_everything_has_its_health_its_limits_and_time_to_end(compose: Any) -> N
         assert all(state["condition"] == "service_healthy" for state in service.get("depends_on", {}).values())
         assert not any(services[other].get("healthcheck", {}).get("disable") for other in waited_for)
     assert seconds(services["service"]["stop_grace_period"]) > FINISHES_WITHIN
-    declared = {source for s in services.values() for v in s.get("volumes", ()) if (source := v.split(":")[0])[0] != "."}
+    declared = {
+        source for s in services.values() for v in s.get("volumes", ()) if (source := v.split(":")[0])[0] != "."
+    }
     assert declared == {*compose["volumes"]}
 
 
