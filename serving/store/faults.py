@@ -50,10 +50,19 @@ def unopened(url: URL, error: DBAPIError) -> UnusableStore:
     return UnusableStore(f"the store {shown(url)} cannot be opened: {reason}; {mend}")
 
 
-def unwritable(error: DBAPIError) -> bool:
-    """Whether the store may be there but takes nothing: its disk is full, or it is read-only, as a standby is."""
-    name = getattr(error.orig, "sqlite_errorname", "")
-    return name.startswith(_UNWRITABLE) or getattr(error.orig, "sqlstate", None) in _UNWRITABLE_STATES
+def unwritable(error: BaseException | None) -> bool:
+    """Whether the store may be there but takes nothing: its disk is full, or it is read-only, as a standby is.
+
+    Where its disk is full SQLite ends the transaction itself, so what is raised in the end may be that a savepoint is
+    gone; hence the errors before are looked at too.
+    """
+    while error is not None:
+        found = getattr(error, "orig", None)
+        name, state = getattr(found, "sqlite_errorname", ""), getattr(found, "sqlstate", None)
+        if name.startswith(_UNWRITABLE) or state in _UNWRITABLE_STATES:
+            return True
+        error = error.__context__
+    return False
 
 
 def _reason(message: str) -> str:

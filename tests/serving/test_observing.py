@@ -14,13 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
 from features.catalogue import CATALOGUE
-from features.values import parse_instant
+from features.values import SECOND, parse_instant
 from models.policy import load
 from serving.api.app import create_app
 from serving.logs import REQUESTS, JsonLines
 from serving.reload import Champion
+from serving.schedules import run_due
 from serving.service import Service
 from serving.store import due, keys
+from serving.worker import BEAT, schedules
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 CANARIES = 200
@@ -93,6 +95,13 @@ def test_the_numbers_tell_what_was_asked_and_what_waits(service: Service, key: s
     assert found["eql_requests_in_flight"] == {(): 1}
     assert (found["eql_leads_due"], found["eql_deliveries_waiting"]) == ({(): 2}, {(): 0})
     assert (found["eql_store_up"], found["eql_model_fault"]) == ({(): 1}, {(): 0})
+
+
+def test_the_numbers_tell_when_a_worker_last_lived(service: Service) -> None:
+    assert "eql_worker_seen_timestamp_seconds" not in numbers(service)
+    [beat, *_] = schedules(service)
+    run_due(service.engine, beat, service.clock)
+    assert abs(numbers(service)["eql_worker_seen_timestamp_seconds"][()] - NOW / SECOND) <= BEAT / SECOND
 
 
 def test_without_a_store_the_numbers_still_come(service: Service) -> None:
