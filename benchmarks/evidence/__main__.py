@@ -37,9 +37,34 @@ def _contract(kind: str, count: int) -> Figures:
     return {**counted, "findings": len(found), "examples": [str(finding)[:1000] for finding in found[:5]]}
 
 
+def _deliveries(kind: str, count: int) -> Figures:
+    from benchmarks.evidence.deliveries import deliveries
+
+    return deliveries(kind, count)
+
+
+def _replays(kind: str, count: int) -> Figures:
+    from benchmarks.evidence.replays import replays
+
+    return replays(kind, count)
+
+
+def _retries(kind: str, count: int) -> Figures:
+    from benchmarks.evidence.retries import retries
+
+    return retries(kind, count)
+
+
 TRIALS: Mapping[str, Trial] = {
     "contract": Trial(_contract, 100, ("findings",)),
     "crashes": Trial(_crashes, 1000, ("lost", "doubled", "unknown", "refused")),
+    "deliveries": Trial(_deliveries, 100_000, ("missing", "of_rolled_back", "unknown", "other_bodies")),
+    "replays": Trial(
+        _replays,
+        10_000,
+        ("missing", "differ_from_features", "differ_from_facts", "faults_before", "alterations_unseen"),
+    ),
+    "retries": Trial(_retries, 10_000, ("answers_that_differ", "leads_too_many_or_few")),
 }
 
 

@@ -51,6 +51,9 @@ BEYOND_SCHEMA = (
     "must not lie before the moment it happened",
     "must not lie in the future",
     "must not name a private",
+    "or domain must be given, one of them",
+    "must not name who is erased",
+    "is shared by many",
     "was used for another body",
 )
 """Beginnings of constraints: of text that must be something real, of two values together, of what is stored, of now."""

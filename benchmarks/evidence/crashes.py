@@ -190,9 +190,10 @@ class Victim:
 
 
 @contextmanager
-def _victim(url: str, home: Path, *prefix: str) -> Iterator[Victim]:
+def victim(url: str, home: Path) -> Iterator[Victim]:
+    """The service on a store, to be started and killed."""
     environment = {**os.environ, "EQL_DATABASE_URL": url, "EQL_HOME": str(home), "EQL_RATE_LIMIT": "0"}
-    command = [*prefix, sys.executable, "-m", "benchmarks.evidence.failing"]
+    command = [sys.executable, "-m", "benchmarks.evidence.failing"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -216,22 +217,22 @@ def crashes(kind: str, kills: int, seed: int = 1) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, new_store(kind) as url, opened(url) as store:
         with store.begin() as connection:
             key = keys.create(connection, "admin", None, at=_STARTS, tokens=secrets.token_bytes)
-        with _victim(url, Path(name)) as victim:
-            clients = Clients(victim.port, key, Path(name, "acknowledged"))
+        with victim(url, Path(name)) as service:
+            clients = Clients(service.port, key, Path(name, "acknowledged"))
             clients.start()
             for failpoint in islice(cycle((RANDOM, *FAILPOINTS)), kills):
-                victim.die(failpoint, chance)
-            pid = victim.start()
+                service.die(failpoint, chance)
+            pid = service.start()
             clients.drain()
             os.kill(pid, signal.SIGTERM)
-            victim.ended()
+            service.ended()
         logged = Path(name, "acknowledged").read_text().split()
         assert len(logged) == len(clients.acknowledged)
         faults = differences(store, [*clients.acknowledged.values()])
     return {
-        "kills": sum(victim.deaths.values()),
-        "deaths": dict(victim.deaths),
-        "not_at_their_failpoint": victim.late,
+        "kills": sum(service.deaths.values()),
+        "deaths": dict(service.deaths),
+        "not_at_their_failpoint": service.late,
         "acknowledged": len(clients.acknowledged),
         "sent_again": clients.repeated,
         "refused": len(clients.refused),

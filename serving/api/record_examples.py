@@ -100,6 +100,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "KeyRequest": {"role": "partner", "partner_id": "P-1"},
     "NewWebhook": {"url": "https://crm.example/hooks/eql", "events": ["lead.scored"], "description": "The CRM"},
     "WebhookChange": {"enabled": False},
+    "SubjectRequest": {"email": "cto@acme.example"},
+    "ErasureRequest": {"email": "cto@acme.example", "reason": "asked for by letter of 12 November"},
     "Since": {"since": "2026-11-01T00:00:00Z"},
 }
 """By the name of the body's model."""

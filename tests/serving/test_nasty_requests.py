@@ -155,7 +155,7 @@ def test_no_address_makes_a_route_fail(store: Engine, app: FastAPI) -> None:
 
 
 def test_a_sound_body_with_an_odd_header_is_refused(store: Engine, app: FastAPI) -> None:
-    takers = [route for route in routes(app, "POST", "PUT") if route.example is not None and _rehearses(app, route)]
+    takers = [route for route in routes(app, "POST", "PUT") if route.example is not None and _takes_a_key(app, route)]
     assert len(takers) > 20
     sent = [
         Sent(route, route.at(), json.dumps(route.example).encode(), ((header[0].encode(), header[1]),))
@@ -165,9 +165,9 @@ def test_a_sound_body_with_an_odd_header_is_refused(store: Engine, app: FastAPI)
     refuses(app, store, sent)
 
 
-def _rehearses(app: FastAPI, route: Route) -> bool:
+def _takes_a_key(app: FastAPI, route: Route) -> bool:
     operation = app.openapi()["paths"][route.path][route.method.lower()]
-    return any(parameter["name"] == "Eql-Dry-Run" for parameter in operation.get("parameters", ()))
+    return any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
 
 
 def test_the_id_of_a_request_that_is_none_is_not_repeated(store: Engine, app: FastAPI) -> None:
