@@ -14,7 +14,7 @@ import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
 from features.catalogue import CATALOGUE
 from features.values import parse_instant
@@ -28,7 +28,7 @@ from serving.service import Service
 from serving.shadow import Shadow, compare
 from serving.store import bundles, keys, shadow
 from serving.store.database import reading
-from serving.store.tables import shadow_scores
+from serving.store.tables import decision_payloads, shadow_scores
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
@@ -171,6 +171,17 @@ def test_answers_do_not_wait_where_the_line_is_full(api: Api, monkeypatch: pytes
     beside._line.maxsize = 1
     api.score(5)
     assert beside.left_out > 0
+
+
+@pytest.mark.both_databases
+def test_what_was_erased_is_compared_no_more(store: Engine, api: Api) -> None:
+    api.publish(made(-1.0), bundles.CHALLENGER)
+    decided = api.score(2)
+    with store.begin() as connection:
+        gone = decision_payloads.c.decision_id == decided[0]["decision_id"]
+        connection.execute(delete(decision_payloads).where(gone))
+        compared = list(shadow.pairs(connection, made(-1.0).sha256))
+    assert compared == [(decided[1], float(sigmoid(-1.0)))]
 
 
 def test_a_comparison_adds_up() -> None:
