@@ -119,14 +119,10 @@ def test_it_ends_well_under_load_and_logs_every_request(tmp_path: Path) -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", line["request_id"]) for line in scored)
 
 
-def test_where_others_are_served_no_link_is_told(tmp_path: Path) -> None:
-    with serving(tmp_path, "--host", "0.0.0.0", "--no-worker") as served:
-        pass
+def test_where_others_are_served_no_link_is_told_and_a_full_disk_ends_no_process(tmp_path: Path) -> None:
+    with serving(tmp_path, "--host", "0.0.0.0", "--processes", "2", "--no-worker") as served:
+        assert "eql_requests_total" in httpx.get(f"{served.site}/metrics").text
+        # A file that is mapped into a process and cannot grow would end it.
+        assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"eql"}
     assert "eql sign-in" in "".join(served.told)
     assert "token=" not in "".join(served.told)
-
-
-def test_several_processes_keep_their_numbers_in_memory_for_a_full_disk_would_end_them(tmp_path: Path) -> None:
-    with serving(tmp_path, "--processes", "2", "--no-worker") as served:
-        assert "eql_requests_total" in httpx.get(f"{served.site}/metrics").text
-        assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"eql"}
