@@ -7,13 +7,16 @@ export EQL_HOME
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: run test lint format bench notebook docs lock clean
+.PHONY: run test evidence lint format bench notebook docs lock clean
 
 run: .venv/run.stamp
 	@$(BIN)/eql up --port $(PORT)
 
 test: .venv/test.stamp
 	@$(BIN)/pytest
+
+evidence: .venv/test.stamp
+	@$(BIN)/python -m benchmarks.evidence
 
 lint: .venv/test.stamp
 	@$(BIN)/ruff check .

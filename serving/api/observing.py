@@ -19,6 +19,8 @@ from serving.service import Service
 HEADER = "X-Request-Id"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _ID_BYTES = 16
+_PROTECTING = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+"""Of answers that do not say otherwise: they are taken for what they say they are, and kept by nobody on the way."""
 _GONE = 499
 """What nginx calls the status of a client that left before the answer began."""
 
@@ -46,7 +48,10 @@ class Observing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[HEADER] = request_id
+                for name, value in _PROTECTING.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         started, context = self.service.clock(), REQUEST_ID.set(request_id)

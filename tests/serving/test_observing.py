@@ -188,3 +188,13 @@ def test_long_answers_are_compressed_for_who_asks(service: Service, key: str) ->
     assert asked.json()["rules"] == plain.json()["rules"]
     assert "Content-Encoding" not in plain.headers
     assert "Content-Encoding" not in short.headers
+
+
+def test_every_answer_is_taken_for_what_it_says_and_kept_by_nobody(service: Service, key: str) -> None:
+    score = ("POST", "/v1/score", {"lead": {"lead_id": "L-1"}}, {"X-Api-Key": key})
+    crash, unknown = ("GET", "/crashes/L-1", None, {}), ("GET", "/v1/none", None, {})
+    for answer in ask(
+        service, score, crash, unknown, ("GET", "/healthz", None, {}), ("GET", "/openapi.json", None, {})
+    ):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
