@@ -113,11 +113,12 @@ def _text(column: Column, schema: _Schema) -> Iterator[Bound]:
     elif "enum" in schema:
         values = tuple(schema["enum"])
         yield Bound(column, f"must be one of {', '.join(values)}", values=values)
-    elif "pattern" in schema:
-        yield Bound(column, f"must match {schema['pattern']}", pattern=schema["pattern"].strip("^$"))
     elif "maxLength" in schema:
+        # Beside a length a pattern only keeps NUL and the bar of lists out.
         shortest, longest = schema.get("minLength", 0), schema["maxLength"]
         yield Bound(column, f"must have {shortest} to {longest} characters", shortest=shortest, longest=longest)
+    elif "pattern" in schema:
+        yield Bound(column, f"must match {schema['pattern']}", pattern=schema["pattern"].strip("^$"))
 
 
 def _list(column: Column, schema: _Schema) -> Bound:
