@@ -257,13 +257,6 @@ class ScoreAnswer(Answer):
     change_reason: str | None
 
 
-class ScoresAnswer(Answer):
-    """A page of a lead's scores, those for the latest moment first; `next` is the address of the next page."""
-
-    items: list[ScoreAnswer]
-    next: str | None
-
-
 class LineAnswer(Answer):
     """What became of one line: 201 where it is a new record, 200 where a known one; else the problem with it."""
 

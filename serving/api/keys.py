@@ -1,7 +1,5 @@
 """API keys over the API, for admins: made, listed, revoked. A key itself is shown once, when it is made."""
 
-import base64
-import binascii
 import logging
 from typing import Annotated, Any
 
@@ -14,6 +12,7 @@ from serving.access import InvalidRole, Role, check_role
 from serving.api import schemas
 from serving.api.answers import Answer, ProblemAnswer
 from serving.api.callers import Permitted, ServiceDependency
+from serving.api.paging import PageAnswer, Paging
 from serving.api.problems import MEDIA_TYPE, FieldError, from_fields, from_status
 from serving.api.scores import Body
 from serving.store import keys
@@ -57,13 +56,6 @@ class NewKeyAnswer(KeyAnswer):
     key: str
 
 
-class KeysAnswer(Answer):
-    """A page of keys in the order they were made."""
-
-    items: list[KeyAnswer]
-    next: str | None
-
-
 @router.post(
     "",
     status_code=201,
@@ -92,19 +84,15 @@ def create(service: ServiceDependency, caller: Permitted, body: Body) -> JSONRes
     return JSONResponse({**_told(made), "key": key}, 201, headers)
 
 
-@router.get("", operation_id="listKeys", summary="The API keys", responses={200: {"model": KeysAnswer}, **_REFUSALS})
-def listed(
-    service: ServiceDependency,
-    _: Permitted,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str, Query(max_length=100)] = "",
-) -> JSONResponse:
+@router.get(
+    "", operation_id="listKeys", summary="The API keys", responses={200: {"model": PageAnswer[KeyAnswer]}, **_REFUSALS}
+)
+def listed(service: ServiceDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of keys, revoked ones too."""
+    (after,) = page.after(int) or (0,)
     with reading(service.engine) as connection:
-        found = keys.listed(connection, after=_position(cursor), limit=limit + 1)
-    page = found[:limit]
-    following = f"/v1/keys?limit={limit}&cursor={_cursor(page[-1].id)}" if len(found) > limit else None
-    return JSONResponse({"items": [_told(key) for key in page], "next": following})
+        found = keys.listed(connection, after=int(after), limit=page.limit + 1)
+    return JSONResponse(page.answer("/v1/keys", found, lambda key: (key.id,), _told))
 
 
 @router.get(
@@ -149,18 +137,3 @@ def _told(key: Key) -> dict[str, Any]:
         "created_at": rfc3339(key.created_at),
         "revoked_at": revoked,
     }
-
-
-def _cursor(key_id: int) -> str:
-    return base64.urlsafe_b64encode(str(key_id).encode()).decode().rstrip("=")
-
-
-def _position(cursor: str) -> int:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        position = int(text) if cursor else 0
-    except (ValueError, binascii.Error):
-        position = -1
-    if not 0 <= position <= _LARGEST:
-        raise from_fields([FieldError("query.cursor", "must be one that a page of this list named")])
-    return position

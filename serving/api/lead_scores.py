@@ -1,20 +1,19 @@
 """The scores of a lead of the store: the one that holds at a moment, and its history with what changed."""
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from itertools import pairwise
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field, TypeAdapter
 from sqlalchemy import Connection
 
 from features.values import Instant, Text
-from serving.api.answers import DecisionAnswer, ProblemAnswer, ScoresAnswer
+from serving.api.answers import DecisionAnswer, ProblemAnswer, ScoreAnswer
 from serving.api.callers import Permitted, ServiceDependency
+from serving.api.paging import PageAnswer, Paging
 from serving.api.problems import FieldError, from_fields, from_status
 from serving.api.scores import REFUSALS
 from serving.archive import Archive, Unavailable
@@ -24,20 +23,12 @@ from serving.store import aliases, decisions, lists
 from serving.store.database import reading
 from serving.store.decisions import Place, StoredDecision
 
-MOST = 200
-"""Items of one page."""
-_USUAL = 50
 _FIRST = "there is no decision before"
 _SUMMARY = ("decision_id", "as_of", "created_at", "qualification", "pending", "grade", "model", "policy")
 
 router = APIRouter(prefix="/v1", tags=["scores"])
 LeadId = Annotated[Text, Path(description="The lead's id.")]
 AsOf = Annotated[Instant | None, Query(description="The moment to score as of; now by default.")]
-Limit = Annotated[int, Query(ge=1, le=MOST, description="Items of a page.")]
-Cursor = Annotated[str | None, Query(max_length=500, description="Where the page begins, from `next`.")]
-_INT64 = 2**63
-_Number = Annotated[int, Field(strict=True, ge=-_INT64, lt=_INT64)]
-_PLACE = TypeAdapter(tuple[_Number, _Number, Text])
 _ANSWERS: dict[int | str, dict[str, Any]] = {404: {"model": ProblemAnswer}, **REFUSALS}
 
 
@@ -61,41 +52,37 @@ def score(service: ServiceDependency, _: Permitted, lead_id: LeadId, as_of: AsOf
     "/leads/{lead_id:path}/scores",
     operation_id="listLeadScores",
     summary="The scores of a lead of the store and what changed between them",
-    responses={200: {"model": ScoresAnswer}, **_ANSWERS},
+    responses={200: {"model": PageAnswer[ScoreAnswer]}, **_ANSWERS},
 )
-def scores(
-    service: ServiceDependency, _: Permitted, lead_id: LeadId, limit: Limit = _USUAL, cursor: Cursor = None
-) -> JSONResponse:
+def scores(service: ServiceDependency, _: Permitted, lead_id: LeadId, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of decisions, those for the latest moment first, each with the change since the one before it."""
-    before = None if cursor is None else _place(cursor)
+    before = cast(Place | None, page.after(int, int, str))
     with reading(service.engine) as connection:
         lead_id = aliases.resolve(connection, lead_id)
-        found = decisions.of_lead(connection, lead_id, limit + 1, before)
+        found = decisions.of_lead(connection, lead_id, page.limit + 1, before)
         if not found and not lists.known_lead(connection, lead_id):
             raise from_status(404)
-        items = list(_items(connection, service.archive, found, limit))
-    return JSONResponse({"items": items, "next": _next(lead_id, found, limit)})
+        earlier = {kept.decision_id: before_it for kept, before_it in pairwise(found)}
+
+        def shown(kept: StoredDecision) -> dict[str, Any]:
+            return _shown(connection, service.archive, earlier.get(kept.decision_id), kept)
+
+        address = f"/v1/leads/{quote(lead_id, safe='')}/scores"
+        return JSONResponse(page.answer(address, found, lambda kept: kept.place, shown))
 
 
-def _next(lead_id: str, found: Sequence[StoredDecision], limit: int) -> str | None:
-    if len(found) <= limit:
-        return None
-    return f"/v1/leads/{quote(lead_id, safe='')}/scores?limit={limit}&cursor={_cursor(found[limit - 1].place)}"
-
-
-def _items(
-    connection: Connection, archive: Archive, found: Sequence[StoredDecision], limit: int
-) -> Iterator[dict[str, Any]]:
-    for kept, earlier in zip(found[:limit], [*found[1:], None], strict=False):
-        content = json.loads(kept.content)
-        probability = content["close_probability"]
-        moved, reason = _change(connection, archive, earlier, kept)
-        yield {
-            **{name: content[name] for name in _SUMMARY},
-            "close_probability": probability and probability["value"],
-            "change": moved,
-            "change_reason": reason,
-        }
+def _shown(
+    connection: Connection, archive: Archive, earlier: StoredDecision | None, kept: StoredDecision
+) -> dict[str, Any]:
+    content = json.loads(kept.content)
+    probability = content["close_probability"]
+    moved, reason = _change(connection, archive, earlier, kept)
+    return {
+        **{name: content[name] for name in _SUMMARY},
+        "close_probability": probability and probability["value"],
+        "change": moved,
+        "change_reason": reason,
+    }
 
 
 def _change(
@@ -108,15 +95,3 @@ def _change(
         return asdict(change(connection, archive, earlier, kept)), None
     except Unavailable as error:
         return None, str(error)
-
-
-def _cursor(place: Place) -> str:
-    return urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> Place:
-    """The place a cursor stands for."""
-    try:
-        return _PLACE.validate_json(urlsafe_b64decode(f"{cursor}==="))
-    except ValueError:
-        raise from_fields([FieldError("query.cursor", "must be the cursor of a `next` address")]) from None

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.api.answers import Answer
 from serving.api.problems import FieldError, from_fields
 from serving.api.strict_json import MalformedBody, read_object
 
@@ -63,7 +64,7 @@ class Paging(BaseModel):
         return f"{path}?{urlencode(query)}"
 
 
-class PageAnswer(BaseModel, Generic[_Item]):
+class PageAnswer(Answer, Generic[_Item]):
     """A page of a list; `next` is the path of the one after, null on the last."""
 
     items: list[_Item]

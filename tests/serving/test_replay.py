@@ -21,8 +21,9 @@ from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.policy import Policy, load
 from models.probability import Calibration, Logistic, LogisticColumn
-from serving.api.answers import DecisionAnswer, ProofAnswer, ReplayAnswer, ScoreAnswer, ScoresAnswer, SealAnswer
+from serving.api.answers import DecisionAnswer, ProofAnswer, ReplayAnswer, ScoreAnswer, SealAnswer
 from serving.api.app import create_app
+from serving.api.paging import PageAnswer
 from serving.reload import CHECK_EVERY, Champion
 from serving.replay import replay_all
 from serving.scoring import rescore
@@ -345,7 +346,7 @@ def test_a_history_pages_newest_first_and_its_changes_add_up(world: World) -> No
     items, path = [], "/v1/leads/L-1/scores?limit=2"
     while path:
         page = world.get(path)
-        ScoresAnswer.model_validate(page)
+        PageAnswer[ScoreAnswer].model_validate(page)
         items, path = [*items, *page["items"]], page["next"]
     assert items == world.get("/v1/leads/L-1/scores")["items"]
     assert [item["as_of"] for item in items] == sorted((item["as_of"] for item in items), reverse=True)
