@@ -10,21 +10,18 @@ from pydantic import BaseModel, ConfigDict
 from features.values import Text, rfc3339
 from serving.access import InvalidRole, Role, check_role
 from serving.api import schemas
-from serving.api.answers import Answer, ProblemAnswer
+from serving.api.answers import Answer
 from serving.api.callers import Permitted, ServiceDependency
 from serving.api.paging import PageAnswer, Paging
-from serving.api.problems import MEDIA_TYPE, FieldError, from_fields, from_status
-from serving.api.scores import Body
+from serving.api.problems import FieldError, from_fields, from_status
+from serving.api.scores import REFUSALS, Body, takes
 from serving.store import keys
 from serving.store.database import reading
 from serving.store.keys import Key
 
 _LOG = logging.getLogger(__name__)
 _LARGEST = 2**63 - 1
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 422, 503)
-}
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}}}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: REFUSALS[400]}
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 KeyId = Annotated[int, Path(ge=1, le=_LARGEST)]
@@ -61,13 +58,8 @@ class NewKeyAnswer(KeyAnswer):
     status_code=201,
     operation_id="createKey",
     summary="Make an API key; it is shown this once",
-    responses={201: {"model": NewKeyAnswer}, **_REFUSALS},
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyRequest"}}},
-        }
-    },
+    responses={201: {"model": NewKeyAnswer}, **REFUSALS},
+    openapi_extra=takes("KeyRequest"),
 )
 def create(service: ServiceDependency, caller: Permitted, body: Body) -> JSONResponse:
     """The key, which works at once."""
@@ -85,7 +77,7 @@ def create(service: ServiceDependency, caller: Permitted, body: Body) -> JSONRes
 
 
 @router.get(
-    "", operation_id="listKeys", summary="The API keys", responses={200: {"model": PageAnswer[KeyAnswer]}, **_REFUSALS}
+    "", operation_id="listKeys", summary="The API keys", responses={200: {"model": PageAnswer[KeyAnswer]}, **REFUSALS}
 )
 def listed(service: ServiceDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of keys, revoked ones too."""
@@ -99,7 +91,7 @@ def listed(service: ServiceDependency, _: Permitted, page: Annotated[Paging, Que
     "/{key_id}",
     operation_id="getKey",
     summary="What is kept of an API key",
-    responses={200: {"model": KeyAnswer}, **_UNKNOWN, **_REFUSALS},
+    responses={200: {"model": KeyAnswer}, **_UNKNOWN, **REFUSALS},
 )
 def one(service: ServiceDependency, _: Permitted, key_id: KeyId) -> JSONResponse:
     """Role, visible part, and whether it is revoked."""
@@ -115,7 +107,7 @@ def one(service: ServiceDependency, _: Permitted, key_id: KeyId) -> JSONResponse
     status_code=204,
     operation_id="revokeKey",
     summary="Revoke an API key at once",
-    responses={**_UNKNOWN, **_REFUSALS},
+    responses={**_UNKNOWN, **REFUSALS},
 )
 def revoke(service: ServiceDependency, caller: Permitted, key_id: KeyId) -> Response:
     """Nothing; 404 where there is no such key, or it is revoked already."""

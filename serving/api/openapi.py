@@ -71,8 +71,8 @@ def _complete(route: str, operation: dict[str, Any]) -> None:
     else:
         told = dict(_ANYWHERE)
     for status in {*told, *(status for status in answers if status >= "400")}:
-        answer = {"description": told.get(status, ""), **answers.get(status, {}), "content": _PROBLEM}
-        answers[status] = answer
+        described = {"description": told[status]} if status in told else {}
+        answers[status] = {"description": "", **answers.get(status, {}), **described, "content": _PROBLEM}
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _never_null(parameter["schema"])
 

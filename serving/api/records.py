@@ -25,7 +25,7 @@ from serving.api.callers import ServiceDependency, permitted
 from serving.api.idempotency import AttemptDependency, Written
 from serving.api.paging import PageAnswer, Paging
 from serving.api.problems import MEDIA_TYPE, FieldError, from_fields, from_status
-from serving.api.scores import Body
+from serving.api.scores import Body, takes
 from serving.service import Service
 from serving.store import provenance, records
 from serving.store.database import reading
@@ -224,7 +224,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         summary=f"Keep or correct one of {name}",
         responses=taken,
         dependencies=[Depends(permitted)],
-        openapi_extra=_takes(record_bodies.body(kind, "Put")),
+        openapi_extra=takes(record_bodies.body(kind, "Put").__name__),
     )
     made.add_api_route(
         _one(kind),
@@ -246,7 +246,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         summary=f"Keep or correct one of {name}, the id in the body",
         responses=taken,
         dependencies=[Depends(permitted)],
-        openapi_extra=_takes(record_bodies.body(kind, "Post")),
+        openapi_extra=takes(record_bodies.body(kind, "Post").__name__),
     )
 
 
@@ -271,8 +271,3 @@ def _add_reads(made: APIRouter, routes: _Routes) -> None:
 
 
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "The path of the record."}}
-
-
-def _takes(model: type[BaseModel]) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -6,18 +6,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from features.values import rfc3339
-from serving.api.answers import ProblemAnswer
 from serving.api.callers import Permitted, ServiceDependency
 from serving.api.paging import PageAnswer, Paging
-from serving.api.problems import MEDIA_TYPE
+from serving.api.scores import REFUSALS
 from serving.api.webhook_bodies import RunAnswer
 from serving.store import schedules
 from serving.store.database import reading
 from serving.store.schedules import Run
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (401, 403, 422, 503)
-}
 router = APIRouter(prefix="/v1", tags=["runs"])
 
 
@@ -25,7 +21,7 @@ router = APIRouter(prefix="/v1", tags=["runs"])
     "/runs",
     operation_id="listRuns",
     summary="The runs of scheduled work, newest first, and what came of them",
-    responses={200: {"model": PageAnswer[RunAnswer]}, **_REFUSALS},
+    responses={200: {"model": PageAnswer[RunAnswer]}, **REFUSALS},
 )
 def listed(service: ServiceDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of runs."""

@@ -5,16 +5,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from features.values import MAX_INTEGER, rfc3339
 from serving.api import schemas
-from serving.api.answers import ProblemAnswer
 from serving.api.callers import Permitted, ServiceDependency
 from serving.api.paging import PageAnswer, Paging
-from serving.api.problems import MEDIA_TYPE, FieldError, from_fields, from_status
-from serving.api.scores import Body
+from serving.api.problems import FieldError, from_fields, from_status
+from serving.api.scores import REFUSALS, Body, takes
 from serving.api.webhook_bodies import (
     DeliveryAnswer,
     EventAnswer,
@@ -34,9 +32,7 @@ from serving.store.webhooks import Webhook
 from serving.webhooks.addresses import ForbiddenAddress, check_url
 from serving.webhooks.signing import new_secret
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 403, 404, 413, 422, 503)
-}
+_REFUSALS: dict[int | str, dict[str, Any]] = {**REFUSALS, 404: REFUSALS[400]}
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
@@ -45,18 +41,13 @@ EventId = Annotated[str, Path(pattern="^evt_[0-9a-f]{32}$")]
 Page = Annotated[Paging, Query()]
 
 
-def _takes(model: type[BaseModel]) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
 @router.post(
     "",
     status_code=201,
     operation_id="createWebhook",
     summary="Register a receiver of events; the answer alone tells its secret",
     responses={201: {"model": NewWebhookAnswer}, **_REFUSALS},
-    openapi_extra=_takes(NewWebhook),
+    openapi_extra=takes(NewWebhook.__name__),
 )
 def create(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
     """The receiver, enabled, and its secret."""
@@ -100,7 +91,7 @@ def get(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONRespons
     operation_id="changeWebhook",
     summary="Change, enable or disable a receiver",
     responses={200: {"model": WebhookAnswer}, **_REFUSALS},
-    openapi_extra=_takes(WebhookChange),
+    openapi_extra=takes(WebhookChange.__name__),
 )
 def change(service: ServiceDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
     """The receiver as it is now."""
@@ -203,7 +194,7 @@ def replay(service: ServiceDependency, _: Permitted, webhook_id: Id, event_id: E
     operation_id="replayDeliveries",
     summary="Send all events of its kinds since a moment again",
     responses={202: {"model": ReplayAnswer}, **_REFUSALS},
-    openapi_extra=_takes(Since),
+    openapi_extra=takes(Since.__name__),
 )
 def replay_since(service: ServiceDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
     """How many events that are."""
