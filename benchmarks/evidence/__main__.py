@@ -55,6 +55,12 @@ def _retries(kind: str, count: int) -> Figures:
     return retries(kind, count)
 
 
+def _syncs(kind: str, count: int) -> Figures:
+    from benchmarks.evidence.syncs import syncs
+
+    return syncs(kind, count)
+
+
 TRIALS: Mapping[str, Trial] = {
     "contract": Trial(_contract, 100, ("findings",)),
     "crashes": Trial(_crashes, 1000, ("lost", "doubled", "unknown", "refused")),
@@ -65,6 +71,7 @@ TRIALS: Mapping[str, Trial] = {
         ("missing", "differ_from_features", "differ_from_facts", "faults_before", "alterations_unseen"),
     ),
     "retries": Trial(_retries, 10_000, ("answers_that_differ", "leads_too_many_or_few")),
+    "syncs": Trial(_syncs, 1000, ("without_a_sync",)),
 }
 
 

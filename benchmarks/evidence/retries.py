@@ -9,12 +9,13 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 
-from benchmarks.evidence.crashes import request, victim
+from benchmarks.evidence.crashes import Request, request, victim
 from benchmarks.evidence.places import new_store, opened
 from serving.store import keys, tables
 from serving.store.database import reading
@@ -33,7 +34,8 @@ def retries(kind: str, count: int) -> dict[str, Any]:
         with victim(url, Path(name)) as served, ThreadPoolExecutor(TIMES) as threads:
             pid = served.start()
             for number in range(count):
-                answers = [*threads.map(_sent, [(served.port, key, 4 * number + 2)] * TIMES)]
+                lead = replace(request(4 * number + 2), named=True)
+                answers = [*threads.map(answered, *zip(*[(served.port, key, lead)] * TIMES, strict=True))]
                 same = len({content for content, _ in answers}) == 1
                 seen["one answer" if same else "several answers"] += 1
                 repeated += sum(times for _, times in answers)
@@ -50,16 +52,17 @@ def retries(kind: str, count: int) -> dict[str, Any]:
     }
 
 
-def _sent(wanted: tuple[int, str, int]) -> tuple[tuple[Any, ...], int]:
-    """The answer to a lead with its key, and how often it had to be sent again."""
-    port, key, number = wanted
-    headers = {"X-Api-Key": key, "Content-Type": "application/json", "Idempotency-Key": f"k-{number}"}
+def answered(port: int, key: str, wanted: Request) -> tuple[tuple[Any, ...], int]:
+    """The answer to a request, with its Idempotency-Key where it is named, and how often it had to be sent again."""
+    headers = {"X-Api-Key": key, "Content-Type": "application/json"}
+    if wanted.named:
+        headers["Idempotency-Key"] = f"k-{wanted.number}"
     again = 0
     while True:
         try:
             if not hasattr(_OWN, "connection"):
                 _OWN.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            _OWN.connection.request("POST", "/v1/leads", request(number).body, headers)
+            _OWN.connection.request(wanted.method, wanted.path, wanted.body, headers)
             answer = _OWN.connection.getresponse()
             content = answer.read()
         except OSError:
