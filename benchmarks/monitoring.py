@@ -27,9 +27,10 @@ from features.provenance import Provenance
 from features.values import DAY
 from models.bundle import Bundle
 from models.probability import sigmoid
-from training.monitoring.leads import NEVER, Flags, Leads, Reals, observe
+from training.monitoring.leads import Flags, Leads, Reals, observe
 from training.monitoring.look import look
 from training.monitoring.report import Report
+from training.snapshots import NEVER
 from training.trainer import train
 from training.world import PLAIN, Switches, simulate
 

@@ -128,16 +128,17 @@ def findings(
         "operations": [{"include-path": path, "checks": _BY_LINE} for path in ("/v1/records", "/v1/history")],
         "phases": {name: {"enabled": name in phases} for name in PHASES},
     }
-    schema = schemathesis.openapi.from_asgi(
+    whole = schemathesis.openapi.from_asgi(
         "/openapi.json", served(store), config=SchemathesisConfig.from_dict(settings)
     )
-    if only is not None:
-        schema = schema.include(path_regex=only)
+    schema = whole if only is None else whole.include(path_regex=only)
     found: list[Finding] = []
     counted: Counter[str] = Counter()
     for event in from_schema(schema).execute():
-        if isinstance(event, events.NonFatalError | events.FatalError):
-            found.append(Finding("error", getattr(event, "label", ""), str(event.value), "", None, b""))
+        if isinstance(event, events.NonFatalError):
+            found.append(Finding("error", event.label, str(event.value), "", None, b""))
+        if isinstance(event, events.FatalError):
+            found.append(Finding("error", "", str(event.exception), "", None, b""))
         if isinstance(event, events.ScenarioFinished):
             counted["cases"] += len(event.recorder.cases)
             counted["checks"] += sum(map(len, event.recorder.checks.values()))

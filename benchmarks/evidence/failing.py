@@ -57,7 +57,7 @@ def _in_store(engine: Engine, failpoint: str, die: Die) -> None:
         if failpoint == "after_commit":
             die()
 
-    engine.dialect.do_commit = dying  # type: ignore[method-assign]
+    engine.dialect.do_commit = dying  # type: ignore[assignment, method-assign]
 
 
 def _answering(app: FastAPI, die: Die, moment: str) -> Any:

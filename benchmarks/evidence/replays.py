@@ -29,7 +29,7 @@ def replays(kind: str, count: int) -> dict[str, Any]:
         while _sealed(store):
             pass
         outcomes = {
-            origin: [found for _, found in replay_all(store, service.archive, origin)]  # type: ignore[arg-type]
+            origin: [found for _, found in replay_all(store, service.archive, origin)]
             for origin in ("features", "facts")
         }
         sound = _verdict(store)

@@ -85,7 +85,8 @@ def _within(times: Sequence[float], span: Span) -> bool:
 def _postmaster(store: Engine) -> int:
     with reading(store) as connection:
         backend: int = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-        return psutil.Process(backend).ppid()
+        postmaster: int = psutil.Process(backend).ppid()
+        return postmaster
 
 
 @contextmanager
