@@ -49,6 +49,7 @@ class Settings(BaseSettings):
         rate_limit: EQL_RATE_LIMIT, requests a second that a key may send to each process; 0 for any number.
         retention_scored, retention_idle, retention_events: EQL_RETENTION_SCORED, _IDLE and _EVENTS, days that decisions
             on facts sent along, open leads without activity, and events with their deliveries are kept.
+        otlp_endpoint: EQL_OTLP_ENDPOINT, the OpenTelemetry collector that gets traces of requests; by default none.
         log: EQL_LOG, how the service logs: as text what went wrong, or as JSON lines each request too.
     """
 
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     retention_scored: int | None = Field(default=None, ge=1, le=_LONGEST)
     retention_idle: int | None = Field(default=None, ge=1, le=_LONGEST)
     retention_events: int | None = Field(default=90, ge=1, le=_LONGEST)
+    otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/\s]+")
     log: Literal["text", "json"] = "text"
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy import Connection, Engine
 
 from app.settings import Settings
@@ -28,6 +29,7 @@ from serving.reload import Champion
 from serving.service import Service
 from serving.shadow import Shadow
 from serving.store import bundles, database, export, provenance, records
+from serving.telemetry import exported
 
 if TYPE_CHECKING:
     from training.registry import Registry
@@ -79,11 +81,16 @@ class Wiring:
             self._sign_in(),
             RateLimit(self.settings.rate_limit) if self.settings.rate_limit else None,
             retention=self.settings.retention,
+            traces=self._traces(),
         )
 
     def _sign_in(self) -> RelyingParty | None:
         provider = self.settings.provider
         return None if provider is None else RelyingParty(provider, httpx.Client(timeout=5), now)
+
+    def _traces(self) -> TracerProvider | None:
+        endpoint = self.settings.otlp_endpoint
+        return None if endpoint is None else exported(endpoint)
 
     @cached_property
     def registry(self) -> "Registry":

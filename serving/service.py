@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy import Engine
 
 from operations.exploration import Exploration
@@ -36,6 +37,7 @@ class Service:
         rate_limit: what a caller of the API may do; None for as much as it likes.
         metrics: what the service counts of itself.
         retention: how long what is kept.
+        traces: where traces of requests go; None for nowhere.
     """
 
     engine: Engine
@@ -50,6 +52,7 @@ class Service:
     rate_limit: RateLimit | None = None
     metrics: Metrics = field(default_factory=Metrics)
     retention: Retention = field(default_factory=Retention)
+    traces: TracerProvider | None = None
 
     @cached_property
     def together(self) -> GroupCommit:

@@ -35,6 +35,7 @@ from serving.api.observing import Observing
 from serving.api.problems import install
 from serving.pages import routes as pages
 from serving.service import Service
+from serving.telemetry import configuration
 
 _COMPRESSED_FROM = 1024
 """Bytes; what is smaller goes in one packet anyway."""
@@ -53,6 +54,7 @@ def create_app(service: Service) -> FastAPI:
         lifespan=_lifespan,
         # A redirect would repeat the path that was sent.
         redirect_slashes=False,
+        telemetry=configuration(service.traces),
     )
     app.state.service = service
     for module in (scores, lead_scores, decisions, leads, bulk, webhooks, runs, keys, privacy):
@@ -77,14 +79,15 @@ def create_app(service: Service) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """What runs beside the requests, from the first to the last."""
     service: Service = app.state.service
-    if service.shadow is None:
-        yield
-        return
-    service.shadow.start()
+    if service.shadow is not None:
+        service.shadow.start()
     try:
         yield
     finally:
-        await run_in_threadpool(service.shadow.stop)
+        if service.shadow is not None:
+            await run_in_threadpool(service.shadow.stop)
+        if service.traces is not None:
+            await run_in_threadpool(service.traces.shutdown)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
