@@ -29,6 +29,7 @@ from app.wiring import Wiring
 app = typer.Typer(
     name="eql",
     help="EQL scores Ecosystem Qualified Leads: rules, a close probability, and why.",
+    epilog="Example: eql up",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -63,5 +64,12 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        console.ERRORS.print(f"eql: {' '.join(str(error).split())}", markup=False, style="red")
+        console.ERRORS.print(f"eql: {' '.join(_said(error).split())}", markup=False, style="red")
         raise SystemExit(1) from None
+
+
+def _said(error: ValueError | OSError) -> str:
+    """What an error says; where the system refused a file, which one and why."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}; check the path and who may use it"
+    return str(error)

@@ -1,11 +1,18 @@
-"""How connections end when the service does: no new ones, and the kept ones with an answer that says so."""
+"""How connections end when the service does: no new ones, and the kept ones with an answer that says so.
 
+And what is no HTTP is refused as everything else is, with a problem.
+"""
+
+import json
 from typing import Any
 
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
+from serving.api.problems import MEDIA_TYPE, Problem
+
+_REFUSAL = json.dumps(Problem(400, "The request is not HTTP/1.1 as this service reads it.").content).encode()
 _SECONDS = 1.0
 
 
@@ -32,6 +39,12 @@ class Draining(HttpToolsProtocol):
         super().on_headers_complete()
         if self._draining:
             self.cycle.keep_alive = False
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(_REFUSAL)}\r\n"
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + _REFUSAL)
+        self.transport.close()
 
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

@@ -1,5 +1,6 @@
 """Taking in a lead with its facts: once, however often and by whatever id it is sent; kept and decided on together."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from serving.store.tables import RECORDS
 _LEADS = KINDS["leads"]
 _FACTS = tuple(KINDS[name] for name in LeadRequest.model_fields if name in KINDS and not KINDS[name].entity)
 _AT_ONCE = 5_000
+_DIGITS = 32
+"""Of the id of a partner's lead: 128 bits in hex."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,34 @@ def take(
         partner_id: the partner that sends it, who may change nothing that is known of leads and companies.
     """
     records.alone(connection)
+    if partner_id is not None:
+        request = _submitted(connection, request, partner_id)
     known = known_lead(connection, request.lead.lead_id, request.lead.email)
     if known is None:
         return _create(service, scorer, connection, request, entities_change=partner_id is None)
     if partner_id not in (None, known["source_partner_id"]):
         return Taken(None, True, None)
     return _join(service, scorer, connection, request, known)
+
+
+def submission_id(partner_id: str, reference: str) -> str:
+    """The id of a lead that a partner calls `reference`: always the same, and none that a CRM would give a lead."""
+    text = json.dumps(["leads", partner_id, reference], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
+def _submitted(connection: Connection, request: LeadRequest, partner_id: str) -> LeadRequest:
+    """A partner's request under an id of its own, unless it names a lead of that partner by the id it is kept under.
+
+    Ids are our side's to give: the CRM may give any that a partner thought of to another lead, and a partner that tries
+    them must not learn which are taken.
+    """
+    lead = request.lead
+    known = known_lead(connection, lead.lead_id, None)
+    if known is not None and known["source_partner_id"] == partner_id:
+        return request
+    own = lead.model_copy(update={"lead_id": submission_id(partner_id, lead.lead_id)})
+    return request.model_copy(update={"lead": own})
 
 
 def _create(

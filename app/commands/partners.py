@@ -24,7 +24,11 @@ from features.records import KINDS, Stored
 from features.values import rfc3339
 from serving.store import database, records
 
-overlap_app = typer.Typer(no_args_is_help=True, help="Accounts that partners have too.")
+overlap_app = typer.Typer(
+    no_args_is_help=True,
+    help="Accounts that partners have too.",
+    epilog="Example: eql overlap match customers.csv --partner P-1",
+)
 
 _SHOWN = 10
 _OVERLAPS, _ACCOUNTS, _PARTNERS = (KINDS[name] for name in ("shared_customers", "accounts", "partners"))

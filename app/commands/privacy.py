@@ -13,7 +13,7 @@ from app.commands.options import Json, UsageError, wiring
 from app.wiring import now
 from operations.subjects import InvalidSubject, Subject
 
-app = typer.Typer(no_args_is_help=True, help="Personal data.")
+app = typer.Typer(no_args_is_help=True, help="Personal data.", epilog="Example: eql privacy retention --dry-run")
 OfPerson = Annotated[str | None, typer.Option("--email", metavar="ADDRESS", help="The person's e-mail address.")]
 OfDomain = Annotated[str | None, typer.Option("--domain", metavar="DOMAIN", help="A domain, as of a sole trader.")]
 

@@ -14,8 +14,12 @@ from serving.basis import Origin
 from serving.replay import replay_all
 from serving.store import audit, database, seals
 
-seals_app = typer.Typer(no_args_is_help=True, help="The sealed chain of decisions.")
-decisions_app = typer.Typer(no_args_is_help=True, help="Decisions that were kept.")
+seals_app = typer.Typer(
+    no_args_is_help=True, help="The sealed chain of decisions.", epilog="Example: eql seals verify --head head.json"
+)
+decisions_app = typer.Typer(
+    no_args_is_help=True, help="Decisions that were kept.", epilog="Example: eql decisions replay --from facts"
+)
 _NAMED = 3
 
 

@@ -27,8 +27,8 @@ from serving.metrics import SHARED_FOLDER
 from serving.store import database, keys, records, sessions
 
 app = typer.Typer()
-keys_app = typer.Typer(no_args_is_help=True, help="API keys.")
-policy_app = typer.Typer(no_args_is_help=True, help="Policies.")
+keys_app = typer.Typer(no_args_is_help=True, help="API keys.", epilog="Example: eql keys create --role crm")
+policy_app = typer.Typer(no_args_is_help=True, help="Policies.", epilog="Example: eql policy check my_policy.yaml")
 doctor_app = typer.Typer()
 
 DEMO_ACCOUNTS = 5000

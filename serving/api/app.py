@@ -1,8 +1,8 @@
 """The web application: API, pages and health, put together around a service.
 
-A request passes, from the outside in: `Observing` (id, log, numbers), `ErrorBoundary`, `RateLimiting`, `BodyLimit`,
-`Admission`, compression, and then its endpoint. So a body is read before a place is taken, and who only sends slowly
-holds none.
+A request passes, from the outside in: `Observing` (id, log, numbers), `Head`, `ErrorBoundary`, `RateLimiting`,
+`BodyLimit`, `Admission`, compression, and then its endpoint. So a body is read before a place is taken, and who only
+sends slowly holds none.
 """
 
 from collections.abc import AsyncIterator
@@ -29,6 +29,7 @@ from serving.api import (
 )
 from serving.api.admission import Admission
 from serving.api.body import BodyLimit
+from serving.api.head import Head
 from serving.api.limiting import RateLimiting
 from serving.api.middleware import ErrorBoundary
 from serving.api.observing import Observing
@@ -70,6 +71,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(RateLimiting, service=service)
     app.add_middleware(ErrorBoundary)
+    app.add_middleware(Head)
     app.add_middleware(Observing, service=service)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -44,7 +44,7 @@ class Written:
 
     Attributes:
         status: of HTTP.
-        content: of the answer, JSON types; or the answer itself.
+        content: of the answer, JSON types; or the answer itself, empty where there is none.
         lead_ids: the leads it tells of, with whose erasure it goes.
         location: where what was made can be found.
         media_type: of the answer.
@@ -198,4 +198,5 @@ def _under_way() -> Problem:
 
 def _response(kept: Kept, headers: Mapping[str, str] | None = None) -> Response:
     location = {} if kept.location is None else {"Location": kept.location}
-    return Response(kept.body, kept.status, {**location, **(headers or {})}, kept.media_type)
+    # What has no content (204) has no type of content either.
+    return Response(kept.body, kept.status, {**location, **(headers or {})}, kept.media_type if kept.body else None)

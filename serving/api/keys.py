@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from features.values import Text, rfc3339
+from features.values import Id, rfc3339
 from serving.access import InvalidRole, Role, check_role
 from serving.api import schemas
 from serving.api.answers import Answer
@@ -33,7 +33,7 @@ class KeyRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     role: Role
-    partner_id: Text | None = None
+    partner_id: Id | None = None
 
 
 class KeyAnswer(Answer):

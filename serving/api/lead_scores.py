@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from features.values import Instant, Text
@@ -28,7 +29,16 @@ _SUMMARY = ("decision_id", "as_of", "created_at", "qualification", "pending", "g
 
 router = APIRouter(prefix="/v1", tags=["scores"])
 LeadId = Annotated[Text, Path(description="The lead's id.")]
-AsOf = Annotated[Instant | None, Query(description="The moment to score as of; now by default.")]
+
+
+class Moment(BaseModel):
+    """The query of a score; a misspelt name would otherwise be answered with the score of now."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: Annotated[Instant | None, Field(description="The moment to score as of; now by default.")] = None
+
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {404: {"model": ProblemAnswer}, **REFUSALS}
 
 
@@ -38,11 +48,11 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {404: {"model": ProblemAnswer}, **RE
     summary="The score of a lead of the store as of a moment",
     responses={200: {"model": DecisionAnswer}, **_ANSWERS},
 )
-def score(service: ServiceDependency, _: Permitted, lead_id: LeadId, as_of: AsOf = None) -> Response:
+def score(service: ServiceDependency, _: Permitted, lead_id: LeadId, query: Annotated[Moment, Query()]) -> Response:
     """The current decision while it holds, else a new one; of the past, one on what was recorded by then."""
-    if as_of is not None and as_of > service.clock():
+    if query.as_of is not None and query.as_of > service.clock():
         raise from_fields([FieldError("query.as_of", "must not lie in the future")])
-    found = score_as_of(service, lead_id, as_of)
+    found = score_as_of(service, lead_id, query.as_of)
     if found is None:
         raise from_status(404)
     return Response(found.content, media_type="application/json")

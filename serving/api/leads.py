@@ -125,7 +125,7 @@ def _taken(taken: Taken, sent_as: str, caller: Principal) -> Written:
     leads = [lead_id for lead_id in (sent_as, taken.lead_id) if lead_id is not None]
     if taken.duplicate:
         return Written(200, content, leads, made=taken.made)
-    return Written(201, content, leads, location(_LEADS, leads[0]), made=taken.made)
+    return Written(201, content, leads, location(_LEADS, content["lead_id"]), made=taken.made)
 
 
 @router.post(

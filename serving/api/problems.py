@@ -138,11 +138,8 @@ def _answer(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> list[str]:
     """The methods that some route takes at the request's path; the framework knows those of the first it met."""
     routes = request.app.routes
-    return [
-        method
-        for method in _METHODS
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    ]
+    scopes = ((method, {**request.scope, "method": "GET" if method == "HEAD" else method}) for method in _METHODS)
+    return [method for method, scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes)]
 
 
 def _follows(fault: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]) -> bool:

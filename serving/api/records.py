@@ -144,13 +144,15 @@ class _Routes:
         read, _ = schemas.read(record_bodies.body(self.kind, "Post"), body)
         return _sound(service, record_bodies.stored(self.kind, read))
 
-    def delete(self, service: ServiceDependency, identity: Identity) -> Response:
+    def delete(self, service: ServiceDependency, attempt: AttemptDependency, identity: Identity) -> Response:
         """Removes the record from now on; scores as of earlier moments still see it."""
-        now = service.clock()
-        with service.engine.begin() as connection:
-            if not intake.remove(connection, self.kind, identity, now):
+
+        def write(connection: Connection, _: None) -> Written:
+            if not intake.remove(connection, self.kind, identity, service.clock()):
                 raise from_status(404)
-        return Response(status_code=204)
+            return Written(204, b"", ())
+
+        return attempt.answer(b"", lambda: None, write)
 
     def get(self, service: ServiceDependency, identity: Identity) -> JSONResponse:
         """The record as it is now."""
@@ -233,7 +235,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         operation_id=f"delete_{name}",
         summary=f"Remove one of {name}",
         status_code=204,
-        responses=refusals(401, 403, 404, 422, 503),
+        responses=refusals(400, 401, 403, 404, 409, 422, 503),
         dependencies=[Depends(permitted)],
     )
     if name in POSTED_ELSEWHERE:

@@ -40,6 +40,11 @@ def test_a_faulty_mapping_or_folder_writes_nothing(eql: Run, tmp_path: Path) -> 
     assert eql("doctor").returncode == 1
 
 
+def test_a_file_that_is_not_there_is_named_with_the_mend(eql: Run, tmp_path: Path) -> None:
+    failed(eql("score", tmp_path / "none.ndjson", "--out", tmp_path / "o.ndjson"), "none.ndjson: no such file", "check")
+    assert not (tmp_path / "o.ndjson").exists()
+
+
 def test_a_faulty_policy(eql: Run, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("version: '1'\nrulez: []\n")

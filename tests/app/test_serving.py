@@ -75,6 +75,17 @@ def _await(served: Served) -> None:
     raise AssertionError(served.told)
 
 
+def said_to(served: Served, spoken: bytes) -> str:
+    """The whole answer to these bytes, after which the connection is closed."""
+    url = httpx.URL(served.site)
+    with (
+        socket.create_connection((url.host, url.port or 80), timeout=10) as connection,
+        connection.makefile(newline="") as answer,
+    ):
+        connection.sendall(spoken)
+        return answer.read()
+
+
 def called_until_it_ends(served: Served) -> Counter[int]:
     """What callers were answered until nobody listened any more; after a second the service is asked to end."""
     statuses: Counter[int] = Counter()
@@ -104,6 +115,10 @@ def test_it_ends_well_under_load_and_logs_every_request(tmp_path: Path) -> None:
             for _ in range(4):
                 assert httpx.get(f"{served.site}/healthz").status_code == 200
         assert {answer.status_code for answer in answers} == {200}
+        refused = said_to(served, b"GET /canary-3b1f HTTP/9\r\n\r\n")
+        assert refused.startswith("HTTP/1.1 400 ")
+        assert json.loads(refused.partition("\r\n\r\n")[2])["status"] == 400
+        assert "canary" not in refused
         numbers = httpx.get(f"{served.site}/metrics").text
         assert 'eql_requests_total{method="POST",route="/v1/score",status="200"} 3.0' in numbers
         assert "eql_decisions_total" in numbers

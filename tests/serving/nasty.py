@@ -101,6 +101,7 @@ _NO_EMAIL: tuple[Any, ...] = (
     f"<{CANARY}@acme.example>",
     f"{CANARY}@[127.0.0.1",
     f"{CANARY * 30}@acme.example",
+    f"{CANARY * 6}@acme.example",
 )
 
 

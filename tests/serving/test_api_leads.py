@@ -26,7 +26,7 @@ from serving.api.admission import AT_ONCE, WAITING
 from serving.api.answers import AliasAnswer, LeadAnswer, SubmissionAnswer
 from serving.api.app import create_app
 from serving.api.paging import PageAnswer
-from serving.leads import take
+from serving.leads import submission_id, take
 from serving.reload import Champion
 from serving.scoring import rescore
 from serving.service import Service
@@ -546,9 +546,33 @@ def test_a_partner_sends_its_own_lead_and_learns_its_standing(api: Api) -> None:
     SubmissionAnswer.model_validate(response.json())
     standing = api("POST", "/v1/score", OWN).json()
     shown = {name: standing[name] for name in ("qualification", "pending")}
-    assert response.json() == {"lead_id": "L-1", "duplicate": False, **shown}
+    own = submission_id("P-1", "L-1")
+    assert response.json() == {"lead_id": own, "duplicate": False, **shown}
+    assert api("GET", response.headers["location"]).json()["id"] == own
     again = api.post(OWN, role="partner", partner="P-1")
     assert (again.status_code, again.json()) == (200, {**response.json(), "duplicate": True})
+
+
+@both_databases
+def test_a_partner_takes_no_id_from_the_crm(api: Api) -> None:
+    unlike = {"email": None, "source_partner_id": "P-1"}
+    theirs = api.post({**OWN, "lead": {**LEAD, **unlike}}, role="partner", partner="P-1").json()
+    ours = api.create({**BODY, "lead": {**LEAD, "email": "ceo@other.example"}})
+    assert (ours["lead_id"], ours["duplicate"]) == ("L-1", False)
+    assert api("GET", "/v1/leads/L-1").json()["email"] == "ceo@other.example"
+    named = {theirs["lead_id"], submission_id("P-2", "L-1"), submission_id("P-1", "L-2")}
+    assert len({*named, "L-1"}) == 4
+
+
+@both_databases
+def test_a_partner_adds_to_its_own_lead_by_the_id_it_is_kept_under(api: Api) -> None:
+    own = api.post({**OWN, "confirmations": []}, role="partner", partner="P-1").json()["lead_id"]
+    api.create({**BODY, "lead": {**LEAD, "lead_id": "L-9", "email": "ceo@other.example"}})
+    for lead_id in (own, "L-9"):
+        named = {**OWN, "lead": {**LEAD, "lead_id": lead_id, "email": None}}
+        answer = api.post(named, role="partner", partner="P-1").json()
+        assert (answer["lead_id"], answer["duplicate"]) == (lead_id, True)
+    assert api.counts()["leads"] == 2
 
 
 @pytest.mark.parametrize(
@@ -576,12 +600,20 @@ def test_a_partner_learns_of_anothers_lead_only_that_it_is_registered(api: Api) 
     api.key("partner", "P-2")
     before = api.contents()
     theirs = {**LEAD, "source_partner_id": "P-2"}
-    tries = [{"lead_id": "X"}, {"email": "z@z.example"}, {"lead_id": "006", "email": "z@z.example"}]
-    for known in tries:
-        response = api.post({"lead": {**theirs, **known}}, role="partner", partner="P-2")
+    for lead_id in ("X", "L-1", "006"):
+        response = api.post({"lead": {**theirs, "lead_id": lead_id}}, role="partner", partner="P-2")
         assert response.status_code == 200
         assert response.json() == {"lead_id": None, "duplicate": True, "qualification": None, "pending": None}
     assert api.contents() == before
+
+
+def test_a_partner_does_not_learn_which_ids_are_taken(api: Api) -> None:
+    api.create(BODY)
+    api.alias("L-1", "006")
+    for lead_id in ("L-1", "006", "free"):
+        theirs = {**LEAD, "source_partner_id": "P-2", "lead_id": lead_id, "email": None}
+        response = api.post({"lead": theirs}, role="partner", partner="P-2")
+        assert (response.status_code, response.json()["duplicate"]) == (201, False)
 
 
 def test_a_partner_changes_nothing_known_of_a_company(api: Api) -> None:
@@ -590,7 +622,7 @@ def test_a_partner_changes_nothing_known_of_a_company(api: Api) -> None:
     response = api.post({**mine, "account": {**ACCOUNT, "employees": 5}}, role="partner", partner="P-1")
     assert response.status_code == 201
     with reading(api.store) as connection:
-        assert [row["employees"] for row in facts_of(connection, "L-2", NOW)["accounts"]] == [400]
+        assert [row["employees"] for row in facts_of(connection, response.json()["lead_id"], NOW)["accounts"]] == [400]
 
 
 @both_databases
@@ -618,6 +650,22 @@ def test_every_post_keeps_its_key_and_every_write_can_be_rehearsed(api: Api) -> 
         )
         assert first.headers["content-type"] == again.headers["content-type"] == rehearsed.headers["content-type"]
         assert again.headers["idempotency-replayed"] == "true"
+
+
+@both_databases
+def test_a_removal_can_be_rehearsed_and_is_done_once_for_a_key(api: Api) -> None:
+    api.create(BODY)
+    before, keyed = api.contents(), {"Idempotency-Key": "k"}
+    rehearsed = api("DELETE", "/v1/leads/L-1", headers={"Eql-Dry-Run": "true", **keyed})
+    assert (rehearsed.status_code, rehearsed.content, rehearsed.headers["eql-dry-run"]) == (204, b"", "true")
+    assert api.contents() == before
+    first, again = (api("DELETE", "/v1/leads/L-1", headers=keyed) for _ in range(2))
+    assert (first.status_code, again.status_code, again.content) == (204, 204, b"")
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "content-type" not in again.headers
+    for headers in ({}, {"Eql-Dry-Run": "true"}, {"Idempotency-Key": "k2"}):
+        assert api("DELETE", "/v1/leads/L-1", headers=headers).status_code == 404
+    assert api("DELETE", "/v1/leads/L-1", headers={"Eql-Dry-Run": "yes"}).status_code == 422
 
 
 @both_databases

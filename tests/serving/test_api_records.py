@@ -130,6 +130,22 @@ def test_every_kind_goes_in_comes_out_and_goes_away(api: Api) -> None:
         assert len(api.versions(name)) == 3
 
 
+def test_head_is_get_without_the_content(api: Api) -> None:
+    assert api("PUT", "/v1/touchpoints/T-1", TOUCH).status_code == 201
+    for path, status in {
+        "/v1/touchpoints/T-1": 200,
+        "/v1/touchpoints/T-2": 404,
+        "/v1/score": 405,
+        "/healthz": 200,
+    }.items():
+        asked, headers = api("GET", path), api("HEAD", path)
+        assert (asked.status_code, headers.status_code, headers.content) == (status, status, b"")
+        for name in ("content-type", "content-length"):
+            assert headers.headers[name] == asked.headers[name]
+    assert api("PATCH", "/healthz").headers["allow"] == "GET, HEAD"
+    assert 'method="HEAD",route="/healthz",status="200"' in api("GET", "/metrics").text
+
+
 def test_post_is_put_with_the_id_in_the_body(api: Api) -> None:
     for name in KINDS.keys() - {"leads"}:
         first = api("POST", f"/v1/{name}", {**EXAMPLES[name], **own_id(name, "X-1")})

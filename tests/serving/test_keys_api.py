@@ -80,6 +80,7 @@ def test_the_list_pages(api: Api) -> None:
     [
         ({"role": "root"}, "role"),
         ({"role": "partner"}, "partner_id"),
+        ({"role": "partner", "partner_id": "P" * 201}, "partner_id"),
         ({"role": "crm", "partner_id": "P-1"}, "partner_id"),
         ({"role": "crm", "key": "mine"}, "body"),
         ({}, "role"),

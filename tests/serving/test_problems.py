@@ -105,7 +105,7 @@ def test_every_error_is_a_problem_without_what_was_sent(
 
 
 def test_a_wrong_method_is_told_the_right_ones(client: Client) -> None:
-    assert client("POST", "/problem").headers["allow"] == "GET"
+    assert client("POST", "/problem").headers["allow"] == "GET, HEAD"
 
 
 def test_an_unforeseen_error_is_logged_by_kind_and_place(client: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -313,6 +313,7 @@ def test_a_score_of_the_past_knows_what_was_recorded_by_then(world: World) -> No
 REFUSED = {
     "/v1/leads/L-1/score?as_of=2200-01-01T00:00:00Z": 422,
     "/v1/leads/L-1/score?as_of=canary": 422,
+    "/v1/leads/L-1/score?canary=2026-10-21T00:00:00Z": 422,
     "/v1/leads/L-1/score?as_of=2026-10-01T00:00:00Z": 404,
     "/v1/leads/L-9/score": 404,
     "/v1/leads/L-9/scores": 404,
