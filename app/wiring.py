@@ -35,9 +35,34 @@ if TYPE_CHECKING:
     from training.registry import Registry
 
 
+class UnreachableRegistry(ValueError):
+    """The MLflow server does not answer; the message says the mend."""
+
+
+_ANSWERS_WITHIN = 5
+"""Seconds."""
+
+
 def now() -> int:
     """Microseconds now."""
     return microseconds(datetime.now(UTC))
+
+
+def _reach(tracking_uri: str) -> None:
+    """Sees that an MLflow server answers at all, for its client tries for minutes and then tells in its own words.
+
+    Raises:
+        UnreachableRegistry: it does not.
+    """
+    if not tracking_uri.startswith(("http://", "https://")):
+        return
+    try:
+        httpx.get(f"{tracking_uri.rstrip('/')}/health", timeout=_ANSWERS_WITHIN)
+    except (httpx.TransportError, httpx.InvalidURL):
+        server = tracking_uri.rpartition("@")[2]
+        raise UnreachableRegistry(
+            f"the MLflow server {server} does not answer; see that it runs, or correct EQL_MLFLOW_URI"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -98,6 +123,7 @@ class Wiring:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        _reach(self.settings.tracking_uri)
         from training.registry import Registry
 
         if self.settings.artifacts is not None:

@@ -16,13 +16,13 @@ import typer
 
 from app import console
 from app.commands import data, models
-from app.commands.options import Format, Json, wiring
+from app.commands.options import Format, Json, UsageError, wiring
 from app.commands.worker import beside, found
 from app.wiring import Wiring, now
 from features.catalogue import CATALOGUE
 from features.values import SECOND, rfc3339
 from models.policy import Policy, load
-from serving.access import Role
+from serving.access import InvalidRole, Role, check_role
 from serving.metrics import SHARED_FOLDER
 from serving.store import database, keys, records, sessions
 
@@ -166,7 +166,15 @@ def sign_in(
     site: Annotated[str, typer.Option(help="Where the pages are.")] = "http://127.0.0.1:8000",
 ) -> None:
     """Print a link that signs in to the pages, once, within a day."""
+    _check_role(role, partner)
     typer.echo(_link(wiring(), site, role, partner))
+
+
+def _check_role(role: Role, partner: str | None) -> None:
+    try:
+        check_role(role, partner)
+    except InvalidRole as error:
+        raise UsageError(f"--partner: {error}") from None
 
 
 def _link(parts: Wiring, site: str, role: str = "admin", partner: str | None = None) -> str:
@@ -183,6 +191,7 @@ def create_key(
     as_json: Json = False,
 ) -> None:
     """Print a new API key; it is shown this once and works at once."""
+    _check_role(role, partner)
     parts = wiring()
     with parts.engine.begin() as connection:
         key = keys.create(connection, role, partner, at=now(), tokens=parts.service.tokens)

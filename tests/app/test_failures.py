@@ -45,6 +45,16 @@ def test_a_file_that_is_not_there_is_named_with_the_mend(eql: Run, tmp_path: Pat
     assert not (tmp_path / "o.ndjson").exists()
 
 
+def test_an_mlflow_server_that_is_gone_is_not_waited_for(eql: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        server = f"127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("EQL_MLFLOW_URI", f"http://user:secret@{server}")
+    done = eql("models")
+    failed(done, server, "EQL_MLFLOW_URI")
+    assert "secret" not in done.stderr
+
+
 def test_a_faulty_policy(eql: Run, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("version: '1'\nrulez: []\n")
@@ -68,6 +78,8 @@ def test_a_port_in_use(eql: Run) -> None:
         ("score", "bodies.ndjson"),
         ("import",),
         ("keys", "create", "--role", "king"),
+        ("keys", "create", "--role", "partner"),
+        ("sign-in", "--role", "sales", "--partner", "P-1"),
         ("trian",),
     ],
 )
