@@ -99,7 +99,7 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
     import uvicorn
 
     from app import asgi
-    from app.draining import Draining, Workers
+    from app.draining import Draining, Single, Workers
 
     site = f"http://{host}:{port}"
     console.ERRORS.print(f"EQL serves at {site}; {_how_to_sign_in(parts, host, site)}", markup=False)
@@ -121,10 +121,11 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
         timeout_worker_healthcheck=_HUNG_AFTER,
     )
     with _counting_together(processes), beside(with_worker), suppress(KeyboardInterrupt):
+        sockets = [config.bind_socket()]
         if processes > 1:
-            Workers(config, [config.bind_socket()]).run()
+            Workers(config, sockets).run()
         else:
-            uvicorn.Server(config).run()
+            Single(config).run(sockets)
 
 
 def _how_to_sign_in(parts: Wiring, host: str, site: str) -> str:
