@@ -4,7 +4,7 @@ import json
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,8 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, delete, select
 
 from features.catalogue import CATALOGUE
-from features.values import parse_instant
+from features.records import KINDS, Lead, LeadEvent, Stored
+from features.values import DAY, parse_instant
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.policy import load
@@ -25,9 +26,10 @@ from models.probability import BaseRate, Calibration, sigmoid
 from serving.api.app import create_app
 from serving.reload import CHECK_EVERY, Champion
 from serving.service import Service
-from serving.shadow import Shadow, compare
-from serving.store import bundles, keys, shadow
+from serving.shadow import Judgement, Shadow, compare, judge
+from serving.store import bundles, keys, records, shadow
 from serving.store.database import reading
+from serving.store.shadow import Matured
 from serving.store.tables import decision_payloads, shadow_scores
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
@@ -66,12 +68,17 @@ class Api:
 
     def score(self, times: int = 1) -> list[dict[str, Any]]:
         """Answers while the service runs, from its start to its end."""
+        return self.ask([("POST", "/v1/score")] * times)
 
+    def ask(self, requests: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         async def run() -> list[dict[str, Any]]:
             transport, headers = httpx.ASGITransport(app=self.app), {"X-Api-Key": self.key}
             client = httpx.AsyncClient(transport=transport, base_url="http://eql.test")
             async with self.app.router.lifespan_context(self.app), client:
-                answers = [await client.post("/v1/score", content=BODY, headers=headers) for _ in range(times)]
+                answers = [
+                    await client.request(method, path, content=BODY if method == "POST" else None, headers=headers)
+                    for method, path in requests
+                ]
                 self.ready = (await client.get("/readyz")).json()
             assert {answer.status_code for answer in answers} == {200}
             return [answer.json() for answer in answers]
@@ -182,6 +189,65 @@ def test_what_was_erased_is_compared_no_more(store: Engine, api: Api) -> None:
         connection.execute(delete(decision_payloads).where(gone))
         compared = list(shadow.pairs(connection, made(-1.0).sha256))
     assert compared == [(decided[1], float(sigmoid(-1.0)))]
+
+
+DAYS_90 = 90 * DAY
+CLOSES = {
+    "L-won": [("won", NOW + DAY, NOW + 2 * DAY)],
+    "L-reopened": [("lost", NOW + DAY, NOW + DAY), ("won", NOW + 30 * DAY, NOW + 30 * DAY)],
+    "L-late": [("won", NOW + DAYS_90 + 1, NOW + DAYS_90 + 1)],
+    "L-lost": [("lost", NOW + DAY, NOW + DAY)],
+    "L-open": [],
+    "L-before": [("won", NOW - DAY, NOW - DAY)],
+    "L-undated": [("won", None, NOW + DAY)],
+    "L-removed": [],
+}
+
+
+@pytest.mark.both_databases
+def test_each_lead_counts_once_when_its_horizon_is_over(store: Engine, api: Api) -> None:
+    leads, events = KINDS["leads"], KINDS["lead_events"]
+    found = [Lead(lead_id=i, created_at=NOW - 2 * DAY, recorded_at=NOW - 2 * DAY) for i in CLOSES]
+    with store.begin() as connection:
+        records.add(connection, [Stored(leads, lead.lead_id, lead) for lead in found])
+    api.publish(made(-1.0), bundles.CHALLENGER)
+    api.ask([("GET", f"/v1/leads/{lead_id}/score") for lead_id in 2 * list(CLOSES)])
+    said = {i: [LeadEvent(event=e, occurred_at=at, recorded_at=r) for e, at, r in told] for i, told in CLOSES.items()}
+    with store.begin() as connection:
+        stored = [Stored(events, f"{i}-{n}", event, i) for i, told in said.items() for n, event in enumerate(told)]
+        records.add(connection, [*stored, Stored(leads, "L-removed", found[-1], deleted=True)])
+        assert list(shadow.matured(connection, made(-1.0).sha256, 90, NOW + DAYS_90 - 1)) == []
+        matured = list(shadow.matured(connection, made(-1.0).sha256, 90, NOW + DAYS_90 + DAY))
+    assert {one.content["lead_id"]: one.won for one in matured} == {
+        "L-won": True,
+        "L-reopened": True,
+        "L-late": False,
+        "L-lost": False,
+        "L-open": False,
+    }
+    assert len(matured) == 5
+    assert judge(matured, 90).champion is None
+
+
+def outcomes(champion: float, challenger: float, won: int, lost: int, horizon: int = 90) -> list[Matured]:
+    content = {"close_probability": {"value": champion, "horizon_days": horizon}}
+    return [Matured(content, challenger, number < won, f"A-{number}") for number in range(won + lost)]
+
+
+def test_who_told_outcomes_better_has_the_smaller_loss() -> None:
+    found = judge([*outcomes(0.5, 0.25, 10, 30), *outcomes(0.5, 0.9, 3, 3, horizon=30)], 90)
+    assert (found.leads, found.won) == (40, 10)
+    assert found.champion == pytest.approx(math.log(2))
+    assert found.challenger == pytest.approx(0.25 * math.log(4) + 0.75 * math.log(4 / 3))
+    assert found.difference == pytest.approx(found.challenger - found.champion)
+    # Ten rows at ln 4 - ln 2 and thirty at ln 4/3 - ln 2, each an account of its own.
+    reach = 1.96 * math.log(3) * math.sqrt(0.25 * 0.75 / 40)
+    assert (found.lower, found.upper) == pytest.approx((found.difference - reach, found.difference + reach))
+
+
+@pytest.mark.parametrize(("won", "lost"), [(0, 0), (9, 50), (50, 9)])
+def test_few_outcomes_judge_nobody(won: int, lost: int) -> None:
+    assert judge(outcomes(0.5, 0.25, won, lost), 90) == Judgement(won + lost, won)
 
 
 def test_a_comparison_adds_up() -> None:
