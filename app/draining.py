@@ -91,7 +91,7 @@ class Workers(Multiprocess):
 
 
 def end_with_the_first() -> None:
-    """In a worker process: ends when the first process says so or is gone, and not by Ctrl+C, which reaches them all."""
+    """In a worker process: ends when the first process says so or is gone; not by Ctrl+C, which reaches them all."""
     first = multiprocessing.parent_process()
     if first is None:
         return

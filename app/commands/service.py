@@ -18,7 +18,7 @@ from app import console
 from app.commands import data, models
 from app.commands.options import Format, Json, wiring
 from app.commands.worker import beside, found
-from app.wiring import Wiring, now
+from app.wiring import Wiring, now, unusable
 from features.catalogue import CATALOGUE
 from features.values import SECOND, rfc3339
 from models.policy import Policy, load
@@ -255,10 +255,12 @@ def _versions(_: Wiring) -> str:
 
 
 def _home(parts: Wiring) -> str:
-    home = parts.settings.home
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=home):
-        return f"{home.absolute()} can be written"
+    home = parts.home()
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            return f"{home} can be written"
+    except OSError as error:
+        raise unusable(home, error) from None
 
 
 def _store(parts: Wiring) -> str:
