@@ -45,7 +45,7 @@ def now() -> int:
 def unusable(home: Path, error: OSError) -> UnusableHome:
     """That the folder of all data cannot be used for what the system said."""
     return UnusableHome(
-        f"the folder {home} cannot be written ({error.strerror}); let this user write there, or name another in EQL_HOME"
+        f"the folder {home} cannot be written ({error.strerror}); let this user write there, or correct EQL_HOME"
     )
 
 
