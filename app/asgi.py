@@ -6,6 +6,7 @@ import sys
 from fastapi import FastAPI
 
 from app import settings
+from app.draining import end_with_the_first
 from app.wiring import Wiring
 from serving import logs
 from serving.api.app import create_app
@@ -17,6 +18,7 @@ loop, hence refusals and /healthz, waiting for tenths of a second."""
 
 def create() -> FastAPI:
     """The application, with its champion loaded, so that the first request need not wait for it."""
+    end_with_the_first()
     parts = Wiring(settings.read())
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if parts.settings.log == "json":

@@ -1,63 +1,59 @@
-"""How connections end when the service does: no new ones, and the kept ones with an answer that says so.
+"""How the service ends: no new connections, whoever has connected is answered, and no process is left behind."""
 
-And what is no HTTP is refused as everything else is, with a problem.
-"""
-
-import json
-from typing import Any
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from threading import Thread
 
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
-from serving.api.problems import MEDIA_TYPE, Problem
-
-_REFUSAL = json.dumps(Problem(400, "The request is not HTTP/1.1 as this service reads it.").content).encode()
-_SECONDS = 1.0
+from app import listening
 
 
-class Draining(HttpToolsProtocol):
-    """A connection that is closed after its next answer, or when none was asked for within a second.
-
-    uvicorn closes idle connections at once, and a request that is on its way then gets no answer.
-    """
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._draining = False
+class Single(Server):
+    """One process that serves; whoever has connected is taken before its socket closes."""
 
     @override
-    def shutdown(self) -> None:
-        if self._draining or not self._idle():
-            super().shutdown()
-        else:
-            self.loop.call_later(_SECONDS, self.shutdown)
-        self._draining = True
-
-    @override
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        if self._draining:
-            self.cycle.keep_alive = False
-
-    @override
-    def send_400_response(self, msg: str) -> None:
-        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(_REFUSAL)}\r\n"
-        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + _REFUSAL)
-        self.transport.close()
-
-    def _idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listened in sockets or []:
+            listening.turn_away(listened)
+        for pause in listening.pauses(sockets or []):
+            await asyncio.sleep(pause)
+        await super().shutdown(sockets)
 
 
 class Workers(Multiprocess):
-    """Worker processes that share a socket; when they are to end nobody listens on it any more.
+    """Worker processes that share a socket: they go on taking connections until nobody waits, then they are to end.
 
-    uvicorn's first process keeps it open until the last worker has ended, and whoever connects meanwhile waits in vain.
+    Nobody listens from then on. uvicorn's first process keeps the socket open until the last worker has ended, and
+    whoever connects meanwhile waits in vain; and the last worker to close it cuts off those whom none has taken.
     """
 
     @override
     def terminate_all(self) -> None:
         for shared in self.sockets:
+            listening.turn_away(shared)
+        for pause in listening.pauses(self.sockets):
+            time.sleep(pause)
+        for shared in self.sockets:
             shared.close()
         super().terminate_all()
+
+
+def end_with_the_first() -> None:
+    """In a worker process: ends when the first process says so or is gone; not by Ctrl+C, which reaches them all."""
+    first = multiprocessing.parent_process()
+    if first is None:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def follow() -> None:
+        first.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=follow, name="first process", daemon=True).start()

@@ -35,12 +35,16 @@ if TYPE_CHECKING:
     from training.registry import Registry
 
 
+_ANSWERS_WITHIN = 5
+"""Seconds."""
+
+
 class UnreachableRegistry(ValueError):
     """The MLflow server does not answer; the message says the mend."""
 
 
-_ANSWERS_WITHIN = 5
-"""Seconds."""
+class UnusableHome(ValueError):
+    """The folder of all data cannot be made or written; the message says why and what mends it."""
 
 
 def now() -> int:
@@ -65,6 +69,13 @@ def _reach(tracking_uri: str) -> None:
         ) from None
 
 
+def unusable(home: Path, error: OSError) -> UnusableHome:
+    """That the folder of all data cannot be used for what the system said."""
+    return UnusableHome(
+        f"the folder {home} cannot be written ({error.strerror}); let this user write there, or correct EQL_HOME"
+    )
+
+
 @dataclass(frozen=True)
 class Wiring:
     """Everything a command works with, made when first asked for.
@@ -75,10 +86,23 @@ class Wiring:
 
     settings: Settings
 
+    def home(self) -> Path:
+        """The folder of all data, made where it is not there yet.
+
+        Raises:
+            UnusableHome: it cannot be made.
+        """
+        home = self.settings.home.absolute()
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unusable(home, error) from None
+        return home
+
     @cached_property
     def engine(self) -> Engine:
         """The store, created where it is not there yet."""
-        self.settings.home.mkdir(parents=True, exist_ok=True)
+        self.home()
         engine = database.connect(self.settings.store_url)
         database.create(engine)
         return engine
@@ -133,8 +157,7 @@ class Wiring:
     @contextmanager
     def records(self) -> Iterator[Path]:
         """The store's records as a folder, for as long as the block runs."""
-        self.settings.home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.settings.home, prefix="export-") as name:
+        with tempfile.TemporaryDirectory(dir=self.home(), prefix="export-") as name:
             folder = Path(name) / "records"
             with database.reading(self.engine) as connection:
                 known = provenance.read(connection)

@@ -33,20 +33,29 @@ def rescore_due(service: Service) -> bool:
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the store did not answer.
     """
+    return rescored_due(service) > 0
+
+
+def rescored_due(service: Service) -> int:
+    """Scores some of the leads that are due and that nobody else is at; returns how many were, 0 where none are left.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the store did not answer.
+    """
     now = service.clock()
     with service.engine.begin() as connection:
         claimed = due.claim(connection, CHUNK, now=now, until=now + CLAIM)
     if not claimed:
-        return False
+        return 0
     if _outdated(service):
         with service.engine.begin() as connection:
             due.mark(connection, claimed, now)
-        return False
+        return 0
     failed = _scored(service, claimed)
     with service.engine.begin() as connection:
         due.strike_off(connection, sorted({*claimed} - {*failed}), now + CLAIM)
         due.put_off(connection, failed, now + CLAIM, service.clock() + PUT_OFF)
-    return True
+    return len(claimed)
 
 
 def _outdated(service: Service) -> bool:

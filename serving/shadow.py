@@ -12,6 +12,7 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from features.values import Scalar
@@ -22,7 +23,7 @@ from serving.basis import evaluation_of
 from serving.reload import Champion
 from serving.store import shadow
 from serving.store.decisions import StoredDecision
-from serving.store.shadow import ShadowScore
+from serving.store.shadow import Matured, ShadowScore
 
 _LOG = logging.getLogger(__name__)
 LONGEST_LINE = 10_000
@@ -30,6 +31,10 @@ _AT_ONCE = 500
 _PAUSE = 0.2
 """Seconds between two batches: a thread that woke for each decision would take the interpreter from the next answer."""
 _STOPS_WITHIN = 5.0
+FEWEST_OUTCOMES = 10
+"""Leads won, and as many not won, that it takes to compare; promotion asks for as many."""
+_NORMAL_95 = 1.96
+_SMALLEST = 1e-12
 
 
 class UnknownFeatures(ValueError):
@@ -210,3 +215,61 @@ def compare(pairs: Iterable[tuple[Content, float]], challenger: Bundle) -> Compa
         correlation=float(np.corrcoef(ours, theirs)[0, 1]) if vary else None,
         other_grade=float(regraded.mean()),
     )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Which of both told outcomes better; one decision a lead. Figures are None where there are too few outcomes.
+
+    Attributes:
+        leads: how many are old enough for their outcome to be known.
+        won: how many of them were won within the horizon.
+        champion, challenger: log losses, in nats a lead.
+        difference: the challenger's less the champion's; below 0 the challenger is better.
+        lower, upper: the difference's 95 % interval, by account.
+    """
+
+    leads: int
+    won: int
+    champion: float | None = None
+    challenger: float | None = None
+    difference: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+
+def judge(matured: Iterable[Matured], horizon_days: int | None) -> Judgement:
+    """What came of the decisions against what champion and challenger said, where both speak of the same horizon."""
+    told = [
+        (said["value"], one.close_probability, one.won, one.cluster)
+        for one in matured
+        if (said := one.content["close_probability"]) and said["horizon_days"] == horizon_days
+    ]
+    wins = sum(won for _, _, won, _ in told)
+    if min(wins, len(told) - wins) < FEWEST_OUTCOMES:
+        return Judgement(len(told), wins)
+    ours, theirs, won, clusters = map(np.array, zip(*told, strict=True))
+    champion, challenger = _losses(won, ours), _losses(won, theirs)
+    difference = float((challenger - champion).mean())
+    reach = _NORMAL_95 * _error(challenger - champion, clusters)
+    return Judgement(
+        len(told),
+        wins,
+        champion=float(champion.mean()),
+        challenger=float(challenger.mean()),
+        difference=difference,
+        lower=difference - reach,
+        upper=difference + reach,
+    )
+
+
+def _losses(won: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    p = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
+    return -np.log(np.where(won, p, 1 - p))
+
+
+def _error(values: NDArray[np.float64], clusters: NDArray[np.str_]) -> float:
+    """The standard error of a mean over rows that belong together in clusters (the sandwich)."""
+    _, place = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(place, weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum()) / len(values))

@@ -13,7 +13,7 @@ import typer
 
 from app import console
 from app.commands.options import Json, UsageError, wiring
-from app.commands.scoring import rescore_open
+from app.commands.scoring import rescore_promoted
 from app.wiring import now
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
@@ -230,9 +230,10 @@ def _point(version: "Version", reason: str, actor: str, as_json: bool, decision:
     # The store first: should MLflow fail, the service and its history are still of one mind.
     wiring().publish(registry.bundle(version), version.version, actor, reason)
     change = registry.point("champion", version, actor, reason, datetime.now(UTC), decision)
-    scored = rescore_open(wiring())
-    text = f"champion is version {version.version}; {scored:,} open leads scored"
-    console.emit({**change.__dict__, "scored": scored}, f"{text}\n{decision}".rstrip(), as_json)
+    scored, left = rescore_promoted(wiring())
+    text = f"champion is version {version.version}; {scored:,} leads scored"
+    text += f", {left:,} by workers or later" if left else ""
+    console.emit({**change.__dict__, "scored": scored, "left": left}, f"{text}\n{decision}".rstrip(), as_json)
 
 
 @models_app.callback(invoke_without_command=True, epilog="Example: eql models")

@@ -18,7 +18,7 @@ from app import console
 from app.commands import data, models
 from app.commands.options import Format, Json, UsageError, wiring
 from app.commands.worker import beside, found
-from app.wiring import Wiring, now
+from app.wiring import Wiring, now, unusable
 from features.catalogue import CATALOGUE
 from features.values import SECOND, rfc3339
 from models.policy import Policy, load
@@ -99,7 +99,8 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
     import uvicorn
 
     from app import asgi
-    from app.draining import Draining, Workers
+    from app.connection import Connection
+    from app.draining import Single, Workers
 
     site = f"http://{host}:{port}"
     console.ERRORS.print(f"EQL serves at {site}; {_how_to_sign_in(parts, host, site)}", markup=False)
@@ -110,7 +111,7 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
         f"{asgi.__name__}:{asgi.create.__name__}",
         factory=True,
         workers=processes,
-        http=Draining,
+        http=Connection,
         host=host,
         port=port,
         log_config=None,
@@ -121,10 +122,11 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
         timeout_worker_healthcheck=_HUNG_AFTER,
     )
     with _counting_together(processes), beside(with_worker), suppress(KeyboardInterrupt):
+        sockets = [config.bind_socket()]
         if processes > 1:
-            Workers(config, [config.bind_socket()]).run()
+            Workers(config, sockets).run()
         else:
-            uvicorn.Server(config).run()
+            Single(config).run(sockets)
 
 
 def _how_to_sign_in(parts: Wiring, host: str, site: str) -> str:
@@ -263,10 +265,12 @@ def _versions(_: Wiring) -> str:
 
 
 def _home(parts: Wiring) -> str:
-    home = parts.settings.home
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=home):
-        return f"{home.absolute()} can be written"
+    home = parts.home()
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            return f"{home} can be written"
+    except OSError as error:
+        raise unusable(home, error) from None
 
 
 def _store(parts: Wiring) -> str:

@@ -1,7 +1,7 @@
 """The challenger in shadow: begin, end, and what it says beside the champion."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from features.catalogue import CATALOGUE
 from models.bundle import read
 from serving.store import bundles, database
 from serving.store import shadow as store
+
+if TYPE_CHECKING:
+    from serving.shadow import Judgement
 
 app = typer.Typer()
 
@@ -50,13 +53,30 @@ def _begin(version: str, actor: str, reason: str, as_json: bool) -> None:
 
 
 def _report(as_json: bool) -> None:
-    from serving.shadow import compare
+    from serving.shadow import compare, judge
 
     with database.reading(wiring().engine) as connection:
         challenger = bundles.current(connection, bundles.CHALLENGER)
         sha256 = challenger.sha256 if challenger else store.newest(connection)
         if sha256 is None:
             raise ValueError("nothing was scored in shadow; `eql shadow VERSION` begins it")
-        found = asdict(compare(store.pairs(connection, sha256), read(bundles.files(connection, sha256))))
+        bundle = read(bundles.files(connection, sha256))
+        found = asdict(compare(store.pairs(connection, sha256), bundle))
+        horizon = bundle.horizon_days
+        matured = store.matured(connection, sha256, horizon, now()) if horizon else ()
+        judged = judge(matured, horizon)
     rows = [[name.replace("_", " "), value] for name, value in found.items()]
-    console.emit({"sha256": sha256, **found}, console.table("In shadow", ["", sha256[:12]], rows), as_json)
+    text = f"{console.table('In shadow', ['', sha256[:12]], rows)}\n{_outcomes(judged)}"
+    console.emit({"sha256": sha256, **found, "outcomes": asdict(judged)}, text, as_json)
+
+
+def _outcomes(judged: "Judgement") -> str:
+    from serving.shadow import FEWEST_OUTCOMES
+
+    known = f"{judged.leads:,} leads are old enough for their outcome to be known, {judged.won:,} of them won"
+    if judged.champion is None:
+        return f"{known}: too few to compare, it takes {FEWEST_OUTCOMES} won and as many not won"
+    return (
+        f"{known}: log loss {judged.champion:.4f} of the champion, {judged.challenger:.4f} of the challenger, "
+        f"difference {judged.difference:.4f} ({judged.lower:.4f} to {judged.upper:.4f})"
+    )

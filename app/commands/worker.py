@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -45,6 +46,8 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     if companion:
+        # Ctrl+C reaches both; the service says when to end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         Thread(target=_await_end, args=(stopping,), daemon=True).start()
     parts = wiring()
     plan = schedules(parts.service, _retraining(parts, stopping))
@@ -56,8 +59,9 @@ def worker(
 
 
 def _await_end(stopping: Event) -> None:
-    # The pipe is the service's; it closes with the service, however that ends.
-    sys.stdin.buffer.read()
+    # The pipe is the service's; it closes with the service, however that ends. Not by way of `sys.stdin`, whose lock
+    # would be held here when the interpreter ends, which it takes for fatal.
+    os.read(sys.stdin.fileno(), 1)
     stopping.set()
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 
 from serving.api import (
     bulk,
@@ -33,8 +35,9 @@ from serving.api.head import Head
 from serving.api.limiting import RateLimiting
 from serving.api.middleware import ErrorBoundary
 from serving.api.observing import Observing
-from serving.api.problems import install
+from serving.api.problems import as_problem, install
 from serving.pages import routes as pages
+from serving.pages.rendering import not_found
 from serving.service import Service
 from serving.telemetry import configuration
 
@@ -65,6 +68,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(pages.router(service), include_in_schema=False)
     app.include_router(health.router)
     install(app)
+    app.add_exception_handler(404, _nowhere)
     # The last one added is the outermost.
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=_COMPRESSION)
     app.add_middleware(Admission, metrics=service.metrics)
@@ -75,6 +79,12 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(Observing, service=service)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _nowhere(request: Request, error: Exception) -> Response:
+    """The answer at an address that no route has: a page to a browser, unless it looks for the API."""
+    browses = "text/html" in request.headers.get("accept", "")
+    return not_found() if browses and not request.url.path.startswith("/v1/") else as_problem(error).response()
 
 
 @asynccontextmanager

@@ -1,13 +1,14 @@
 """What is said of a store that cannot be opened: which one, why, and what mends it; never a password."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 _MENDS: Mapping[str, str] = {
     "file is not a database": "name another file in EQL_DATABASE_URL",
-    "unable to open database file": "make its folder, or name another in EQL_DATABASE_URL",
+    "readonly database": "let this user write that file and its folder",
     "database is locked": "wait until the other process is done, then try again",
     "lock timeout": "wait until the other process is done, then try again",
     "database system": "wait until its server is up, then try again",
@@ -21,6 +22,9 @@ _MENDS: Mapping[str, str] = {
     "connection option": "take the option out of EQL_DATABASE_URL",
 }
 """The mend by words of the database's own message; the first that fits."""
+_NO_FILE = "unable to open database file"
+_NO_FOLDER = "make its folder, or name another in EQL_DATABASE_URL"
+_LOCKED_FOLDER = "let this user write its folder, or name another: in EQL_HOME, or in EQL_DATABASE_URL if that is set"
 _UNREACHED = "see that its server runs and can be reached, or correct EQL_DATABASE_URL"
 _OTHERWISE = "nothing was changed"
 _UNWRITABLE = ("SQLITE_FULL", "SQLITE_READONLY")
@@ -47,6 +51,8 @@ def unopened(url: URL, error: DBAPIError) -> UnusableStore:
     unreached = url.get_backend_name() == "postgresql" and getattr(error.orig, "sqlstate", None) is None
     otherwise = _UNREACHED if unreached else _OTHERWISE
     mend = next((mend for words, mend in _MENDS.items() if words in reason.lower()), otherwise)
+    if reason == _NO_FILE:
+        mend = _LOCKED_FOLDER if Path(str(url.database)).parent.is_dir() else _NO_FOLDER
     return UnusableStore(f"the store {shown(url)} cannot be opened: {reason}; {mend}")
 
 

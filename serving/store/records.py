@@ -154,7 +154,7 @@ def open_leads(connection: Connection, as_of: int) -> list[str]:
 
     Only what was recorded by `as_of` counts; what has no times at all was always known.
     """
-    lead, event = _latest("leads", as_of), _outcomes(as_of)
+    lead, event = visible("leads", as_of), _outcomes(as_of)
     created = func.coalesce(lead.c.occurred_at, _ALWAYS) <= as_of
     closed = select(event.c.lead_id).where(event.c.place == 1, event.c.event != "reopened")
     found = select(lead.c.lead_id).where(created, lead.c.lead_id.not_in(closed)).order_by(lead.c.lead_id)
@@ -163,15 +163,31 @@ def open_leads(connection: Connection, as_of: int) -> list[str]:
 
 def _outcomes(as_of: int) -> Subquery:
     """The events that open or close a lead, the last one of each lead in first place."""
-    event = _latest("lead_events", as_of)
+    event = visible("lead_events", as_of)
     newest = (func.coalesce(event.c.occurred_at, _ALWAYS).desc(), *_newest(event))
     place = func.row_number().over(partition_by=event.c.lead_id, order_by=newest).label("place")
     outcomes = event.c.event.in_(("won", "lost", "reopened"))
     return select(event.c.lead_id, event.c.event, place).where(outcomes).subquery()
 
 
-def _latest(name: str, as_of: int) -> Subquery:
-    """The version of each record visible at `as_of`, without tombstones."""
+def closes(as_of: int) -> Subquery:
+    """Of each lead that was won or lost, as known at `as_of`: when its first close was recorded, and when it was won.
+
+    Its columns are `lead_id`, `recorded_at`, `won_at` (null where it was lost) and `undated`, how many closes have no
+    date.
+    """
+    event = visible("lead_events", as_of)
+    columns = (
+        event.c.lead_id,
+        func.min(func.coalesce(event.c.recorded_at, _ALWAYS)).label("recorded_at"),
+        func.min(event.c.occurred_at).filter(event.c.event == "won").label("won_at"),
+        (func.count() - func.count(event.c.occurred_at)).label("undated"),
+    )
+    return select(*columns).where(event.c.event.in_(("won", "lost"))).group_by(event.c.lead_id).subquery()
+
+
+def visible(name: str, as_of: int) -> Subquery:
+    """The version of each record of kind `name` visible at `as_of`, without tombstones."""
     known = _by_age(name, as_of)
     return select(known).where(known.c.version == 1, known.c.deleted != true()).subquery()
 

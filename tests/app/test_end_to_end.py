@@ -3,11 +3,18 @@
 import csv
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import select
+
+from app.settings import Settings
+from app.wiring import Wiring
+from serving.store import database
+from serving.store.tables import decision_payloads
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -81,6 +88,15 @@ def test_the_forecast_says_when_open_leads_are_won_the_likeliest_first(eql: Run,
     assert found["leads"][0]["lead_id"] in shown
 
 
+def decided(home: Path) -> Counter[str]:
+    """How often each lead was."""
+    parts = Wiring(Settings(home=home))
+    with database.reading(parts.engine) as connection:
+        found = Counter(connection.execute(select(decision_payloads.c.lead_id)).scalars())
+    parts.close()
+    return found
+
+
 def test_promotion_and_rollback_keep_their_history(eql: Run) -> None:
     assert eql("train", "--seed", 1).returncode == 0
     refused = eql("promote", "2", "--reason", "newer")
@@ -94,6 +110,14 @@ def test_promotion_and_rollback_keep_their_history(eql: Run) -> None:
         (change["previous"], change["version"], change["reason"]) for change in history if change["alias"] == "champion"
     ]
     assert champions == [(None, "1", "first"), ("1", "2", "newer"), ("2", "1", "worse")]
+
+
+def test_the_open_leads_are_scored_once_by_a_promotion_or_a_worker(eql: Run, trained_home: Path) -> None:
+    before = decided(trained_home)
+    scored = json.loads(eql("promote", "1", "--force", "--reason", "once", "--json").stdout)
+    assert (scored["left"], scored["scored"]) == (0, len(before))
+    assert eql("worker", "--once").returncode == 0
+    assert decided(trained_home) - before == Counter(dict.fromkeys(before, 1))
 
 
 def test_doctor_finds_nothing_wrong(eql: Run) -> None:

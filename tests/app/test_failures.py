@@ -1,5 +1,6 @@
 """What the command says when something is wrong: the exit code, one sentence with the mend, nothing half written."""
 
+import json
 import socket
 import subprocess
 from collections.abc import Callable
@@ -59,6 +60,16 @@ def test_a_faulty_policy(eql: Run, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("version: '1'\nrulez: []\n")
     failed(eql("policy", "check", policy), "policy.yaml", "rulez")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux has a folder that not even root may write")
+def test_a_home_that_cannot_be_written_is_named_with_its_mend(run_eql: Run, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for home in (Path("/proc"), Path("/proc/eql"), file, file / "home"):
+        failed(run_eql(home, "keys", "list"), str(home), "EQL_HOME")
+        wrong = {row["check"]: row["finding"] for row in json.loads(run_eql(home, "doctor", "--json").stdout)}
+        assert "EQL_HOME" in wrong["home"]
 
 
 def test_a_port_in_use(eql: Run) -> None:

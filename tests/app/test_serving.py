@@ -22,6 +22,7 @@ from app.wiring import Wiring, now
 from serving.store import keys
 
 CALLERS = 4
+CUT_OFF = 0
 BODY = {"lead": {"lead_id": "L-1"}}
 
 
@@ -34,8 +35,8 @@ class Served:
     key: str
     told: list[str] = field(default_factory=list)
 
-    def score(self, client: httpx.Client) -> httpx.Response:
-        return client.post(f"{self.site}/v1/score", json=BODY, headers={"X-Api-Key": self.key})
+    def score(self, client: httpx.Client, **headers: str) -> httpx.Response:
+        return client.post(f"{self.site}/v1/score", json=BODY, headers={"X-Api-Key": self.key, **headers})
 
 
 @contextmanager
@@ -86,16 +87,19 @@ def said_to(served: Served, spoken: bytes) -> str:
         return answer.read()
 
 
-def called_until_it_ends(served: Served) -> Counter[int]:
-    """What callers were answered until nobody listened any more; after a second the service is asked to end."""
+def called_until_it_ends(served: Served, **headers: str) -> Counter[int]:
+    """What callers were answered, or that they were cut off, until nobody listened; asked to end after a second."""
     statuses: Counter[int] = Counter()
 
     def call() -> None:
         with httpx.Client() as client:
             while True:
                 try:
-                    statuses[served.score(client).status_code] += 1
+                    statuses[served.score(client, **headers).status_code] += 1
+                except httpx.ConnectError:
+                    return
                 except httpx.TransportError:
+                    statuses[CUT_OFF] += 1
                     return
 
     callers = [threading.Thread(target=call) for _ in range(CALLERS)]
@@ -124,7 +128,8 @@ def test_it_ends_well_under_load_and_logs_every_request(tmp_path: Path) -> None:
         assert "eql_decisions_total" in numbers
         statuses = called_until_it_ends(served)
         assert served.process.wait(timeout=15) == 0
-    assert statuses.keys() == {200}
+    # Who sends on a kept connection after a second without a request may come too late.
+    assert statuses.keys() - {CUT_OFF} == {200}
     links = [line for line in served.told if "sign-in?token=" in line]
     lines = [json.loads(line) for line in served.told if line not in links]
     assert len(links) == 1
@@ -134,10 +139,12 @@ def test_it_ends_well_under_load_and_logs_every_request(tmp_path: Path) -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", line["request_id"]) for line in scored)
 
 
-def test_where_others_are_served_no_link_is_told_and_a_full_disk_ends_no_process(tmp_path: Path) -> None:
+def test_two_processes_that_serve_others_tell_no_link_fill_no_disk_and_cut_nobody_off(tmp_path: Path) -> None:
     with serving(tmp_path, "--host", "0.0.0.0", "--processes", "2", "--no-worker") as served:
         assert "eql_requests_total" in httpx.get(f"{served.site}/metrics").text
         # A file that is mapped into a process and cannot grow would end it.
         assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"eql"}
+        assert called_until_it_ends(served, Connection="close").keys() == {200}
+        assert served.process.wait(timeout=15) == 0
     assert "eql sign-in" in "".join(served.told)
     assert "token=" not in "".join(served.told)

@@ -1,15 +1,23 @@
 """A store for each test, on SQLite; with the mark `both_databases` once on PostgreSQL too."""
 
+import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import anyio
+import httpx
 import pytest
 from hypothesis import settings
 from sqlalchemy import Engine, create_engine, make_url, text
 
+from features.catalogue import CATALOGUE
+from models.bundle import Bundle
+from models.encoding import EncodedFeature, Encoding
+from models.probability import BaseRate, Calibration
 from serving.store.database import connect, create
 
 # An example may wait for the disk, or for another test's processor.
@@ -17,6 +25,36 @@ settings.register_profile("serving", deadline=None)
 settings.load_profile("serving")
 
 Fresh = Callable[[str], AbstractContextManager[str]]
+
+
+def asked(
+    app: Any, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+) -> httpx.Response:
+    """An application's answer; what is not bytes yet is sent as JSON."""
+    content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://eql.test") as client:
+            return await client.request(method, path, content=content, headers=headers)
+
+    return anyio.run(ask)
+
+
+def saying(log_odds: float) -> Bundle:
+    """A model that says the same of every lead."""
+    feature = EncodedFeature("employees", "number")
+    return Bundle(
+        name="test",
+        encoding=Encoding((feature,)),
+        model=BaseRate(1, log_odds),
+        calibration=Calibration(1.0, 0.0),
+        horizon_days=90,
+        base_rate=0.1,
+        grades=(0.3, 0.2, 0.1),
+        attributes=(),
+        features_sha256=CATALOGUE.values_sha256([feature.name]),
+        golden=(({"employees": 400}, log_odds),),
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -35,6 +35,7 @@ from serving.store.database import reading
 from serving.store.facts import facts_of
 from serving.store.tables import current_score, metadata
 from serving.store.tables import outbox as outbox_table
+from tests.serving.conftest import asked
 
 both_databases = pytest.mark.both_databases
 
@@ -98,15 +99,7 @@ class Api:
         partner: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        sent = {"X-Api-Key": self.key(role, partner), **(headers or {})}
-
-        async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://eql.example") as client:
-                return await client.request(method, path, content=content, headers=sent)
-
-        return anyio.run(call)
+        return asked(self.app, method, path, body, {"X-Api-Key": self.key(role, partner), **(headers or {})})
 
     def at_once(self, *sent: tuple[Any, Mapping[str, str]]) -> list[httpx.Response]:
         """The answers to POST /v1/leads sent side by side, as many as a service has places for."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from serving.api.app import create_app
 from serving.reload import CHECK_EVERY, Champion
 from serving.service import Service
 from serving.store import bundles, keys
+from tests.serving.conftest import asked
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
@@ -113,15 +113,8 @@ class Caller:
     def __call__(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         sent = {"Authorization": f"Bearer {self.key}"} if headers is None else headers
-
-        async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://eql.example") as client:
-                return await client.request(method, path, content=content, headers=sent)
-
-        return anyio.run(call)
+        return asked(self.app, method, path, body, sent)
 
     def score(self, body: dict[str, Any]) -> dict[str, Any]:
         response = self("POST", "/v1/score", body)

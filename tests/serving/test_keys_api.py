@@ -1,12 +1,10 @@
 """Keys over the API: shown once, listed page by page, revoked at once; for admins."""
 
-import json
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 from sqlalchemy import Engine
@@ -20,6 +18,7 @@ from serving.reload import Champion
 from serving.service import Service
 from serving.store import keys
 from serving.store.database import reading
+from tests.serving.conftest import asked
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
@@ -34,13 +33,7 @@ def api(store: Engine) -> Api:
         admin = keys.create(connection, "admin", None, at=NOW, tokens=secrets.token_bytes)
 
     def call(method: str, path: str, body: Any = None) -> httpx.Response:
-        async def run() -> httpx.Response:
-            transport = httpx.ASGITransport(app=app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://eql.test") as client:
-                content = None if body is None else json.dumps(body).encode()
-                return await client.request(method, path, content=content, headers={"X-Api-Key": admin})
-
-        return anyio.run(run)
+        return asked(app, method, path, body, {"X-Api-Key": admin})
 
     return call
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import anyio
 import httpx
 import pytest
 from sqlalchemy import Engine, func, select
@@ -35,6 +34,7 @@ from serving.store.database import connect, reading
 from serving.store.tables import RECORDS, decision_payloads, metadata
 from serving.store.tables import erasures as erasure_log
 from serving.store.tables import outbox as outbox_table
+from tests.serving.conftest import asked
 
 both_databases = pytest.mark.both_databases
 NOW = parse_instant("2026-11-20T00:00:00Z")
@@ -72,14 +72,8 @@ class Api:
     def __call__(
         self, method: str, path: str, body: Any = None, role: Role = "admin", **headers: str
     ) -> httpx.Response:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"X-Api-Key": self.key("admin")} | {name.replace("_", "-"): value for name, value in headers.items()}
-
-        async def call() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://eql.test") as client:
-                return await client.request(method, path, content=content, headers=sent)
-
-        answer = anyio.run(call)
+        answer = asked(self.app, method, path, body, sent)
         if answer.status_code >= 400:
             self.refusals.append(f"{answer.headers} {answer.text}")
         return answer

@@ -1,7 +1,9 @@
 import json
 import logging
+import secrets
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import anyio
@@ -12,10 +14,16 @@ from pydantic import BaseModel
 from sqlalchemy import Engine, text
 from starlette.types import Message, Receive, Scope, Send
 
+from features.catalogue import CATALOGUE
+from models.policy import load
+from serving.api.app import create_app
 from serving.api.middleware import BrokenAnswer, ErrorBoundary
 from serving.api.problems import FieldError, Problem, install
 from serving.api.strict_json import read_object
+from serving.reload import Champion
+from serving.service import Service
 from serving.store.database import reading
+from tests.serving.conftest import asked
 
 Client: TypeAlias = Callable[[str, str], httpx.Response]
 
@@ -56,11 +64,7 @@ def client(store: Engine) -> Client:
         with reading(store) as connection:
             connection.execute(text("UPDATE ingest_counter SET last = :last"), {"last": "CANARY"})
 
-    async def ask(method: str, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            return await client.request(method, path)
-
-    return lambda method, path: anyio.run(ask, method, path)
+    return lambda method, path: asked(app, method, path)
 
 
 def test_a_problem_is_answered_in_the_published_form(client: Client) -> None:
@@ -138,3 +142,21 @@ def test_an_answer_that_breaks_off_ends_with_an_error_that_tells_nothing(caplog:
     assert "CANARY" not in "".join(traceback.format_exception(raised.value))
     assert "ValueError" in caplog.text
     assert "CANARY" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "media"),
+    [
+        ("/nowhere", "text/html,application/xhtml+xml,*/*;q=0.8", "text/html"),
+        ("/nowhere", "*/*", "application/problem+json"),
+        ("/v1/nowhere", "text/html", "application/problem+json"),
+    ],
+)
+def test_an_address_that_no_route_has_is_a_page_to_a_browser_alone(
+    store: Engine, path: str, accept: str, media: str
+) -> None:
+    champion = Champion(store, CATALOGUE, load(Path("models/default_policy.yaml"), CATALOGUE), lambda: 0)
+    app = create_app(Service(store, champion, lambda: 0, secrets.token_bytes))
+    answer = asked(app, "GET", path, headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (404, media)
+    assert "nowhere" not in answer.text

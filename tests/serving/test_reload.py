@@ -20,36 +20,18 @@ import serving.reload
 from features.catalogue import CATALOGUE
 from features.values import parse_instant
 from models.bundle import MOST_BYTES, Bundle
-from models.encoding import EncodedFeature, Encoding
 from models.policy import load
-from models.probability import BaseRate, Calibration, sigmoid
+from models.probability import sigmoid
 from serving.api.app import create_app
 from serving.reload import CHECK_EVERY, Champion
 from serving.service import Service
 from serving.store import bundles, keys
 from serving.store.tables import bundle_files
+from tests.serving.conftest import saying
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 BODY = {"lead": {"lead_id": "L-1"}, "as_of": "2026-11-01T00:00:00Z"}
-GOLDEN = {"employees": 400}
-
-
-def made(log_odds: float) -> Bundle:
-    """A model that says the same of every lead."""
-    feature = EncodedFeature("employees", "number")
-    return Bundle(
-        name="test",
-        encoding=Encoding((feature,)),
-        model=BaseRate(1, log_odds),
-        calibration=Calibration(1.0, 0.0),
-        horizon_days=90,
-        base_rate=0.1,
-        grades=None,
-        attributes=(),
-        features_sha256=CATALOGUE.values_sha256([feature.name]),
-        golden=((GOLDEN, log_odds),),
-    )
 
 
 def publish(engine: Engine, files: Mapping[str, bytes], sha256: str, version: str) -> None:
@@ -64,7 +46,7 @@ def champion(store: Engine) -> Champion:
     """Looks at the store each time it is asked."""
     ticks = count(NOW, CHECK_EVERY)
     found = Champion(store, CATALOGUE, POLICY, lambda: next(ticks))
-    publish(store, made(-2.0).files, made(-2.0).sha256, "1")
+    publish(store, saying(-2.0).files, saying(-2.0).sha256, "1")
     assert version(found) == "1"
     return found
 
@@ -76,7 +58,7 @@ def version(champion: Champion) -> str | None:
 
 def forged(edit: Callable[[dict[str, bytes]], None], *, signed: bool = True) -> dict[str, bytes]:
     """The files of a bundle after an edit, with a manifest that fits, as who can write to the store can make it."""
-    files = dict(made(-1.0).files)
+    files = dict(saying(-1.0).files)
     edit(files)
     if signed:
         hashes = {name: hashlib.sha256(c).hexdigest() for name, c in files.items() if name != "manifest.json"}
@@ -108,7 +90,7 @@ FORGED: dict[str, dict[str, bytes]] = {
     "missing file": forged(lambda files: files.pop("golden.json") and None),
     "flipped byte": forged(lambda files: files.update({"model.json": files["model.json"] + b" "}), signed=False),
     "no golden rows": forged(lambda files: files.update({"golden.json": b"[]"})),
-    "other golden rows": forged(lambda files: files.update({"golden.json": made(-1.5).files["golden.json"]})),
+    "other golden rows": forged(lambda files: files.update({"golden.json": saying(-1.5).files["golden.json"]})),
     "other rung": forged(described(rung="lightgbm")),
     "other features": forged(described(features_sha256="0" * 64)),
     "attributes of no kind": forged(described(attributes=[{"name": "x", "kind": "code", "known": "now"}])),
@@ -127,20 +109,20 @@ def test_a_forged_bundle_is_refused_the_old_one_serves_and_a_good_one_heals(
     assert version(champion) == "1"
     assert champion.fault is not None
     assert champion.fault.startswith("version 2 cannot be served: ")
-    publish(store, made(-0.5).files, made(-0.5).sha256, "3")
+    publish(store, saying(-0.5).files, saying(-0.5).sha256, "3")
     assert version(champion) == "3"
     assert champion.fault is None
 
 
 def test_a_bundle_under_another_ones_name_is_refused(store: Engine, champion: Champion) -> None:
-    publish(store, made(-1.0).files, made(-1.5).sha256, "2")
+    publish(store, saying(-1.0).files, saying(-1.5).sha256, "2")
     assert version(champion) == "1"
     assert "not the one that was promoted" in (champion.fault or "")
 
 
 @pytest.mark.both_databases
 def test_what_was_changed_in_the_store_is_put_right_by_promoting_it_again(store: Engine, champion: Champion) -> None:
-    other = made(-1.0)
+    other = saying(-1.0)
     publish(store, other.files, other.sha256, "2")
     with store.begin() as connection:
         wanted = (bundle_files.c.sha256 == other.sha256, bundle_files.c.path == "model.json")
@@ -168,7 +150,7 @@ def test_while_a_bundle_loads_others_are_served(
         return read(files)
 
     monkeypatch.setattr(serving.reload, "read", slow)
-    publish(store, made(-1.0).files, made(-1.0).sha256, "2")
+    publish(store, saying(-1.0).files, saying(-1.0).sha256, "2")
     with ThreadPoolExecutor(1) as threads:
         renewing = threads.submit(version, champion)
         assert loading.wait(10)
@@ -190,13 +172,13 @@ def test_a_store_that_is_away_leaves_the_model_in_place(
 
 @pytest.mark.both_databases
 def test_each_answer_is_of_the_model_it_names_while_models_are_swapped(store: Engine) -> None:
-    models = {bundle.sha256: bundle for bundle in (made(-2.0), made(-1.0))}
+    models = {bundle.sha256: bundle for bundle in (saying(-2.0), saying(-1.0))}
     values = {sha256: float(sigmoid(bundle.model.log_odds)) for sha256, bundle in models.items()}
     ticks = count(NOW, CHECK_EVERY)
     service = Service(store, Champion(store, CATALOGUE, POLICY, lambda: next(ticks)), lambda: NOW, secrets.token_bytes)
     with store.begin() as connection:
         key = keys.create(connection, "crm", None, at=NOW, tokens=secrets.token_bytes)
-    publish(store, made(-2.0).files, made(-2.0).sha256, "0")
+    publish(store, saying(-2.0).files, saying(-2.0).sha256, "0")
     found: list[tuple[int, Any]] = []
 
     def swap() -> None:

@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 from sqlalchemy import Engine, update
@@ -31,6 +30,7 @@ from serving.service import Service
 from serving.store import bundles, decisions, keys, records, seals
 from serving.store.database import reading
 from serving.store.tables import decision_payloads
+from tests.serving.conftest import asked
 
 START = parse_instant("2026-11-01T12:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
@@ -116,12 +116,7 @@ class World:
         assert list(rescore(self.service, lead_ids))
 
     def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> httpx.Response:
-        async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://eql.example") as client:
-                return await client.request(method, path, json=body, headers={"X-Api-Key": key or self.key})
-
-        return anyio.run(call)
+        return asked(self.app, method, path, body, {"X-Api-Key": key or self.key})
 
     def get(self, path: str) -> dict[str, Any]:
         response = self.ask("GET", path)

@@ -4,7 +4,7 @@ import json
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -17,39 +17,24 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, delete, select
 
 from features.catalogue import CATALOGUE
-from features.values import parse_instant
+from features.records import KINDS, Lead, LeadEvent, Stored
+from features.values import DAY, parse_instant
 from models.bundle import Bundle
-from models.encoding import EncodedFeature, Encoding
 from models.policy import load
-from models.probability import BaseRate, Calibration, sigmoid
+from models.probability import sigmoid
 from serving.api.app import create_app
 from serving.reload import CHECK_EVERY, Champion
 from serving.service import Service
-from serving.shadow import Shadow, compare
-from serving.store import bundles, keys, shadow
+from serving.shadow import Judgement, Shadow, compare, judge
+from serving.store import bundles, keys, records, shadow
 from serving.store.database import reading
+from serving.store.shadow import Matured
 from serving.store.tables import decision_payloads, shadow_scores
+from tests.serving.conftest import saying
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 BODY = json.dumps({"lead": {"lead_id": "L-1"}, "as_of": "2026-11-01T00:00:00Z"})
-
-
-def made(log_odds: float) -> Bundle:
-    """A model that says the same of every lead."""
-    feature = EncodedFeature("employees", "number")
-    return Bundle(
-        name="test",
-        encoding=Encoding((feature,)),
-        model=BaseRate(1, log_odds),
-        calibration=Calibration(1.0, 0.0),
-        horizon_days=90,
-        base_rate=0.1,
-        grades=(0.3, 0.2, 0.1),
-        attributes=(),
-        features_sha256=CATALOGUE.values_sha256([feature.name]),
-        golden=(({"employees": 400}, log_odds),),
-    )
 
 
 @dataclass
@@ -66,12 +51,17 @@ class Api:
 
     def score(self, times: int = 1) -> list[dict[str, Any]]:
         """Answers while the service runs, from its start to its end."""
+        return self.ask([("POST", "/v1/score")] * times)
 
+    def ask(self, requests: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         async def run() -> list[dict[str, Any]]:
             transport, headers = httpx.ASGITransport(app=self.app), {"X-Api-Key": self.key}
             client = httpx.AsyncClient(transport=transport, base_url="http://eql.test")
             async with self.app.router.lifespan_context(self.app), client:
-                answers = [await client.post("/v1/score", content=BODY, headers=headers) for _ in range(times)]
+                answers = [
+                    await client.request(method, path, content=BODY if method == "POST" else None, headers=headers)
+                    for method, path in requests
+                ]
                 self.ready = (await client.get("/readyz")).json()
             assert {answer.status_code for answer in answers} == {200}
             return [answer.json() for answer in answers]
@@ -93,7 +83,7 @@ def api(store: Engine) -> Api:
     with store.begin() as connection:
         key = keys.create(connection, "crm", None, at=NOW, tokens=secrets.token_bytes)
     found = Api(store, create_app(service), service, key)
-    found.publish(made(-2.0), bundles.CHAMPION)
+    found.publish(saying(-2.0), bundles.CHAMPION)
     return found
 
 
@@ -106,23 +96,23 @@ def test_the_challenger_scores_what_was_answered_and_changes_no_answer(api: Api)
     alone = api.score()
     assert api.kept() == {}
     assert api.ready["challenger"] is None
-    api.publish(made(-1.0), bundles.CHALLENGER)
+    api.publish(saying(-1.0), bundles.CHALLENGER)
     answers = api.score(3)
     assert without_ids(answers) == without_ids(alone * 3)
     kept = api.kept()
     assert kept.keys() == {answer["decision_id"] for answer in answers}
     assert {row.close_probability for row in kept.values()} == {float(sigmoid(-1.0))}
-    assert {row.sha256 for row in kept.values()} == {made(-1.0).sha256}
-    assert api.ready["challenger"]["sha256"] == made(-1.0).sha256
-    assert api.ready["model"]["sha256"] == made(-2.0).sha256
+    assert {row.sha256 for row in kept.values()} == {saying(-1.0).sha256}
+    assert api.ready["challenger"]["sha256"] == saying(-1.0).sha256
+    assert api.ready["model"]["sha256"] == saying(-2.0).sha256
 
 
 @pytest.mark.both_databases
 def test_it_ends_where_there_is_none_and_where_it_serves(store: Engine, api: Api) -> None:
-    api.publish(made(-2.0), bundles.CHALLENGER)
+    api.publish(saying(-2.0), bundles.CHALLENGER)
     api.score()
     assert api.kept() == {}
-    api.publish(made(-1.0), bundles.CHALLENGER)
+    api.publish(saying(-1.0), bundles.CHALLENGER)
     with store.begin() as connection:
         bundles.vacate(connection, bundles.CHALLENGER, actor="tests", reason="tests", at=NOW)
         assert bundles.current(connection, bundles.CHALLENGER) is None
@@ -133,8 +123,8 @@ def test_it_ends_where_there_is_none_and_where_it_serves(store: Engine, api: Api
 
 
 def test_a_challenger_that_cannot_be_trusted_is_told_of_and_harms_nothing(api: Api) -> None:
-    api.publish(made(-1.0), bundles.CHALLENGER, {**made(-1.0).files, "golden.json": b"[]"})
-    assert api.score()[0]["model"]["sha256"] == made(-2.0).sha256
+    api.publish(saying(-1.0), bundles.CHALLENGER, {**saying(-1.0).files, "golden.json": b"[]"})
+    assert api.score()[0]["model"]["sha256"] == saying(-2.0).sha256
     assert "cannot be served" in api.ready["challenger"]["fault"]
     assert api.ready["fault"] is None
     assert api.kept() == {}
@@ -153,7 +143,7 @@ def failing(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | 
 
 
 def test_a_challenger_that_fails_later_is_told_of_until_it_works(api: Api, failing: Any) -> None:
-    api.publish(made(-1.0), bundles.CHALLENGER)
+    api.publish(saying(-1.0), bundles.CHALLENGER)
     failing(RuntimeError("of the lead secret@acme.example"))
     api.score()
     assert api.service.shadow is not None
@@ -164,7 +154,7 @@ def test_a_challenger_that_fails_later_is_told_of_until_it_works(api: Api, faili
 
 
 def test_answers_do_not_wait_where_the_line_is_full(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    api.publish(made(-1.0), bundles.CHALLENGER)
+    api.publish(saying(-1.0), bundles.CHALLENGER)
     monkeypatch.setattr(Shadow, "_try", lambda *_: time.sleep(0.2))
     beside = api.service.shadow
     assert beside is not None
@@ -175,22 +165,81 @@ def test_answers_do_not_wait_where_the_line_is_full(api: Api, monkeypatch: pytes
 
 @pytest.mark.both_databases
 def test_what_was_erased_is_compared_no_more(store: Engine, api: Api) -> None:
-    api.publish(made(-1.0), bundles.CHALLENGER)
+    api.publish(saying(-1.0), bundles.CHALLENGER)
     decided = api.score(2)
     with store.begin() as connection:
         gone = decision_payloads.c.decision_id == decided[0]["decision_id"]
         connection.execute(delete(decision_payloads).where(gone))
-        compared = list(shadow.pairs(connection, made(-1.0).sha256))
+        compared = list(shadow.pairs(connection, saying(-1.0).sha256))
     assert compared == [(decided[1], float(sigmoid(-1.0)))]
+
+
+DAYS_90 = 90 * DAY
+CLOSES = {
+    "L-won": [("won", NOW + DAY, NOW + 2 * DAY)],
+    "L-reopened": [("lost", NOW + DAY, NOW + DAY), ("won", NOW + 30 * DAY, NOW + 30 * DAY)],
+    "L-late": [("won", NOW + DAYS_90 + 1, NOW + DAYS_90 + 1)],
+    "L-lost": [("lost", NOW + DAY, NOW + DAY)],
+    "L-open": [],
+    "L-before": [("won", NOW - DAY, NOW - DAY)],
+    "L-undated": [("won", None, NOW + DAY)],
+    "L-removed": [],
+}
+
+
+@pytest.mark.both_databases
+def test_each_lead_counts_once_when_its_horizon_is_over(store: Engine, api: Api) -> None:
+    leads, events = KINDS["leads"], KINDS["lead_events"]
+    found = [Lead(lead_id=i, created_at=NOW - 2 * DAY, recorded_at=NOW - 2 * DAY) for i in CLOSES]
+    with store.begin() as connection:
+        records.add(connection, [Stored(leads, lead.lead_id, lead) for lead in found])
+    api.publish(saying(-1.0), bundles.CHALLENGER)
+    api.ask([("GET", f"/v1/leads/{lead_id}/score") for lead_id in 2 * list(CLOSES)])
+    said = {i: [LeadEvent(event=e, occurred_at=at, recorded_at=r) for e, at, r in told] for i, told in CLOSES.items()}
+    with store.begin() as connection:
+        stored = [Stored(events, f"{i}-{n}", event, i) for i, told in said.items() for n, event in enumerate(told)]
+        records.add(connection, [*stored, Stored(leads, "L-removed", found[-1], deleted=True)])
+        assert list(shadow.matured(connection, saying(-1.0).sha256, 90, NOW + DAYS_90 - 1)) == []
+        matured = list(shadow.matured(connection, saying(-1.0).sha256, 90, NOW + DAYS_90 + DAY))
+    assert {one.content["lead_id"]: one.won for one in matured} == {
+        "L-won": True,
+        "L-reopened": True,
+        "L-late": False,
+        "L-lost": False,
+        "L-open": False,
+    }
+    assert len(matured) == 5
+    assert judge(matured, 90).champion is None
+
+
+def outcomes(champion: float, challenger: float, won: int, lost: int, horizon: int = 90) -> list[Matured]:
+    content = {"close_probability": {"value": champion, "horizon_days": horizon}}
+    return [Matured(content, challenger, number < won, f"A-{number}") for number in range(won + lost)]
+
+
+def test_who_told_outcomes_better_has_the_smaller_loss() -> None:
+    found = judge([*outcomes(0.5, 0.25, 10, 30), *outcomes(0.5, 0.9, 3, 3, horizon=30)], 90)
+    assert (found.leads, found.won) == (40, 10)
+    assert found.champion == pytest.approx(math.log(2))
+    assert found.challenger == pytest.approx(0.25 * math.log(4) + 0.75 * math.log(4 / 3))
+    assert found.difference == pytest.approx(found.challenger - found.champion)
+    # Ten rows at ln 4 - ln 2 and thirty at ln 4/3 - ln 2, each an account of its own.
+    reach = 1.96 * math.log(3) * math.sqrt(0.25 * 0.75 / 40)
+    assert (found.lower, found.upper) == pytest.approx((found.difference - reach, found.difference + reach))
+
+
+@pytest.mark.parametrize(("won", "lost"), [(0, 0), (9, 50), (50, 9)])
+def test_few_outcomes_judge_nobody(won: int, lost: int) -> None:
+    assert judge(outcomes(0.5, 0.25, won, lost), 90) == Judgement(won + lost, won)
 
 
 def test_a_comparison_adds_up() -> None:
     contents = [{"close_probability": {"value": value}, "grade": "A"} for value in (0.3, 0.4, 0.6)]
-    found = compare(zip([*contents, {"close_probability": None}], (0.1, 0.3, 0.8, 0.9), strict=True), made(-1.0))
+    found = compare(zip([*contents, {"close_probability": None}], (0.1, 0.3, 0.8, 0.9), strict=True), saying(-1.0))
     assert (found.decisions, found.other_grade) == (3, pytest.approx(1 / 3))
     assert found.difference == pytest.approx(-0.1 / 3)
     assert found.challenger == pytest.approx(0.4)
     assert found.largest == pytest.approx(0.2)
     assert found.correlation == pytest.approx(0.11 / math.sqrt(0.14 / 3 * 0.26))
-    assert compare([], made(-1.0)).decisions == 0
-    assert compare([(contents[0], 0.3)], made(-1.0)).correlation is None
+    assert compare([], saying(-1.0)).decisions == 0
+    assert compare([(contents[0], 0.3)], saying(-1.0)).correlation is None

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import anyio
 import httpx
 import pytest
 from sqlalchemy import Connection, Engine, event
@@ -17,6 +16,7 @@ from serving.api.app import create_app
 from serving.reload import Champion
 from serving.service import Service
 from serving.store import keys
+from tests.serving.conftest import asked
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 FULL = {"sqlite": "PRAGMA max_page_count = 1", "postgresql": "SET TRANSACTION READ ONLY"}
@@ -45,12 +45,7 @@ def test_it_is_told_nothing_is_half_done_and_it_goes_on_afterwards(store: Engine
         headers = {"X-Api-Key": keys.create(connection, "admin", None, at=NOW, tokens=secrets.token_bytes)}
 
     def ask(method: str, path: str, content: str = "") -> httpx.Response:
-        async def asking() -> httpx.Response:
-            transport = httpx.ASGITransport(create_app(service))
-            async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
-                return await client.request(method, path, content=content)
-
-        return anyio.run(asking)
+        return asked(create_app(service), method, path, content.encode(), headers)
 
     with taking_nothing(store):
         refused = ask("POST", "/v1/records", LINES)

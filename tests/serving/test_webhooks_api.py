@@ -1,12 +1,10 @@
 """Webhooks over the API: secrets are told once, only admins see them, and the log says what became of each event."""
 
-import json
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -21,6 +19,7 @@ from serving.reload import Champion
 from serving.service import Service
 from serving.store import deliveries, keys, outbox, schedules
 from serving.store.deliveries import Attempt
+from tests.serving.conftest import asked
 
 NOW = 1_800_000_000 * SECOND
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
@@ -44,14 +43,7 @@ class Api:
     key: str
 
     def __call__(self, method: str, path: str, body: object = None, key: str | None = None) -> httpx.Response:
-        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-
-        async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://eql.example") as client:
-                return await client.request(method, path, content=content, headers={"X-Api-Key": key or self.key})
-
-        return anyio.run(call)
+        return asked(self.app, method, path, body, {"X-Api-Key": key or self.key})
 
     def created(self, **body: object) -> dict[str, Any]:
         answer = self("POST", "/v1/webhooks", {"url": URL, **body})
