@@ -302,7 +302,7 @@ class Kind:
         return self.id in self.model.model_fields
 
     @cached_property
-    def _fields(self) -> Mapping[str, tuple[Column, ...]]:
+    def _columns(self) -> Mapping[str, tuple[Column, ...]]:
         """The flat columns of each field of the content."""
         return {
             name: _flat(name, info.annotation)
@@ -311,9 +311,19 @@ class Kind:
         }
 
     @cached_property
+    def _fields(self) -> Mapping[str, tuple[str, ...]]:
+        """Their names."""
+        return {name: tuple(column.name for column in columns) for name, columns in self._columns.items()}
+
+    @cached_property
+    def _unknown(self) -> dict[str, Scalar]:
+        """The row of which nothing is known."""
+        return dict.fromkeys(self.names)
+
+    @cached_property
     def content(self) -> tuple[Column, ...]:
         """The flat columns of the content."""
-        return tuple(column for columns in self._fields.values() for column in columns)
+        return tuple(column for columns in self._columns.values() for column in columns)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -328,15 +338,19 @@ class Kind:
         return tuple(column.name for column in self.columns)
 
     def row(self, record: Record) -> dict[str, Scalar]:
-        """The flat columns of a record's content, `occurred_at` and `recorded_at` (by default equal)."""
+        """All flat columns in order, with a record's content, `occurred_at` and `recorded_at` (by default equal)."""
+        row = self._unknown.copy()
         happened = record.happened()
-        row: dict[str, Scalar] = {
-            "occurred_at": happened,
-            "recorded_at": happened if record.recorded_at is None else record.recorded_at,
-        }
+        row["occurred_at"] = happened
+        row["recorded_at"] = happened if record.recorded_at is None else record.recorded_at
         for name, columns in self._fields.items():
-            for column, value in zip(columns, _values(getattr(record, name), columns), strict=True):
-                row[column.name] = value
+            value = getattr(record, name)
+            if value is None:
+                continue
+            if len(columns) == 1 and type(value) is not tuple:
+                row[name] = value
+            else:
+                row.update(zip(columns, _values(value, columns), strict=True))
         return row
 
 
@@ -359,14 +373,12 @@ DETAILS: Mapping[str, Callable[[str], Scalar]] = {
 """Columns beside a field that tell what features may know of it where the field itself, being personal, is left out."""
 
 
-def _values(value: Any, columns: Sequence[Column]) -> tuple[Scalar, ...]:
-    if value is None:
-        return (None,) * len(columns)
+def _values(value: Any, columns: Sequence[str]) -> tuple[Scalar, ...]:
     if isinstance(value, Money):
         return value.minor, value.currency
     if isinstance(value, tuple):
         return (f"|{'|'.join(value)}|",)
-    return (value, *(DETAILS[column.name](value) for column in columns[1:]))
+    return (value, *(DETAILS[column](value) for column in columns[1:]))
 
 
 KINDS: Mapping[str, Kind] = {
@@ -456,13 +468,15 @@ class Stored:
 
     def row(self) -> dict[str, Scalar]:
         """All flat columns of `Kind.columns`, then `attributes.<name>` of each attribute."""
-        row = {**self.kind.row(self.record), self.kind.id: self.id, "deleted": self.deleted}
+        row = self.kind.row(self.record)
+        row[self.kind.id], row["deleted"] = self.id, self.deleted
         if self.kind.parent:
             row[self.kind.parent] = self.parent
         if self.kind.name == "leads":
             row["order"], row["group"] = self.order, self.group
-        attributes = {f"{ATTRIBUTE_PREFIX}{name}": value for name, value in self.attributes.items()}
-        return {**{name: row[name] for name in self.kind.names}, **attributes}
+        for name, value in self.attributes.items():
+            row[f"{ATTRIBUTE_PREFIX}{name}"] = value
+        return row
 
 
 def parse(kind: Kind, content: Mapping[str, Any]) -> Record:

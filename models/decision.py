@@ -1,8 +1,9 @@
 """The decision: one lead's verdict, probability, explanation and counterfactual, as the API returns and stores it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from features.catalogue.catalogue import Catalogue
 from features.direct import Evaluation
 from features.values import Scalar, rfc3339
 from models.bundle import Bundle
-from models.explanation import explain
+from models.encoding import Encoding, Matrix
+from models.explanation import Contribution, explain
 from models.policy import Policy
 from models.probability import sigmoid
 from models.verdict import Verdict, judge
@@ -20,6 +22,7 @@ Content: TypeAlias = dict[str, Any]
 """A decision's content as CONTRACT.md shows it, JSON types only, without `decision_id` and `created_at`."""
 
 NO_MODEL = "no model is promoted yet; run `eql train`, then `eql promote`"
+_CONTRIBUTION = Contribution._fields
 _NOTE = "association of the model, not a cause"
 
 
@@ -53,8 +56,17 @@ class Scorer:
         """The decisions on many leads, each as `decide` gives it."""
         if self.served is None or not leads:
             return [self._content(lead_id, as_of, evaluation, None) for lead_id, as_of, evaluation in leads]
-        scores = _score(self.served.bundle, self.catalogue, [evaluation.features for *_, evaluation in leads])
+        scores = _score(self.served.bundle, self._neutral, [evaluation.features for *_, evaluation in leads])
         return [self._content(*lead, score) for lead, score in zip(leads, scores, strict=True)]
+
+    @cached_property
+    def _neutral(self) -> "_Neutral":
+        encoding = self.served.bundle.encoding if self.served else Encoding(())
+        entries = [self.catalogue[name] for name in encoding.names]
+        return _Neutral(
+            np.array([entry.partner for entry in entries]),
+            encoding.encode_rows([{entry.name: entry.neutral for entry in entries}]),
+        )
 
     def _content(self, lead_id: str, as_of: int, evaluation: Evaluation, score: "_Score | None") -> Content:
         verdict = judge(self.policy, evaluation, None if score is None else score.value)
@@ -63,7 +75,7 @@ class Scorer:
             "as_of": rfc3339(as_of),
             "qualification": verdict.qualification,
             "pending": verdict.pending,
-            "rules": [outcome.model_dump() for outcome in verdict.rules],
+            "rules": [vars(outcome).copy() for outcome in verdict.rules],
             "missing": list(verdict.missing),
             **self._probability(evaluation, score),
             "next_actions": _next_actions(self.policy, verdict, evaluation),
@@ -94,7 +106,7 @@ class Scorer:
             "expected_value": _expected_value(bundle, score.value),
             "explanation": {
                 "baseline": explanation.baseline,
-                "contributions": [contribution._asdict() for contribution in explanation.contributions],
+                "contributions": [dict(zip(_CONTRIBUTION, each, strict=True)) for each in explanation.contributions],
                 "families": [{"family": f, "points": points} for f, points in explanation.families.items()],
             },
             "without_partner": {
@@ -114,23 +126,23 @@ class _Score:
     parts: NDArray[np.float64]
 
 
-def _score(bundle: Bundle, catalogue: Catalogue, rows: Sequence[Any]) -> Iterable[_Score]:
-    names, count = bundle.encoding.names, len(rows)
-    columns = {name: [row[name] for row in rows] for name in names}
+class _Neutral(NamedTuple):
+    """Which encoded features speak of partners, and what they are where there are none."""
+
+    partner: NDArray[np.bool_]
+    values: Matrix
+
+
+def _score(bundle: Bundle, neutral: _Neutral, rows: Sequence[Mapping[str, Scalar]]) -> Iterable[_Score]:
+    known = bundle.encoding.encode_rows(rows)
     # Each row a second time without partners, for the model is asked once only.
-    both = {name: [*column, *_neutral(catalogue, name, column)] for name, column in columns.items()}
-    all_parts = bundle.parts(bundle.encoding.encode(both, 2 * count))
-    parts, without = all_parts[:count], sigmoid(all_parts[count:].sum(axis=1))
+    both = bundle.parts(np.vstack([known, np.where(neutral.partner, neutral.values, known)]))
+    parts, without = both[: len(rows)], sigmoid(both[len(rows) :].sum(axis=1))
     values = sigmoid(parts.sum(axis=1))
     lower, upper = bundle.calibration.range(bundle.margins(parts))
-    lower, upper = np.minimum(lower, values), np.maximum(upper, values)
-    for i in range(count):
-        yield _Score(float(values[i]), float(lower[i]), float(upper[i]), float(without[i]), parts[i])
-
-
-def _neutral(catalogue: Catalogue, name: str, column: list[Scalar]) -> list[Scalar]:
-    entry = catalogue[name]
-    return [entry.neutral] * len(column) if entry.partner else column
+    numbers = (values, np.minimum(lower, values), np.maximum(upper, values), without)
+    for *each, part in zip(*(column.tolist() for column in numbers), parts, strict=True):
+        yield _Score(*each, part)
 
 
 def _expected_value(bundle: Bundle, probability: float) -> Content | None:

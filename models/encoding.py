@@ -28,13 +28,14 @@ class EncodedFeature:
     levels: tuple[str, ...] = ()
 
     @cached_property
-    def _codes(self) -> Mapping[Scalar, float]:
+    def codes(self) -> Mapping[Scalar, float]:
+        """Of a category the code of each level."""
         return {level: float(code) for code, level in enumerate(self.levels)}
 
     def encode(self, values: Iterable[Scalar]) -> list[float]:
         """The codes of `values`."""
         if self.kind == "category":
-            return [self._codes.get(value, np.nan) for value in values]
+            return [self.codes.get(value, np.nan) for value in values]
         return [np.nan if value is None else float(value) for value in values]
 
 
@@ -48,6 +49,17 @@ class Encoding:
     def names(self) -> tuple[str, ...]:
         """The features' names in order."""
         return tuple(feature.name for feature in self.features)
+
+    @cached_property
+    def _read(self) -> Sequence[tuple[str, Mapping[Scalar, float] | None]]:
+        """Each feature's name, and of a category its codes."""
+        return [(feature.name, feature.codes if feature.kind == "category" else None) for feature in self.features]
+
+    def encode_rows(self, rows: Sequence[Mapping[str, Scalar]]) -> Matrix:
+        """`encode` of a few rows, each of features by name."""
+        # NumPy reads None as NaN.
+        codes = [[row[n] if known is None else known.get(row[n]) for n, known in self._read] for row in rows]
+        return np.array(codes, dtype=np.float64).reshape(len(rows), len(self.features))
 
     def encode(self, columns: Mapping[str, Sequence[Scalar]], rows: int) -> Matrix:
         """A matrix (rows, features) of columns by feature name, each of length `rows`."""

@@ -59,17 +59,10 @@ def explain(
     """The explanation of one row of calibrated parts (features + 1, the base last), named in order by `names`."""
     base, total = float(parts[-1]), float(parts.sum())
     scale = 100 * chord(base, total)
-    contributions = [
-        Contribution(
-            name,
-            catalogue[name].family,
-            features[name],
-            float(part),
-            float(part) * scale,
-            catalogue[name].read(features[name]),
-        )
-        for name, part in zip(names, parts[:-1], strict=True)
-    ]
+    contributions = []
+    for name, part in zip(names, parts[:-1].tolist(), strict=True):
+        entry, value = catalogue[name], features[name]
+        contributions.append(Contribution(name, entry.family, value, part, part * scale, entry.read(value)))
     contributions.sort(key=lambda c: (-abs(c.log_odds), c.feature))
     points: dict[str, list[float]] = {family: [] for family in FAMILIES}
     for contribution in contributions:

@@ -274,6 +274,16 @@ class Calibration:
         if not self.draws:
             return value, value
         slopes, intercepts = self._drawn
-        drawn = sigmoid(np.outer(margin, slopes) + intercepts)
-        lower, upper = np.quantile(drawn, [0.025, 0.975], axis=1)
-        return np.minimum(lower, value), np.maximum(upper, value)
+        drawn = np.sort(sigmoid(np.outer(margin, slopes) + intercepts), axis=1)
+        return np.minimum(_quantile(drawn, 0.025), value), np.maximum(_quantile(drawn, 0.975), value)
+
+
+def _quantile(ordered: Matrix, share: float) -> NDArray[np.float64]:
+    """`np.quantile` of each row of values in order, to the last bit; that takes ten times as long for a single row."""
+    place = share * (ordered.shape[1] - 1)
+    below = math.floor(place)
+    part = place - below
+    low, high = ordered[:, below], ordered[:, min(below + 1, ordered.shape[1] - 1)]
+    # From the nearer of the two, as there.
+    quantile: NDArray[np.float64] = low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)
+    return quantile

@@ -3,8 +3,8 @@
 In a qualifying gate unknown never passes; a disqualifier is closed-world: no evidence, not disqualified.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from features.direct import Evaluation
 from features.records import PARTNER_CHANNELS
@@ -25,7 +25,6 @@ from models.policy import (
     Strict,
     Test,
     normal,
-    tests,
 )
 
 
@@ -109,32 +108,47 @@ def _minimum(minimum: float, probability: float | None) -> RuleOutcome:
     )
 
 
+class _Found(NamedTuple):
+    """What a condition came to: whether it held, of a test the value it read, and the conditions it is made of."""
+
+    condition: Condition
+    held: bool | None
+    value: Scalar = None
+    parts: Sequence["_Found"] = ()
+
+
 def _apply(rule: Rule, policy: Policy, evaluation: Evaluation) -> RuleOutcome:
-    condition = rule.require or rule.forbid
-    evidence = {test.subject: _shown(test, _read(test, evaluation)) for test in tests(condition)}
-    held = _holds(condition, policy, evaluation)
-    if rule.forbid is not None:
-        held = held is not True
+    found = _look(rule.require or rule.forbid, policy, evaluation)
+    held = found.held if rule.forbid is None else found.held is not True
     outcome: Outcome = "unknown" if held is None else "pass" if held else "fail"
     plain = outcome == "pass" and rule.forbid is not None
-    reason = rule.description if plain else "; ".join(_phrases(condition, policy, evaluation))
+    reason = rule.description if plain else "; ".join(_phrases(found))
+    evidence = {test.subject: _shown(test, value) for test, _, value, _ in _tests(found)}
     return RuleOutcome(rule=rule.id, gate=rule.gate, outcome=outcome, reason=reason, evidence=evidence)
 
 
-def _holds(condition: Condition | None, policy: Policy, evaluation: Evaluation) -> bool | None:
+def _look(condition: Condition | None, policy: Policy, evaluation: Evaluation) -> _Found:
     match condition:
         case Test():
-            return _tested(condition, policy, evaluation)
-        case AllOf(all=parts):
-            found = [_holds(part, policy, evaluation) for part in parts]
-            return False if False in found else None if None in found else True
-        case AnyOf(any=parts):
-            found = [_holds(part, policy, evaluation) for part in parts]
-            return True if True in found else None if None in found else False
-        case Not(condition=part):
-            held = _holds(part, policy, evaluation)
-            return None if held is None else not held
+            value = _read(condition, evaluation)
+            return _Found(condition, _tested(condition, value, policy), value)
+        case AllOf(all=conditions):
+            parts = [_look(part, policy, evaluation) for part in conditions]
+            held = [part.held for part in parts]
+            return _Found(condition, False if False in held else None if None in held else True, parts=parts)
+        case AnyOf(any=conditions):
+            parts = [_look(part, policy, evaluation) for part in conditions]
+            held = [part.held for part in parts]
+            return _Found(condition, True if True in held else None if None in held else False, parts=parts)
+        case Not(condition=denied):
+            part = _look(denied, policy, evaluation)
+            return _Found(condition, None if part.held is None else not part.held, parts=[part])
     raise TypeError(f"not a condition: {condition!r}")
+
+
+def _tests(found: _Found) -> list[Any]:
+    """What every test of a condition came to, in order."""
+    return [test for part in found.parts for test in _tests(part)] if found.parts else [found]
 
 
 def _read(test: Test, evaluation: Evaluation) -> Scalar:
@@ -157,8 +171,7 @@ def _shown(test: Test, found: Scalar) -> Scalar:
     return found
 
 
-def _tested(test: Test, policy: Policy, evaluation: Evaluation) -> bool | None:
-    found = _read(test, evaluation)
+def _tested(test: Test, found: Scalar, policy: Policy) -> bool | None:
     if found is None:
         held = None if test.given is None or test.otherwise == "unknown" else False
     else:
@@ -183,16 +196,17 @@ def _compare_one(test: Test, found: Any, policy: Policy) -> bool:
     return bool((low is None or found >= low) and (high is None or found <= high))
 
 
-def _phrases(condition: Condition | None, policy: Policy, evaluation: Evaluation) -> list[str]:
+def _phrases(found: _Found) -> list[str]:
     """What each test of a condition found, in words; of an `any`, only what decided it."""
-    if isinstance(condition, AnyOf):
-        held = [part for part in condition.any if _holds(part, policy, evaluation)]
-        return [phrase for part in held or condition.any for phrase in _phrases(part, policy, evaluation)]
-    if isinstance(condition, AllOf):
-        failed = [part for part in condition.all if _holds(part, policy, evaluation) is False]
-        return [phrase for part in failed or condition.all for phrase in _phrases(part, policy, evaluation)]
-    found = [(test, _tested(test, policy, evaluation), _read(test, evaluation)) for test in tests(condition)]
-    return [_phrase(*each) for each in found if not (each[1] and each[0].field == "lead.partner_lead")]
+    match found.condition:
+        case AnyOf():
+            telling = [part for part in found.parts if part.held]
+        case AllOf():
+            telling = [part for part in found.parts if part.held is False]
+        case _:
+            told = [test for test in _tests(found) if not (test.held and test.condition.field == "lead.partner_lead")]
+            return [_phrase(test.condition, test.held, test.value) for test in told]
+    return [phrase for part in telling or found.parts for phrase in _phrases(part)]
 
 
 def _phrase(test: Test, held: bool | None, found: Any) -> str:

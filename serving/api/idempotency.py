@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import Response
+from pydantic_core import to_json
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
@@ -179,7 +180,8 @@ def _marked(content: Mapping[str, Any] | bytes) -> Mapping[str, Any] | bytes:
 def _kept(written: Written, fingerprint: str) -> Kept:
     body = written.content
     if not isinstance(body, bytes):
-        body = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        # Numbers that are not finite would be null, and never what no reader of JSON takes.
+        body = to_json(body)
     return Kept(fingerprint, written.status, written.location, written.media_type, body)
 
 

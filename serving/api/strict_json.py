@@ -16,6 +16,7 @@ from features.values import MAX_INTEGER
 MAX_DEPTH = 16
 """Of objects and lists within one another; the deepest body of this API has 6."""
 
+_CONTAINERS = (dict, list)
 _BOM = b"\xef\xbb\xbf"
 _PLACE = re.compile(r"at line \d+ column \d+$")
 
@@ -56,9 +57,9 @@ def _check_within(content: dict[str, Any]) -> None:
     level: list[Any] = [content]
     for _ in range(MAX_DEPTH):
         inner = [value for container in level for value in _inside(container)]
+        level = [value for value in inner if type(value) in _CONTAINERS]
         for value in inner:
             _check(value)
-        level = [value for value in inner if isinstance(value, dict | list)]
         if not level:
             return
     raise MalformedBody(f"the body must not nest deeper than {MAX_DEPTH} objects or lists")

@@ -37,7 +37,6 @@ def _copy(engine: Engine, path: Path) -> None:
     # Past SQLAlchemy, whose transactions VACUUM may not be in.
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
-        driver.execute("PRAGMA query_only = OFF").close()
         driver.execute("VACUUM INTO ?", (str(path),)).close()
     with path.open("rb") as written:
         os.fsync(written.fileno())

@@ -5,7 +5,7 @@ may not write. A commit is on the disk when it returns.
 
 On SQLite one writes at a time: every write transaction takes the write lock at its start. The driver starts
 transactions late and SQLAlchemy leaves that so, which silently loses a read-then-update of two threads, hence the
-hooks, after "Using SQLAlchemy to emit BEGIN" in SQLAlchemy's documentation of its SQLite dialect.
+hook, after "Using SQLAlchemy to emit BEGIN" in SQLAlchemy's documentation of its SQLite dialect.
 
 On PostgreSQL writers run side by side (READ COMMITTED), so what a write rests on is locked or left to a constraint, in
 words that do no harm on SQLite:
@@ -63,10 +63,8 @@ _LIBPQ: Mapping[str, Any] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
-_READING: Mapping[str, Mapping[str, Any]] = {
-    "sqlite": {"read_only": True},
-    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-}
+_READING: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+_READERS = "readers"
 
 
 def connect(url: str) -> Engine:
@@ -99,8 +97,14 @@ def connect(url: str) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection whose reads all see one state of the store, beside any writer; the database refuses it writes."""
-    with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
-        yield connection
+    readers: Engine | None = engine.get_execution_options().get(_READERS)
+    if readers is None:
+        with engine.connect().execution_options(**_READING) as connection:
+            yield connection
+    else:
+        with readers.connect() as connection:
+            _driver(connection).execute("BEGIN").close()
+            yield connection
 
 
 def create(engine: Engine, scripts: Path = migrating.SCRIPTS, wanted: str = migrating.REVISION) -> None:
@@ -118,9 +122,11 @@ def create(engine: Engine, scripts: Path = migrating.SCRIPTS, wanted: str = migr
         with reading(engine) as connection:
             found = migrating.revision(connection)
         if found != wanted:
-            with engine.connect().execution_options(upgrading=True) as connection, connection.begin():
-                _prepare(connection)
-                migrating.upgrade(connection, scripts)
+            with engine.connect() as connection:
+                _let_go_of_references(connection)
+                with connection.begin():
+                    _prepare(connection)
+                    migrating.upgrade(connection, scripts)
     except DBAPIError as error:
         raise unopened(engine.url, error) from None
 
@@ -138,28 +144,45 @@ def inserting(connection: Connection, table: Table) -> postgresql.Insert | sqlit
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, **_ENGINE, **_SQLITE)
+    # Those who read have connections of their own, for to switch one between reading and writing makes SQLite compile
+    # anew every statement it knows.
+    readers = create_engine(url, **_ENGINE, **_SQLITE)
+    event.listen(readers, "connect", _configure_reader)
+    engine = create_engine(url, execution_options={_READERS: readers}, **_ENGINE, **_SQLITE)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "engine_disposed", lambda _: readers.dispose())
     return engine
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
-    # The driver must not begin transactions of its own; `_begin_sqlite` does.
+    # The driver must not begin transactions of its own; `_begin_sqlite` and `reading` do.
     connection.isolation_level = None
     for pragma in (f"busy_timeout = {_BUSY_MILLISECONDS}", "journal_mode = WAL", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}").close()
+    connection.execute("PRAGMA foreign_keys = ON").close()
+
+
+def _configure_reader(connection: Any, record: Any) -> None:
+    _configure_sqlite(connection, record)
+    # A deferred transaction that turned to writing could find its snapshot stale, so it may not.
+    connection.execute("PRAGMA query_only = ON").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    read_only, upgrading = options.get("read_only", False), options.get("upgrading", False)
-    driver: Any = connection.connection.driver_connection
-    # Neither can be switched inside a transaction. A table that is rebuilt must not take along the rows that refer to
-    # it; and a deferred transaction that turned to writing could find its snapshot stale, so it may not.
-    driver.execute(f"PRAGMA foreign_keys = {'OFF' if upgrading else 'ON'}").close()
-    driver.execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}").close()
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    _driver(connection).execute("BEGIN IMMEDIATE").close()
+
+
+def _let_go_of_references(connection: Connection) -> None:
+    """Lets rows refer to none, on SQLite: a table that is rebuilt must not take along those that refer to it."""
+    if connection.dialect.name == "sqlite":
+        # It cannot be switched inside a transaction, and whoever had the connection next would not expect it.
+        connection.detach()
+        _driver(connection).execute("PRAGMA foreign_keys = OFF").close()
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
 
 
 def _postgresql(url: URL) -> Engine:

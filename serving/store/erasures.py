@@ -54,7 +54,7 @@ def _past_transactions(engine: Engine, statements: tuple[str, ...]) -> bool:
     # Past SQLAlchemy, whose transactions none of this may be in.
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
-        for statement in ("PRAGMA query_only = OFF", *statements):
+        for statement in statements:
             driver.execute(statement).close()
         # It waits for readers as any write waits for a lock.
         busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

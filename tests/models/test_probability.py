@@ -165,6 +165,16 @@ def test_the_range_is_the_spread_of_the_draws() -> None:
     assert logit(upper[0]) == pytest.approx(0.95, abs=0.01)
 
 
+@given(st.lists(maps, min_size=1, max_size=60), st.lists(st.floats(-20, 20), min_size=1, max_size=3))
+def test_the_range_is_that_of_numpy_to_the_last_bit(draws: list[tuple[float, float]], margins: list[float]) -> None:
+    margin = np.array(margins)
+    slopes, intercepts = np.array(draws).T
+    drawn, value = sigmoid(np.outer(margin, slopes) + intercepts), sigmoid(margin)
+    lower, upper = np.quantile(drawn, [0.025, 0.975], axis=1)
+    found = Calibration(1.0, 0.0, tuple(draws)).range(margin)
+    assert np.array_equal(found, (np.minimum(lower, value), np.maximum(upper, value)))
+
+
 @pytest.mark.parametrize("slope", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_map_that_would_turn_the_ranking_round_is_refused(slope: float) -> None:
     with pytest.raises(ValueError, match="slope must be positive"):

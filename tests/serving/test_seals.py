@@ -177,9 +177,13 @@ def test_cutting_off_the_end_is_found_by_the_head_kept_elsewhere(store: Engine, 
 @contextmanager
 def unguarded(store: Engine) -> Iterator[Connection]:
     """A transaction for who has the run of the database, foreign keys off; it is rolled back."""
-    with store.connect().execution_options(upgrading=True) as connection:
+    with store.connect() as connection:
         if store.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL session_replication_role = replica"))
+        else:
+            connection.detach()
+            for statement in ("ROLLBACK", "PRAGMA foreign_keys = OFF", "BEGIN IMMEDIATE"):
+                connection.exec_driver_sql(statement)
         yield connection
         connection.rollback()
 
