@@ -140,9 +140,9 @@ def _score(bundle: Bundle, neutral: _Neutral, rows: Sequence[Mapping[str, Scalar
     parts, without = both[: len(rows)], sigmoid(both[len(rows) :].sum(axis=1))
     values = sigmoid(parts.sum(axis=1))
     lower, upper = bundle.calibration.range(bundle.margins(parts))
-    numbers = (values, np.minimum(lower, values), np.maximum(upper, values), without)
-    for *each, part in zip(*(column.tolist() for column in numbers), parts, strict=True):
-        yield _Score(*each, part)
+    numbers = np.column_stack([values, np.minimum(lower, values), np.maximum(upper, values), without]).tolist()
+    for (value, low, high, alone), part in zip(numbers, parts, strict=True):
+        yield _Score(value, low, high, alone, part)
 
 
 def _expected_value(bundle: Bundle, probability: float) -> Content | None:
