@@ -1,6 +1,6 @@
 """The decision: one lead's verdict, probability, explanation and counterfactual, as the API returns and stores it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
@@ -133,7 +133,7 @@ class _Neutral(NamedTuple):
     values: Matrix
 
 
-def _score(bundle: Bundle, neutral: _Neutral, rows: Sequence[Mapping[str, Scalar]]) -> Iterable[_Score]:
+def _score(bundle: Bundle, neutral: _Neutral, rows: Sequence[Mapping[str, Scalar]]) -> list[_Score]:
     known = bundle.encoding.encode_rows(rows)
     # Each row a second time without partners, for the model is asked once only.
     both = bundle.parts(np.vstack([known, np.where(neutral.partner, neutral.values, known)]))
@@ -141,8 +141,7 @@ def _score(bundle: Bundle, neutral: _Neutral, rows: Sequence[Mapping[str, Scalar
     values = sigmoid(parts.sum(axis=1))
     lower, upper = bundle.calibration.range(bundle.margins(parts))
     numbers = (values, np.minimum(lower, values), np.maximum(upper, values), without)
-    for *each, part in zip(*(column.tolist() for column in numbers), parts, strict=True):
-        yield _Score(*each, part)
+    return [_Score(*each) for each in zip(*(column.tolist() for column in numbers), parts, strict=True)]
 
 
 def _expected_value(bundle: Bundle, probability: float) -> Content | None:
