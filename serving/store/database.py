@@ -103,6 +103,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
             yield connection
     else:
         with readers.connect() as connection:
+            # Past SQLAlchemy, for it waits for nothing and cannot fail.
             _driver(connection).execute("BEGIN").close()
             yield connection
 
@@ -170,7 +171,8 @@ def _configure_reader(connection: Any, record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    _driver(connection).execute("BEGIN IMMEDIATE").close()
+    # By way of SQLAlchemy, whose errors it must raise: it waits for the write lock, and not for ever.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _let_go_of_references(connection: Connection) -> None:

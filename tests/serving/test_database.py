@@ -7,11 +7,12 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, Table, insert, select, text, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.schema import CreateTable
 
 from serving.store.database import UnusableStore, connect, create, describe, reading
@@ -52,6 +53,16 @@ def test_reading_cannot_write_and_leaves_the_connection_fit_for_writing(store: E
     with store.begin() as connection:
         connection.execute(update(ingest_counter).values(last=2))
     assert last(store) == 2
+
+
+def test_a_writer_that_waits_in_vain_is_told_as_requests_expect(store: Engine, database: str) -> None:
+    if database == "postgresql":
+        pytest.skip("writers wait for rows there, not for each other")
+    with store.connect() as late, store.begin():
+        driver: Any = late.connection.driver_connection
+        driver.execute("PRAGMA busy_timeout = 1")
+        with pytest.raises(OperationalError):
+            late.begin()
 
 
 def test_commits_reach_the_disk(store: Engine, database: str) -> None:
