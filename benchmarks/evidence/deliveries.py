@@ -36,7 +36,7 @@ WORKERS = 2
 FAILS = 0.3
 ROLLED_BACK = 0.2
 _AT_ONCE = 200
-_LIVES = (3.0, 8.0)
+_LIVES = (5.0, 20.0)
 """Seconds after which a worker is killed."""
 
 
