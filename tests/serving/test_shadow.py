@@ -57,11 +57,13 @@ class Api:
         async def run() -> list[dict[str, Any]]:
             transport, headers = httpx.ASGITransport(app=self.app), {"X-Api-Key": self.key}
             client = httpx.AsyncClient(transport=transport, base_url="http://eql.test")
-            async with self.app.router.lifespan_context(self.app), client:
-                answers = [
-                    await client.request(method, path, content=BODY if method == "POST" else None, headers=headers)
-                    for method, path in requests
-                ]
+            async with client:
+                async with self.app.router.lifespan_context(self.app):
+                    answers = [
+                        await client.request(method, path, content=BODY if method == "POST" else None, headers=headers)
+                        for method, path in requests
+                    ]
+                # Not before: while one thread looks for a new challenger the others go on with the old one.
                 self.ready = (await client.get("/readyz")).json()
             assert {answer.status_code for answer in answers} == {200}
             return [answer.json() for answer in answers]
