@@ -13,7 +13,7 @@ from serving.api.problems import Problem
 from serving.metrics import Metrics
 
 AT_ONCE = 2
-"""Requests worked on at once by a process. Their work is bound by the interpreter, so more only wait for each other, and
+"""Requests worked on at once by a process. Their work is bound by the interpreter, so more only wait for each other and
 keep refusals and /healthz waiting; one alone would leave it idle while it waits for the disk."""
 WAITING = 10
 """Requests that may wait for that, about as long as one takes under load."""
