@@ -20,9 +20,7 @@ class Single(Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for listened in sockets or []:
-            listening.turn_away(listened)
-        for pause in listening.pauses(sockets or []):
+        for pause in listening.ending(sockets or []):
             await asyncio.sleep(pause)
         await super().shutdown(sockets)
 
@@ -36,9 +34,7 @@ class Workers(Multiprocess):
 
     @override
     def terminate_all(self) -> None:
-        for shared in self.sockets:
-            listening.turn_away(shared)
-        for pause in listening.pauses(self.sockets):
+        for pause in listening.ending(self.sockets):
             time.sleep(pause)
         for shared in self.sockets:
             shared.close()

@@ -28,7 +28,7 @@ _LOOKS = 100
 """At a second the socket closes in any case: nobody takes what waits."""
 
 
-def turn_away(listening: socket.socket) -> None:
+def _turn_away(listening: socket.socket) -> None:
     """Lets nobody begin to connect any more, through whichever process; made connections are not touched.
 
     Linux can, where it is allowed; elsewhere some may still come in the moment before the socket closes.
@@ -41,8 +41,10 @@ def turn_away(listening: socket.socket) -> None:
         listening.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, attached)
 
 
-def pauses(sockets: Sequence[socket.socket]) -> Iterator[float]:
-    """Seconds to wait, again and again, until every connection at these sockets is taken."""
+def ending(sockets: Sequence[socket.socket]) -> Iterator[float]:
+    """Turns others away from these sockets, then gives seconds to wait, again and again, until nobody waits at them."""
+    for listening in sockets:
+        _turn_away(listening)
     yield _HANDSHAKE
     for _ in range(_LOOKS):
         if not _somebody_waits(sockets):

@@ -20,8 +20,8 @@ from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from models.bundle import Bundle
 from models.encoding import Matrix
-from models.probability import RUNGS
-from training.evaluation import Clusters, Predictions, losses
+from models.probability import RUNGS, losses
+from training.evaluation import Clusters, Predictions
 from training.matrix import Data, Progress, prepare
 from training.trainer import train
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from models.probability import logit
-from training.evaluation import Clusters, auc, losses
+from models.probability import logit, losses
+from training.evaluation import Clusters, auc
 from training.guardrails import SLOPE
 
 Reals: TypeAlias = NDArray[np.float64]

@@ -26,6 +26,10 @@ RUNGS: tuple[Rung, ...] = ("base_rate", "segment_rates", "logistic", "additive",
 TREES: tuple[Rung, ...] = ("additive", "lightgbm")
 
 
+SMALLEST = 1e-12
+"""How near to 0 and 1 a probability is taken where its logarithm is asked for."""
+
+
 def sigmoid(log_odds: NDArray[np.float64] | float) -> Any:
     """The probability of log-odds, exact at both ends."""
     return np.exp(-np.logaddexp(0.0, -np.asarray(log_odds, dtype=np.float64)))
@@ -35,6 +39,12 @@ def logit(probability: NDArray[np.float64] | float) -> Any:
     """The log-odds of a probability in (0, 1)."""
     p = np.asarray(probability, dtype=np.float64)
     return np.log(p) - np.log1p(-p)
+
+
+def losses(won: NDArray[np.float64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each row's negative log-likelihood of its outcome (0 or 1), in nats; `SMALLEST` keeps it finite."""
+    p = np.clip(probability, SMALLEST, 1 - SMALLEST)
+    return -(won * np.log(p) + (1 - won) * np.log1p(-p))
 
 
 class MarginModel(Protocol):

@@ -39,8 +39,8 @@ def _():
     from features.partner_history import HORIZON_DAYS
     from features.records import DERIVED, KINDS
     from models.encoding import Encoding
-    from models.probability import sigmoid
-    from training.evaluation import Clusters, losses
+    from models.probability import losses, sigmoid
+    from training.evaluation import Clusters
     from training.ladder import TreeSettings, fit_logistic, fit_trees
     from training.matrix import prepare
     from training.origins import FEWEST_WINS

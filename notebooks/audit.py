@@ -32,7 +32,8 @@ def _():
     from scipy.stats import norm
 
     from features.catalogue import CATALOGUE
-    from training.evaluation import Clusters, losses
+    from models.probability import losses
+    from training.evaluation import Clusters
     from training.trainer import train
     from training.trial import trial_records
     from training.window import Window

@@ -27,16 +27,7 @@ FOLLOWS_WITHIN = 10 * CHECK_EVERY
 _MARKED_AT_ONCE = 5_000
 
 
-def rescore_due(service: Service) -> bool:
-    """Scores some of the leads that are due; whether more may be.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: the store did not answer.
-    """
-    return rescored_due(service) > 0
-
-
-def rescored_due(service: Service) -> int:
+def rescore_due(service: Service) -> int:
     """Scores some of the leads that are due and that nobody else is at; returns how many were, 0 where none are left.
 
     Raises:

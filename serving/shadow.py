@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from features.values import Scalar
 from models.bundle import Bundle
 from models.decision import Content, Served
-from models.probability import sigmoid
+from models.probability import losses, sigmoid
 from serving.basis import evaluation_of
 from serving.reload import Champion
 from serving.store import shadow
@@ -34,7 +34,6 @@ _STOPS_WITHIN = 5.0
 FEWEST_OUTCOMES = 10
 """Leads won, and as many not won, that it takes to compare; promotion asks for as many."""
 _NORMAL_95 = 1.96
-_SMALLEST = 1e-12
 
 
 class UnknownFeatures(ValueError):
@@ -249,7 +248,7 @@ def judge(matured: Iterable[Matured], horizon_days: int | None) -> Judgement:
     if min(wins, len(told) - wins) < FEWEST_OUTCOMES:
         return Judgement(len(told), wins)
     ours, theirs, won, clusters = map(np.array, zip(*told, strict=True))
-    champion, challenger = _losses(won, ours), _losses(won, theirs)
+    champion, challenger = losses(won, ours), losses(won, theirs)
     difference = float((challenger - champion).mean())
     reach = _NORMAL_95 * _error(challenger - champion, clusters)
     return Judgement(
@@ -261,11 +260,6 @@ def judge(matured: Iterable[Matured], horizon_days: int | None) -> Judgement:
         lower=difference - reach,
         upper=difference + reach,
     )
-
-
-def _losses(won: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    p = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
-    return -np.log(np.where(won, p, 1 - p))
 
 
 def _error(values: NDArray[np.float64], clusters: NDArray[np.str_]) -> float:

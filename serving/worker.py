@@ -111,7 +111,7 @@ def steps(
     return [
         Step("promotions", partial(announce_promotions, service)),
         *(Step(schedule.name, partial(_scheduled, service, schedule)) for schedule in plan),
-        Step("rescoring", partial(rescore_due, service)),
+        Step("rescoring", lambda: rescore_due(service) > 0),
         Step("seals", partial(_seal, service)),
         Step("fan-out", partial(_fan_out, service)),
         Step("delivery", partial(_deliver, service, stopping, resolving)),

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoding import Encoding, Matrix
-from models.probability import TREES, MarginModel, Rung, SegmentRates
-from training.evaluation import Clusters, auc, log_loss, losses
+from models.probability import TREES, MarginModel, Rung, SegmentRates, losses
+from training.evaluation import Clusters, auc, log_loss
 from training.ladder import (
     STAGES,
     Rows,

@@ -8,22 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from models.probability import logit
+from models.probability import SMALLEST, logit, losses
 
 Reals = NDArray[np.float64]
 DRAWS = 1000
-_SMALLEST = 1e-12
 
 
 def log_loss(won: Reals, probability: Reals, weight: Reals | None = None) -> float:
     """Mean negative log-likelihood of outcomes (0 or 1), in nats."""
     return float(np.average(losses(won, probability), weights=weight))
-
-
-def losses(won: Reals, probability: Reals) -> Reals:
-    """Each row's negative log-likelihood; probabilities are kept 1e-12 from 0 and 1."""
-    p = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
-    return -(won * np.log(p) + (1 - won) * np.log1p(-p))
 
 
 def auc(won: Reals, probability: Reals, weight: Reals | None = None) -> float:
@@ -47,7 +40,7 @@ def _auc_by_weight(won: Reals, probability: Reals) -> Callable[[Reals], float]:
 
 def calibration_slope(won: Reals, probability: Reals) -> float | None:
     """Slope of a logistic regression of outcomes on log-odds: 1 is calibrated; None where nothing varies."""
-    log_odds = logit(np.clip(probability, _SMALLEST, 1 - _SMALLEST))
+    log_odds = logit(np.clip(probability, SMALLEST, 1 - SMALLEST))
     if np.ptp(log_odds) < 1e-9 or won.min() == won.max():
         return None
     return calibration_line(log_odds, won)[0]
@@ -173,5 +166,5 @@ def attainable(predictions: Predictions, truth: Reals) -> Mapping[str, float]:
 
 
 def _cross_entropy(truth: Reals, probability: Reals) -> float:
-    p = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
+    p = np.clip(probability, SMALLEST, 1 - SMALLEST)
     return float(-np.mean(truth * np.log(p) + (1 - truth) * np.log1p(-p)))

@@ -14,8 +14,8 @@ from scipy.stats import norm
 
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle
-from models.probability import logit, sigmoid
-from training.evaluation import Clusters, Reals, calibration_line, log_loss, losses
+from models.probability import logit, losses, sigmoid
+from training.evaluation import Clusters, Reals, calibration_line, log_loss
 from training.window import Window, log_odds
 
 Name: TypeAlias = Literal[

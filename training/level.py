@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation import Clusters, losses
+from models.probability import losses
+from training.evaluation import Clusters
 from training.ladder import Rows, share_won
 from training.splits import Fold
 

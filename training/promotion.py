@@ -13,8 +13,9 @@ import numpy as np
 
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle
+from models.probability import losses
 from training import guardrails
-from training.evaluation import Clusters, Predictions, Reals, losses
+from training.evaluation import Clusters, Predictions, Reals
 from training.guardrails import Check
 from training.origins import FEWEST_WINS
 from training.window import NotComparable, Window

@@ -17,7 +17,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from training.evaluation import losses
+from models.probability import losses
 from training.ladder import STAGES, TreeSettings
 from training.origins import Origins
 

@@ -22,7 +22,7 @@ from serving.api import schemas
 from serving.api.problems import Problem
 from serving.api.strict_json import MalformedBody
 from serving.canonical import canonical
-from serving.rescoring import announce_promotions, rescored_due
+from serving.rescoring import announce_promotions, rescore_due
 from serving.scoring import rescore
 from serving.store import database, due, records
 
@@ -75,7 +75,7 @@ def rescore_promoted(parts: Wiring) -> tuple[int, int]:
     """Score what a promotion made due, beside the workers that run; returns how many leads, and how many are left."""
     done = 0
     announce_promotions(parts.service)
-    while some := rescored_due(parts.service):
+    while some := rescore_due(parts.service):
         done += some
         console.counted("leads scored", done)
     with database.reading(parts.engine) as connection:

@@ -13,9 +13,8 @@ import numpy as np
 
 from features.values import DAY
 from models.encoding import Encoding
-from models.probability import TREES, Rung
+from models.probability import TREES, Rung, losses
 from training.choosing import Choice
-from training.evaluation import losses
 from training.hazard.follow_up import LOST, WON, FollowUp, Indices, Known, Reals
 from training.hazard.incidence import Incidence, periods_for
 from training.hazard.model import CrossFitted, Material

@@ -9,7 +9,8 @@ import numpy as np
 from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
 from models.bundle import Bundle
-from training.evaluation import Clusters, log_loss, losses
+from models.probability import losses
+from training.evaluation import Clusters, log_loss
 from training.hazard.follow_up import WON, FollowUp, Indices, Reals
 from training.hazard.incidence import CURVE, Curve, aalen_johansen
 from training.hazard.model import Hazard

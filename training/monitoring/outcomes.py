@@ -13,9 +13,9 @@ from scipy import stats
 
 from features.values import DAY, iso_date
 from models.bundle import Bundle
-from models.probability import sigmoid
+from models.probability import losses, sigmoid
 from training.calibrating import ROWS_FOR_SLOPE
-from training.evaluation import Clusters, calibration_slope, log_loss, losses
+from training.evaluation import Clusters, calibration_slope, log_loss
 from training.hazard import Hazard
 from training.monitoring.leads import SEGMENTS, Flags, Leads, Periods, Reals
 from training.monitoring.windows import Pair, Windows, beyond
