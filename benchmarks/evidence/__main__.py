@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.evidence.contract import findings
+from benchmarks.evidence.crashes import crashes
+from benchmarks.evidence.deliveries import deliveries
 from benchmarks.evidence.places import DATABASES, new_store, opened
+from benchmarks.evidence.replays import replays
+from benchmarks.evidence.retries import retries
+from benchmarks.evidence.syncs import syncs
 
 Figures = dict[str, Any]
 
@@ -23,55 +29,23 @@ class Trial:
     zero: tuple[str, ...]
 
 
-def _crashes(kind: str, count: int) -> Figures:
-    from benchmarks.evidence.crashes import crashes
-
-    return crashes(kind, count)
-
-
 def _contract(kind: str, count: int) -> Figures:
-    from benchmarks.evidence.contract import findings
-
     with new_store(kind) as url, opened(url) as store:
         found, counted = findings(store, count)
     return {**counted, "findings": len(found), "examples": [str(finding)[:1000] for finding in found[:5]]}
 
 
-def _deliveries(kind: str, count: int) -> Figures:
-    from benchmarks.evidence.deliveries import deliveries
-
-    return deliveries(kind, count)
-
-
-def _replays(kind: str, count: int) -> Figures:
-    from benchmarks.evidence.replays import replays
-
-    return replays(kind, count)
-
-
-def _retries(kind: str, count: int) -> Figures:
-    from benchmarks.evidence.retries import retries
-
-    return retries(kind, count)
-
-
-def _syncs(kind: str, count: int) -> Figures:
-    from benchmarks.evidence.syncs import syncs
-
-    return syncs(kind, count)
-
-
 TRIALS: Mapping[str, Trial] = {
     "contract": Trial(_contract, 100, ("findings",)),
-    "crashes": Trial(_crashes, 1000, ("lost", "doubled", "unknown", "refused")),
-    "deliveries": Trial(_deliveries, 100_000, ("missing", "of_rolled_back", "unknown", "other_bodies")),
+    "crashes": Trial(crashes, 1000, ("lost", "doubled", "unknown", "refused")),
+    "deliveries": Trial(deliveries, 100_000, ("missing", "of_rolled_back", "unknown", "other_bodies")),
     "replays": Trial(
-        _replays,
+        replays,
         10_000,
         ("missing", "differ_from_features", "differ_from_facts", "faults_before", "alterations_unseen"),
     ),
-    "retries": Trial(_retries, 10_000, ("answers_that_differ", "leads_too_many_or_few")),
-    "syncs": Trial(_syncs, 1000, ("without_a_sync",)),
+    "retries": Trial(retries, 10_000, ("answers_that_differ", "leads_too_many_or_few")),
+    "syncs": Trial(syncs, 1000, ("without_a_sync",)),
 }
 
 

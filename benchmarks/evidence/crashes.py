@@ -6,7 +6,6 @@ not acknowledged they send again, as a CRM would, until it is. In the end the st
 decision and event exactly once.
 """
 
-import http.client
 import json
 import os
 import random
@@ -29,53 +28,18 @@ from sqlalchemy import Engine, select, text
 
 from benchmarks.evidence.failing import FAILPOINTS
 from benchmarks.evidence.places import new_store, opened
+from benchmarks.evidence.sending import LINES, STARTS, Answer, Request, answered, connect, request
 from benchmarks.load import loopback_port
-from features.values import rfc3339
 from serving.store import keys, tables
 from serving.store.database import reading
 
 RANDOM = "random"
 CLIENTS = 3
-LINES = 5
-"""Of one bulk request."""
-_STARTS = 1_700_000_000_000_000
 _DIES_WITHIN = 4.0
 """Seconds after which a process that did not come to its failpoint is killed there and then."""
 _LATEST = 0.6
 """Seconds within which a random kill comes, some of them before the service is up."""
 _CHANCE = 0.08
-
-
-@dataclass(frozen=True)
-class Request:
-    """A request that writes: number `number` of all, and what it says."""
-
-    number: int
-    method: str
-    path: str
-    body: bytes
-    named: bool
-
-    @property
-    def lead_id(self) -> str | None:
-        """The lead that it makes."""
-        return f"L-{self.number}" if self.path == "/v1/leads" else None
-
-
-def request(number: int) -> Request:
-    """The request of a number: a fact with an id, one without, a lead, or several lines, every other with a key."""
-    when, named = rfc3339(_STARTS + number), number % 8 < 4
-    touch = {"lead_id": f"L-{number - number % 4 + 2}", "channel": "webinar", "occurred_at": when}
-    if number % 4 == 0:
-        return Request(number, "PUT", f"/v1/touchpoints/T-{number}", json.dumps(touch).encode(), named)
-    if number % 4 == 1:
-        signal_ = {"lead_id": f"L-{number + 1}", "kind": "demo_request", "occurred_at": when}
-        return Request(number, "POST", "/v1/buying_signals", json.dumps(signal_).encode(), named)
-    if number % 4 == 2:
-        lead = {"lead_id": f"L-{number}", "email": f"lead{number}@acme.example", "created_at": when}
-        return Request(number, "POST", "/v1/leads", json.dumps({"lead": lead}).encode(), named)
-    lines = [{"record": "touchpoints", "id": f"B-{number}-{line}", **touch} for line in range(LINES)]
-    return Request(number, "POST", "/v1/records", "\n".join(map(json.dumps, lines)).encode(), named)
 
 
 @dataclass
@@ -112,12 +76,9 @@ class Clients:
             thread.join()
 
     def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = connect(self.port)
         while (wanted := self._next()) is not None:
-            while not self._sent(connection, wanted):
-                with self._lock:
-                    self.repeated += 1
-                time.sleep(0.01)
+            self._keep(wanted, answered(connection, self.key, wanted))
         connection.close()
 
     def _next(self) -> Request | None:
@@ -126,32 +87,16 @@ class Clients:
         with self._lock:
             return request(next(self._numbers))
 
-    def _sent(self, connection: http.client.HTTPConnection, wanted: Request) -> bool:
-        """Whether it was answered for good."""
-        headers = {"X-Api-Key": self.key, "Content-Type": "application/json"}
-        if wanted.named:
-            headers["Idempotency-Key"] = f"k-{wanted.number}"
-        try:
-            connection.request(wanted.method, wanted.path, wanted.body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            return False
-        if answer.status in (409, 503):
-            return False
-        if answer.status not in (200, 201):
-            self.refused.append((answer.status, content))
-            return True
-        self._acknowledge(wanted, content)
-        return True
-
-    def _acknowledge(self, wanted: Request, content: bytes) -> None:
+    def _keep(self, wanted: Request, answer: Answer) -> None:
         with self._lock, self.log.open("ab") as log:
+            self.repeated += answer.sent_again
+            if answer.status not in (200, 201):
+                self.refused.append((answer.status, answer.body))
+                return
             log.write(b"%d\n" % wanted.number)
             log.flush()
             os.fsync(log.fileno())
-            self.acknowledged[wanted.number] = (wanted, content)
+            self.acknowledged[wanted.number] = (wanted, answer.body)
 
 
 @dataclass
@@ -216,7 +161,7 @@ def crashes(kind: str, kills: int, seed: int = 1) -> dict[str, Any]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name, new_store(kind) as url, opened(url) as store:
         with store.begin() as connection:
-            key = keys.create(connection, "admin", None, at=_STARTS, tokens=secrets.token_bytes)
+            key = keys.create(connection, "admin", None, at=STARTS, tokens=secrets.token_bytes)
         with victim(url, Path(name)) as service:
             clients = Clients(service.port, key, Path(name, "acknowledged"))
             clients.start()

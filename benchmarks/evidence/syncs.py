@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ import psutil
 from sqlalchemy import Engine, text
 
 from benchmarks.bodies import body
-from benchmarks.evidence.crashes import Request, request, victim
+from benchmarks.evidence.crashes import victim
 from benchmarks.evidence.places import new_store, opened
-from benchmarks.evidence.retries import answered
+from benchmarks.evidence.sending import Request, answered, connect, request
 from serving.store import keys
 from serving.store.database import reading
 
@@ -64,17 +65,25 @@ def _write(number: int) -> Request:
 
 
 def _sent(port: int, key: str, wanted: Sequence[Request], connections: int) -> list[Span]:
-    def sent(each: Request) -> Span:
-        began = time.time()
-        (status, *_), _ = answered(port, key, each)
-        if status not in (200, 201):
-            raise RuntimeError(f"{each.method} {each.path} was answered {status}")
-        return began, time.time()
+    def sent(share: Sequence[Request]) -> list[Span]:
+        connection = connect(port)
+        spans = [_span(connection, key, each) for each in share]
+        connection.close()
+        return spans
 
     # The first one waits for the service to be up.
-    sent(wanted[0])
+    first = sent(wanted[:1])
     with ThreadPoolExecutor(connections) as threads:
-        return list(threads.map(sent, wanted[1:]))
+        shares = [wanted[1 + number :: connections] for number in range(connections)]
+        return [*first, *(span for spans in threads.map(sent, shares) for span in spans)]
+
+
+def _span(connection: HTTPConnection, key: str, wanted: Request) -> Span:
+    began = time.time()
+    answer = answered(connection, key, wanted)
+    if answer.status not in (200, 201):
+        raise RuntimeError(f"{wanted.method} {wanted.path} was answered {answer.status}")
+    return began, time.time()
 
 
 def _within(times: Sequence[float], span: Span) -> bool:

@@ -1,6 +1,7 @@
 """A store for each test, on SQLite; with the mark `both_databases` once on PostgreSQL too."""
 
 import json
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -17,13 +18,18 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from features.catalogue import CATALOGUE
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
+from models.policy import load
 from models.probability import BaseRate, Calibration
+from serving.limits import RateLimit
+from serving.reload import Champion
+from serving.service import Service
 from serving.store.database import connect, create
 
 # An example may wait for the disk, or for another test's processor.
 settings.register_profile("serving", deadline=None)
 settings.load_profile("serving")
 
+POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 Fresh = Callable[[str], AbstractContextManager[str]]
 
 
@@ -38,6 +44,12 @@ def asked(
             return await client.request(method, path, content=content, headers=headers)
 
     return anyio.run(ask)
+
+
+def service_on(store: Engine, clock: Callable[[], int], rate_limit: RateLimit | None = None) -> Service:
+    """A service on a store, under the policy that comes along."""
+    champion = Champion(store, CATALOGUE, POLICY, clock)
+    return Service(store, champion, clock, secrets.token_bytes, rate_limit=rate_limit)
 
 
 def saying(log_odds: float) -> Bundle:

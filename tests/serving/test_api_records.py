@@ -18,23 +18,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from features.catalogue import CATALOGUE
 from features.provenance import Attribute, Provenance
 from features.records import KINDS, Lead, Stored
 from features.values import DAY, SECOND, parse_instant, rfc3339
-from models.policy import load
 from serving.access import ROLES
 from serving.api.admission import AT_ONCE, WAITING
 from serving.api.app import create_app
 from serving.api.record_examples import EXAMPLES
-from serving.reload import Champion
 from serving.scoring import rescore
 from serving.service import Service
 from serving.store import decisions, due, keys, provenance, records
 from serving.store.database import reading
+from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
-POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 CANARY = "canary-7f3a"
 TOUCH: dict[str, Any] = dict(EXAMPLES["touchpoints"])
 
@@ -98,7 +95,7 @@ class Api:
 @pytest.fixture
 def api(store: Engine) -> Api:
     clock = Clock()
-    service = Service(store, Champion(store, CATALOGUE, POLICY, clock), clock, secrets.token_bytes)
+    service = service_on(store, clock)
     transport = httpx.ASGITransport(app=create_app(service))
     return Api(httpx.AsyncClient(transport=transport, base_url="http://eql.example"), service, clock)
 

@@ -6,7 +6,6 @@ import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,17 +18,14 @@ from features.catalogue import CATALOGUE
 from features.values import parse_instant
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
-from models.policy import load
 from models.probability import Calibration, Logistic, LogisticColumn
 from serving.api.answers import DecisionAnswer
 from serving.api.app import create_app
-from serving.reload import CHECK_EVERY, Champion
-from serving.service import Service
+from serving.reload import CHECK_EVERY
 from serving.store import bundles, keys
-from tests.serving.conftest import asked
+from tests.serving.conftest import asked, service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
-POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 LEAD = {
     "lead_id": "L-1",
     "email": "cto@acme-widgets.example",
@@ -141,7 +137,7 @@ class Caller:
 def bare(store: Engine) -> Caller:
     """A service without a model."""
     clock = Clock()
-    service = Service(store, Champion(store, CATALOGUE, POLICY, clock), clock, secrets.token_bytes)
+    service = service_on(store, clock)
     with store.begin() as connection:
         key = keys.create(connection, "crm", None, at=NOW, tokens=secrets.token_bytes)
     return Caller(create_app(service), store, clock, key)

@@ -2,32 +2,26 @@
 
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import Engine
 
-from features.catalogue import CATALOGUE
 from features.values import parse_instant
-from models.policy import load
 from serving.access import Principal, visible
 from serving.api.app import create_app
-from serving.reload import Champion
-from serving.service import Service
 from serving.store import keys
 from serving.store.database import reading
-from tests.serving.conftest import asked
+from tests.serving.conftest import asked, service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
-POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 Api = Callable[..., httpx.Response]
 
 
 @pytest.fixture
 def api(store: Engine) -> Api:
-    service = Service(store, Champion(store, CATALOGUE, POLICY, lambda: NOW), lambda: NOW, secrets.token_bytes)
+    service = service_on(store, lambda: NOW)
     app = create_app(service)
     with store.begin() as connection:
         admin = keys.create(connection, "admin", None, at=NOW, tokens=secrets.token_bytes)

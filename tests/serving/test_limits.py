@@ -1,7 +1,6 @@
 """Rate limits: what a caller always gets, what it never gets, and what it is told."""
 
 import secrets
-from pathlib import Path
 
 import anyio
 import httpx
@@ -10,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from features.catalogue import CATALOGUE
 from features.values import SECOND, parse_instant
-from models.policy import load
 from serving.api.app import create_app
 from serving.limits import RateLimit
-from serving.reload import Champion
 from serving.service import Service
 from serving.store import keys
+from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 
@@ -75,11 +72,7 @@ def test_a_limit_lets_somebody_do_something(wrong: dict[str, int]) -> None:
 
 @pytest.fixture
 def service(store: Engine) -> Service:
-    policy = load(Path("models/default_policy.yaml"), CATALOGUE)
-    clock = lambda: NOW  # noqa: E731
-    return Service(
-        store, Champion(store, CATALOGUE, policy, clock), clock, secrets.token_bytes, rate_limit=RateLimit(3)
-    )
+    return service_on(store, lambda: NOW, RateLimit(3))
 
 
 def ask(service: Service, path: str, headers: dict[str, str], times: int) -> list[httpx.Response]:

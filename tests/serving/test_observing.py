@@ -13,16 +13,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from features.catalogue import CATALOGUE
 from features.values import SECOND, parse_instant
-from models.policy import load
 from serving.api.app import create_app
 from serving.logs import REQUESTS, JsonLines
-from serving.reload import Champion
 from serving.schedules import run_due
 from serving.service import Service
 from serving.store import due, keys
 from serving.worker import BEAT, schedules
+from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 CANARIES = 200
@@ -30,8 +28,7 @@ CANARIES = 200
 
 @pytest.fixture
 def service(store: Engine) -> Service:
-    policy = load(Path("models/default_policy.yaml"), CATALOGUE)
-    return Service(store, Champion(store, CATALOGUE, policy, lambda: NOW), lambda: NOW, secrets.token_bytes)
+    return service_on(store, lambda: NOW)
 
 
 @pytest.fixture

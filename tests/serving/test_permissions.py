@@ -11,21 +11,17 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from features.catalogue import CATALOGUE
 from features.values import parse_instant
-from models.policy import load
 from serving import permissions
 from serving.access import ROLES, Role
 from serving.api.app import create_app
 from serving.canonical import canonical
 from serving.permissions import PERMITTED
-from serving.reload import Champion
-from serving.service import Service
 from serving.store import decisions, keys, sessions
 from serving.store.decisions import CurrentScore, StoredDecision
+from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
-POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 PARTNERS = ("P-1", "P-2")
 OWN: Mapping[str, str] = {
     "GET /v1/decisions/{decision_id}": "/v1/decisions/D-{partner}",
@@ -65,7 +61,7 @@ def app(store: Engine) -> FastAPI:
             decisions.set_current(connection, [score])
         sent = StoredDecision("D-sent", "L-P-1", False, NOW, NOW, canonical(content("P-1")), "{}", salt="s")
         decisions.add(connection, [sent])
-    return create_app(Service(store, Champion(store, CATALOGUE, POLICY, lambda: NOW), lambda: NOW, secrets.token_bytes))
+    return create_app(service_on(store, lambda: NOW))
 
 
 def key(store: Engine, role: str, partner: str | None = None) -> dict[str, str]:

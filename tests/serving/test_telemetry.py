@@ -1,12 +1,10 @@
 """What an OpenTelemetry collector is told of requests: each with its route, nothing of what was sent."""
 
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from threading import Thread
 
 import anyio
@@ -18,13 +16,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import Engine
 
-from features.catalogue import CATALOGUE
 from features.values import parse_instant
-from models.policy import load
 from serving.api.app import create_app
-from serving.reload import Champion
 from serving.service import Service
 from serving.telemetry import Discreet, exported
+from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 CANARY = "canary@acme.example"
@@ -33,8 +29,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 @pytest.fixture
 def service(store: Engine) -> Service:
-    policy = load(Path("models/default_policy.yaml"), CATALOGUE)
-    return Service(store, Champion(store, CATALOGUE, policy, lambda: NOW), lambda: NOW, secrets.token_bytes)
+    return service_on(store, lambda: NOW)
 
 
 def ask(service: Service, *paths: str) -> list[int]:

@@ -3,20 +3,15 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from features.catalogue import CATALOGUE
 from features.values import parse_instant
-from models.policy import load
 from serving.api.app import create_app
-from serving.reload import Champion
-from serving.service import Service
 from serving.store import keys
-from tests.serving.conftest import asked
+from tests.serving.conftest import asked, service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 FULL = {"sqlite": "PRAGMA max_page_count = 1", "postgresql": "SET TRANSACTION READ ONLY"}
@@ -39,8 +34,7 @@ def taking_nothing(store: Engine) -> Iterator[None]:
 
 @pytest.mark.both_databases
 def test_it_is_told_nothing_is_half_done_and_it_goes_on_afterwards(store: Engine) -> None:
-    policy = load(Path("models/default_policy.yaml"), CATALOGUE)
-    service = Service(store, Champion(store, CATALOGUE, policy, lambda: NOW), lambda: NOW, secrets.token_bytes)
+    service = service_on(store, lambda: NOW)
     with store.begin() as connection:
         headers = {"X-Api-Key": keys.create(connection, "admin", None, at=NOW, tokens=secrets.token_bytes)}
 

@@ -2,7 +2,6 @@
 
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,19 +9,14 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from features.catalogue import CATALOGUE
 from features.values import DAY, SECOND, rfc3339
-from models.policy import load
 from serving.access import ROLES
 from serving.api.app import create_app
-from serving.reload import Champion
-from serving.service import Service
 from serving.store import deliveries, keys, outbox, schedules
 from serving.store.deliveries import Attempt
-from tests.serving.conftest import asked
+from tests.serving.conftest import asked, service_on
 
 NOW = 1_800_000_000 * SECOND
-POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 URL = "https://crm.example/hooks/eql"
 NO_EVENT = f"evt_{0:032}"
 
@@ -71,7 +65,7 @@ class Api:
 @pytest.fixture
 def api(store: Engine) -> Api:
     clock = Clock()
-    service = Service(store, Champion(store, CATALOGUE, POLICY, clock), clock, secrets.token_bytes)
+    service = service_on(store, clock)
     with store.begin() as connection:
         key = keys.create(connection, "admin", None, at=NOW, tokens=secrets.token_bytes)
     return Api(create_app(service), store, clock, key)

@@ -1,11 +1,9 @@
 """The worker: each scheduled run by one, failures told and outlived, and leads scored by the model that serves."""
 
 import json
-import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -18,10 +16,9 @@ from features.records import KINDS, PARTNER_HISTORY, Lead, LeadEvent, Partner, S
 from features.values import DAY, SECOND, microseconds, moment, parse_instant
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
-from models.policy import load
 from models.probability import Calibration, Logistic, LogisticColumn
 from serving import rescoring
-from serving.reload import CHECK_EVERY, Champion
+from serving.reload import CHECK_EVERY
 from serving.rescoring import FOLLOWS_WITHIN, announce_promotions, mark_open_leads, rescore_due
 from serving.schedules import RETRY_AFTER, Schedule, daily, every, run_due
 from serving.service import Service
@@ -31,11 +28,11 @@ from serving.store.schedules import Run
 from serving.store.tables import outbox as outbox_table
 from serving.worker import MOST_PATIENT, Step, Worker, beaten_at, steps
 from serving.worker import schedules as planned
+from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T01:00:00Z")
 HOUR = 3600 * SECOND
 PERSONAL = "someone@company.example"
-POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
 
 
 @dataclass
@@ -47,7 +44,7 @@ class Clock:
 
 
 def make_service(store: Engine, clock: Clock) -> Service:
-    return Service(store, Champion(store, CATALOGUE, POLICY, clock), clock, secrets.token_bytes)
+    return service_on(store, clock)
 
 
 def runs(store: Engine) -> list[Run]:

@@ -4,8 +4,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,18 +12,16 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from features.catalogue import CATALOGUE
 from features.records import KINDS, Stored, parse
 from features.values import DAY, parse_instant
-from models.policy import load
 from serving.api.problems import install
 from serving.canonical import canonical
 from serving.pages.routes import router
-from serving.reload import Champion
 from serving.scoring import rescore
 from serving.service import Service
 from serving.store import decisions, records, sessions
 from serving.store.decisions import CurrentScore, StoredDecision
+from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-22T12:00:00Z")
 HASH = "0123456789abcdef" * 4
@@ -187,9 +183,7 @@ class Site:
 
 @pytest.fixture
 def site(store: Engine) -> Site:
-    policy = load(Path(str(files("models") / "default_policy.yaml")), CATALOGUE)
-    champion = Champion(store, CATALOGUE, policy, lambda: NOW)
-    return Site(store, Service(store, champion, lambda: NOW, secrets.token_bytes))
+    return Site(store, service_on(store, lambda: NOW))
 
 
 @pytest.fixture
