@@ -28,7 +28,7 @@ from features.catalogue.entry import (
     ShrunkRate,
 )
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
-from features.values import DAY, Scalar, moment
+from features.values import DAY, MAX_INTEGER, Scalar, moment
 
 Facts: TypeAlias = Mapping[str, Sequence[Row]]
 """Everything said about one lead: versions of it, its account and the partners named, and its facts, by plural name.
@@ -279,7 +279,13 @@ def _distinct(aggregate: Aggregate) -> _Finish:
 
 def _summed(aggregate: Aggregate) -> _Finish:
     column = aggregate.column or ""
-    return lambda rows, _as_of: sum([row[column] for row in rows if row[column] is not None])
+
+    def summed(rows: Sequence[Row], _as_of: int) -> int | float:
+        total: int = sum([row[column] for row in rows if row[column] is not None])
+        # No reader of JSON need know larger integers (RFC 7493), and no model does.
+        return total if total <= MAX_INTEGER else float(total)
+
+    return summed
 
 
 def _most(aggregate: Aggregate) -> _Finish:

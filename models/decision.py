@@ -13,7 +13,7 @@ from features.direct import Evaluation
 from features.values import Scalar, rfc3339
 from models.bundle import Bundle
 from models.encoding import Encoding, Matrix
-from models.explanation import Contribution, explain
+from models.explanation import explain
 from models.policy import Policy
 from models.probability import sigmoid
 from models.verdict import Verdict, judge
@@ -22,7 +22,6 @@ Content: TypeAlias = dict[str, Any]
 """A decision's content as CONTRACT.md shows it, JSON types only, without `decision_id` and `created_at`."""
 
 NO_MODEL = "no model is promoted yet; run `eql train`, then `eql promote`"
-_CONTRIBUTION = Contribution._fields
 _NOTE = "association of the model, not a cause"
 
 
@@ -75,7 +74,7 @@ class Scorer:
             "as_of": rfc3339(as_of),
             "qualification": verdict.qualification,
             "pending": verdict.pending,
-            "rules": [vars(outcome).copy() for outcome in verdict.rules],
+            "rules": [outcome._asdict() for outcome in verdict.rules],
             "missing": list(verdict.missing),
             **self._probability(evaluation, score),
             "next_actions": _next_actions(self.policy, verdict, evaluation),
@@ -106,7 +105,7 @@ class Scorer:
             "expected_value": _expected_value(bundle, score.value),
             "explanation": {
                 "baseline": explanation.baseline,
-                "contributions": [dict(zip(_CONTRIBUTION, each, strict=True)) for each in explanation.contributions],
+                "contributions": [each._asdict() for each in explanation.contributions],
                 "families": [{"family": f, "points": points} for f, points in explanation.families.items()],
             },
             "without_partner": {
@@ -137,6 +136,8 @@ def _score(bundle: Bundle, neutral: _Neutral, rows: Sequence[Mapping[str, Scalar
     known = bundle.encoding.encode_rows(rows)
     # Each row a second time without partners, for the model is asked once only.
     both = bundle.parts(np.vstack([known, np.where(neutral.partner, neutral.values, known)]))
+    if not np.isfinite(both).all():
+        raise ValueError(f"the model {bundle.name!r} gives a lead contributions that are not finite")
     parts, without = both[: len(rows)], sigmoid(both[len(rows) :].sum(axis=1))
     values = sigmoid(parts.sum(axis=1))
     lower, upper = bundle.calibration.range(bundle.margins(parts))

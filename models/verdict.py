@@ -22,13 +22,12 @@ from models.policy import (
     Policy,
     Qualification,
     Rule,
-    Strict,
     Test,
     normal,
 )
 
 
-class RuleOutcome(Strict):
+class RuleOutcome(NamedTuple):
     """What one rule came to, with the values it looked at."""
 
     rule: str
@@ -38,7 +37,7 @@ class RuleOutcome(Strict):
     evidence: dict[str, Scalar]
 
 
-class Verdict(Strict):
+class Verdict(NamedTuple):
     """What the policy says of one lead.
 
     Attributes:

@@ -1,17 +1,21 @@
-"""Canonical JSON: text that is the same, byte for byte, for equal content."""
+"""JSON text; canonical JSON is the same, byte for byte, for equal content."""
 
-import json
 from typing import Any
 
-_ENCODER = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-)
+import orjson
+
+
+def as_json(content: Any) -> bytes:
+    """JSON in UTF-8 without spaces, with shortest round-trip numbers.
+
+    A number that is not finite would be null, so who computes numbers sees to it that they are.
+
+    Raises:
+        TypeError: something in it is of no type of JSON, or an integer of more than 64 bits.
+    """
+    return orjson.dumps(content)
 
 
 def canonical(content: Any) -> str:
-    """JSON text that is the same for equal content: sorted keys, no spaces, shortest round-trip numbers.
-
-    Raises:
-        ValueError: a number is not finite.
-    """
-    return _ENCODER.encode(content)
+    """The same as text, with the keys of every object in order, so that it is the same for equal content."""
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()

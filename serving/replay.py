@@ -117,10 +117,15 @@ def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision) ->
 
 
 def _differences(one: str, other: str, below: str = "") -> list[str]:
-    """Where two JSON texts differ; the whole of it where only their spelling does."""
-    if one == other:
+    """Where a canonical text that was kept and a new one differ; the whole of it where only their spelling does."""
+    if one in (other, _spelt_before(other)):
         return []
     return list(_places(json.loads(one), json.loads(other), below)) or [below]
+
+
+def _spelt_before(text: str) -> str:
+    """A canonical text as Python's own encoder wrote it for earlier versions: 1e-05 for what is 0.00001 now."""
+    return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _places(one: Any, other: Any, path: str) -> Iterator[str]:

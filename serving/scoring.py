@@ -1,7 +1,9 @@
 """Deciding and keeping it: leads sent along with a request, and leads of the store."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
@@ -25,12 +27,12 @@ _CHUNK = 500
 _SALT_BYTES = 32
 Made: TypeAlias = tuple[Content, StoredDecision]
 """A decision as it is answered, and as it is kept."""
+Sent: TypeAlias = tuple[ScoreRequest, Mapping[str, Any], int]
+"""A lead sent along with its facts: the request, the JSON it was sent as, and the moment to decide as of."""
 
 
-def decide_requests(
-    service: Service, scorer: Scorer, requests: Sequence[tuple[ScoreRequest, Mapping[str, Any], int]]
-) -> list[Made]:
-    """The decisions on leads sent along, each with its JSON and moment, as answered and as to be kept."""
+def decide_requests(service: Service, scorer: Scorer, requests: Sequence[Sent]) -> list[Made]:
+    """The decisions on leads sent along, as answered and as to be kept."""
     facts = [request.facts() for request, _, _ in requests]
     with reading(service.engine) as connection:
         histories = [
@@ -41,6 +43,21 @@ def decide_requests(
         for each, history, (request, sent, as_of) in zip(facts, histories, requests, strict=True)
     ]
     return decide(scorer, bases, service.tokens, service.clock())
+
+
+def decide_together(service: Service, scorer: Scorer, request: Sent) -> Made:
+    """The same for one request, at the same time as for others that wait for a decision: many cost less than each."""
+    made: Made = service.deciding.do(partial(_decide_waiting, service), (scorer, request))
+    return made
+
+
+def _decide_waiting(service: Service, waiting: Sequence[tuple[Scorer, Sent]]) -> list[Made]:
+    # Between two of them the champion may have changed.
+    return [
+        made
+        for scorer, group in groupby(waiting, itemgetter(0))
+        for made in decide_requests(service, scorer, [request for _, request in group])
+    ]
 
 
 def tell(service: Service, made: Sequence[Made]) -> None:
@@ -98,8 +115,12 @@ def _history(connection: Connection, scorer: Scorer, facts: Facts, as_of: int) -
     if any(found.values()):
         return History("store", found)
     copied = scorer.served.bundle.history if scorer.served else {}
-    rows = {kind.name: [row for row in copied.get(kind.name, ()) if row[kind.id] in keys[kind]] for kind in DERIVED}
+    rows = {kind.name: _of(copied.get(kind.name, ()), kind.id, keys[kind]) for kind in DERIVED}
     return History("bundle", rows) if copied else History()
+
+
+def _of(rows: Iterable[Row], column: str, keys: Collection[str]) -> list[Row]:
+    return [row for row in rows if row[column] in keys]
 
 
 def _named(leads: Iterable[Row]) -> list[str]:

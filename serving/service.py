@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy import Engine
@@ -18,6 +19,7 @@ from serving.reload import Champion
 from serving.retention import Retention
 from serving.shadow import Shadow
 from serving.store.together import GroupCommit
+from serving.together import Together
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Service:
         metrics: what the service counts of itself.
         retention: how long what is kept.
         traces: where traces of requests go; None for nowhere.
+        deciding: requests that wait for a decision on a lead sent along.
     """
 
     engine: Engine
@@ -53,6 +56,7 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     retention: Retention = field(default_factory=Retention)
     traces: TracerProvider | None = None
+    deciding: Together[Any, Any] = field(default_factory=Together)
 
     @cached_property
     def together(self) -> GroupCommit:

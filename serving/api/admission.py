@@ -12,11 +12,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.api.problems import Problem
 from serving.metrics import Metrics
 
-AT_ONCE = 2
-"""Requests worked on at once by a process. Their work is bound by the interpreter, so more only wait for each other and
-keep refusals and /healthz waiting; one alone would leave it idle while it waits for the disk."""
-WAITING = 10
-"""Requests that may wait for that, about as long as one takes under load."""
+AT_ONCE = 8
+"""Requests worked on at once by a process. Their work is bound by the interpreter, so more keep refusals and /healthz
+waiting; decisions are made for all of them at the same time, which costs less than each alone."""
+WAITING = 4
+"""Requests that may wait for that: so few that under load none takes much longer than usual."""
 PATIENCE = 2.0
 """Seconds a request may wait."""
 ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.values import Money, Scalar
-from models.policy import Outcome, Qualification
+from models.policy import Gate, Outcome, Qualification
 from models.probability import Rung
-from models.verdict import RuleOutcome
 from serving.basis import Origin
 
 
@@ -15,6 +14,16 @@ class Answer(BaseModel):
     """An answer: nothing beside its fields."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class RuleAnswer(Answer):
+    """What one rule came to, with the values it looked at."""
+
+    rule: str
+    gate: Gate
+    outcome: Outcome
+    reason: str
+    evidence: dict[str, Scalar]
 
 
 class CloseProbability(Answer):
@@ -95,7 +104,7 @@ class DecisionAnswer(_Written):
     as_of: str
     qualification: Qualification
     pending: bool
-    rules: list[RuleOutcome]
+    rules: list[RuleAnswer]
     missing: list[str]
     close_probability: CloseProbability | None
     close_probability_reason: str | None = None

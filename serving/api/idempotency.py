@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import Response
-from pydantic_core import to_json
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from serving.access import digest
 from serving.api.callers import ServiceDependency, presented_key
 from serving.api.problems import Problem
+from serving.canonical import as_json
 from serving.scoring import Made, tell
 from serving.service import Service
 from serving.store import idempotency
@@ -180,8 +180,7 @@ def _marked(content: Mapping[str, Any] | bytes) -> Mapping[str, Any] | bytes:
 def _kept(written: Written, fingerprint: str) -> Kept:
     body = written.content
     if not isinstance(body, bytes):
-        # Numbers that are not finite would be null, and never what no reader of JSON takes.
-        body = to_json(body)
+        body = as_json(body)
     return Kept(fingerprint, written.status, written.location, written.media_type, body)
 
 

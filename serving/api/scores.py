@@ -13,7 +13,7 @@ from serving.api.callers import Permitted, ServiceDependency
 from serving.api.idempotency import Attempt, AttemptDependency, Written
 from serving.api.problems import MEDIA_TYPE, Problem
 from serving.api.schemas import BatchRequest, ScoreRequest
-from serving.scoring import Made, decide_requests
+from serving.scoring import Made, decide_requests, decide_together
 from serving.service import Service
 from serving.store import decisions
 
@@ -26,6 +26,8 @@ _APPLICATIONS = ("json", "x-ndjson", "ndjson", "jsonl", "octet-stream", "x-www-f
 _READ = ("", "text/plain", *(f"application/{kind}" for kind in _APPLICATIONS))
 """Types of content that may be JSON: also those that clients name when they were not told any."""
 _OTHER_CHARSET = re.compile(r"charset\s*=(?!\s*\"?utf-?8\"?\s*(;|$))")
+_TOGETHER = 64 * 1024
+"""Bytes up to which a body's lead is decided on together with others, which a larger one would keep waiting."""
 router = APIRouter(prefix="/v1", tags=["scores"])
 
 
@@ -58,7 +60,7 @@ def score(service: ServiceDependency, _: Permitted, attempt: AttemptDependency, 
 
     def read() -> list[Made]:
         request, sent = schemas.read(ScoreRequest, body)
-        return _score(service, attempt, [(request, sent, "")])
+        return _score(service, attempt, [(request, sent, "")], together=len(body) <= _TOGETHER)
 
     return attempt.answer(body, read, lambda connection, made: _kept(connection, made, made[0][0]), shared=True)
 
@@ -84,7 +86,13 @@ def score_batch(service: ServiceDependency, _: Permitted, attempt: AttemptDepend
     return attempt.answer(body, read, write)
 
 
-def _score(service: Service, attempt: Attempt, sent: list[tuple[ScoreRequest, dict[str, Any], str]]) -> list[Made]:
+def _score(
+    service: Service,
+    attempt: Attempt,
+    sent: list[tuple[ScoreRequest, dict[str, Any], str]],
+    *,
+    together: bool = False,
+) -> list[Made]:
     now = service.clock()
     # One scorer throughout: the champion may change between two looks at it.
     scorer = service.champion.scorer()
@@ -93,7 +101,10 @@ def _score(service: Service, attempt: Attempt, sent: list[tuple[ScoreRequest, di
         schemas.check_attributes(request, declared, path)
     if not attempt.dry_run:
         service.archive.keep(service.engine, scorer.policy, now)
-    return decide_requests(service, scorer, [(r, item, schemas.moment_of(r, now, path)) for r, item, path in sent])
+    requests = [(r, item, schemas.moment_of(r, now, path)) for r, item, path in sent]
+    if together:
+        return [decide_together(service, scorer, each) for each in requests]
+    return decide_requests(service, scorer, requests)
 
 
 def _kept(connection: Connection, made: list[Made], content: dict[str, Any]) -> Written:

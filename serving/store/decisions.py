@@ -21,7 +21,7 @@ from serving.store.tables import current_score, decision_payloads, decisions
 
 Place: TypeAlias = tuple[int, int, str]
 """Where a decision stands in the history of its lead: `as_of`, `created_at`, `decision_id`."""
-_PAYLOAD = tuple(decision_payloads.c.keys())
+_PAYLOAD = tuple(map(str, decision_payloads.c.keys()))
 _WHOLE = select(decisions.c.created_at, decision_payloads).join_from(decisions, decision_payloads)
 _ADD, _ADD_PAYLOAD = insert(decisions), insert(decision_payloads)
 _AT_ONCE = 500

@@ -18,6 +18,8 @@ from serving.store.tables import RECORDS, ingest_counter
 _T = TypeVar("_T")
 _BATCH = 10_000
 _NAMED = 1_000
+_COLUMNS = {name: tuple(map(str, table.c.keys())) for name, table in RECORDS.items()}
+"""Their names as plain text, which SQLAlchemy's own are not."""
 """How many ids one query names."""
 _ALWAYS = -1
 """Stands for the missing time of an undated export, which was always known: before every instant."""
@@ -241,7 +243,7 @@ def _batches(items: Iterable[_T], size: int = _BATCH) -> Iterator[list[_T]]:
 
 
 def flat(name: str, row: RowMapping) -> Row:
-    """A row of the table of kind `name` as flat columns: attributes of a lead as `attributes.<name>`."""
-    columns: dict[str, Any] = {**row}
+    """A row of all columns of the table of kind `name` as flat ones: attributes of a lead as `attributes.<name>`."""
+    columns: dict[str, Any] = dict(zip(_COLUMNS[name], row.values(), strict=True))
     attributes = columns.pop("attributes", {}) if name == "leads" else {}
     return {**columns, **{f"{ATTRIBUTE_PREFIX}{key}": value for key, value in attributes.items()}}

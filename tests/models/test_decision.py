@@ -1,6 +1,7 @@
 """The decision: sums that hold, the score without partners, one lead as many, and answers without a model."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from features.values import DAY, rfc3339
 from models import policy
 from models.bundle import Bundle
 from models.decision import NO_MODEL, Scorer, Served
-from models.probability import RUNGS, Rung, logit
+from models.probability import RUNGS, BaseRate, Rung, logit
 from serving.api.schemas import ScoreRequest
 
 NOW = 20_000 * DAY
@@ -245,6 +246,12 @@ def test_at_the_base_rate_every_lead_is_alike(bundles: Mapping[Rung, Bundle]) ->
         assert content["close_probability"]["lower"] < content["close_probability"]["upper"]
         assert content["without_partner"]["difference"] == 0
         assert {each["log_odds"] for each in content["explanation"]["contributions"]} == {0}
+
+
+def test_contributions_that_are_not_finite_are_no_decision(bundles: Mapping[Rung, Bundle]) -> None:
+    broken = replace(bundles["base_rate"], model=BaseRate(len(bundles["base_rate"].encoding.names), math.inf))
+    with pytest.raises(ValueError, match="not finite"):
+        scorer(broken).decide("L-1", NOW, evaluation(BODY, []))
 
 
 def test_without_a_model_the_rules_decide_and_the_reason_is_given() -> None:

@@ -201,6 +201,18 @@ def alter(world: World, decision_id: str, **columns: Any) -> None:
         connection.execute(update(decision_payloads).where(chosen).values(columns))
 
 
+def test_numbers_as_earlier_versions_spelt_them_are_the_same(world: World) -> None:
+    just_now = [{"kind": "demo_request", "occurred_at": rfc3339(world.now - 1_000_000)}]
+    decision_id = world.score({**BODY, "as_of": rfc3339(world.now), "buying_signals": just_now})["decision_id"]
+    with reading(world.engine) as connection:
+        kept = decisions.get(connection, decision_id)
+    before = json.dumps(json.loads(kept.features), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert before != kept.features
+    alter(world, decision_id, features=before)
+    for origin in ("features", "facts"):
+        assert replayed(world, decision_id, origin)["equal"]
+
+
 def test_where_a_decision_comes_out_otherwise_is_told_without_values(world: World) -> None:
     decision_id = world.score()["decision_id"]
     assert replayed(world, decision_id, "features") == {"equal": True, "from": "features", "differences": []}
