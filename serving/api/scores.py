@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from serving.api import schemas
+from serving.api.admission import LARGE
 from serving.api.answers import BatchAnswer, DecisionAnswer, ProblemAnswer
 from serving.api.callers import Permitted, ServiceDependency
 from serving.api.idempotency import Attempt, AttemptDependency, Written
@@ -26,8 +27,6 @@ _APPLICATIONS = ("json", "x-ndjson", "ndjson", "jsonl", "octet-stream", "x-www-f
 _READ = ("", "text/plain", *(f"application/{kind}" for kind in _APPLICATIONS))
 """Types of content that may be JSON: also those that clients name when they were not told any."""
 _OTHER_CHARSET = re.compile(r"charset\s*=(?!\s*\"?utf-?8\"?\s*(;|$))")
-_TOGETHER = 64 * 1024
-"""Bytes up to which a body's lead is decided on together with others, which a larger one would keep waiting."""
 router = APIRouter(prefix="/v1", tags=["scores"])
 
 
@@ -60,7 +59,8 @@ def score(service: ServiceDependency, _: Permitted, attempt: AttemptDependency, 
 
     def read() -> list[Made]:
         request, sent = schemas.read(ScoreRequest, body)
-        return _score(service, attempt, [(request, sent, "")], together=len(body) <= _TOGETHER)
+        # A large one would keep the others waiting.
+        return _score(service, attempt, [(request, sent, "")], together=len(body) < LARGE)
 
     return attempt.answer(body, read, lambda connection, made: _kept(connection, made, made[0][0]), shared=True)
 

@@ -21,7 +21,7 @@ from features.catalogue.entry import (
 )
 from features.direct import Evaluation, evaluate, visible
 from features.records import KINDS
-from features.values import DAY, Scalar
+from features.values import DAY, MAX_INTEGER, Scalar
 
 NOW = 20_000 * DAY
 Row = dict[str, Any]
@@ -147,6 +147,14 @@ def test_aggregates_of_what_is_there() -> None:
     assert found == {"count": 4, "distinct": 3, "sum": 15, "max": 7}
     assert value(Aggregate("days_since_first", "integration_usage"), facts) == 9.0
     assert value(Aggregate("days_since_last", "integration_usage"), facts) == 1.0
+
+
+@pytest.mark.parametrize(("days", "kind"), [(1, int), (30, float)])
+def test_a_sum_is_an_integer_as_far_as_every_reader_of_json_knows_them(days: int, kind: type) -> None:
+    used = [row("integration_usage", usage_id=f"U{n}", calls=MAX_INTEGER) for n in range(days)]
+    found = value(Aggregate("sum", "integration_usage", "calls"), {"integration_usage": used})
+    assert type(found) is kind
+    assert found == days * MAX_INTEGER
 
 
 def test_aggregates_of_nothing() -> None:

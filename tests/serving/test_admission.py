@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from serving.api.admission import ALWAYS, Admission
+from serving.api.admission import ALWAYS, LARGE, Admission
 from serving.api.body import BodyLimit
 from serving.metrics import Metrics
 
@@ -67,6 +67,20 @@ def test_so_many_are_worked_on_so_many_wait_and_the_rest_is_told_at_once(at_once
             f'eql_requests_shed_total{{reason="full"}} {len(refused):.1f}' in metrics.exposition().decode()
             or not refused
         )
+
+    anyio.run(scenario)
+
+
+def test_a_large_request_takes_half_of_the_places_and_is_not_overtaken_for_ever() -> None:
+    async def scenario() -> None:
+        endpoint = Endpoint()
+        async with client(Admission(endpoint, Metrics(), 4, 8)) as ask, asyncio.TaskGroup() as group:
+            for content in (b" " * LARGE, b"", b"", b" " * LARGE, b""):
+                group.create_task(ask.post("/v1/score", content=content))
+                await settled()
+            assert (endpoint.working, endpoint.done) == (3, 0)
+            endpoint.go.set()
+        assert endpoint.done == 5
 
     anyio.run(scenario)
 
