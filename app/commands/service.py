@@ -39,6 +39,9 @@ WithWorker = Annotated[bool, typer.Option("--worker/--no-worker", help="Run a wo
 Processes = Annotated[int, typer.Option(min=1, max=64, help="Worker processes that serve.")]
 FINISHES_WITHIN = 10
 """Seconds that requests have to be answered after SIGTERM."""
+_KEPT = 75
+"""Seconds that a connection is kept without a request: longer than proxies and clients keep theirs (nginx: 60), so that
+they close it, for a request that is sent as we do gets no answer."""
 _HUNG_AFTER = 30
 """Seconds after which a worker process that shows no life is replaced."""
 _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -118,6 +121,7 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
         log_level="warning",
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEPT,
         timeout_graceful_shutdown=FINISHES_WITHIN,
         timeout_worker_healthcheck=_HUNG_AFTER,
     )
