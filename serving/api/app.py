@@ -61,12 +61,12 @@ def create_app(service: Service) -> FastAPI:
         telemetry=configuration(service.traces),
     )
     app.state.service = service
-    for module in (scores, lead_scores, decisions, leads, bulk, webhooks, runs, keys, privacy):
+    # Routes are tried in this order, and probes must cost little under any load.
+    for module in (health, scores, lead_scores, decisions, leads, bulk, webhooks, runs, keys, privacy):
         app.include_router(module.router)
     # After all that lies below a record: its id may hold slashes.
     app.include_router(records.router())
     app.include_router(pages.router(service), include_in_schema=False)
-    app.include_router(health.router)
     install(app)
     app.add_exception_handler(404, _nowhere)
     # The last one added is the outermost.
