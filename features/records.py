@@ -296,6 +296,10 @@ class Kind:
     parent: Literal["lead_id", "account_id"] | None = None
     planned: bool = False
 
+    def __hash__(self) -> int:
+        # Names are unique, and a kind is a key that is looked up for every row.
+        return hash(self.name)
+
     @cached_property
     def entity(self) -> bool:
         """Whether records are versions of an entity, its id being part of the content."""

@@ -1,6 +1,6 @@
 """Deciding and keeping it: leads sent along with a request, and leads of the store."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
@@ -115,12 +115,8 @@ def _history(connection: Connection, scorer: Scorer, facts: Facts, as_of: int) -
     if any(found.values()):
         return History("store", found)
     copied = scorer.served.bundle.history if scorer.served else {}
-    rows = {kind.name: _of(copied.get(kind.name, ()), kind.id, keys[kind]) for kind in DERIVED}
+    rows = {kind.name: [row for row in copied.get(kind.name, ()) if row[kind.id] in keys[kind]] for kind in DERIVED}
     return History("bundle", rows) if copied else History()
-
-
-def _of(rows: Iterable[Row], column: str, keys: Collection[str]) -> list[Row]:
-    return [row for row in rows if row[column] in keys]
 
 
 def _named(leads: Iterable[Row]) -> list[str]:

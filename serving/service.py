@@ -18,7 +18,7 @@ from serving.oidc import RelyingParty
 from serving.reload import Champion
 from serving.retention import Retention
 from serving.shadow import Shadow
-from serving.store.together import GroupCommit
+from serving.store.group_commit import GroupCommit
 from serving.together import Together
 
 
@@ -40,7 +40,6 @@ class Service:
         metrics: what the service counts of itself.
         retention: how long what is kept.
         traces: where traces of requests go; None for nowhere.
-        deciding: requests that wait for a decision on a lead sent along.
     """
 
     engine: Engine
@@ -56,12 +55,16 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     retention: Retention = field(default_factory=Retention)
     traces: TracerProvider | None = None
-    deciding: Together[Any, Any] = field(default_factory=Together)
 
     @cached_property
-    def together(self) -> GroupCommit:
+    def group_commit(self) -> GroupCommit:
         """Writes that may share a transaction with those of other requests."""
         return GroupCommit(self.engine)
+
+    @cached_property
+    def deciding(self) -> Together[Any, Any]:
+        """Requests that wait for a decision on a lead sent along."""
+        return Together()
 
     @cached_property
     def archive(self) -> Archive:

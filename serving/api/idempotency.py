@@ -92,7 +92,7 @@ class Attempt:
         if self.key is None:
             request = read()
             if shared:
-                written = self.service.together.write(lambda connection: write(connection, request))
+                written = self.service.group_commit.write(lambda connection: write(connection, request))
             else:
                 with self.service.engine.begin() as connection:
                     written = write(connection, request)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
+from models.decision import Scorer
 from serving.api import schemas
 from serving.api.admission import LARGE
 from serving.api.answers import BatchAnswer, DecisionAnswer, ProblemAnswer
@@ -14,7 +15,7 @@ from serving.api.callers import Permitted, ServiceDependency
 from serving.api.idempotency import Attempt, AttemptDependency, Written
 from serving.api.problems import MEDIA_TYPE, Problem
 from serving.api.schemas import BatchRequest, ScoreRequest
-from serving.scoring import Made, decide_requests, decide_together
+from serving.scoring import Made, Sent, decide_requests, decide_together
 from serving.service import Service
 from serving.store import decisions
 
@@ -59,8 +60,11 @@ def score(service: ServiceDependency, _: Permitted, attempt: AttemptDependency, 
 
     def read() -> list[Made]:
         request, sent = schemas.read(ScoreRequest, body)
+        scorer, requests = _checked(service, attempt, [(request, sent, "")])
         # A large one would keep the others waiting.
-        return _score(service, attempt, [(request, sent, "")], together=len(body) < LARGE)
+        if len(body) >= LARGE:
+            return decide_requests(service, scorer, requests)
+        return [decide_together(service, scorer, requests[0])]
 
     return attempt.answer(body, read, lambda connection, made: _kept(connection, made, made[0][0]), shared=True)
 
@@ -78,7 +82,8 @@ def score_batch(service: ServiceDependency, _: Permitted, attempt: AttemptDepend
     def read() -> list[Made]:
         batch, sent = schemas.read(BatchRequest, body)
         pairs = enumerate(zip(batch.items, sent["items"], strict=True))
-        return _score(service, attempt, [(request, item, f"items.{i}.") for i, (request, item) in pairs])
+        checked = _checked(service, attempt, [(request, item, f"items.{i}.") for i, (request, item) in pairs])
+        return decide_requests(service, *checked)
 
     def write(connection: Connection, made: list[Made]) -> Written:
         return _kept(connection, made, {"items": [content for content, _ in made]})
@@ -86,13 +91,10 @@ def score_batch(service: ServiceDependency, _: Permitted, attempt: AttemptDepend
     return attempt.answer(body, read, write)
 
 
-def _score(
-    service: Service,
-    attempt: Attempt,
-    sent: list[tuple[ScoreRequest, dict[str, Any], str]],
-    *,
-    together: bool = False,
-) -> list[Made]:
+def _checked(
+    service: Service, attempt: Attempt, sent: list[tuple[ScoreRequest, dict[str, Any], str]]
+) -> tuple[Scorer, list[Sent]]:
+    """The scorer of now, and what it is to decide on; each request comes with its JSON and its path in the body."""
     now = service.clock()
     # One scorer throughout: the champion may change between two looks at it.
     scorer = service.champion.scorer()
@@ -101,10 +103,7 @@ def _score(
         schemas.check_attributes(request, declared, path)
     if not attempt.dry_run:
         service.archive.keep(service.engine, scorer.policy, now)
-    requests = [(r, item, schemas.moment_of(r, now, path)) for r, item, path in sent]
-    if together:
-        return [decide_together(service, scorer, each) for each in requests]
-    return decide_requests(service, scorer, requests)
+    return scorer, [(r, item, schemas.moment_of(r, now, path)) for r, item, path in sent]
 
 
 def _kept(connection: Connection, made: list[Made], content: dict[str, Any]) -> Written:

@@ -16,7 +16,7 @@ words that do no harm on SQLite:
 * answers to requests with an Idempotency-Key: INSERT ... ON CONFLICT DO NOTHING first in the transaction, so that who
   sends the request again waits for it;
 * decisions: only added, under a primary key, those on leads sent along in a transaction that requests share (see
-  `serving.store.together`); each seal of them follows a head that only one seal can follow;
+  `serving.store.group_commit`); each seal of them follows a head that only one seal can follow;
 * current scores: INSERT ... ON CONFLICT DO UPDATE in the order of leads, so that no two writers wait for each
   other;
 * what sales was shown, bundles, policies, what the challenger said, leads' addresses: INSERT ... ON CONFLICT DO

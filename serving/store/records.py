@@ -18,9 +18,9 @@ from serving.store.tables import RECORDS, ingest_counter
 _T = TypeVar("_T")
 _BATCH = 10_000
 _NAMED = 1_000
-_COLUMNS = {name: tuple(map(str, table.c.keys())) for name, table in RECORDS.items()}
-"""Their names as plain text, which SQLAlchemy's own are not."""
 """How many ids one query names."""
+_COLUMNS = {name: tuple(map(str, table.c.keys())) for name, table in RECORDS.items()}
+"""The columns of each kind's table by name, as plain text, which SQLAlchemy's own names are not."""
 _ALWAYS = -1
 """Stands for the missing time of an undated export, which was always known: before every instant."""
 

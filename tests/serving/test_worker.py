@@ -43,10 +43,6 @@ class Clock:
         return self.now
 
 
-def make_service(store: Engine, clock: Clock) -> Service:
-    return service_on(store, clock)
-
-
 def runs(store: Engine) -> list[Run]:
     with reading(store) as connection:
         return schedules.listed(connection, None, 1000)
@@ -267,7 +263,7 @@ def scored_by(store: Engine, lead_id: str) -> list[str | None]:
 @pytest.mark.both_databases
 def test_a_promotion_is_told_once_and_all_open_leads_are_scored_by_it(store: Engine) -> None:
     clock = Clock()
-    service = make_service(store, clock)
+    service = service_on(store, clock)
     ids = add_leads(store, 4)
     made = bundle(-2.0)
     publish(store, made, clock())
@@ -289,7 +285,7 @@ def test_a_promotion_is_told_once_and_all_open_leads_are_scored_by_it(store: Eng
 
 def test_no_lead_is_scored_by_the_model_before_a_promotion(store: Engine) -> None:
     clock = Clock()
-    service = make_service(store, clock)
+    service = service_on(store, clock)
     [lead_id] = add_leads(store, 2)
     before, after = bundle(-2.0), bundle(-1.0)
     publish(store, before, clock())
@@ -305,7 +301,7 @@ def test_no_lead_is_scored_by_the_model_before_a_promotion(store: Engine) -> Non
 
 def test_a_promotion_that_cannot_be_served_does_not_stop_scoring(store: Engine) -> None:
     clock = Clock()
-    service = make_service(store, clock)
+    service = service_on(store, clock)
     [lead_id] = add_leads(store, 2)
     before, broken = bundle(-2.0), bundle(-1.0)
     publish(store, before, clock())
@@ -327,7 +323,7 @@ def test_a_lead_that_cannot_be_scored_keeps_no_other_waiting(
     store: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = Clock()
-    service = make_service(store, clock)
+    service = service_on(store, clock)
     ids = add_leads(store, 6)
     rescore = rescoring.rescore
 
@@ -352,7 +348,7 @@ def test_a_lead_that_cannot_be_scored_keeps_no_other_waiting(
 @pytest.mark.both_databases
 def test_workers_side_by_side_score_each_lead_once_a_night(store: Engine) -> None:
     clock = Clock()
-    services = [make_service(store, clock) for _ in range(3)]
+    services = [service_on(store, clock) for _ in range(3)]
     ids = add_leads(store, 30)
 
     def night(service: Service) -> list[str]:
@@ -372,7 +368,7 @@ def test_workers_side_by_side_score_each_lead_once_a_night(store: Engine) -> Non
 
 
 def test_retraining_is_a_schedule_only_where_it_is_handed_in(store: Engine) -> None:
-    service = make_service(store, Clock())
+    service = service_on(store, Clock())
     names = {schedule.name for schedule in planned(service)}
     assert {schedule.name for schedule in planned(service, lambda: "nothing")} - names == {"retraining"}
 
@@ -384,7 +380,7 @@ def test_each_night_partners_are_known_by_what_their_leads_came_to(store: Engine
     with store.begin() as connection:
         records.add(connection, [Stored(kinds["partners"], "P-1", Partner(partner_id="P-1", recorded_at=created))])
         records.add(connection, [Stored(kinds["leads"], "L-1", lead), Stored(kinds["lead_events"], "E-1", won, "L-1")])
-    (night,) = [one for one in planned(make_service(store, Clock())) if one.name == "partner history"]
+    (night,) = [one for one in planned(service_on(store, Clock())) if one.name == "partner history"]
     assert night.run() == night.run()
     with reading(store) as connection:
         known = list(records.versions(connection, PARTNER_HISTORY))

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, event, func, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from serving.store.database import reading
+from serving.store.group_commit import GroupCommit
 from serving.store.tables import decisions
-from serving.store.together import GroupCommit
 
 pytestmark = pytest.mark.both_databases
 Work = Callable[[Connection], str]
