@@ -10,7 +10,7 @@ from app import settings
 from app.draining import end_with_the_first
 from app.wiring import Wiring
 from serving import logs
-from serving.api.app import create_app
+from serving.app import create_app
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread keeps the interpreter while another wants it; at Python's 5 ms a few of them at work keep the event

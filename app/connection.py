@@ -6,7 +6,7 @@ from typing import Any
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serving.api.problems import MEDIA_TYPE, Problem
+from serving.http.problems import MEDIA_TYPE, Problem
 
 _REFUSAL = json.dumps(Problem(400, "The request is not HTTP/1.1 as this service reads it.").content).encode()
 _SECONDS = 1.0

@@ -8,9 +8,9 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from operations.exploration import OFF, Exploration
-from serving.access import Role
-from serving.oidc import InvalidProvider, Provider
-from serving.retention import Retention
+from serving.access.oidc import InvalidProvider, Provider
+from serving.identity import Role
+from serving.privacy.retention import Retention
 
 
 class InvalidSetting(ValueError):

@@ -22,14 +22,17 @@ from features.records import Stored
 from features.values import microseconds
 from models.bundle import Bundle
 from models.policy import Policy, load
-from serving.deriving import derive_histories
-from serving.limits import RateLimit
-from serving.oidc import RelyingParty
-from serving.reload import Champion
+from serving.access.oidc import RelyingParty
+from serving.champion import bundles
+from serving.champion.watcher import Champion
+from serving.http.telemetry import exported
+from serving.http.token_bucket import RateLimit
+from serving.records import export, provenance
+from serving.records import versions as records
+from serving.records.partner_history_job import derive_histories
 from serving.service import Service
-from serving.shadow import Shadow
-from serving.store import bundles, database, export, provenance, records
-from serving.telemetry import exported
+from serving.shadow.shadow import Shadow
+from serving.store import database
 
 if TYPE_CHECKING:
     from training.registry import Registry

@@ -12,7 +12,7 @@ from collections import Counter
 from benchmarks.bodies import body
 from benchmarks.load import Load, closed_loop, open_loop, request
 from benchmarks.served_home import Home, eql, served_home
-from serving.api.admission import AT_ONCE, WAITING
+from serving.http.middleware.load_shedding import AT_ONCE, WAITING
 
 SECONDS = 10.0
 TIMES = 3

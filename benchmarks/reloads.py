@@ -26,10 +26,12 @@ from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.policy import load
 from models.probability import Calibration, LightGBM, sigmoid
-from serving.api.app import create_app
-from serving.reload import CHECK_EVERY, Champion
+from serving.access import keys
+from serving.app import create_app
+from serving.champion import bundles
+from serving.champion.watcher import CHECK_EVERY, Champion
 from serving.service import Service
-from serving.store import bundles, database, keys
+from serving.store import database
 
 SWAPS, CLIENTS, EVERY = 100, 4, 0.15
 NAMES = ("employees", "partner_referrals_90d", "integration_active_days_30d")

@@ -18,7 +18,7 @@ from benchmarks.simulated import UNTIL
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from models.bundle import Bundle
-from serving.store import keys
+from serving.access import keys
 from training.ladder import TreeSettings
 from training.matrix import prepare
 from training.world.simulation import simulate

@@ -1,13 +1,13 @@
 """Which roles may call which route of the API: the one place that says so.
 
-A route asks through `serving.api.callers.permitted`; one that is not listed here is open to `admin` only, and a test
-fails until it is listed. `docs/operate.md` shows the same table.
+A route asks through `serving.http.authentication.permitted`. A route that is missing here is open to `admin` only, and a
+test fails until it is listed. `docs/operate.md` shows the same table.
 """
 
 from collections.abc import Iterator, Mapping
 
 from features.records import KINDS, Kind
-from serving.access import ROLES, Role
+from serving.identity import ROLES, Role
 
 EVERYONE: tuple[Role, ...] | None = None
 """No key is asked for."""

@@ -10,16 +10,16 @@ from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy import Engine
 
 from operations.exploration import Exploration
-from serving.access import TokenSource
-from serving.archive import Archive
-from serving.limits import RateLimit
-from serving.metrics import Metrics
-from serving.oidc import RelyingParty
-from serving.reload import Champion
-from serving.retention import Retention
-from serving.shadow import Shadow
+from serving.access.oidc import RelyingParty
+from serving.champion.scorer_cache import Archive
+from serving.champion.watcher import Champion
+from serving.http.metrics import Metrics
+from serving.http.token_bucket import RateLimit
+from serving.identity import TokenSource
+from serving.privacy.retention import Retention
+from serving.shadow.shadow import Shadow
+from serving.store.batching import Together
 from serving.store.group_commit import GroupCommit
-from serving.together import Together
 
 
 @dataclass(frozen=True)

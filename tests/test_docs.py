@@ -26,10 +26,10 @@ from features.values import parse_instant
 from models.decision import Scorer
 from models.policy import Gate, Policy
 from models.probability import RUNGS
-from serving.access import ROLES
-from serving.api import schemas
-from serving.api.answers import DecisionAnswer, LeadAnswer, ProblemAnswer
-from serving.api.strict_json import read_object
+from serving.http.responses import DecisionAnswer, LeadAnswer, ProblemAnswer
+from serving.http.strict_json import read_object
+from serving.identity import ROLES
+from serving.scoring import requests as schemas
 from training.importing import mapping
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ from app.commands.options import Json, wiring
 from features.values import iso_date
 from operations.exploration import Exposure
 from serving.store import database
-from serving.store import exposures as store
+from serving.work_list import exposures as store
 
 app = typer.Typer()
 

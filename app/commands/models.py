@@ -18,7 +18,7 @@ from app.wiring import now
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from features.values import microseconds
-from serving.reload import Champion
+from serving.champion.watcher import Champion
 
 if TYPE_CHECKING:
     from training.promotion import Contender, Decision

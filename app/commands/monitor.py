@@ -59,7 +59,8 @@ def _champion() -> Bundle:
         ValueError: there is none.
         UntrustedBundle: its files are not what they were when it was published.
     """
-    from serving.store import bundles, database
+    from serving.champion import bundles
+    from serving.store import database
 
     with database.reading(wiring().engine) as connection:
         current = bundles.current(connection)

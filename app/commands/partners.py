@@ -22,7 +22,8 @@ from features.matching import Index
 from features.partner_list import RELATIONSHIPS, Columns, InvalidKey, InvalidList, PartnerList, Rejection
 from features.records import KINDS, Stored
 from features.values import rfc3339
-from serving.store import database, records
+from serving.records import versions as records
+from serving.store import database
 
 overlap_app = typer.Typer(
     no_args_is_help=True,

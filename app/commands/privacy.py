@@ -26,7 +26,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write everything the store holds about somebody, a JSON line for each row."""
-    from serving import privacy
+    from serving.privacy import subject_rights as privacy
 
     subject = _subject(email, domain)
     if out.exists():
@@ -49,7 +49,7 @@ def erase(
     as_json: Json = False,
 ) -> None:
     """Erase what the store holds about somebody, in every version; decisions keep their place in the sealed chain."""
-    from serving import privacy
+    from serving.privacy import subject_rights as privacy
 
     subject = _subject(email, domain)
     privacy.check_reason(subject, reason)
@@ -72,7 +72,7 @@ def retain(
     as_json: Json = False,
 ) -> None:
     """Delete what is over, as the settings EQL_RETENTION_* say; the worker does so every night."""
-    from serving.retention import purge, rehearse
+    from serving.privacy.retention import purge, rehearse
 
     run = rehearse if dry_run else purge
     done = run(wiring().engine, wiring().settings.retention, now())

@@ -52,7 +52,7 @@ def _of(folder: Path, limits: Thresholds, as_of: int | None) -> Report:
 
 def _of_store(limits: Thresholds, as_of: int | None) -> Report:
     """The report on the store's records, kept there for the page."""
-    from serving.store import quality
+    from serving.quality import reports as quality
 
     parts = wiring()
     with parts.records() as folder:

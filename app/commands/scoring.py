@@ -18,13 +18,15 @@ from features.compile import ENTITY_COLUMNS
 from features.direct import Evaluation, evaluate
 from features.partner_history import HORIZON_DAYS
 from models.decision import Content, Scorer
-from serving.api import schemas
-from serving.api.problems import Problem
-from serving.api.strict_json import MalformedBody
-from serving.canonical import canonical
-from serving.rescoring import announce_promotions, rescore_due
-from serving.scoring import rescore
-from serving.store import database, due, records
+from serving.decisions import rescore_queue as due
+from serving.http.problems import Problem
+from serving.http.strict_json import MalformedBody
+from serving.records import versions as records
+from serving.rescoring.rescoring import announce_promotions, rescore_due
+from serving.scoring import requests as schemas
+from serving.scoring.decide import rescore
+from serving.store import database
+from serving.store.canonical_json import canonical
 
 app = typer.Typer()
 _CHUNK = 2_000

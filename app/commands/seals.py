@@ -10,9 +10,10 @@ import typer
 from app import console
 from app.commands.options import Json, wiring
 from app.wiring import Wiring, now
-from serving.basis import Origin
-from serving.replay import replay_all
-from serving.store import audit, database, seals
+from serving.decisions import audit, seals
+from serving.replay.replay import replay_all
+from serving.scoring.inputs import Origin
+from serving.store import database
 
 seals_app = typer.Typer(
     no_args_is_help=True, help="The sealed chain of decisions.", epilog="Example: eql seals verify --head head.json"

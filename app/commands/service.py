@@ -22,9 +22,11 @@ from app.wiring import Wiring, now, unusable
 from features.catalogue import CATALOGUE
 from features.values import SECOND, rfc3339
 from models.policy import Policy, load
-from serving.access import InvalidRole, Role, check_role
-from serving.metrics import SHARED_FOLDER
-from serving.store import database, keys, records, sessions
+from serving.access import keys, sessions
+from serving.http.metrics import SHARED_FOLDER
+from serving.identity import InvalidRole, Role, check_role
+from serving.records import versions as records
+from serving.store import database
 
 app = typer.Typer()
 keys_app = typer.Typer(no_args_is_help=True, help="API keys.", epilog="Example: eql keys create --role crm")

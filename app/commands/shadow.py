@@ -11,11 +11,12 @@ from app.commands.options import Json, UsageError, wiring
 from app.wiring import now
 from features.catalogue import CATALOGUE
 from models.bundle import read
-from serving.store import bundles, database
-from serving.store import shadow as store
+from serving.champion import bundles
+from serving.shadow import shadow_scores as store
+from serving.store import database
 
 if TYPE_CHECKING:
-    from serving.shadow import Judgement
+    from serving.shadow.shadow import Judgement
 
 app = typer.Typer()
 
@@ -53,7 +54,7 @@ def _begin(version: str, actor: str, reason: str, as_json: bool) -> None:
 
 
 def _report(as_json: bool) -> None:
-    from serving.shadow import compare, judge
+    from serving.shadow.shadow import compare, judge
 
     with database.reading(wiring().engine) as connection:
         challenger = bundles.current(connection, bundles.CHALLENGER)
@@ -71,7 +72,7 @@ def _report(as_json: bool) -> None:
 
 
 def _outcomes(judged: "Judgement") -> str:
-    from serving.shadow import FEWEST_OUTCOMES
+    from serving.shadow.shadow import FEWEST_OUTCOMES
 
     known = f"{judged.leads:,} leads are old enough for their outcome to be known, {judged.won:,} of them won"
     if judged.champion is None:

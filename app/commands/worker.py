@@ -17,7 +17,9 @@ from app import console
 from app.commands.options import wiring
 from app.wiring import Wiring, now
 from features.values import rfc3339
-from serving.store import database, deliveries, due
+from serving.decisions import rescore_queue as due
+from serving.store import database
+from serving.webhooks import deliveries
 
 app = typer.Typer()
 _LOG = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ def worker(
     companion: Annotated[bool, typer.Option("--companion", hidden=True, help="End with standard input.")] = False,
 ) -> None:
     """Deliver events, score leads anew and run schedules until stopped; any number of workers may run side by side."""
-    from serving.worker import Worker, schedules, steps
+    from serving.worker.worker import Worker, schedules, steps
 
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -133,7 +135,7 @@ def _finish(process: "subprocess.Popen[bytes]") -> None:
 
 def found(parts: Wiring) -> str:
     """When a worker last showed that it lives, and what waits for one."""
-    from serving.worker import BEAT, beaten_at
+    from serving.worker.worker import BEAT, beaten_at
 
     with database.reading(parts.engine) as connection:
         beaten = beaten_at(connection)

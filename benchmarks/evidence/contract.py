@@ -24,10 +24,10 @@ from sqlalchemy import Engine
 
 from features.catalogue import CATALOGUE
 from models.policy import load
-from serving.api.app import create_app
-from serving.reload import Champion
+from serving.access import keys
+from serving.app import create_app
+from serving.champion.watcher import Champion
 from serving.service import Service
-from serving.store import keys
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 BEYOND_SCHEMA = (

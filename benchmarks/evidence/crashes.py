@@ -30,8 +30,11 @@ from benchmarks.evidence.failing import FAILPOINTS
 from benchmarks.evidence.places import new_store, opened
 from benchmarks.evidence.sending import LINES, STARTS, Answer, Request, answered, connect, request
 from benchmarks.load import loopback_port
-from serving.store import keys, tables
+from serving.access import keys
+from serving.decisions.tables import current_score, decisions
+from serving.records.tables import RECORDS
 from serving.store.database import reading
+from serving.store.tables import outbox
 
 RANDOM = "random"
 CLIENTS = 3
@@ -210,17 +213,16 @@ def _expected(wanted: Request, content: bytes) -> Iterator[str]:
 
 
 def _found(store: Engine) -> Counter[str]:
-    records = {name: tables.RECORDS[name] for name in ("touchpoints", "buying_signals", "leads")}
+    records = {name: RECORDS[name] for name in ("touchpoints", "buying_signals", "leads")}
     with reading(store) as connection:
         if connection.dialect.name == "sqlite":
             assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
         found: Counter[str] = Counter()
         for name, table in records.items():
             found.update(f"{name} {row[0]}" for row in connection.execute(select(table.c[_ID[name]])))
-        decisions, events, scores = tables.decisions, tables.outbox, tables.current_score
         found.update(f"decision {row[0]}" for row in connection.execute(select(decisions.c.decision_id)))
-        found.update(f"{a} {b}" for a, b in connection.execute(select(events.c.kind, events.c.lead_id)))
-        found.update(f"current {row[0]}" for row in connection.execute(select(scores.c.decision_id)))
+        found.update(f"{a} {b}" for a, b in connection.execute(select(outbox.c.kind, outbox.c.lead_id)))
+        found.update(f"current {row[0]}" for row in connection.execute(select(current_score.c.decision_id)))
     return found
 
 

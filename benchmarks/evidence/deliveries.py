@@ -24,13 +24,15 @@ from benchmarks.evidence.contract import clock, served
 from benchmarks.evidence.places import new_store, opened
 from features.values import SECOND
 from serving.service import Service
-from serving.store import database, outbox, webhooks
+from serving.store import database, outbox
 from serving.store.outbox import Event
-from serving.store.tables import deliveries as rows
 from serving.store.tables import outbox as events
-from serving.webhooks import delivering, retries
+from serving.webhooks import delivery as delivering
+from serving.webhooks import receivers as webhooks
+from serving.webhooks import retries
 from serving.webhooks.signing import new_secret
-from serving.worker import Worker, steps
+from serving.webhooks.tables import deliveries as rows
+from serving.worker.worker import Worker, steps
 
 WORKERS = 2
 FAILS = 0.3

@@ -11,12 +11,13 @@ from sqlalchemy import Engine, select, update
 
 from benchmarks.evidence.contract import clock, served
 from benchmarks.evidence.places import new_store, opened
-from serving.api.record_examples import BODIES
-from serving.replay import replay_all
+from serving.access import keys
+from serving.decisions import audit, seals
+from serving.decisions.tables import decision_payloads as payloads
+from serving.records.examples import BODIES
+from serving.replay.replay import replay_all
 from serving.service import Service
-from serving.store import audit, keys, seals
 from serving.store.database import reading
-from serving.store.tables import decision_payloads as payloads
 
 _BATCH = 500
 

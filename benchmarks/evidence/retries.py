@@ -16,7 +16,8 @@ from sqlalchemy import func, select
 from benchmarks.evidence.crashes import victim
 from benchmarks.evidence.places import new_store, opened
 from benchmarks.evidence.sending import answered, connect, request
-from serving.store import keys, tables
+from serving.access import keys
+from serving.records.tables import RECORDS
 from serving.store.database import reading
 
 TIMES = 5
@@ -39,7 +40,7 @@ def retries(kind: str, count: int) -> dict[str, Any]:
             os.kill(pid, signal.SIGTERM)
             served.ended()
         with reading(store) as connection:
-            leads = connection.execute(select(func.count()).select_from(tables.RECORDS["leads"])).scalar_one()
+            leads = connection.execute(select(func.count()).select_from(RECORDS["leads"])).scalar_one()
     return {
         "keys": count,
         "answers_that_differ": differ,

@@ -27,7 +27,7 @@ from benchmarks.bodies import body
 from benchmarks.evidence.crashes import victim
 from benchmarks.evidence.places import new_store, opened
 from benchmarks.evidence.sending import Request, answered, connect, request
-from serving.store import keys
+from serving.access import keys
 from serving.store.database import reading
 
 CONNECTIONS = (1, 8)

@@ -41,7 +41,7 @@ from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from serving.store import migrating
-from serving.store.faults import UnusableStore, shown, unopened
+from serving.store.errors import UnusableStore, shown, unopened
 
 __all__ = ["UnusableStore", "connect", "create", "describe", "inserting", "reading"]
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from serving.together import Together
+from serving.store.batching import Together
 
 _T = TypeVar("_T")
 _Write: TypeAlias = Callable[[Connection], Any]

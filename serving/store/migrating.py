@@ -9,7 +9,7 @@ from threading import Lock
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy import Connection, MetaData, Table, Text, inspect, select
 
-from serving.store.faults import UnusableStore
+from serving.store.errors import UnusableStore
 
 REVISION = "0020"
 """Of the tables this software works with: the newest one among the migrations."""

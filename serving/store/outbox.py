@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Connection, insert
 
 from features.values import rfc3339
-from serving.access import TokenSource
+from serving.identity import TokenSource
 from serving.store.tables import outbox as table
 
 EventKind = Literal["lead.created", "lead.scored", "lead.merged", "model.promoted", "webhook.test"]

@@ -5,7 +5,7 @@ through. Stretched so that what failed together does not come back together.
 """
 
 from features.values import SECOND
-from serving.access import TokenSource
+from serving.identity import TokenSource
 
 _MINUTE = 60 * SECOND
 _HOUR = 60 * _MINUTE

@@ -12,8 +12,8 @@ import anyio
 import httpcore
 
 from features.values import SECOND, microseconds
-from serving.store.deliveries import Due
 from serving.webhooks.addresses import ForbiddenAddress, check_url
+from serving.webhooks.deliveries import Due
 from serving.webhooks.signing import headers
 
 _LOG = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Sender:
     """Sends events.
 
     Attributes:
-        pool: makes the connections; see `serving.webhooks.connecting`.
+        pool: makes the connections; see `serving.webhooks.connections`.
         clock: microseconds now.
         allowed: hosts of one's own, see `check_url`.
         timeout: seconds that an attempt may take altogether.

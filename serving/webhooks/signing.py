@@ -5,7 +5,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 
-from serving.access import TokenSource
+from serving.identity import TokenSource
 
 PREFIX = "whsec_"
 _SECRET_BYTES = 32

@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from app.settings import Settings
 from app.wiring import Wiring
+from serving.decisions.tables import decision_payloads
 from serving.store import database
-from serving.store.tables import decision_payloads
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

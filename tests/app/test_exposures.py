@@ -14,8 +14,9 @@ from app.settings import InvalidSetting
 from app.wiring import Wiring
 from features.values import parse_date
 from operations.exploration import Exploration, Exposure
-from serving.store import decisions, exposures
-from serving.store.decisions import StoredDecision
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.stored_decisions import StoredDecision
+from serving.work_list import exposures
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

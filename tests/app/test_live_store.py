@@ -10,7 +10,7 @@ from features.folder import read_provenance
 from features.provenance import Provenance
 from features.records import KINDS, Lead, Stored
 from features.values import DAY, parse_instant
-from serving.store import records
+from serving.records import versions as records
 
 CUT = parse_instant("2026-06-30T00:00:00Z")
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from features.records import KINDS, Row
-from serving.store import database, records
+from serving.records import versions as records
+from serving.store import database
 
 Result = subprocess.CompletedProcess[str]
 Eql = Callable[..., Result]

@@ -12,7 +12,7 @@ from app.settings import Settings
 from app.wiring import Wiring
 from features.records import KINDS, Lead, Stored
 from features.values import parse_instant
-from serving.store import records
+from serving.records import versions as records
 from serving.store.database import reading
 
 EMAIL = "ada@company.example"

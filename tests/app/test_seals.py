@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.settings import Settings
 from app.wiring import Wiring, now
-from serving.api import schemas
-from serving.scoring import decide_requests
-from serving.store import decisions
-from serving.store.tables import decision_payloads
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.tables import decision_payloads
+from serving.scoring import requests as schemas
+from serving.scoring.decide import decide_requests
 
 BODY = json.dumps({"lead": {"lead_id": "L-1", "channel": "demo_request"}}).encode()
 

@@ -19,7 +19,7 @@ import httpx
 
 from app.settings import Settings
 from app.wiring import Wiring, now
-from serving.store import keys
+from serving.access import keys
 
 CALLERS = 4
 CUT_OFF = 0

@@ -16,7 +16,7 @@ from models.bundle import Bundle
 from models.change import qualification_change, score_change
 from models.probability import Logistic, Rung, logit
 from models.verdict import judge
-from serving.api.schemas import ScoreRequest
+from serving.scoring.requests import ScoreRequest
 
 LEADS = 500
 FILE = Path(policy.__file__).with_name("default_policy.yaml")

@@ -19,7 +19,7 @@ from models import policy
 from models.bundle import Bundle
 from models.decision import NO_MODEL, Scorer, Served
 from models.probability import RUNGS, BaseRate, Rung, logit
-from serving.api.schemas import ScoreRequest
+from serving.scoring.requests import ScoreRequest
 
 NOW = 20_000 * DAY
 POLICY = policy.load(Path(policy.__file__).with_name("default_policy.yaml"), CATALOGUE)

@@ -16,7 +16,7 @@ from features.catalogue import CATALOGUE
 from features.direct import Evaluation, evaluate
 from models import policy
 from models.verdict import RuleOutcome, Verdict, is_partner_lead, judge, kleene_and
-from serving.api.schemas import ScoreRequest
+from serving.scoring.requests import ScoreRequest
 
 FILE = Path(policy.__file__).with_name("default_policy.yaml")
 DEFAULT = policy.load(FILE, CATALOGUE)

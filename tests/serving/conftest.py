@@ -20,8 +20,8 @@ from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.policy import load
 from models.probability import BaseRate, Calibration
-from serving.limits import RateLimit
-from serving.reload import Champion
+from serving.champion.watcher import Champion
+from serving.http.token_bucket import RateLimit
 from serving.service import Service
 from serving.store.database import connect, create
 

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from serving.access import PREFIX, ROLES, InvalidRole, Principal, new_key, visible, well_formed
-from serving.store import keys, sessions
+from serving.access import keys, sessions
+from serving.identity import PREFIX, ROLES, InvalidRole, Principal, new_key, visible, well_formed
 from serving.store.database import reading
 
 pytestmark = pytest.mark.both_databases

@@ -9,9 +9,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from serving.api.admission import ALWAYS, LARGE, Admission
-from serving.api.body import BodyLimit
-from serving.metrics import Metrics
+from serving.http.metrics import Metrics
+from serving.http.middleware.body_limit import BodyLimit
+from serving.http.middleware.load_shedding import ALWAYS, LARGE, Admission
 
 
 @dataclass

@@ -21,20 +21,26 @@ from features.direct import evaluate
 from features.records import KINDS, Lead, LeadEvent, Stored
 from features.values import DAY, SECOND, parse_instant
 from models.policy import load
-from serving.access import Role
-from serving.api.admission import AT_ONCE, WAITING
-from serving.api.answers import AliasAnswer, LeadAnswer, SubmissionAnswer
-from serving.api.app import create_app
-from serving.api.paging import PageAnswer
-from serving.leads import submission_id, take
-from serving.reload import Champion
-from serving.scoring import rescore
+from serving.access import keys
+from serving.app import create_app
+from serving.champion.watcher import Champion
+from serving.decisions import rescore_queue as due
+from serving.decisions.tables import current_score
+from serving.http.middleware.load_shedding import AT_ONCE, WAITING
+from serving.http.paging import PageAnswer
+from serving.http.responses import AliasAnswer, LeadAnswer, SubmissionAnswer
+from serving.identity import Role
+from serving.leads.submission import submission_id, take
+from serving.records import aliases
+from serving.records import versions as records
+from serving.records import visible as lists
+from serving.records.facts import facts_of
+from serving.scoring.decide import rescore
 from serving.service import Service
-from serving.store import aliases, due, idempotency, keys, lists, records
+from serving.store import idempotency
 from serving.store.database import reading
-from serving.store.facts import facts_of
-from serving.store.tables import current_score, metadata
 from serving.store.tables import outbox as outbox_table
+from serving.tables import metadata
 from tests.serving.conftest import asked
 
 both_databases = pytest.mark.both_databases
@@ -393,7 +399,7 @@ def test_a_repetition_does_not_wait_for_ever_for_an_attempt_under_way(
         return take(*arguments)
 
     api.key("crm", None)
-    monkeypatch.setattr("serving.api.leads.take", slow)
+    monkeypatch.setattr("serving.leads.routes.take", slow)
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(api.post, BODY, headers={"Idempotency-Key": "k"})
         assert begun.wait(20)

@@ -21,13 +21,17 @@ from sqlalchemy import Engine
 from features.provenance import Attribute, Provenance
 from features.records import KINDS, Lead, Stored
 from features.values import DAY, SECOND, parse_instant, rfc3339
-from serving.access import ROLES
-from serving.api.admission import AT_ONCE, WAITING
-from serving.api.app import create_app
-from serving.api.record_examples import EXAMPLES
-from serving.scoring import rescore
+from serving.access import keys
+from serving.app import create_app
+from serving.decisions import rescore_queue as due
+from serving.decisions import stored_decisions as decisions
+from serving.http.middleware.load_shedding import AT_ONCE, WAITING
+from serving.identity import ROLES
+from serving.records import provenance
+from serving.records import versions as records
+from serving.records.examples import EXAMPLES
+from serving.scoring.decide import rescore
 from serving.service import Service
-from serving.store import decisions, due, keys, provenance, records
 from serving.store.database import reading
 from tests.serving.conftest import service_on
 

@@ -19,10 +19,11 @@ from features.values import parse_instant
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import Calibration, Logistic, LogisticColumn
-from serving.api.answers import DecisionAnswer
-from serving.api.app import create_app
-from serving.reload import CHECK_EVERY
-from serving.store import bundles, keys
+from serving.access import keys
+from serving.app import create_app
+from serving.champion import bundles
+from serving.champion.watcher import CHECK_EVERY
+from serving.http.responses import DecisionAnswer
 from tests.serving.conftest import asked, service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from features.records import KINDS, Lead, Stored
-from serving.store import records
+from serving.records import versions as records
 from serving.store.backup import Unsaved, backup
 from serving.store.database import connect, create, reading
 

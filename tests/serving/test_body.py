@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from serving.api.body import LIMIT, MIB, BodyLimit
+from serving.http.middleware.body_limit import LIMIT, MIB, BodyLimit
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:

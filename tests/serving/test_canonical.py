@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.values import MAX_INTEGER
-from serving.canonical import as_json, canonical
+from serving.store.canonical_json import as_json, canonical
 
 INTEGERS = st.integers(-MAX_INTEGER, MAX_INTEGER)
 SCALARS = st.none() | st.booleans() | INTEGERS | st.floats(allow_nan=False, allow_infinity=False) | st.text()

@@ -15,8 +15,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.schema import CreateTable
 
+from serving.champion.tables import bundle_files
+from serving.records.tables import ingest_counter
 from serving.store.database import UnusableStore, connect, create, describe, reading
-from serving.store.tables import bundle_files, ingest_counter, metadata
+from serving.tables import metadata
 
 pytestmark = pytest.mark.both_databases
 

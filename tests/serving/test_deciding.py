@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from features.catalogue import CATALOGUE
 from features.values import parse_instant
 from models.decision import Scorer, Served
-from serving.api.schemas import ScoreRequest
-from serving.scoring import Sent, decide_requests, decide_together
+from serving.scoring.decide import Sent, decide_requests, decide_together
+from serving.scoring.requests import ScoreRequest
 from serving.service import Service
 from tests.serving.conftest import POLICY, saying, service_on
 

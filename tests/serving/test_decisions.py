@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from serving.store import bundles, decisions
+from serving.champion import bundles
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.stored_decisions import CurrentScore, StoredDecision
 from serving.store.database import reading
-from serving.store.decisions import CurrentScore, StoredDecision
 
 pytestmark = pytest.mark.both_databases
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
-from serving.store import due
+from serving.decisions import rescore_queue as due
 from serving.store.database import reading
 
 pytestmark = pytest.mark.both_databases

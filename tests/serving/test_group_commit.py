@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Connection, Engine, event, func, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from serving.decisions.tables import decisions
 from serving.store.database import reading
 from serving.store.group_commit import GroupCommit
-from serving.store.tables import decisions
 
 pytestmark = pytest.mark.both_databases
 Work = Callable[[Connection], str]

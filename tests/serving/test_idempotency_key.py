@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.api.idempotency import MAX_KEY, parse_key
-from serving.api.problems import Problem
+from serving.http.idempotency import MAX_KEY, parse_key
+from serving.http.problems import Problem
 
 PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=MAX_KEY)
 

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from features.values import parse_instant
-from serving.access import Principal, visible
-from serving.api.app import create_app
-from serving.store import keys
+from serving.access import keys
+from serving.app import create_app
+from serving.identity import Principal, visible
 from serving.store.database import reading
 from tests.serving.conftest import asked, service_on
 

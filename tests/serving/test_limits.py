@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from features.values import SECOND, parse_instant
-from serving.api.app import create_app
-from serving.limits import RateLimit
+from serving.access import keys
+from serving.app import create_app
+from serving.http.token_bucket import RateLimit
 from serving.service import Service
-from serving.store import keys
 from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from serving.store import merkle
+from serving.decisions import merkle
 
 entries = st.lists(st.binary(max_size=8), min_size=1, max_size=40)
 

@@ -13,13 +13,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, column, inspect, select, table, text
 
-from serving.store import decisions, seals
-from serving.store.audit import verify
+from serving.decisions import seals
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.audit import verify
+from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.draft_revision import draft
+from serving.records.tables import ingest_counter
 from serving.store.database import UnusableStore, connect, create, reading
-from serving.store.decisions import CurrentScore, StoredDecision
 from serving.store.migrating import REVISION, SCRIPTS, VERSION_TABLE, revision
-from serving.store.migrations.__main__ import draft
-from serving.store.tables import ingest_counter, metadata
+from serving.tables import metadata
 
 pytestmark = pytest.mark.both_databases
 

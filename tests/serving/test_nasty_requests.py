@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, func, select
 
 from benchmarks.evidence.contract import clock, served
-from serving.store import keys
+from serving.access import keys
 from serving.store.database import reading
-from serving.store.tables import metadata
+from serving.tables import metadata
 from tests.serving import nasty
 from tests.serving.nasty import CANARY
 

@@ -14,12 +14,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
 from features.values import SECOND, parse_instant
-from serving.api.app import create_app
+from serving.access import keys
+from serving.app import create_app
+from serving.decisions import rescore_queue as due
 from serving.logs import REQUESTS, JsonLines
-from serving.schedules import run_due
 from serving.service import Service
-from serving.store import due, keys
-from serving.worker import BEAT, schedules
+from serving.worker.schedules import run_due
+from serving.worker.worker import BEAT, schedules
 from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")

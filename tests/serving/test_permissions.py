@@ -13,12 +13,13 @@ from sqlalchemy import Engine
 
 from features.values import parse_instant
 from serving import permissions
-from serving.access import ROLES, Role
-from serving.api.app import create_app
-from serving.canonical import canonical
+from serving.access import keys, sessions
+from serving.app import create_app
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.identity import ROLES, Role
 from serving.permissions import PERMITTED
-from serving.store import decisions, keys, sessions
-from serving.store.decisions import CurrentScore, StoredDecision
+from serving.store.canonical_json import canonical
 from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")

@@ -19,21 +19,28 @@ from features.records import KINDS, Lead, Partner, SharedCustomer, Stored
 from features.values import DAY, parse_instant
 from models.policy import load
 from operations.subjects import InvalidSubject, Subject
-from serving import privacy
-from serving.access import Role
-from serving.api.app import create_app
-from serving.api.privacy import ErasureAnswer
-from serving.reload import Champion
-from serving.replay import replay_all
-from serving.retention import Retention, purge, rehearse
-from serving.scoring import rescore
+from serving.access import keys, sessions
+from serving.app import create_app
+from serving.champion.watcher import Champion
+from serving.decisions import seals
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.audit import verify
+from serving.decisions.tables import decision_payloads
+from serving.identity import Role
+from serving.privacy import subject_rights as privacy
+from serving.privacy.retention import Retention, purge, rehearse
+from serving.privacy.routes import ErasureAnswer
+from serving.privacy.tables import erasures as erasure_log
+from serving.records import export
+from serving.records import versions as records
+from serving.records.tables import RECORDS
+from serving.replay.replay import replay_all
+from serving.scoring.decide import rescore
 from serving.service import Service
-from serving.store import decisions, deliveries, export, keys, records, seals, sessions
-from serving.store.audit import verify
 from serving.store.database import connect, reading
-from serving.store.tables import RECORDS, decision_payloads, metadata
-from serving.store.tables import erasures as erasure_log
 from serving.store.tables import outbox as outbox_table
+from serving.tables import metadata
+from serving.webhooks import deliveries
 from tests.serving.conftest import asked
 
 both_databases = pytest.mark.both_databases

@@ -16,11 +16,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from features.catalogue import CATALOGUE
 from models.policy import load
-from serving.api.app import create_app
-from serving.api.middleware import BrokenAnswer, ErrorBoundary
-from serving.api.problems import FieldError, Problem, install
-from serving.api.strict_json import read_object
-from serving.reload import Champion
+from serving.app import create_app
+from serving.champion.watcher import Champion
+from serving.http.middleware.errors import BrokenAnswer, ErrorBoundary
+from serving.http.problems import FieldError, Problem, install
+from serving.http.strict_json import read_object
 from serving.service import Service
 from serving.store.database import reading
 from tests.serving.conftest import asked

@@ -16,17 +16,18 @@ import httpx
 import pytest
 from sqlalchemy import Engine, update
 
-import serving.reload
+import serving.champion.watcher
 from features.catalogue import CATALOGUE
 from features.values import parse_instant
 from models.bundle import MOST_BYTES, Bundle
 from models.policy import load
 from models.probability import sigmoid
-from serving.api.app import create_app
-from serving.reload import CHECK_EVERY, Champion
+from serving.access import keys
+from serving.app import create_app
+from serving.champion import bundles
+from serving.champion.tables import bundle_files
+from serving.champion.watcher import CHECK_EVERY, Champion
 from serving.service import Service
-from serving.store import bundles, keys
-from serving.store.tables import bundle_files
 from tests.serving.conftest import saying
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
@@ -142,14 +143,14 @@ def test_the_first_bundle_may_be_bad_and_rules_decide_then(store: Engine) -> Non
 def test_while_a_bundle_loads_others_are_served(
     store: Engine, champion: Champion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loading, go_on, read = Event(), Event(), serving.reload.read
+    loading, go_on, read = Event(), Event(), serving.champion.watcher.read
 
     def slow(files: Mapping[str, bytes]) -> Bundle:
         loading.set()
         assert go_on.wait(10)
         return read(files)
 
-    monkeypatch.setattr(serving.reload, "read", slow)
+    monkeypatch.setattr(serving.champion.watcher, "read", slow)
     publish(store, saying(-1.0).files, saying(-1.0).sha256, "2")
     with ThreadPoolExecutor(1) as threads:
         renewing = threads.submit(version, champion)

@@ -20,16 +20,20 @@ from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.policy import Policy, load
 from models.probability import Calibration, Logistic, LogisticColumn
-from serving.api.answers import DecisionAnswer, ProofAnswer, ReplayAnswer, ScoreAnswer, SealAnswer
-from serving.api.app import create_app
-from serving.api.paging import PageAnswer
-from serving.reload import CHECK_EVERY, Champion
-from serving.replay import replay_all
-from serving.scoring import rescore
+from serving.access import keys
+from serving.app import create_app
+from serving.champion import bundles
+from serving.champion.watcher import CHECK_EVERY, Champion
+from serving.decisions import seals
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.tables import decision_payloads
+from serving.http.paging import PageAnswer
+from serving.http.responses import DecisionAnswer, ProofAnswer, ReplayAnswer, ScoreAnswer, SealAnswer
+from serving.records import versions as records
+from serving.replay.replay import replay_all
+from serving.scoring.decide import rescore
 from serving.service import Service
-from serving.store import bundles, decisions, keys, records, seals
 from serving.store.database import reading
-from serving.store.tables import decision_payloads
 from tests.serving.conftest import asked
 
 START = parse_instant("2026-11-01T12:00:00Z")

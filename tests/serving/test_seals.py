@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from serving.store import decisions, merkle, seals
-from serving.store.audit import Verdict, verify
+from serving.decisions import merkle, seals
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.audit import Verdict, verify
+from serving.decisions.seals import GENESIS, Seal
+from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.decisions.tables import decision_payloads
+from serving.decisions.tables import decisions as decisions_table
+from serving.decisions.tables import seals as seals_table
 from serving.store.database import reading
-from serving.store.decisions import CurrentScore, StoredDecision
-from serving.store.seals import GENESIS, Seal
-from serving.store.tables import decision_payloads, metadata
-from serving.store.tables import decisions as decisions_table
-from serving.store.tables import seals as seals_table
+from serving.tables import metadata
 
 pytestmark = pytest.mark.both_databases
 

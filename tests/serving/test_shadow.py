@@ -22,14 +22,18 @@ from features.values import DAY, parse_instant
 from models.bundle import Bundle
 from models.policy import load
 from models.probability import sigmoid
-from serving.api.app import create_app
-from serving.reload import CHECK_EVERY, Champion
+from serving.access import keys
+from serving.app import create_app
+from serving.champion import bundles
+from serving.champion.watcher import CHECK_EVERY, Champion
+from serving.decisions.tables import decision_payloads
+from serving.records import versions as records
 from serving.service import Service
-from serving.shadow import Judgement, Shadow, compare, judge
-from serving.store import bundles, keys, records, shadow
+from serving.shadow import shadow_scores as shadow
+from serving.shadow.shadow import Judgement, Shadow, compare, judge
+from serving.shadow.shadow_scores import Matured
+from serving.shadow.tables import shadow_scores
 from serving.store.database import reading
-from serving.store.shadow import Matured
-from serving.store.tables import decision_payloads, shadow_scores
 from tests.serving.conftest import saying
 
 NOW = parse_instant("2026-11-20T00:00:00Z")

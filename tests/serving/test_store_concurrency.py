@@ -13,11 +13,16 @@ from sqlalchemy import Connection, Engine, func, select
 from features.provenance import Attribute, Provenance
 from features.records import KINDS, PARTNER_HISTORY, Lead, Row, Stored
 from operations.exploration import Exposure
-from serving.store import bundles, decisions, exposures, provenance, records
+from serving.champion import bundles
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.decisions.tables import current_score
+from serving.records import provenance
+from serving.records import versions as records
+from serving.records.tables import RECORDS
+from serving.records.tables import provenance as provenance_table
 from serving.store.database import reading
-from serving.store.decisions import CurrentScore, StoredDecision
-from serving.store.tables import RECORDS, current_score
-from serving.store.tables import provenance as provenance_table
+from serving.work_list import exposures
 
 pytestmark = pytest.mark.both_databases
 

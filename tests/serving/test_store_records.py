@@ -36,11 +36,11 @@ from features.records import (
 )
 from features.rows import stored
 from features.values import DAY, MAX_INTEGER, Money, Size, microseconds
-from serving.store import provenance as provenances
+from serving.records import provenance as provenances
+from serving.records.export import export
+from serving.records.facts import derived_of, facts_of, facts_of_many
+from serving.records.versions import add, count, last_ingest, open_leads, replace_derived, versions
 from serving.store.database import reading
-from serving.store.export import export
-from serving.store.facts import derived_of, facts_of, facts_of_many
-from serving.store.records import add, count, last_ingest, open_leads, replace_derived, versions
 
 pytestmark = pytest.mark.both_databases
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.values import MAX_INTEGER
-from serving.api.strict_json import MAX_DEPTH, MalformedBody, read_object
+from serving.http.strict_json import MAX_DEPTH, MalformedBody, read_object
 
 NASTY = {
     "nothing": b"",

@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from sqlalchemy import Engine
 
 from features.values import parse_instant
-from serving.api.app import create_app
+from serving.app import create_app
+from serving.http.telemetry import Discreet, exported
 from serving.service import Service
-from serving.telemetry import Discreet, exported
 from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from features.values import parse_instant
-from serving.api.app import create_app
-from serving.store import keys
+from serving.access import keys
+from serving.app import create_app
 from tests.serving.conftest import asked, service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")

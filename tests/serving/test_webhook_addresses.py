@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.store.deliveries import Due
 from serving.webhooks.addresses import ForbiddenAddress, check_url, is_public
-from serving.webhooks.connecting import PublicOnly, Resolve, pool
+from serving.webhooks.connections import PublicOnly, Resolve, pool
+from serving.webhooks.deliveries import Due
 from serving.webhooks.sending import Result, Sender
 from tests.serving.receiver import HOST, Received, Reply, receiving
 

@@ -19,13 +19,14 @@ from markdown_it import MarkdownIt
 from sqlalchemy import Connection, Engine, delete
 
 from features.values import DAY, SECOND
-from serving.store import deliveries, outbox, webhooks
+from serving.store import outbox
 from serving.store.database import reading
-from serving.store.deliveries import DELIVERED, FAILED, WAITING, Due, Logged
 from serving.store.tables import outbox as outbox_table
-from serving.webhooks import retries
-from serving.webhooks.connecting import PublicOnly, pool, resolve
-from serving.webhooks.delivering import CLAIM, GIVE_UP, Delivery
+from serving.webhooks import deliveries, retries
+from serving.webhooks import receivers as webhooks
+from serving.webhooks.connections import PublicOnly, pool, resolve
+from serving.webhooks.deliveries import DELIVERED, FAILED, WAITING, Due, Logged
+from serving.webhooks.delivery import CLAIM, GIVE_UP, Delivery
 from serving.webhooks.sending import Result, Sender
 from serving.webhooks.signing import headers, new_secret
 from tests.serving.receiver import HOST, Received, Receiver, Reply, receiving

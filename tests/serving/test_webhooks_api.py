@@ -10,10 +10,13 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from features.values import DAY, SECOND, rfc3339
-from serving.access import ROLES
-from serving.api.app import create_app
-from serving.store import deliveries, keys, outbox, schedules
-from serving.store.deliveries import Attempt
+from serving.access import keys
+from serving.app import create_app
+from serving.identity import ROLES
+from serving.store import outbox
+from serving.webhooks import deliveries
+from serving.webhooks.deliveries import Attempt
+from serving.worker import runs as schedules
 from tests.serving.conftest import asked, service_on
 
 NOW = 1_800_000_000 * SECOND

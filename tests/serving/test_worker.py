@@ -17,17 +17,21 @@ from features.values import DAY, SECOND, microseconds, moment, parse_instant
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import Calibration, Logistic, LogisticColumn
-from serving import rescoring
-from serving.reload import CHECK_EVERY
-from serving.rescoring import FOLLOWS_WITHIN, announce_promotions, mark_open_leads, rescore_due
-from serving.schedules import RETRY_AFTER, Schedule, daily, every, run_due
+from serving.champion import bundles
+from serving.champion.watcher import CHECK_EVERY
+from serving.decisions import rescore_queue as due
+from serving.decisions import stored_decisions as decisions
+from serving.records import versions as records
+from serving.rescoring import rescoring
+from serving.rescoring.rescoring import FOLLOWS_WITHIN, announce_promotions, mark_open_leads, rescore_due
 from serving.service import Service
-from serving.store import bundles, decisions, due, records, schedules
 from serving.store.database import reading
-from serving.store.schedules import Run
 from serving.store.tables import outbox as outbox_table
-from serving.worker import MOST_PATIENT, Step, Worker, beaten_at, steps
-from serving.worker import schedules as planned
+from serving.worker import runs as schedules
+from serving.worker.runs import Run
+from serving.worker.schedules import RETRY_AFTER, Schedule, daily, every, run_due
+from serving.worker.worker import MOST_PATIENT, Step, Worker, beaten_at, steps
+from serving.worker.worker import schedules as planned
 from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T01:00:00Z")

@@ -1,13 +1,15 @@
-"""What Alembic runs: the revisions wanted, in the transaction of the connection it is handed."""
+"""The script that Alembic runs: it applies revisions in the transaction of the connection that it is handed.
+
+The tables in the code are handed over only where a revision is drafted (`serving.draft_revision`).
+"""
 
 from alembic import context
 
 from serving.store.migrating import VERSION_TABLE
-from serving.store.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=context.config.attributes.get("metadata"),
     version_table=VERSION_TABLE,
     render_as_batch=True,
 )

@@ -14,13 +14,15 @@ from sqlalchemy import Engine
 
 from features.records import KINDS, Stored, parse
 from features.values import DAY, parse_instant
-from serving.api.problems import install
-from serving.canonical import canonical
-from serving.pages.routes import router
-from serving.scoring import rescore
+from serving.access import sessions
+from serving.decisions import stored_decisions as decisions
+from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.html.routes import router
+from serving.http.problems import install
+from serving.records import versions as records
+from serving.scoring.decide import rescore
 from serving.service import Service
-from serving.store import decisions, records, sessions
-from serving.store.decisions import CurrentScore, StoredDecision
+from serving.store.canonical_json import canonical
 from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-22T12:00:00Z")

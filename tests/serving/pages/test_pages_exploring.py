@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from features.values import DAY
 from operations.exploration import Exploration, Exposure, arranged
-from serving.store import exposures
 from serving.store.database import reading
+from serving.work_list import exposures
 
 HALF = Exploration(0.5, "seed")
 LEADS = [f"L-{place:02}" for place in range(24)]

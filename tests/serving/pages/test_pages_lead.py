@@ -5,7 +5,7 @@ from urllib.parse import quote
 import pytest
 
 from features.values import DAY
-from serving.api.answers import DecisionAnswer
+from serving.http.responses import DecisionAnswer
 
 FAMILIES = ("integration_usage", "partner_referral", "icp", "lead")
 

@@ -18,8 +18,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from features.values import SECOND
-from serving.oidc import InvalidProvider, Provider, RelyingParty
-from serving.store import sessions
+from serving.access import sessions
+from serving.access.oidc import InvalidProvider, Provider, RelyingParty
 from serving.store.database import reading
 
 ISSUER = "https://id.example.org/tenant"

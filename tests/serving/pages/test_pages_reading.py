@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.values import DAY, SECOND
-from serving.pages import figures, words
-from serving.pages.reasons import SHOWN, merged, strongest, told
+from serving.decisions.reasons import SHOWN, merged, strongest, told
+from serving.html import charts as figures
+from serving.html import words
 
 contributions = st.lists(
     st.fixed_dictionaries(

@@ -4,7 +4,7 @@ import pytest
 
 from features.records import KINDS
 from features.values import DAY, SECOND
-from serving.store import lists
+from serving.records import visible as lists
 from serving.store.database import reading
 
 NASTY = '<script>alert("x")</script>&<img src=x onerror=alert(1)>'

@@ -6,8 +6,8 @@ import pytest
 
 from features.quality.report import Finding, Report
 from features.values import DAY, SECOND, parse_instant
-from serving.access import ROLES
-from serving.store import quality
+from serving.identity import ROLES
+from serving.quality import reports as quality
 from serving.store.database import reading
 
 NOW = parse_instant("2026-11-22T12:00:00Z")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from serving.store import emails
+from serving.records import emails
 
 revision: str = "0011"
 down_revision: str | None = "0010"

@@ -1,0 +1,131 @@
+"""API keys over the API, for admins: made, listed, revoked. A key itself is shown once, when it is made."""
+
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict
+
+from features.values import Id, rfc3339
+from serving.access import keys
+from serving.access.keys import Key
+from serving.http.authentication import Permitted, ServiceDependency
+from serving.http.paging import PageAnswer, Paging
+from serving.http.problems import FieldError, from_fields, from_status
+from serving.http.responses import Answer
+from serving.identity import InvalidRole, Role, check_role
+from serving.scoring import requests as schemas
+from serving.scoring.routes import REFUSALS, Body, takes
+from serving.store.database import reading
+
+_LOG = logging.getLogger(__name__)
+_LARGEST = 2**63 - 1
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: REFUSALS[400]}
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
+
+KeyId = Annotated[int, Path(ge=1, le=_LARGEST)]
+
+
+class KeyRequest(BaseModel):
+    """A key to make: what its holder may do, and for a partner whose records it sees."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    role: Role
+    partner_id: Id | None = None
+
+
+class KeyAnswer(Answer):
+    """What is kept of a key; `prefix` is the part of it that may be shown."""
+
+    id: int
+    prefix: str
+    role: Role
+    partner_id: str | None
+    created_at: str
+    revoked_at: str | None
+
+
+class NewKeyAnswer(KeyAnswer):
+    """A key, shown this once."""
+
+    key: str
+
+
+@router.post(
+    "",
+    status_code=201,
+    operation_id="createKey",
+    summary="Make an API key; it is shown this once",
+    responses={201: {"model": NewKeyAnswer}, **REFUSALS},
+    openapi_extra=takes("KeyRequest"),
+)
+def create(service: ServiceDependency, caller: Permitted, body: Body) -> JSONResponse:
+    """The key, which works at once."""
+    wanted, _ = schemas.read(KeyRequest, body)
+    try:
+        check_role(wanted.role, wanted.partner_id)
+    except InvalidRole:
+        raise from_fields([FieldError("partner_id", "must be given for the role partner, and for no other")]) from None
+    with service.engine.begin() as connection:
+        key = keys.create(connection, wanted.role, wanted.partner_id, at=service.clock(), tokens=service.tokens)
+        made = keys.kept(connection, key)
+    _LOG.info("key %d (%s, %s) was made by %s", made.id, made.prefix, made.role, caller.name)
+    headers = {"Location": f"/v1/keys/{made.id}", "Cache-Control": "no-store"}
+    return JSONResponse({**_told(made), "key": key}, 201, headers)
+
+
+@router.get(
+    "", operation_id="listKeys", summary="The API keys", responses={200: {"model": PageAnswer[KeyAnswer]}, **REFUSALS}
+)
+def listed(service: ServiceDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
+    """A page of keys, revoked ones too."""
+    (after,) = page.after(int) or (0,)
+    with reading(service.engine) as connection:
+        found = keys.listed(connection, after=int(after), limit=page.limit + 1)
+    return JSONResponse(page.answer("/v1/keys", found, lambda key: (key.id,), _told))
+
+
+@router.get(
+    "/{key_id}",
+    operation_id="getKey",
+    summary="What is kept of an API key",
+    responses={200: {"model": KeyAnswer}, **_UNKNOWN, **REFUSALS},
+)
+def one(service: ServiceDependency, _: Permitted, key_id: KeyId) -> JSONResponse:
+    """Role, visible part, and whether it is revoked."""
+    with reading(service.engine) as connection:
+        found = keys.get(connection, key_id)
+    if found is None:
+        raise from_status(404)
+    return JSONResponse(_told(found))
+
+
+@router.delete(
+    "/{key_id}",
+    status_code=204,
+    operation_id="revokeKey",
+    summary="Revoke an API key at once",
+    responses={**_UNKNOWN, **REFUSALS},
+)
+def revoke(service: ServiceDependency, caller: Permitted, key_id: KeyId) -> Response:
+    """Nothing; 404 where there is no such key, or it is revoked already."""
+    with service.engine.begin() as connection:
+        revoked = keys.revoke(connection, key_id, at=service.clock())
+    if not revoked:
+        raise from_status(404)
+    _LOG.info("key %d was revoked by %s", key_id, caller.name)
+    return Response(status_code=204)
+
+
+def _told(key: Key) -> dict[str, Any]:
+    revoked = None if key.revoked_at is None else rfc3339(key.revoked_at)
+    return {
+        "id": key.id,
+        "prefix": key.prefix,
+        "role": key.role,
+        "partner_id": key.partner_id,
+        "created_at": rfc3339(key.created_at),
+        "revoked_at": revoked,
+    }

@@ -1,0 +1,1 @@
+"""The subject of health: liveness, readiness and metrics."""

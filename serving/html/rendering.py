@@ -1,0 +1,121 @@
+"""Turning templates into answers: one environment that escapes everything, and the headers every answer carries."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from features.values import rfc3339
+from serving.html import words
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""What every answer of the pages carries."""
+
+_NEVER_KEPT = {"Cache-Control": "no-store"}
+_KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+
+class Refusal(Exception):
+    """An answer that refuses, shown as a page.
+
+    Attributes:
+        status: the HTTP status.
+        title: what is the matter.
+        detail: what mends it, free of anything that was sent.
+        link: an address of these pages that helps, and what to call it.
+    """
+
+    def __init__(self, status: int, title: str, detail: str, link: tuple[str, str] | None = None) -> None:
+        super().__init__(title)
+        self.link = link
+        self.status = status
+        self.title = title
+        self.detail = detail
+
+
+NOT_FOUND = ("Nothing here", "There is no such page, or none that you may see.")
+
+
+def not_found() -> Response:
+    """The page for an address that leads nowhere, for the application's own 404."""
+    return refused(Refusal(404, *NOT_FOUND))
+
+
+def refused(refusal: Refusal) -> Response:
+    """A refusal as a page."""
+    return page("refusal.html", {"refusal": refusal}, refusal.status)
+
+
+def page(template: str, content: Mapping[str, Any], status: int = 200) -> Response:
+    """A template filled in, as an answer that no cache keeps: it may hold personal data."""
+    text = _environment().get_template(template).render(content)
+    return HTMLResponse(text, status, {**SECURITY_HEADERS, **_NEVER_KEPT})
+
+
+def redirect(address: str) -> Response:
+    """Sends the browser to another page, with GET."""
+    return RedirectResponse(address, 303, {**SECURITY_HEADERS, **_NEVER_KEPT})
+
+
+def picture(content: bytes) -> Response:
+    """A PNG of the documentation."""
+    return Response(content, 200, {**SECURITY_HEADERS, "Cache-Control": "public, max-age=3600"}, "image/png")
+
+
+def stylesheet(known: str | None) -> Response:
+    """The stylesheet; 304 where the browser knows it by its tag. Its address changes with its content."""
+    content, sha256 = _stylesheet()
+    headers = {**SECURITY_HEADERS, **_KEPT, "ETag": f'"{sha256}"'}
+    if known == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(content, 200, headers, "text/css")
+
+
+@cache
+def _stylesheet() -> tuple[bytes, str]:
+    content = files("serving.html").joinpath("static", "eql.css").read_bytes()
+    return content, hashlib.sha256(content).hexdigest()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("serving.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "stylesheet_url": f"/static/eql.css?v={_stylesheet()[1][:16]}",
+        "families": words.FAMILIES,
+        "meanings": words.QUALIFICATIONS,
+        "gate_names": words.GATES,
+        "outcomes": words.OUTCOMES,
+        "visitor": None,
+    }
+    environment.filters |= {
+        "percent": words.percent,
+        "range": words.range_text,
+        "points": words.points,
+        "money": words.money,
+        "moment": words.moment_text,
+        "rfc3339": rfc3339,
+        "ago": words.ago,
+        "label": words.label,
+        "capitalised": words.capitalised,
+        "commands": words.commands,
+        "fact": words.fact,
+    }
+    return environment

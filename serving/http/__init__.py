@@ -1,0 +1,1 @@
+"""The kit of the API: middleware, problems, authentication, paging, idempotency. It knows no subject."""

@@ -1,0 +1,1 @@
+"""The layers that a request passes before its route."""

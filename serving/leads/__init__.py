@@ -1,0 +1,1 @@
+"""The subject of leads: submitting a lead, its aliases, duplicates, and its page."""

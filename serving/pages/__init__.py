@@ -1,1 +1,0 @@
-"""Pages: the work list, a lead's decision, signing in, the documentation; rendered here, without scripts."""

@@ -1,0 +1,1 @@
+"""The subject of personal data: export, erasure and retention."""

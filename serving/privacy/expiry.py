@@ -1,0 +1,97 @@
+"""Deleting what is over: each a step that deletes up to so many, in a write transaction, and says how many it were."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, exists, func, select, true
+
+from features.records import KINDS
+from serving.access.tables import sessions, sign_in_tokens
+from serving.decisions.tables import current_score, decision_payloads, decisions
+from serving.privacy import personal_data as personal
+from serving.records import versions as records
+from serving.records.tables import RECORDS
+from serving.shadow.tables import shadow_scores
+from serving.store.tables import outbox
+from serving.webhooks import deliveries
+from serving.webhooks.tables import deliveries as sent
+from serving.work_list.tables import exposures
+
+Step: TypeAlias = Callable[[Connection, int], int]
+"""Deletes up to so many; returns how many."""
+
+_LEADS = RECORDS["leads"]
+_FACTS = tuple(RECORDS[kind.name] for kind in KINDS.values() if kind.parent == "lead_id")
+
+
+def scored(before: int) -> Step:
+    """The payloads of decisions made before a moment (microseconds) on facts that were sent along."""
+
+    def step(connection: Connection, limit: int) -> int:
+        made = select(decision_payloads.c.decision_id).join_from(decision_payloads, decisions)
+        old = made.where(~decision_payloads.c.stored, decisions.c.created_at < before)
+        return _forget(connection, old, limit)
+
+    return step
+
+
+def _forget(connection: Connection, found: Select[tuple[str]], limit: int) -> int:
+    """Deletes the payloads of these decisions, and what the challenger said of them."""
+    ids = list(connection.execute(found.limit(limit)).scalars())
+    for table in (shadow_scores, decision_payloads):
+        connection.execute(delete(table).where(table.c.decision_id.in_(ids)))
+    return len(ids)
+
+
+def idle(before: int, now: int) -> Step:
+    """Open leads of which nothing was recorded since a moment; one that has no times at all is not known to be idle."""
+
+    def step(connection: Connection, limit: int) -> int:
+        records.alone(connection)
+        stale = connection.execute(
+            select(_LEADS.c.lead_id)
+            .group_by(_LEADS.c.lead_id)
+            .having(func.max(_LEADS.c.recorded_at) < before)
+            .where(*(_LEADS.c.lead_id.not_in(select(t.c.lead_id).where(t.c.recorded_at >= before)) for t in _FACTS))
+        )
+        still_open = {*records.open_leads(connection, now)}
+        ids = sorted(still_open.intersection(stale.scalars()))[:limit]
+        personal.delete_own(connection, personal.with_aliases(connection, ids))
+        return len(ids)
+
+    return step
+
+
+def events(before: int) -> Step:
+    """Events from before a moment that no delivery waits for, with their deliveries."""
+
+    def step(connection: Connection, limit: int) -> int:
+        waiting = exists().where(sent.c.event_id == outbox.c.event_id, sent.c.state == deliveries.WAITING)
+        old = select(outbox.c.id).where(outbox.c.at < before, outbox.c.fanned_out == true(), ~waiting)
+        ids = list(connection.execute(old.limit(limit)).scalars())
+        return connection.execute(delete(outbox).where(outbox.c.id.in_(ids))).rowcount
+
+    return step
+
+
+def sign_ins(connection: Connection, now: int) -> int:
+    """Sessions that are over, and links that no longer work."""
+    return sum(
+        connection.execute(delete(table).where(table.c.expires_at <= now)).rowcount
+        for table in (sessions, sign_in_tokens)
+    )
+
+
+def orphans(connection: Connection, limit: int) -> int:
+    """What is kept of leads of the store that were erased, because somebody was just scoring them."""
+    ids = select(decision_payloads.c.decision_id).where(decision_payloads.c.stored, _gone(decision_payloads))
+    for table in (current_score, exposures):
+        connection.execute(delete(table).where(_gone(table)))
+    connection.execute(delete(outbox).where(outbox.c.lead_id.is_not(None), _gone(outbox)))
+    kept = exists().where(decision_payloads.c.decision_id == shadow_scores.c.decision_id)
+    connection.execute(delete(shadow_scores).where(~kept))
+    return _forget(connection, ids, limit)
+
+
+def _gone(table: Table) -> ColumnElement[bool]:
+    return ~exists().where(_LEADS.c.lead_id == table.c.lead_id)

@@ -1,0 +1,1 @@
+"""The subject of data quality: the last report and its page."""

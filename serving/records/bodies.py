@@ -1,0 +1,158 @@
+"""Bodies and answers of stored records, made from the typed contract: what each kind takes, and what it shows.
+
+A body holds the fields of its kind without `recorded_at`, which the service sets, and the id of the lead or account it
+speaks of. A fact may bring an `id`; an entity has its own among its fields.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache, reduce
+from operator import or_
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
+
+from features.provenance import Attribute
+from features.records import KINDS, Kind, Record, Stored
+from features.values import Id, Instant, iso_date, rfc3339
+from serving.http.problems import FieldError
+from serving.records.examples import EXAMPLES
+from serving.records.ingest import CLOCKS_DIFFER
+from serving.scoring.requests import ScoredLead, attribute_errors, known_attributes
+
+Form: TypeAlias = Literal["Put", "Post", "Line", "HistoryLine"]
+"""Where a body stands: at its path, alone, or among others, with or without a moment of its own."""
+
+_DIGITS = 32
+"""Of the derived id of a fact: 128 bits in hex."""
+_DATED: Mapping[str, str] = {"leads": "created_at", "integration_usage": "day", "shared_customers": "since"}
+"""The field that says when a record happened, where it is not `occurred_at`."""
+_FUTURE = "must not lie in the future"
+_UNKNOWN: Any = (Id | None, None)
+
+
+def _contract(kind: Kind) -> type[Record]:
+    return ScoredLead if kind.name == "leads" else kind.model
+
+
+def _fields(kind: Kind) -> dict[str, Any]:
+    parent = {kind.parent: (Id, ...)} if kind.parent else {}
+    content = {name: (info.annotation, info) for name, info in _contract(kind).model_fields.items()}
+    del content["recorded_at"]
+    return parent | content
+
+
+@cache
+def body(kind: Kind, form: Form) -> type[BaseModel]:
+    """The model of a body of this kind."""
+    fields, example = _fields(kind), dict(EXAMPLES[kind.name])
+    if not kind.entity:
+        fields = {"id": _UNKNOWN} | fields
+    elif form == "Put":
+        fields[kind.id] = _UNKNOWN
+    else:
+        example = {kind.id: "1"} | example
+    if form in ("Line", "HistoryLine"):
+        fields, example = {"record": (Literal[kind.name], ...)} | fields, {"record": kind.name} | example
+    if form == "HistoryLine":
+        fields |= {"recorded_at": (Instant | None, None), "deleted": (bool, False)}
+    config: ConfigDict = {**Record.model_config, "json_schema_extra": {"examples": [example]}}
+    made: type[BaseModel] = create_model(
+        f"{kind.model.__name__}{form}", __config__=config, __doc__=kind.model.__doc__, **fields
+    )
+    return made
+
+
+@cache
+def any_line(form: Literal["Line", "HistoryLine"]) -> type[BaseModel]:
+    """The model of a line of any kind, for documentation."""
+    lines: Any = reduce(or_, (body(kind, form) for kind in KINDS.values()))
+    root: Any = RootModel[Annotated[lines, Field(discriminator="record")]]
+    made: type[BaseModel] = create_model(f"Record{form}", __base__=root)
+    return made
+
+
+@cache
+def answer(kind: Kind) -> type[BaseModel]:
+    """The model of a record as it is shown."""
+    fields = {"id": (Id, ...)} | _fields(kind)
+    fields |= {"occurred_at": (Instant | None, ...), "recorded_at": (Instant | None, ...)}
+    fields["dry_run"] = (Literal[True] | None, None)
+    if kind.name == "leads":
+        fields["attributes"] = (dict[str, float | str], ...)
+    made: type[BaseModel] = create_model(
+        f"{kind.model.__name__}Answer", __config__=ConfigDict(extra="forbid"), __doc__=kind.model.__doc__, **fields
+    )
+    return made
+
+
+def stored(kind: Kind, read: BaseModel, identity: str | None = None) -> Stored:
+    """The record that a body holds.
+
+    Args:
+        kind: of the record.
+        read: a body of this kind in any form.
+        identity: the id by its path; otherwise the body's or, of a fact without one, derived from what it says, so
+            that the same said again is the same record.
+    """
+    given = {name: getattr(read, name) for name in kind.model.model_fields if hasattr(read, name)}
+    if kind.entity and identity is not None:
+        given[kind.id] = identity
+    # Valid already, for the body's fields are those of the record.
+    record = kind.model.model_construct(**given)
+    parent = getattr(read, kind.parent) if kind.parent else None
+    return Stored(
+        kind,
+        identity or given_id(kind, read) or fact_id(kind, parent, record),
+        record,
+        parent,
+        known_attributes(getattr(read, "attributes", None)),
+        deleted=getattr(read, "deleted", False),
+    )
+
+
+def given_id(kind: Kind, read: BaseModel) -> str | None:
+    """The id that a body names."""
+    found: str | None = getattr(read, kind.id if kind.entity else "id")
+    return found
+
+
+def fact_id(kind: Kind, parent: str | None, record: Record) -> str:
+    """The id of a fact that was sent without one: the same for the same fact of the same lead or account."""
+    # Only what is known counts, for a field that a later version of the contract adds must not change the id.
+    said = record.model_dump(mode="json", exclude_none=True, exclude={"recorded_at"})
+    text = json.dumps([kind.name, parent, said], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
+def faults(record: Stored, now: int, declared: tuple[Attribute, ...]) -> list[FieldError]:
+    """What is wrong with a record beyond the form of its fields: moments to come, attributes that nobody declared."""
+    return [*untimely(record.kind, record.record, now), *attribute_errors(record.attributes, declared)]
+
+
+def untimely(kind: Kind, record: Record, now: int) -> list[FieldError]:
+    """What is wrong with a record's moments: to come, or recorded before they happened."""
+    happened, recorded = record.happened(), record.recorded_at
+    field = _DATED.get(kind.name, "occurred_at")
+    if recorded is not None and recorded > now:
+        return [FieldError("recorded_at", _FUTURE)]
+    if happened is None or kind.planned:
+        return []
+    if happened > now + CLOCKS_DIFFER:
+        return [FieldError(field, "must be a day that has ended (UTC)" if field == "day" else _FUTURE)]
+    if recorded is not None and recorded < happened:
+        return [FieldError("recorded_at", f"must not lie before the moment it happened, {field}")]
+    return []
+
+
+def shown(record: Stored) -> dict[str, Any]:
+    """A record as JSON: what its body would hold, its id, when it happened and when it was recorded."""
+    row = record.row()
+    written = {"instant": rfc3339, "date": iso_date}
+    forms = {column.name: written[column.type] for column in record.kind.columns if column.type in written}
+    content: dict[str, Any] = {"id": record.id, **({record.kind.parent: record.parent} if record.kind.parent else {})}
+    content |= record.record.model_dump(mode="json", exclude={"recorded_at"})
+    content |= {"occurred_at": row["occurred_at"], "recorded_at": row["recorded_at"]}
+    content |= {"attributes": dict(record.attributes)} if record.kind.name == "leads" else {}
+    return {n: forms[n](value) if n in forms and value is not None else value for n, value in content.items()}

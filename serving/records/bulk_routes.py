@@ -1,0 +1,163 @@
+"""Many records at once, as NDJSON: `POST /v1/records`, and `POST /v1/history` for what was recorded elsewhere before.
+
+Every line is judged by itself and answered by a line. What is sound is kept, all of it in one transaction; what is not
+is told. Lines count one after another, so the later one of two with the same id is a correction.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from features.provenance import Attribute
+from features.records import KINDS, Stored
+from serving.http.authentication import Permitted, ServiceDependency
+from serving.http.idempotency import AttemptDependency, Written
+from serving.http.problems import FieldError, Problem, from_fields
+from serving.http.responses import LineAnswer
+from serving.http.strict_json import MalformedBody, read_object
+from serving.identity import Principal
+from serving.permissions import writers
+from serving.records import bodies as record_bodies
+from serving.records import ingest as intake
+from serving.records.routes import declared_for, refusals
+from serving.scoring import requests as schemas
+from serving.scoring.routes import Body
+from serving.service import Service
+
+MAX_LINES = 10_000
+MEDIA_TYPE = "application/x-ndjson"
+
+_Form = Literal["Line", "HistoryLine"]
+_STATUSES = {"new": 201, "changed": 200, "equal": 200}
+
+router = APIRouter(prefix="/v1", tags=["records"])
+
+
+def bodies() -> list[type[BaseModel]]:
+    """The models of the lines sent and answered, for OpenAPI."""
+    return [record_bodies.any_line("Line"), record_bodies.any_line("HistoryLine"), LineAnswer]
+
+
+def _documented(form: _Form, example: str) -> dict[str, Any]:
+    """OpenAPI has no word yet for what the lines of a text hold; `itemSchema` is that of its next version."""
+    item = {"itemSchema": {"$ref": f"#/components/schemas/Record{form}"}}
+    taken = {MEDIA_TYPE: {"schema": {"type": "string", "pattern": "[^ \\t\\r\\n]"}, **item, "example": example}}
+    given = {MEDIA_TYPE: {"schema": {"type": "string"}, "itemSchema": {"$ref": "#/components/schemas/LineAnswer"}}}
+    return {
+        "requestBody": {"required": True, "content": taken},
+        "responses": {"200": {"description": "A line for each line", "content": given}},
+    }
+
+
+_LINE = (
+    '{"record": "touchpoints", "id": "T-1", "lead_id": "L-1", "channel": "webinar", '
+    '"occurred_at": "2026-10-10T10:00:00Z"}\n'
+)
+_PAST_LINE = _LINE.replace('Z"}', 'Z", "recorded_at": "2026-10-11T00:00:00Z"}')
+
+
+@router.post(
+    "/records",
+    operation_id="postRecords",
+    summary="Keep or correct many records",
+    response_class=Response,
+    responses=refusals(400, 401, 403, 409, 413, 422, 503),
+    openapi_extra=_documented("Line", _LINE),
+)
+def post_records(service: ServiceDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
+    """Each line names its kind under `record`; a faulty one does not stop the others."""
+    return attempt.answer(body, lambda: _judged(service, principal, body, "Line"), partial(_taken, service))
+
+
+@router.post(
+    "/history",
+    operation_id="postHistory",
+    summary="Keep versions of records with the moment they were recorded elsewhere",
+    response_class=Response,
+    responses=refusals(400, 401, 403, 409, 413, 422, 503),
+    openapi_extra=_documented("HistoryLine", _PAST_LINE),
+)
+def post_history(service: ServiceDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
+    """As `POST /v1/records`; a line may say when it was `recorded_at`, and that its record was `deleted` then."""
+    return attempt.answer(body, lambda: _judged(service, principal, body, "HistoryLine"), partial(_taken, service))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line that was read: its number from 1, and the record or what is wrong with it."""
+
+    number: int
+    read: Stored | Problem
+
+
+def _judged(service: Service, principal: Principal, body: bytes, form: _Form) -> list[_Line]:
+    lines = [_Line(number, _read(principal, text, form)) for number, text in _lines(body)]
+    return _checked(service, lines, service.clock())
+
+
+def _taken(service: Service, connection: Connection, lines: Sequence[_Line]) -> Written:
+    """What became of each line, in their order."""
+    sound = [line.read for line in lines if isinstance(line.read, Stored)]
+    accepted = intake.accept(connection, sound, service.clock())
+    leads = {name for each in accepted if (name := intake.lead_named(each.stored))}
+    return Written(200, _answer(_results(lines, accepted)), leads, media_type=MEDIA_TYPE)
+
+
+def _results(lines: Sequence[_Line], accepted: Sequence[intake.Accepted]) -> Iterator[dict[str, Any]]:
+    remaining = iter(accepted)
+    for line in lines:
+        if isinstance(line.read, Problem):
+            yield {"line": line.number, "status": line.read.status, "id": None, "problem": line.read.content}
+        else:
+            done = next(remaining)
+            yield {"line": line.number, "status": _STATUSES[done.outcome], "id": done.stored.id}
+
+
+def _lines(body: bytes) -> Sequence[tuple[int, bytes]]:
+    """The lines that hold something, with their numbers.
+
+    Raises:
+        Problem: there is none, or there are too many (422).
+    """
+    numbered = enumerate(body.split(b"\n"), 1)
+    lines = [(number, text) for number, text in numbered if text.strip(b" \t\r")]
+    if not 1 <= len(lines) <= MAX_LINES:
+        raise from_fields([FieldError("body", f"must have 1 to {MAX_LINES:,} lines that hold a record")])
+    return lines
+
+
+def _read(principal: Principal, text: bytes, form: _Form) -> Stored | Problem:
+    try:
+        named = read_object(text).get("record")
+        kind = KINDS.get(named) if isinstance(named, str) else None
+        if kind is None:
+            return from_fields([FieldError("record", f"must be one of {', '.join(KINDS)}")])
+        if principal.role not in (*writers(kind), "admin"):
+            return Problem(403, f"The role {principal.role} may not write {kind.name}.")
+        return record_bodies.stored(kind, schemas.read(record_bodies.body(kind, form), text)[0])
+    except MalformedBody as error:
+        return Problem(422, str(error).replace("the body", "The line").replace(" at line 1 column", " at column") + ".")
+    except Problem as problem:
+        return problem
+
+
+def _checked(service: Service, lines: Sequence[_Line], now: int) -> list[_Line]:
+    declared = declared_for(service, (line.read for line in lines if isinstance(line.read, Stored)))
+    return [_Line(line.number, _sound(line.read, now, declared)) for line in lines]
+
+
+def _sound(read: Stored | Problem, now: int, declared: tuple[Attribute, ...]) -> Stored | Problem:
+    if isinstance(read, Problem):
+        return read
+    faults = record_bodies.faults(read, now, declared)
+    return from_fields(faults) if faults else read
+
+
+def _answer(results: Iterator[dict[str, Any]]) -> bytes:
+    models = map(LineAnswer.model_validate, results)
+    return "".join(f"{model.model_dump_json(exclude_none=True)}\n" for model in models).encode()

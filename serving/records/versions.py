@@ -1,0 +1,249 @@
+"""Keeping records: versions go in and stay; nothing is changed or removed.
+
+Whatever writes runs inside the caller's transaction (`engine.begin()`), so records, scores and side effects commit
+together. What is written because of what was read needs `alone` before the reading.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Subquery, delete, func, select, true, update
+
+from features.provenance import ATTRIBUTE_PREFIX
+from features.records import KINDS, Kind, Row, Stored
+from serving.records import emails
+from serving.records.tables import RECORDS, ingest_counter
+
+_T = TypeVar("_T")
+_BATCH = 10_000
+_NAMED = 1_000
+"""How many ids one query names."""
+_COLUMNS = {name: tuple(map(str, table.c.keys())) for name, table in RECORDS.items()}
+"""The columns of each kind's table by name, as plain text, which SQLAlchemy's own names are not."""
+_ALWAYS = -1
+"""Stands for the missing time of an undated export, which was always known: before every instant."""
+
+
+def alone(connection: Connection) -> None:
+    """Waits until no other transaction writes records, and lets none do so until this one ends.
+
+    So what a write transaction reads of the records afterwards stays true until it commits.
+    """
+    # SQLite needs no such lock, for its write transactions hold that of the file, and leaves FOR UPDATE out.
+    connection.execute(select(ingest_counter.c.last).with_for_update()).scalar_one()
+
+
+def add(connection: Connection, records: Iterable[Stored]) -> int:
+    """Adds versions of records in the order given, all or none, and returns how many.
+
+    Raises:
+        Exception: whatever reading `records` raises; then nothing of them is kept.
+    """
+    added = 0
+    with connection.begin_nested():
+        for batch in _batches(records):
+            _insert(connection, [(record.kind.name, _columns(record)) for record in batch])
+            emails.note(connection, batch)
+            added += len(batch)
+    return added
+
+
+def replace_derived(connection: Connection, derived: Mapping[Kind, Iterable[Row]]) -> None:
+    """Puts the rows of each derived kind in the place of its whole table."""
+    alone(connection)
+    with connection.begin_nested():
+        for kind, rows in derived.items():
+            connection.execute(delete(RECORDS[kind.name]))
+            for batch in _batches(rows):
+                _insert(connection, [(kind.name, _plain(kind, row)) for row in batch])
+
+
+def last_ingest(connection: Connection) -> int:
+    """The ingest number of the newest version; every version up to it is committed and stays as it is."""
+    last: int = connection.execute(select(ingest_counter.c.last)).scalar_one()
+    return last
+
+
+def last_recorded(connection: Connection) -> int:
+    """The moment, microseconds, at which the last version of any record was recorded; before all of them if undated."""
+    moments = (connection.execute(select(func.max(RECORDS[name].c.recorded_at))).scalar_one() for name in KINDS)
+    return max((moment for moment in moments if moment is not None), default=_ALWAYS)
+
+
+def count(connection: Connection) -> dict[str, int]:
+    """How many records of each kind there are, a record's versions counting once."""
+    return {
+        name: connection.execute(select(func.count(RECORDS[name].c[kind.id].distinct()))).scalar_one()
+        for name, kind in KINDS.items()
+    }
+
+
+def versions(connection: Connection, kind: Kind) -> Iterator[Row]:
+    """Every version of every record of a kind as flat columns with its `ingest`, in that order, read as it goes."""
+    table = RECORDS[kind.name]
+    found = connection.execute(select(table).order_by(table.c.ingest).execution_options(yield_per=_BATCH))
+    return (flat(kind.name, row) for row in found.mappings())
+
+
+def latest(connection: Connection, kind: Kind, ids: Iterable[str], as_of: int) -> dict[str, Row]:
+    """The version of each of these records that is visible at `as_of`, by id; a removed one's is its tombstone."""
+    table, found = RECORDS[kind.name], dict[str, Row]()
+    for chunk in _batches(ids, _NAMED):
+        known = _by_age(kind.name, as_of, table.c[kind.id].in_(chunk))
+        newest = select(*(known.c[column.name] for column in table.c)).where(known.c.version == 1)
+        found |= {row[kind.id]: flat(kind.name, row) for row in connection.execute(newest).mappings()}
+    return found
+
+
+def recorded(connection: Connection, kind: Kind, moments: Iterable[tuple[str, int]]) -> Iterator[Row]:
+    """The versions of records that were recorded at exactly these moments, each of an id and microseconds."""
+    wanted, table = {*moments}, RECORDS[kind.name]
+    for chunk in _batches(sorted({identity for identity, _ in wanted}), _NAMED):
+        found = select(table).where(table.c[kind.id].in_(chunk)).order_by(table.c.ingest)
+        for row in connection.execute(found).mappings():
+            if (row[kind.id], row["recorded_at"]) in wanted:
+                yield flat(kind.name, row)
+
+
+def page(
+    connection: Connection, kind: Kind, *, as_of: int, after: str, limit: int, where: Mapping[str, str]
+) -> list[Row]:
+    """The first `limit` records after an id, in the order of ids, as they are visible at `as_of`.
+
+    Args:
+        connection: the store's.
+        kind: of the records.
+        as_of: the moment, microseconds.
+        after: the id after which to begin; empty to begin with the first.
+        limit: how many at most.
+        where: what columns must hold; they should be indexed.
+    """
+    table, found = RECORDS[kind.name], list[Row]()
+    key = table.c[kind.id]
+    # That some version holds it narrows the search; whether the visible one does is looked at below.
+    ever = [table.c[column] == value for column, value in where.items()]
+    while len(found) < limit:
+        some = select(key).where(key > after, *ever).distinct().order_by(key).limit(limit)
+        ids = list(connection.execute(some).scalars())
+        rows = latest(connection, kind, ids, as_of)
+        visible = (rows[identity] for identity in ids if identity in rows and not rows[identity]["deleted"])
+        found += [row for row in visible if all(row[column] == value for column, value in where.items())]
+        if len(ids) < limit:
+            break
+        after = ids[-1]
+    return found[:limit]
+
+
+def leads_naming(
+    connection: Connection, column: str, values: Iterable[str], as_of: int, limit: int | None = None
+) -> set[str]:
+    """Ids of leads that name one of `values` in an indexed column, as they are visible at `as_of`.
+
+    With a limit only so many, of each thousand values, are looked at.
+    """
+    kind, table, found = KINDS["leads"], RECORDS["leads"], set[str]()
+    for chunk in _batches(values, _NAMED):
+        ever = select(table.c.lead_id).where(table.c[column].in_(chunk)).distinct()
+        ids = connection.execute(ever.order_by(table.c.lead_id).limit(limit)).scalars().all()
+        rows = latest(connection, kind, ids, as_of)
+        found |= {i for i, row in rows.items() if not row["deleted"] and row[column] in chunk}
+    return found
+
+
+def open_leads(connection: Connection, as_of: int) -> list[str]:
+    """Ids, in order, of the leads created by `as_of` with nothing won or lost by then that was not reopened.
+
+    Only what was recorded by `as_of` counts; what has no times at all was always known.
+    """
+    lead, event = visible("leads", as_of), _outcomes(as_of)
+    created = func.coalesce(lead.c.occurred_at, _ALWAYS) <= as_of
+    closed = select(event.c.lead_id).where(event.c.place == 1, event.c.event != "reopened")
+    found = select(lead.c.lead_id).where(created, lead.c.lead_id.not_in(closed)).order_by(lead.c.lead_id)
+    return list(connection.execute(found).scalars())
+
+
+def _outcomes(as_of: int) -> Subquery:
+    """The events that open or close a lead, the last one of each lead in first place."""
+    event = visible("lead_events", as_of)
+    newest = (func.coalesce(event.c.occurred_at, _ALWAYS).desc(), *_newest(event))
+    place = func.row_number().over(partition_by=event.c.lead_id, order_by=newest).label("place")
+    outcomes = event.c.event.in_(("won", "lost", "reopened"))
+    return select(event.c.lead_id, event.c.event, place).where(outcomes).subquery()
+
+
+def closes(as_of: int) -> Subquery:
+    """Of each lead that was won or lost, as known at `as_of`: when its first close was recorded, and when it was won.
+
+    Its columns are `lead_id`, `recorded_at`, `won_at` (null where it was lost) and `undated`, how many closes have no
+    date.
+    """
+    event = visible("lead_events", as_of)
+    columns = (
+        event.c.lead_id,
+        func.min(func.coalesce(event.c.recorded_at, _ALWAYS)).label("recorded_at"),
+        func.min(event.c.occurred_at).filter(event.c.event == "won").label("won_at"),
+        (func.count() - func.count(event.c.occurred_at)).label("undated"),
+    )
+    return select(*columns).where(event.c.event.in_(("won", "lost"))).group_by(event.c.lead_id).subquery()
+
+
+def visible(name: str, as_of: int) -> Subquery:
+    """The version of each record of kind `name` visible at `as_of`, without tombstones."""
+    known = _by_age(name, as_of)
+    return select(known).where(known.c.version == 1, known.c.deleted != true()).subquery()
+
+
+def _by_age(name: str, as_of: int, *only: ColumnElement[bool]) -> Subquery:
+    """The versions known at `as_of`, with a column `version` that numbers those of a record from the newest."""
+    table = RECORDS[name]
+    place = func.row_number().over(partition_by=table.c[KINDS[name].id], order_by=_newest(table)).label("version")
+    return select(table, place).where(func.coalesce(table.c.recorded_at, _ALWAYS) <= as_of, *only).subquery()
+
+
+def _newest(table: Any) -> tuple[Any, ...]:
+    return func.coalesce(table.c.recorded_at, _ALWAYS).desc(), table.c.ingest.desc()
+
+
+def _columns(record: Stored) -> dict[str, Any]:
+    row: dict[str, Any] = record.row()
+    if record.kind.name != "leads":
+        return row
+    return {**_plain(record.kind, row), "attributes": dict(record.attributes)}
+
+
+def _plain(kind: Kind, row: Row) -> dict[str, Any]:
+    return {column.name: row[column.name] for column in kind.columns}
+
+
+def _insert(connection: Connection, rows: list[tuple[str, dict[str, Any]]]) -> None:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for number, (name, row) in enumerate(rows, _allot(connection, len(rows))):
+        row["ingest"] = number
+        grouped.setdefault(name, []).append(row)
+    for name, group in grouped.items():
+        connection.execute(RECORDS[name].insert(), group)
+
+
+def _allot(connection: Connection, numbers: int) -> int:
+    """The first of so many new ingest numbers.
+
+    A counter whose row the transaction holds, and not a sequence of the database: numbers then appear in the order of
+    commits, so nothing ever turns up below a number that a decision has pinned.
+    """
+    counted = update(ingest_counter).values(last=ingest_counter.c.last + numbers).returning(ingest_counter.c.last)
+    last: int = connection.execute(counted).scalar_one()
+    return last - numbers + 1
+
+
+def _batches(items: Iterable[_T], size: int = _BATCH) -> Iterator[list[_T]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def flat(name: str, row: RowMapping) -> Row:
+    """A row of all columns of the table of kind `name` as flat ones: attributes of a lead as `attributes.<name>`."""
+    columns: dict[str, Any] = dict(zip(_COLUMNS[name], row.values(), strict=True))
+    attributes = columns.pop("attributes", {}) if name == "leads" else {}
+    return {**columns, **{f"{ATTRIBUTE_PREFIX}{key}": value for key, value in attributes.items()}}

@@ -1,0 +1,1 @@
+"""The subject of replay: making a kept decision again."""

@@ -1,0 +1,1 @@
+"""The subject of rescoring: scoring leads again after a new fact, a promotion or a night."""

@@ -1,0 +1,1 @@
+"""The subject of the shadow: the challenger scores what the champion decided."""

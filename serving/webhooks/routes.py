@@ -1,0 +1,256 @@
+"""Webhooks: where events are sent, their secrets, and the log of what was delivered."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy import Connection
+
+from features.values import MAX_INTEGER, rfc3339
+from serving.http.authentication import Permitted, ServiceDependency
+from serving.http.paging import PageAnswer, Paging
+from serving.http.problems import FieldError, from_fields, from_status
+from serving.scoring import requests as schemas
+from serving.scoring.routes import REFUSALS, Body, takes
+from serving.service import Service
+from serving.store import outbox
+from serving.store.database import reading
+from serving.store.outbox import TEST
+from serving.webhooks import deliveries
+from serving.webhooks import receivers as webhooks
+from serving.webhooks.addresses import ForbiddenAddress, check_url
+from serving.webhooks.bodies import (
+    DeliveryAnswer,
+    EventAnswer,
+    NewWebhook,
+    NewWebhookAnswer,
+    ReplayAnswer,
+    Since,
+    WebhookAnswer,
+    WebhookChange,
+)
+from serving.webhooks.deliveries import Logged
+from serving.webhooks.receivers import Webhook
+from serving.webhooks.signing import new_secret
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {**REFUSALS, 404: REFUSALS[400]}
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+
+Id = Annotated[int, Path(ge=1, le=MAX_INTEGER)]
+EventId = Annotated[str, Path(pattern="^evt_[0-9a-f]{32}$")]
+Page = Annotated[Paging, Query()]
+
+
+@router.post(
+    "",
+    status_code=201,
+    operation_id="createWebhook",
+    summary="Register a receiver of events; the answer alone tells its secret",
+    responses={201: {"model": NewWebhookAnswer}, **_REFUSALS},
+    openapi_extra=takes(NewWebhook.__name__),
+)
+def create(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
+    """The receiver, enabled, and its secret."""
+    new, _sent = schemas.read(NewWebhook, body)
+    _check(service, new.url)
+    secret = new_secret(service.tokens)
+    with service.engine.begin() as connection:
+        made = webhooks.create(connection, new.url, _kinds(new.events), new.description, secret, service.clock())
+    content = _shown(made, service.clock()) | {"secret": secret}
+    return JSONResponse(content, 201, {"Location": f"/v1/webhooks/{made.id}"})
+
+
+@router.get(
+    "",
+    operation_id="listWebhooks",
+    summary="The receivers of events",
+    responses={200: {"model": PageAnswer[WebhookAnswer]}, **_REFUSALS},
+)
+def listed(service: ServiceDependency, _: Permitted, page: Page) -> JSONResponse:
+    """A page of receivers."""
+    now = service.clock()
+    with reading(service.engine) as connection:
+        found = webhooks.listed(connection, _number(page) or 0, page.limit + 1)
+    return JSONResponse(page.answer("/v1/webhooks", found, lambda each: (each.id,), lambda each: _shown(each, now)))
+
+
+@router.get(
+    "/{webhook_id}",
+    operation_id="getWebhook",
+    summary="A receiver of events",
+    responses={200: {"model": WebhookAnswer}, **_REFUSALS},
+)
+def get(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
+    """The receiver without its secret."""
+    with reading(service.engine) as connection:
+        return JSONResponse(_shown(_found(connection, webhook_id), service.clock()))
+
+
+@router.patch(
+    "/{webhook_id}",
+    operation_id="changeWebhook",
+    summary="Change, enable or disable a receiver",
+    responses={200: {"model": WebhookAnswer}, **_REFUSALS},
+    openapi_extra=takes(WebhookChange.__name__),
+)
+def change(service: ServiceDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
+    """The receiver as it is now."""
+    wanted, _sent = schemas.read(WebhookChange, body)
+    values: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.model_fields_set}
+    if "url" in values:
+        _check(service, values["url"])
+    if "events" in values:
+        values["events"] = _kinds(values["events"])
+    with service.engine.begin() as connection:
+        changed = webhooks.change(connection, webhook_id, values)
+    if changed is None:
+        raise from_status(404)
+    return JSONResponse(_shown(changed, service.clock()))
+
+
+@router.delete(
+    "/{webhook_id}",
+    status_code=204,
+    operation_id="deleteWebhook",
+    summary="Remove a receiver and the log of its deliveries",
+    responses=_REFUSALS,
+)
+def remove(service: ServiceDependency, _: Permitted, webhook_id: Id) -> Response:
+    """Nothing."""
+    with service.engine.begin() as connection:
+        removed = webhooks.remove(connection, webhook_id)
+    if not removed:
+        raise from_status(404)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{webhook_id}/rotate",
+    operation_id="rotateWebhookSecret",
+    summary="Replace the secret; for 24 hours the one before signs too",
+    responses={200: {"model": NewWebhookAnswer}, **_REFUSALS},
+)
+def rotate(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
+    """The receiver and its new secret."""
+    now, secret = service.clock(), new_secret(service.tokens)
+    with service.engine.begin() as connection:
+        rotated = webhooks.rotate(connection, webhook_id, secret, now)
+    if rotated is None:
+        raise from_status(404)
+    return JSONResponse(_shown(rotated, now) | {"secret": secret})
+
+
+@router.post(
+    "/{webhook_id}/test",
+    status_code=202,
+    operation_id="testWebhook",
+    summary="Send an event of the kind webhook.test to this receiver",
+    responses={202: {"model": EventAnswer}, **_REFUSALS},
+)
+def test(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
+    """The event's id; the log tells what becomes of it."""
+    now = service.clock()
+    sent = outbox.event(TEST, None, {"webhook_id": webhook_id}, at=now, tokens=service.tokens)
+    with service.engine.begin() as connection:
+        _found(connection, webhook_id)
+        outbox.add(connection, [sent])
+        deliveries.add(connection, sent.event_id, webhook_id, now)
+    return JSONResponse({"event_id": sent.event_id}, 202)
+
+
+@router.get(
+    "/{webhook_id}/deliveries",
+    operation_id="listDeliveries",
+    summary="What was sent to a receiver, newest first, and what came of it",
+    responses={200: {"model": PageAnswer[DeliveryAnswer]}, **_REFUSALS},
+)
+def log(service: ServiceDependency, _: Permitted, webhook_id: Id, page: Page) -> JSONResponse:
+    """A page of deliveries, without their bodies."""
+    with reading(service.engine) as connection:
+        _found(connection, webhook_id)
+        found = deliveries.log(connection, webhook_id, _number(page), page.limit + 1)
+    address = f"/v1/webhooks/{webhook_id}/deliveries"
+    return JSONResponse(page.answer(address, found, lambda each: (each.id,), _logged))
+
+
+@router.post(
+    "/{webhook_id}/deliveries/{event_id}/replay",
+    status_code=202,
+    operation_id="replayDelivery",
+    summary="Send an event again, whatever became of it",
+    responses={202: {"model": EventAnswer}, **_REFUSALS},
+)
+def replay(service: ServiceDependency, _: Permitted, webhook_id: Id, event_id: EventId) -> JSONResponse:
+    """The event's id, which is the same as before."""
+    with service.engine.begin() as connection:
+        if not deliveries.replay(connection, _found(connection, webhook_id), event_id, service.clock()):
+            raise from_status(404)
+    return JSONResponse({"event_id": event_id}, 202)
+
+
+@router.post(
+    "/{webhook_id}/replay",
+    status_code=202,
+    operation_id="replayDeliveries",
+    summary="Send all events of its kinds since a moment again",
+    responses={202: {"model": ReplayAnswer}, **_REFUSALS},
+    openapi_extra=takes(Since.__name__),
+)
+def replay_since(service: ServiceDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
+    """How many events that are."""
+    wanted, _sent = schemas.read(Since, body)
+    with service.engine.begin() as connection:
+        webhook = _found(connection, webhook_id)
+        count = deliveries.replay_since(connection, webhook, wanted.since, service.clock())
+    return JSONResponse({"events": count}, 202)
+
+
+def _number(page: Paging) -> int | None:
+    key = page.after(int)
+    return None if key is None else int(key[0])
+
+
+def _found(connection: Connection, webhook_id: int) -> Webhook:
+    found = webhooks.get(connection, webhook_id)
+    if found is None:
+        raise from_status(404)
+    return found
+
+
+def _check(service: Service, url: str) -> None:
+    try:
+        check_url(url, service.webhook_hosts)
+    except ForbiddenAddress as error:
+        raise from_fields([FieldError("url", str(error))]) from None
+
+
+def _kinds(events: Sequence[str] | None) -> list[str] | None:
+    return None if events is None else sorted({*events})
+
+
+def _shown(webhook: Webhook, now: int) -> dict[str, Any]:
+    former = webhook.former_until
+    return {
+        "id": webhook.id,
+        "url": webhook.url,
+        "events": None if webhook.events is None else list(webhook.events),
+        "description": webhook.description,
+        "enabled": webhook.enabled,
+        "disabled_because": webhook.disabled_because,
+        "failing_since": webhook.failing_since and rfc3339(webhook.failing_since),
+        "created_at": rfc3339(webhook.created_at),
+        "former_secret_until": rfc3339(former) if former is not None and former > now else None,
+    }
+
+
+def _logged(delivery: Logged) -> dict[str, Any]:
+    return {
+        "event_id": delivery.event_id,
+        "kind": delivery.kind,
+        "at": rfc3339(delivery.at),
+        "state": delivery.state,
+        "attempts": [{"at": rfc3339(at), "status": status, "fault": fault} for at, status, fault in delivery.attempts],
+        "next_attempt": delivery.due_at and rfc3339(delivery.due_at),
+    }

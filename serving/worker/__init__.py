@@ -1,0 +1,1 @@
+"""The worker: scheduled tasks and their runs."""

@@ -1,0 +1,42 @@
+"""What the worker ran at its set times."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from features.values import rfc3339
+from serving.http.authentication import Permitted, ServiceDependency
+from serving.http.paging import PageAnswer, Paging
+from serving.scoring.routes import REFUSALS
+from serving.store.database import reading
+from serving.webhooks.bodies import RunAnswer
+from serving.worker import runs as schedules
+from serving.worker.runs import Run
+
+router = APIRouter(prefix="/v1", tags=["runs"])
+
+
+@router.get(
+    "/runs",
+    operation_id="listRuns",
+    summary="The runs of scheduled work, newest first, and what came of them",
+    responses={200: {"model": PageAnswer[RunAnswer]}, **REFUSALS},
+)
+def listed(service: ServiceDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
+    """A page of runs."""
+    key = page.after(int)
+    with reading(service.engine) as connection:
+        found = schedules.listed(connection, None if key is None else int(key[0]), page.limit + 1)
+    return JSONResponse(page.answer("/v1/runs", found, lambda run: (run.id,), _shown))
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "task": run.task,
+        "started_at": rfc3339(run.started_at),
+        "finished_at": None if run.finished_at is None else rfc3339(run.finished_at),
+        "outcome": run.outcome,
+        "detail": run.detail,
+    }
