@@ -1,6 +1,6 @@
-"""Log lines as JSON, one an event, with the request they belong to. Of an error its kind and places, never its text.
+"""Logs: JSON lines with the id of their request, and errors by their kind and stack.
 
-Libraries put values into the texts of errors, and values may be personal.
+The text of an error is never logged: libraries put values into it, and values may be personal.
 """
 
 import json
@@ -15,9 +15,9 @@ from typing_extensions import override
 from features.values import microseconds, rfc3339
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that is being worked on."""
+"""The id of the current request."""
 REQUESTS = logging.getLogger("serving.requests")
-"""Where each answered request is told, at INFO; `extra={"fields": {...}}` holds what of it."""
+"""The log of answered requests, at INFO; `extra={"fields": {...}}` holds the fields of a line."""
 
 
 class JsonLines(logging.Formatter):
@@ -39,7 +39,13 @@ class JsonLines(logging.Formatter):
 
 
 def as_json() -> None:
-    """Makes the process's handlers write JSON lines, a line a request among them."""
+    """Makes the handlers of the process write JSON lines, one of them for each request."""
     for handler in logging.getLogger().handlers:
         handler.setFormatter(JsonLines())
     REQUESTS.setLevel(logging.INFO)
+
+
+def log_error(log: logging.Logger, task: str, error: BaseException) -> None:
+    """Logs that a task failed: the task, the kind of error and its stack, without the error's text."""
+    stack = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s: %s\n%s", task, type(error).__name__, stack)

@@ -1,7 +1,7 @@
 """Which roles may call which route of the API: the one place that says so.
 
-A route asks through `serving.http.authentication.permitted`. A route that is missing here is open to `admin` only, and a
-test fails until it is listed. `docs/operate.md` shows the same table.
+A route asks through `serving.http.authentication.permitted`. A route that is missing here is open to `admin` only, and
+a test fails until it is listed. `docs/operate.md` shows the same table.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,1 +1,1 @@
-"""The subject of kept decisions: the decisions, the current score of each lead, the rescore queue, and the sealed chain."""
+"""The subject of kept decisions: decisions, the current score of each lead, the rescore queue, the sealed chain."""

@@ -2,8 +2,8 @@
 
 A seal takes the decisions that are committed and not sealed yet, in the order of their ids, as the leaves of a Merkle
 tree (`serving.decisions.merkle`). Its head commits to the root and to the head of the seal before, so the last head
-commits to every decision ever sealed. An auditor that keeps a head elsewhere can later detect that a decision was edited,
-deleted, reordered or cut off (`serving.decisions.audit`).
+commits to every decision ever sealed. An auditor that keeps a head elsewhere can later detect that a decision was
+edited, deleted, reordered or cut off (`serving.decisions.audit`).
 
 Requests take no part in it, so a decision can be altered unseen until it is sealed: a second or so while a worker runs.
 Of two sealers at the same moment one seals, for both would follow the same head, and that is unique.

@@ -40,8 +40,8 @@ class StoredDecision:
         content: the decision as canonical JSON text.
         request: the body it was made from as JSON text, where the facts were sent along.
         salt: random text, without which nobody can tell from the commitment what was committed to.
-        features: the evaluation that rules and model read, as canonical JSON text (see `serving.scoring.inputs`); None of
-            a decision from before evaluations were kept.
+        features: the evaluation that rules and model read, as canonical JSON text (see `serving.scoring.inputs`); None
+            of a decision from before evaluations were kept.
         ingest: of a lead of the store the newest version of a record that could count; None where facts were sent.
         history: the partners' history it rests on, as canonical JSON text, for that is derived anew; None without.
     """

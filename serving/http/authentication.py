@@ -1,39 +1,35 @@
-"""Who calls the API: an API key in `Authorization: Bearer` or `X-Api-Key`, or for reading a page's session."""
+"""The caller of the API: identified by a function that `serving.app` provides, and checked against the permissions."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
 
 from serving import permissions
-from serving.access import keys, sessions
-from serving.html.visitors import cookie_name
+from serving.http.dependencies import part_of
 from serving.http.problems import Problem
 from serving.identity import Principal
-from serving.service import Service
-from serving.store.database import reading
-
-_SAFE_METHODS = ("GET", "HEAD")
 
 
-def service_of(request: Request) -> Service:
-    """The service the app was created with."""
-    service: Service = request.app.state.service
-    return service
+@dataclass(frozen=True)
+class Identification:
+    """How an application identifies those that send requests.
 
+    Attributes:
+        caller: the principal that calls the API; None where the request identifies none.
+        visitor: the principal that visits the pages; raises `serving.html.rendering.Refusal` where none is signed in.
+    """
 
-async def _service(request: Request) -> Service:
-    # A coroutine, for what is none the framework would run on a thread.
-    return service_of(request)
-
-
-ServiceDependency = Annotated[Service, Depends(_service)]
+    caller: Callable[[Request], Principal | None]
+    visitor: Callable[[Request], Principal]
 
 
 def permitted(request: Request) -> Principal:
-    """Who calls, if `serving.permissions` lets them call this route; answers others 401 or 403."""
+    """The caller, if `serving.permissions` lets its role call this route; others are answered 401 or 403."""
     roles = permissions.roles(f"{request.method} {request.scope['route'].path_format}")
-    principal = caller(service_of(request), request)
+    principal = part_of(request, Identification).caller(request)
     if principal is None:
         raise Problem(
             401,
@@ -48,20 +44,8 @@ def permitted(request: Request) -> Principal:
 Permitted = Annotated[Principal, Depends(permitted)]
 
 
-def caller(service: Service, request: Request) -> Principal | None:
-    """Who calls, None where nobody known does. A session's cookie serves for reading only."""
-    key = presented_key(request.headers)
-    with reading(service.engine) as connection:
-        if key is not None:
-            return keys.verify(connection, key)
-        session = request.cookies.get(cookie_name(request))
-        if session is not None and request.method in _SAFE_METHODS:
-            return sessions.principal(connection, session, at=service.clock())
-    return None
-
-
 def presented_key(headers: Headers) -> str | None:
-    """The API key that came along, whether or not it is one."""
+    """The API key that a request carries, valid or not."""
     scheme, _, credentials = headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credentials:
         return credentials.strip()

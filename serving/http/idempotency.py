@@ -1,31 +1,31 @@
-"""Requests that write: once for an Idempotency-Key however often they are sent, and not at all as a dry run.
+"""Requests that write: once for an Idempotency-Key however often they are sent, and without effect as a dry run.
 
-After the IETF's draft of the Idempotency-Key header field, and Stripe's practice. What is kept is the answer to a
-request that was carried out, in one transaction with what it wrote. A refusal or a fault wrote nothing, so there is
-nothing to keep: the repetition is tried anew.
+After the IETF's draft of the Idempotency-Key header field, and Stripe's practice. The store keeps the answer to a request
+that was carried out, in one transaction with what the request wrote. A refused or failed request wrote nothing, so
+nothing is kept, and its repetition is tried again.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from serving.http.authentication import ServiceDependency, presented_key
+from serving.http.authentication import presented_key
+from serving.http.dependencies import StoreDependency
 from serving.http.problems import Problem
 from serving.identity import digest
-from serving.scoring.decide import Made, tell
-from serving.service import Service
 from serving.store import idempotency
 from serving.store.canonical_json import as_json
 from serving.store.database import reading
-from serving.store.idempotency import Kept
+from serving.store.idempotency import KeptAnswer
+from serving.store.store import Store
 
 KEY = "Idempotency-Key"
 DRY_RUN = "Eql-Dry-Run"
@@ -34,22 +34,22 @@ MAX_KEY = 255
 
 _BARE = re.compile(r"[!#-+\--\[\]-~]+")
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
-_LOOKS = r'^([!#-+\--\[\]-~]{1,255}|"([ !#-\[\]-~]|\\["\\]){1,255}")$'
+_PATTERN = r'^([!#-+\--\[\]-~]{1,255}|"([ !#-\[\]-~]|\\["\\]){1,255}")$'
 _LOCK_NOT_AVAILABLE = "55P03"
-_T = TypeVar("_T")
+_Prepared = TypeVar("_Prepared")
+_Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True)
-class Written:
-    """What a request came to.
+@dataclass(frozen=True, kw_only=True)
+class WriteResponse:
+    """The answer to a request that writes.
 
     Attributes:
-        status: of HTTP.
-        content: of the answer, JSON types; or the answer itself, empty where there is none.
-        lead_ids: the leads it tells of, with whose erasure it goes.
-        location: where what was made can be found.
-        media_type: of the answer.
-        made: decisions that are kept with it.
+        status: the HTTP status.
+        content: the answer as JSON types; or the answer itself, empty where it has no content.
+        lead_ids: the leads that the answer is about; erasing one of them erases the kept answer.
+        location: the path of what was created.
+        media_type: the content type.
     """
 
     status: int
@@ -57,7 +57,35 @@ class Written:
     lead_ids: Collection[str]
     location: str | None = None
     media_type: str = "application/json"
-    made: Sequence[Made] = ()
+
+    def kept(self, fingerprint: str) -> KeptAnswer:
+        """The answer as the store keeps it, for a body with this fingerprint."""
+        body = self.content if isinstance(self.content, bytes) else as_json(self.content)
+        return KeptAnswer(fingerprint, self.status, self.location, self.media_type, body)
+
+
+def _no_report(_: Any) -> None:
+    """Reports nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteRequest(Generic[_Prepared, _Result]):
+    """A request that writes, in its steps.
+
+    Attributes:
+        prepare: reads and checks the request before any write transaction; raises a `Problem` to refuse it.
+        commit: writes inside the transaction; what it raises undoes the transaction.
+        respond: turns the result into the answer.
+        report: runs once the transaction is on the disk, for example to count; by default nothing does.
+        shared: whether the transaction may hold the writes of other requests, too. `commit` must then read nothing
+            that they write.
+    """
+
+    prepare: Callable[[], _Prepared]
+    commit: Callable[[Connection, _Prepared], _Result]
+    respond: Callable[[_Result], WriteResponse]
+    report: Callable[[_Result], None] = _no_report
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,85 +93,81 @@ class Attempt:
     """One attempt at a request that writes.
 
     Attributes:
-        service: the running service.
+        store: the store that is written to.
         scope: what the key belongs to: API key, method and path.
-        key: the Idempotency-Key, None without one.
-        dry_run: whether everything happens except that it is kept.
+        key: the Idempotency-Key; None without one.
+        dry_run: whether the transaction is rolled back.
     """
 
-    service: Service
+    store: Store
     scope: tuple[str, str, str]
     key: str | None
     dry_run: bool
 
-    def answer(
-        self, body: bytes, read: Callable[[], _T], write: Callable[[Connection, _T], Written], *, shared: bool = False
-    ) -> Response:
-        """The answer: that of the first attempt, or what `write` makes in one transaction of what `read` gives.
-
-        Where it is `shared`, and there is no key to be kept with it, other requests may be written in it too.
+    def answer(self, body: bytes, request: WriteRequest[_Prepared, _Result]) -> Response:
+        """Carries out the request, or repeats the answer to its first attempt.
 
         Raises:
-            Problem: 422, the key came with another body; 409, another attempt is under way; or whatever `read` and
-                `write` raise, and then nothing was written.
+            Problem: 422, the key came with another body; 409, another attempt is running; or whatever the request's
+                steps raise, and then nothing was written.
         """
         if self.dry_run:
-            return self._rehearse(read(), write)
-        if self.key is None:
-            request = read()
-            if shared:
-                written = self.service.group_commit.write(lambda connection: write(connection, request))
-            else:
-                with self.service.engine.begin() as connection:
-                    written = write(connection, request)
-            tell(self.service, written.made)
-            return _response(_kept(written, ""))
-        name = hashlib.sha256(json.dumps([*self.scope, self.key]).encode()).hexdigest()
-        return self._once(name, hashlib.sha256(body).hexdigest(), read, write)
+            return self._rehearse(request)
+        if self.key is not None:
+            name = hashlib.sha256(json.dumps([*self.scope, self.key]).encode()).hexdigest()
+            return self._once(name, hashlib.sha256(body).hexdigest(), request)
+        prepared = request.prepare()
+        if request.shared:
+            result = self.store.group_commit.write(lambda connection: request.commit(connection, prepared))
+        else:
+            with self.store.engine.begin() as connection:
+                result = request.commit(connection, prepared)
+        request.report(result)
+        return _response(request.respond(result).kept(""))
 
-    def _rehearse(self, request: _T, write: Callable[[Connection, _T], Written]) -> Response:
-        with self.service.engine.connect() as connection, connection.begin() as transaction:
-            written = write(connection, request)
+    def _rehearse(self, request: WriteRequest[_Prepared, _Result]) -> Response:
+        prepared = request.prepare()
+        with self.store.engine.connect() as connection, connection.begin() as transaction:
+            response = request.respond(request.commit(connection, prepared))
             transaction.rollback()
-        # Nothing is there to be found.
-        rehearsed = replace(written, content=_marked(written.content), location=None)
-        return _response(_kept(rehearsed, ""), {DRY_RUN: "true"})
+        content = response.content if isinstance(response.content, bytes) else {**response.content, "dry_run": True}
+        # The rollback removed what the location would lead to.
+        return _response(replace(response, content=content, location=None).kept(""), {DRY_RUN: "true"})
 
-    def _once(
-        self, name: str, fingerprint: str, read: Callable[[], _T], write: Callable[[Connection, _T], Written]
-    ) -> Response:
-        with reading(self.service.engine) as connection:
+    def _once(self, name: str, fingerprint: str, request: WriteRequest[_Prepared, _Result]) -> Response:
+        with reading(self.store.engine) as connection:
             first = idempotency.find(connection, name)
         if first is not None:
             return _replayed(first, fingerprint)
-        request = read()
-        with self.service.engine.begin() as connection:
+        prepared = request.prepare()
+        with self.store.engine.begin() as connection:
             if not self._claimed(connection, name, fingerprint):
                 return _replayed(idempotency.find(connection, name), fingerprint)
-            written = write(connection, request)
-            kept = _kept(written, fingerprint)
-            idempotency.keep(connection, name, kept, written.lead_ids)
-        tell(self.service, written.made)
+            result = request.commit(connection, prepared)
+            response = request.respond(result)
+            kept = response.kept(fingerprint)
+            idempotency.keep(connection, name, kept, response.lead_ids)
+        request.report(result)
         return _response(kept)
 
     def _claimed(self, connection: Connection, name: str, fingerprint: str) -> bool:
         try:
-            return idempotency.claim(connection, name, fingerprint, self.service.clock())
+            return idempotency.claim(connection, name, fingerprint, self.store.clock())
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
-                raise _under_way() from None
+                raise _attempt_running() from None
             raise
 
 
 async def _attempt(
     request: Request,
-    service: ServiceDependency,
+    store: StoreDependency,
     key: Annotated[
         str | None,
         Header(
             alias=KEY,
             description=f"Names the request: up to {MAX_KEY} characters, bare or in double quotes.",
-            json_schema_extra={"pattern": _LOOKS},
+            json_schema_extra={"pattern": _PATTERN},
         ),
     ] = None,
     dry_run: Annotated[
@@ -154,17 +178,17 @@ async def _attempt(
     given = request.headers.getlist(KEY)
     named = None if key is None else parse_key(", ".join(given))
     scope = (digest(presented_key(request.headers) or ""), request.method, request.url.path)
-    return Attempt(service, scope, named, dry_run == "true")
+    return Attempt(store, scope, named, dry_run == "true")
 
 
 AttemptDependency = Annotated[Attempt, Depends(_attempt)]
 
 
 def parse_key(text: str) -> str:
-    """The key that a header names: a string of RFC 9651 in double quotes, or the same characters bare.
+    """The key in a header: a string of RFC 9651 in double quotes, or the same characters bare.
 
     Raises:
-        Problem: 400, it names none.
+        Problem: 400, the header holds no such key.
     """
     quoted = _QUOTED.fullmatch(text)
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
@@ -173,31 +197,20 @@ def parse_key(text: str) -> str:
     return key
 
 
-def _marked(content: Mapping[str, Any] | bytes) -> Mapping[str, Any] | bytes:
-    return content if isinstance(content, bytes) else {**content, "dry_run": True}
-
-
-def _kept(written: Written, fingerprint: str) -> Kept:
-    body = written.content
-    if not isinstance(body, bytes):
-        body = as_json(body)
-    return Kept(fingerprint, written.status, written.location, written.media_type, body)
-
-
-def _replayed(first: Kept | None, fingerprint: str) -> Response:
+def _replayed(first: KeptAnswer | None, fingerprint: str) -> Response:
     if first is None:
-        raise _under_way()
+        raise _attempt_running()
     if first.fingerprint != fingerprint:
         raise Problem(422, f"{KEY} was used for another body; a new request needs a new key.")
     return _response(first, {"Idempotency-Replayed": "true"})
 
 
-def _under_way() -> Problem:
-    detail = "An earlier attempt with this Idempotency-Key is under way; try again to learn what it came to."
+def _attempt_running() -> Problem:
+    detail = "An earlier attempt with this Idempotency-Key is running; send the request again to get its answer."
     return Problem(409, detail, headers={"Retry-After": "1"})
 
 
-def _response(kept: Kept, headers: Mapping[str, str] | None = None) -> Response:
+def _response(kept: KeptAnswer, headers: Mapping[str, str] | None = None) -> Response:
     location = {} if kept.location is None else {"Location": kept.location}
-    # What has no content (204) has no type of content either.
+    # An answer without content (204) has no content type either.
     return Response(kept.body, kept.status, {**location, **(headers or {})}, kept.media_type if kept.body else None)

@@ -4,7 +4,7 @@ import logging
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -22,11 +22,13 @@ from typing_extensions import TypeAliasType
 from features.records import constraint
 from serving.http.strict_json import MalformedBody
 from serving.store.errors import unwritable
+from serving.validation import FieldError, InvalidFields
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
 """How many faults of one body are told."""
 
+_STORE_ERRORS = (OperationalError, PoolTimeout)
 _LOG = logging.getLogger(__name__)
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _PARAMETERS = ("path", "query", "header", "cookie")
@@ -35,14 +37,6 @@ _DETAILS: Mapping[int, str] = {
     405: "This address does not take that method; the Allow header lists those it does.",
     500: "Something went wrong on our side; the service's log has the place.",
 }
-
-
-@dataclass(frozen=True)
-class FieldError:
-    """One fault of a request: where, such as `lead.email`, and what must hold there."""
-
-    field: str
-    constraint: str
 
 
 class Problem(Exception):
@@ -82,7 +76,7 @@ class Problem(Exception):
 
 def install(app: Starlette) -> None:
     """Makes `app` answer every error it foresees as a problem; the others are `serving.http.middleware.errors`'s."""
-    for kind in (Problem, MalformedBody, HTTPException, RequestValidationError, OperationalError, PoolTimeout):
+    for kind in (Problem, InvalidFields, MalformedBody, HTTPException, RequestValidationError, *_STORE_ERRORS):
         app.add_exception_handler(kind, _answer)
 
 
@@ -91,6 +85,8 @@ def as_problem(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
+        case InvalidFields():
+            return from_fields(error.errors)
         case MalformedBody():
             text = str(error)
             return Problem(400, f"{text[:1].upper()}{text[1:]}.")

@@ -1,7 +1,7 @@
 """The tables of records. Each kind has one, which is generated from the typed contract `features.records.KINDS`.
 
-Every version of a record has an `ingest` number. It grows over all kinds in the order of commits and breaks ties between
-versions; a replay pins it.
+Every version of a record has an `ingest` number. The number grows over all kinds in the order of commits, breaks ties
+between versions, and is pinned by a replay.
 """
 
 from collections.abc import Mapping

@@ -14,12 +14,12 @@ from features.values import DAY
 from serving.store.database import inserting
 from serving.store.tables import idempotency_keys as table
 
-KEPT = DAY
+MIN_KEPT = DAY
 """Microseconds that an answer is kept at least."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptAnswer:
     """The answer to the first request with a key.
 
     Attributes:
@@ -54,21 +54,21 @@ def claim(connection: Connection, sha256: str, fingerprint: str, at: int) -> boo
     return connection.execute(unless_there).first() is not None
 
 
-def keep(connection: Connection, sha256: str, kept: Kept, lead_ids: Collection[str]) -> None:
+def keep(connection: Connection, sha256: str, kept: KeptAnswer, lead_ids: Collection[str]) -> None:
     """Keeps the answer under a key claimed in this transaction, and the leads it is about, for their erasure."""
     values = {"status": kept.status, "location": kept.location, "media_type": kept.media_type, "body": kept.body}
     about = json.dumps(sorted({*lead_ids}), ensure_ascii=False)
     connection.execute(update(table).where(table.c.sha256 == sha256).values(**values, lead_ids=about))
 
 
-def find(connection: Connection, sha256: str) -> Kept | None:
+def find(connection: Connection, sha256: str) -> KeptAnswer | None:
     """The answer kept under a key."""
     row = connection.execute(select(table).where(table.c.sha256 == sha256)).first()
-    return None if row is None else Kept(row.fingerprint, row.status, row.location, row.media_type, bytes(row.body))
+    return None if row is None else KeptAnswer(row.fingerprint, row.status, row.location, row.media_type, bytes(row.body))
 
 
 def purge(connection: Connection, before: int) -> int:
-    """Removes the answers given before a moment (microseconds), which must be `KEPT` ago; returns how many."""
+    """Removes the answers given before a moment (microseconds), which must be `MIN_KEPT` ago; returns how many."""
     return connection.execute(delete(table).where(table.c.created_at < before)).rowcount
 
 

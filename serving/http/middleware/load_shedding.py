@@ -1,7 +1,7 @@
-"""Load shedding at the level of ASGI: a bounded number of requests is worked on, few wait, the others are told at once.
+"""Load shedding: a bounded number of requests runs at once, a few wait, and further ones are refused at once.
 
-Work that waits long is work for a caller that has gone. So under more load than can be done the service keeps doing
-what it can, in nearly the usual time, and says no to the rest while they still listen.
+A request that waits long is often answered to a client that has left. Under overload the service therefore keeps its
+usual throughput at nearly its usual latency, and refuses the rest while their clients still listen.
 """
 
 import asyncio
@@ -13,51 +13,51 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem
 
-AT_ONCE = 8
-"""Requests worked on at once by a process. Their work is bound by the interpreter, so more keep refusals and /healthz
-waiting; decisions are made for all of them at the same time, which costs less than each alone."""
-WAITING = 4
-"""Requests that may wait for that: so few that under load none takes much longer than usual."""
-PATIENCE = 2.0
-"""Seconds a request may wait."""
+MAX_RUNNING = 8
+"""Requests that a process runs at once. Their work is bound by the interpreter: more of them only delay refusals and
+/healthz, while the decisions of eight are made together at less than the cost of each."""
+MAX_WAITING = 4
+"""Requests that wait for a place: so few that no request takes much longer than usual under load."""
+MAX_WAIT = 2.0
+"""Seconds that a request waits at most."""
 LARGE = 64 * 1024
-"""Bytes of a body from which on a request takes half of the places, for it is long at work and holds much memory."""
-ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Paths that answer under any load."""
+"""Bytes of a body from which on a request takes half of the places, because it runs long and holds much memory."""
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths that are answered under any load."""
 
 
 @dataclass
-class Admission:
-    """Middleware that lets in what can be worked on, and answers the rest 503 with Retry-After.
+class LoadShedding:
+    """Middleware that runs as many requests as there are places, and answers the rest 503 with Retry-After.
 
     Attributes:
-        app: what handles the request.
-        metrics: where refusals are counted.
-        at_once: requests worked on at once; the places.
-        waiting: requests that may wait for it.
-        patience: seconds one may wait.
+        app: the next layer.
+        metrics: counts the refusals.
+        max_running: the places.
+        max_waiting: requests that may wait for a place.
+        max_wait: seconds that a request may wait.
     """
 
     app: ASGIApp
     metrics: Metrics
-    at_once: int = AT_ONCE
-    waiting: int = WAITING
-    patience: float = PATIENCE
+    max_running: int = MAX_RUNNING
+    max_waiting: int = MAX_WAITING
+    max_wait: float = MAX_WAIT
     _free: int = field(init=False)
-    _queued: int = 0
-    _line: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the one whose turn is next, so that small requests do not always overtake a large one."""
+    _waiting: int = 0
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the next request in line, so that small requests do not overtake a large one for ever."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._free = self.at_once
+        self._free = self.max_running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request, now or after a short wait, or not at all."""
-        if scope["type"] != "http" or scope["path"] in ALWAYS:
+        """Passes one request on, now or after a short wait, or refuses it."""
+        if scope["type"] != "http" or scope["path"] in PROBES:
             await self.app(scope, receive, send)
             return
-        places = self._wanted(Headers(scope=scope))
+        places = self._places(Headers(scope=scope))
         try:
             await self._enter(places)
         except Problem as problem:
@@ -69,19 +69,19 @@ class Admission:
             self._free += places
             self._freed.set()
 
-    def _wanted(self, headers: Headers) -> int:
+    def _places(self, headers: Headers) -> int:
         large = "transfer-encoding" in headers or int(headers.get("content-length", 0)) >= LARGE
-        return max(1, self.at_once // 2) if large else 1
+        return max(1, self.max_running // 2) if large else 1
 
     async def _enter(self, places: int) -> None:
-        if self._free >= places and not self._line.locked():
+        if self._free >= places and not self._turn.locked():
             self._free -= places
             return
-        if self._queued >= self.waiting:
+        if self._waiting >= self.max_waiting:
             raise self._refusal("full")
-        self._queued += 1
+        self._waiting += 1
         try:
-            async with asyncio.timeout(self.patience), self._line:
+            async with asyncio.timeout(self.max_wait), self._turn:
                 while self._free < places:
                     self._freed.clear()
                     await self._freed.wait()
@@ -89,9 +89,9 @@ class Admission:
         except TimeoutError:
             raise self._refusal("late") from None
         finally:
-            self._queued -= 1
+            self._waiting -= 1
 
     def _refusal(self, reason: str) -> Problem:
         self.metrics.shed.labels(reason).inc()
-        detail = "More requests came than can be answered in time; nothing was done for this one, so try again."
+        detail = "The service is overloaded. This request changed nothing; send it again."
         return Problem(503, detail, headers={"Retry-After": "1"})

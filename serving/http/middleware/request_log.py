@@ -1,10 +1,11 @@
-"""What is told of each request, at the level of ASGI: an id, a log line and numbers; of its content nothing.
+"""The request log: each request gets an id, a log line and its place in the metrics. Its content is never logged.
 
-Not its path either, for ids are in it, but the template of the path.
+The log holds the template of the path instead of the path, because paths contain ids.
 """
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,39 +13,43 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.values import SECOND
 from serving.http.authentication import presented_key
-from serving.identity import visible, well_formed
+from serving.http.metrics import Metrics
+from serving.identity import TokenSource, visible, well_formed
 from serving.logs import REQUEST_ID, REQUESTS
-from serving.service import Service
 
 HEADER = "X-Request-Id"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _ID_BYTES = 16
 _PROTECTING = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-"""Of answers that do not say otherwise: they are taken for what they say they are, and kept by nobody on the way."""
-_GONE = 499
-"""What nginx calls the status of a client that left before the answer began."""
+"""Headers of every answer that does not set them itself: clients do not guess its type, and caches do not keep it."""
+_CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that left before the answer began."""
 
 
 @dataclass(frozen=True)
-class Observing:
-    """Middleware that gives each request an id, which the answer repeats, and tells of it when it is answered.
+class RequestLog:
+    """Middleware that gives each request an id, repeats the id in the answer, and logs the answered request.
 
     Attributes:
-        app: what handles the request.
-        service: has clock, randomness and metrics.
+        app: the next layer.
+        clock: the current time in microseconds.
+        tokens: gives the ids.
+        metrics: counts the requests.
     """
 
     app: ASGIApp
-    service: Service
+    clock: Callable[[], int]
+    tokens: TokenSource
+    metrics: Metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request and tells of it."""
+        """Passes one request on, then logs it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        status, request_id = _GONE, self._id(scope)
+        status, request_id = _CLIENT_CLOSED_REQUEST, self._id(scope)
 
-        async def marked(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -54,28 +59,28 @@ class Observing:
                     headers.setdefault(name, value)
             await send(message)
 
-        started, context = self.service.clock(), REQUEST_ID.set(request_id)
+        started, context = self.clock(), REQUEST_ID.set(request_id)
         try:
-            with self.service.metrics.in_flight.track_inprogress():
-                await self.app(scope, receive, marked)
+            with self.metrics.in_flight.track_inprogress():
+                await self.app(scope, receive, send_with_id)
         finally:
-            self._tell(scope, status, max(0, self.service.clock() - started))
+            self._log(scope, status, max(0, self.clock() - started))
             REQUEST_ID.reset(context)
 
     def _id(self, scope: Scope) -> str:
         given = Headers(scope=scope).get(HEADER, "")
-        return given if _WELL_FORMED.fullmatch(given) else self.service.tokens(_ID_BYTES).hex()
+        return given if _WELL_FORMED.fullmatch(given) else self.tokens(_ID_BYTES).hex()
 
-    def _tell(self, scope: Scope, status: int, took: int) -> None:
+    def _log(self, scope: Scope, status: int, duration: int) -> None:
         route = getattr(scope.get("route"), "path", "none")
-        self.service.metrics.answered(scope["method"], route, status, took / SECOND)
+        self.metrics.answered(scope["method"], route, status, duration / SECOND)
         if REQUESTS.isEnabledFor(logging.INFO):
             key = presented_key(Headers(scope=scope))
             fields = {
                 "method": scope["method"],
                 "route": route,
                 "status": status,
-                "milliseconds": took / 1000,
+                "milliseconds": duration / 1000,
                 "key": visible(key) if key is not None and well_formed(key) else None,
             }
             REQUESTS.info("", extra={"fields": fields})

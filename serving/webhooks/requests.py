@@ -1,11 +1,10 @@
-"""What the requests and answers about webhooks and runs hold."""
+"""The requests about webhooks."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from features.values import Instant, Text, Url
-from serving.http.responses import Answer
 from serving.store.outbox import KINDS, TEST
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -61,65 +60,3 @@ class Since(BaseModel):
 
 
 BODIES: tuple[type[BaseModel], ...] = (NewWebhook, WebhookChange, Since)
-
-
-class WebhookAnswer(Answer):
-    """A receiver of events. Its secret is told once, when it is made."""
-
-    id: int
-    url: str
-    events: list[str] | None
-    description: str | None
-    enabled: bool
-    disabled_because: str | None
-    failing_since: str | None
-    created_at: str
-    former_secret_until: str | None
-
-
-class NewWebhookAnswer(WebhookAnswer):
-    """A receiver with its new secret."""
-
-    secret: str
-
-
-class AttemptAnswer(Answer):
-    """An attempt: the status of its answer, if there was one, and why it failed, if it did."""
-
-    at: str
-    status: int | None
-    fault: str | None
-
-
-class DeliveryAnswer(Answer):
-    """An event and what became of it; `next_attempt` while it waits."""
-
-    event_id: str
-    kind: str
-    at: str
-    state: str
-    attempts: list[AttemptAnswer]
-    next_attempt: str | None
-
-
-class EventAnswer(Answer):
-    """The event that is on its way."""
-
-    event_id: str
-
-
-class ReplayAnswer(Answer):
-    """How many events are on their way again."""
-
-    events: int
-
-
-class RunAnswer(Answer):
-    """A run of scheduled work; without an end it is under way, or its worker died."""
-
-    id: int
-    task: str
-    started_at: str
-    finished_at: str | None
-    outcome: str | None
-    detail: str | None
