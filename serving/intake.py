@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from features.records import Kind, Row, Stored
 from features.rows import stored
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.store import aliases, decisions, due, records
 
 CLOCKS_DIFFER = 60 * SECOND

@@ -7,7 +7,7 @@ from itertools import islice
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.reload import CHECK_EVERY
 from serving.scoring import rescore
 from serving.service import Service

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from features.values import DAY
+from features.value_types import DAY
 from serving.store import erasures, expiring, idempotency
 from serving.store.expiring import Step
 

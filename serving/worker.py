@@ -10,7 +10,7 @@ from threading import Event, Thread
 import anyio
 from sqlalchemy import Connection
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.deriving import derive_histories
 from serving.rescoring import announce_promotions, mark_open_leads, rescore_due
 from serving.retention import purge

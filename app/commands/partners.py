@@ -17,11 +17,11 @@ from app import console
 from app.commands.models import Actor
 from app.commands.options import Json, UsageError, wiring
 from app.wiring import now
-from features import overlap, partner_list
-from features.matching import Index
-from features.partner_list import RELATIONSHIPS, Columns, InvalidKey, InvalidList, PartnerList, Rejection
+from features.overlap import partner_list, shared_customers
+from features.overlap.matching import Index
+from features.overlap.partner_list import RELATIONSHIPS, Columns, InvalidKey, InvalidList, PartnerList, Rejection
 from features.records import KINDS, Stored
-from features.values import rfc3339
+from features.value_types import rfc3339
 from serving.store import database, records
 
 overlap_app = typer.Typer(
@@ -59,7 +59,7 @@ class _Upload:
     file: Path
     known: PartnerList
     rejects: Path
-    found: overlap.Found
+    found: shared_customers.Found
     apart: frozenset[str]
     stored: Sequence[Stored] = ()
 
@@ -85,7 +85,7 @@ class _Upload:
         }
 
     @property
-    def kept(self) -> overlap.Found:
+    def kept(self) -> shared_customers.Found:
         """Without what was marked wrong."""
         return self.found.without(self.apart)
 
@@ -112,10 +112,10 @@ def match(
     parts = wiring()
     with database.reading(parts.engine) as connection:
         _check_partner(connection, partner)
-        ours = overlap.companies(records.versions(connection, _ACCOUNTS), key)
+        ours = shared_customers.companies(records.versions(connection, _ACCOUNTS), key)
     known = _read(file, columns, relationship, key is not None)
     console.progress(f"matching {len(known.listed):,} rows with {len(ours):,} accounts")
-    found = overlap.find(known.listed, Index(ours))
+    found = shared_customers.find(known.listed, Index(ours))
     path = rejects or parts.settings.home / "overlap-rejects.csv"
     if counts_only:
         with database.reading(parts.engine) as connection, _rejected(path, known):
@@ -127,7 +127,7 @@ def match(
     with _rejected(path, known), parts.engine.begin() as connection:
         records.alone(connection)
         apart = _apart(connection, partner)
-        stored = overlap.records(found.without(apart), partner, source, now())
+        stored = shared_customers.records(found.without(apart), partner, source, now())
         records.add(connection, stored)
     _tell(_Upload(file, known, path, found, apart, stored), as_json)
 
@@ -144,9 +144,9 @@ def wrong(
         records.alone(connection)
         versions = list(records.versions(connection, _OVERLAPS))
         changed = (
-            overlap.unmark(versions, overlap_id, now())
+            shared_customers.unmark(versions, overlap_id, now())
             if undo
-            else overlap.mark(versions, overlap_id, actor or getpass.getuser(), now())
+            else shared_customers.mark(versions, overlap_id, actor or getpass.getuser(), now())
         )
         records.add(connection, changed)
     ids = [one.id for one in changed]
@@ -210,13 +210,13 @@ def _check_relationship(relationship: str) -> None:
 
 
 def _check_partner(connection: Connection, partner: str) -> None:
-    known = overlap.latest(_PARTNERS, records.versions(connection, _PARTNERS))
+    known = shared_customers.latest(_PARTNERS, records.versions(connection, _PARTNERS))
     if partner not in known or known[partner]["deleted"]:
         raise UnknownPartner(f"there is no partner {partner}; `eql import` it, or correct --partner")
 
 
 def _apart(connection: Connection, partner: str) -> frozenset[str]:
-    return overlap.marked_wrong(records.versions(connection, _OVERLAPS), partner)
+    return shared_customers.marked_wrong(records.versions(connection, _OVERLAPS), partner)
 
 
 def _rejected(path: Path, known: PartnerList) -> AbstractContextManager[None]:
@@ -257,9 +257,9 @@ def _tell(upload: _Upload, as_json: bool) -> None:
 def _tell_counts(upload: _Upload, as_json: bool) -> None:
     """The counts by relationship and nothing that would tell a hidden one."""
     counts = upload.kept.counts()
-    few = f"fewer than {overlap.FEWEST_SHOWN}"
+    few = f"fewer than {shared_customers.FEWEST_SHOWN}"
     lines = [f"{name}: {few if count is None else f'{count:,}'}" for name, count in counts.items()]
-    result = {**upload.summary(), "accounts": counts, "fewest_shown": overlap.FEWEST_SHOWN}
+    result = {**upload.summary(), "accounts": counts, "fewest_shown": shared_customers.FEWEST_SHOWN}
     console.emit(result, "\n".join(lines), as_json)
     _point_to_rejects(upload.rejects, upload.known)
 

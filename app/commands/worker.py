@@ -16,7 +16,7 @@ import typer
 from app import console
 from app.commands.options import wiring
 from app.wiring import Wiring, now
-from features.values import rfc3339
+from features.value_types import rfc3339
 from serving.store import database, deliveries, due
 
 app = typer.Typer()

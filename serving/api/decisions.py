@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
-from features.values import Text
+from features.value_types import Text
 from serving import partners_view
 from serving.api import schemas
 from serving.api.answers import (

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.api.callers import ServiceDependency
 from serving.api.problems import Problem
 from serving.service import Service

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from features.values import Id, rfc3339
+from features.value_types import Id, rfc3339
 from serving.access import InvalidRole, Role, check_role
 from serving.api import schemas
 from serving.api.answers import Answer

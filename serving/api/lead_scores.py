@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from features.values import Instant, Text
+from features.value_types import Instant, Text
 from serving.api.answers import DecisionAnswer, ProblemAnswer, ScoreAnswer
 from serving.api.callers import Permitted, ServiceDependency
 from serving.api.paging import PageAnswer, Paging

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.access import visible, well_formed
 from serving.api.callers import presented_key
 from serving.logs import REQUEST_ID, REQUESTS

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
 from features.provenance import Attribute
 from features.records import KINDS, Kind, Record, Stored
-from features.values import Id, Instant, iso_date, rfc3339
+from features.value_types import Id, Instant, iso_date, rfc3339
 from serving.api.problems import FieldError
 from serving.api.record_examples import EXAMPLES
 from serving.api.schemas import ScoredLead, attribute_errors, known_attributes

@@ -17,7 +17,7 @@ from typing_extensions import override
 from features.provenance import Attribute
 from features.records import KINDS, Kind, Row, Stored
 from features.rows import stored as from_row
-from features.values import Id
+from features.value_types import Id
 from serving import intake
 from serving.api import record_bodies, schemas
 from serving.api.answers import ProblemAnswer

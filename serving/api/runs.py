@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from features.values import rfc3339
+from features.value_types import rfc3339
 from serving.api.callers import Permitted, ServiceDependency
 from serving.api.paging import PageAnswer, Paging
 from serving.api.scores import REFUSALS

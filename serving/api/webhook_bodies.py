@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from features.values import Instant, Text, Url
+from features.value_types import Instant, Text, Url
 from serving.api.answers import Answer
 from serving.store.outbox import KINDS, TEST
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from features.values import DAY, SECOND
+from features.value_types import DAY, SECOND
 from serving.access import Principal
 from serving.pages.rendering import Refusal, redirect
 from serving.service import Service

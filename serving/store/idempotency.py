@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select, update
 
-from features.values import DAY
+from features.value_types import DAY
 from serving.store.database import inserting
 from serving.store.tables import idempotency_keys as table
 

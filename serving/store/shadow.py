@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from features.values import DAY
+from features.value_types import DAY
 from serving.store.database import inserting
 from serving.store.records import closes, visible
 from serving.store.tables import decision_payloads as payloads

@@ -12,7 +12,7 @@ import pytest
 from app import settings
 from app.settings import InvalidSetting
 from app.wiring import Wiring
-from features.values import parse_date
+from features.value_types import parse_date
 from operations.exploration import Exploration, Exposure
 from serving.store import decisions, exposures
 from serving.store.decisions import StoredDecision

@@ -35,7 +35,7 @@ from features.records import (
     Touchpoint,
 )
 from features.rows import stored
-from features.values import DAY, MAX_INTEGER, Money, Size, microseconds
+from features.value_types import DAY, MAX_INTEGER, Money, Size, microseconds
 from serving.store import provenance as provenances
 from serving.store.database import reading
 from serving.store.export import export

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from features.values import parse_instant
+from features.value_types import parse_instant
 from serving.api.app import create_app
 from serving.store import keys
 from tests.serving.conftest import asked, service_on
