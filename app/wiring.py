@@ -19,7 +19,7 @@ from app.settings import Settings
 from features.catalogue import CATALOGUE
 from features.provenance import Provenance
 from features.records import Stored
-from features.values import microseconds
+from features.value_types import microseconds
 from models.bundle import Bundle
 from models.policy import Policy, load
 from serving.access.oidc import RelyingParty

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from features.catalogue import CATALOGUE
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import FACTS
-from features.direct import Facts, evaluate
 from features.engines.duckdb import DuckDBEngine
 from features.engines.engine import Engine
+from features.engines.python import Facts, evaluate
 from features.partner_history import HORIZON_DAYS
 from features.records import DERIVED, KINDS, Kind, Row
 from training.snapshots import label

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from features.values import DAY, rfc3339
+from features.value_types import DAY, rfc3339
 
 _MOMENT = 20_700 * DAY
 

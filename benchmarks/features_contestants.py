@@ -28,7 +28,7 @@ from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
 from features.engines.spark import SparkEngine
 from features.partner_history import HORIZON_DAYS
-from features.values import DAY
+from features.value_types import DAY
 
 MEMORY = "6GB"
 BY_HAND = Path(__file__).parent / "features_by_hand.sql"

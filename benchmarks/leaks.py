@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from features.catalogue import CATALOGUE
 from features.engines.duckdb import DuckDBEngine
 from features.partner_history import HORIZON_DAYS
-from features.values import DAY, Scalar, microseconds
+from features.value_types import DAY, Scalar, microseconds
 from models.encoding import EncodedFeature, Encoding
 from models.probability import logit
 from training.ladder import FEWEST_LEVEL_ROWS, MOST_LEVELS, Rows

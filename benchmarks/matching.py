@@ -2,7 +2,7 @@
 
 Each set is split into two sides: the first record of an entity is ours, the others are a partner's list. Half of the
 entities, by a hash, are taken out of ours, so that every second row of the list has no counterpart. The curves in
-features/matching.py and the peer's threshold were read from one half of the entities, by another hash; what is
+features/overlap/matching.py and the peer's threshold were read from one half of the entities, by another hash; what is
 reported is the other half. `python -m benchmarks.matching` prints it all.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from features.domains import InvalidDomain, site
-from features.matching import LEAST_CONFIDENCE, Index, Profile
+from features.overlap.matching import LEAST_CONFIDENCE, Index, Profile
 
 ROOT = Path(__file__).parent.parent
 DATASETS = Path(os.environ.get("EQL_DATASETS", ROOT / ".." / "shared" / "datasets")) / "dedupe"

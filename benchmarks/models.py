@@ -24,7 +24,7 @@ from features.engines.duckdb import DuckDBEngine
 from features.folder import FolderWriter
 from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
-from features.values import DAY
+from features.value_types import DAY
 from training.importing import importer, mapping
 from training.snapshots import Snapshots, label
 from training.splits import Split, split

@@ -24,7 +24,7 @@ from features.catalogue import CATALOGUE
 from features.engines.duckdb import DuckDBEngine
 from features.folder import PROVENANCE, read_provenance
 from features.provenance import Provenance
-from features.values import DAY
+from features.value_types import DAY
 from models.bundle import Bundle
 from models.probability import sigmoid
 from training.monitoring.leads import Flags, Leads, Reals, observe

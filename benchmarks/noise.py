@@ -22,7 +22,7 @@ from features.folder import FolderWriter
 from features.partner_history import HORIZON_DAYS
 from features.provenance import ATTRIBUTE_PREFIX, Attribute, Provenance
 from features.records import KINDS
-from features.values import DAY, EPOCH, Scalar
+from features.value_types import DAY, EPOCH, Scalar
 from training.evaluation import Clusters, auc
 from training.matrix import Data, prepare
 

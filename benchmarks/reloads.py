@@ -21,7 +21,7 @@ import numpy as np
 import uvicorn
 
 from features.catalogue import CATALOGUE
-from features.values import SECOND
+from features.value_types import SECOND
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.policy import load

@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from benchmarks.features_contestants import peak_mib
 from features.catalogue import CATALOGUE
-from features.direct import Facts, evaluate
 from features.engines.duckdb import DuckDBEngine
+from features.engines.python import Facts, evaluate
 from features.folder import FolderWriter
 from features.partner_history import HORIZON_DAYS
 from features.provenance import Provenance
 from features.records import KINDS, Row, Stored, parse
-from features.values import DAY
+from features.value_types import DAY
 
 Result = dict[str, Any]
 

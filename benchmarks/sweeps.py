@@ -20,7 +20,7 @@ from benchmarks.runs import Case, Run, run_all, table, teller
 from benchmarks.simulated import Reals, frozen_world
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
-from features.values import Scalar
+from features.value_types import Scalar
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Matrix
 from models.probability import TREES, BaseRate, LightGBM, Logistic, MarginModel, Rung, SegmentRates

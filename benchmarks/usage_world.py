@@ -13,7 +13,7 @@ import duckdb
 from features.folder import PROVENANCE
 from features.provenance import Provenance
 from features.records import KINDS, Kind
-from features.values import DAY
+from features.value_types import DAY
 
 ROWS_AN_ACCOUNT, ROWS_A_SNAPSHOT, CORRECTED, LATE = 200, 100, 250, 100
 START, DAYS = 19_000 * DAY, 730

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from features.records import Column, Kind
-from features.values import LAST_YEAR, Id, parse_instant
+from features.value_types import LAST_YEAR, Id, parse_instant
 
 _Schema = Mapping[str, Any]
 

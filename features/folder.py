@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from features.provenance import ATTRIBUTE_PREFIX, Attribute, Provenance
 from features.records import DERIVED, DETAILS, KINDS, Column, ColumnType, InvalidRecord, Kind, Problem, Row, Stored
 from features.rows import stored
-from features.values import Scalar, iso_date, parse_date, parse_instant, rfc3339
+from features.value_types import Scalar, iso_date, parse_date, parse_instant, rfc3339
 
 Format: TypeAlias = Literal["parquet", "csv"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from features.shrinkage import strength
-from features.values import DAY
+from features.value_types import DAY
 
 HORIZON_DAYS = 90
 """Days within which "close" counts (DESIGN: horizon), unless a training says otherwise."""

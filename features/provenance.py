@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from features.values import parse_instant, rfc3339
+from features.value_types import parse_instant, rfc3339
 
 ATTRIBUTE_PREFIX = "attributes."
 """Before an attribute's name in the flat columns of a lead."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
 from features.provenance import ATTRIBUTE_PREFIX
-from features.values import (
+from features.value_types import (
     DAY,
     Count,
     Country,

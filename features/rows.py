@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from features.provenance import ATTRIBUTE_PREFIX
 from features.records import InvalidRecord, Kind, Problem, Row, Stored, constraint, parse
-from features.values import Id, Scalar
+from features.value_types import Id, Scalar
 
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from features.catalogue.catalogue import Catalogue
 from features.provenance import Attribute
-from features.values import Scalar
+from features.value_types import Scalar
 from models.encoding import EncodedFeature, Encoding, Matrix
 from models.probability import RUNGS, TREES, Calibration, MarginModel, Rung, read_model
 

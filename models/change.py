@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
-from features.direct import Evaluation
-from features.values import Scalar
+from features.engines.python import Evaluation
+from features.value_types import Scalar
 from models.bundle import Bundle
 from models.explanation import chord
 from models.policy import Policy, Qualification

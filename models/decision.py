@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
-from features.direct import Evaluation
-from features.values import Scalar, rfc3339
+from features.engines.python import Evaluation
+from features.value_types import Scalar, rfc3339
 from models.bundle import Bundle
 from models.encoding import Encoding, Matrix
 from models.explanation import explain

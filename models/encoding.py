@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features.values import Scalar
+from features.value_types import Scalar
 
 Matrix = NDArray[np.float64]
 

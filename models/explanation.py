@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import FAMILIES
-from features.values import Scalar
+from features.value_types import Scalar
 from models.probability import sigmoid
 
 

@@ -20,7 +20,7 @@ from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES
 from features.records import ColumnType, constraint
 from features.rows import list_fields
-from features.values import Scalar
+from features.value_types import Scalar
 
 Outcome = Literal["pass", "fail", "unknown"]
 Gate = Literal[

@@ -6,9 +6,9 @@ In a qualifying gate unknown never passes; a disqualifier is closed-world: no ev
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from features.direct import Evaluation
+from features.engines.python import Evaluation
 from features.records import PARTNER_CHANNELS
-from features.values import Scalar, iso_date, rfc3339
+from features.value_types import Scalar, iso_date, rfc3339
 from models.policy import (
     EQL_GATES,
     FIELD_TYPES,

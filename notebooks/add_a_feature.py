@@ -34,8 +34,8 @@ def _():
     from features.catalogue import CATALOGUE
     from features.catalogue.catalogue import Catalogue
     from features.catalogue.entry import FACTS, Aggregate, Condition, Entry, none_of
-    from features.direct import evaluate
     from features.engines.duckdb import DuckDBEngine
+    from features.engines.python import evaluate
     from features.partner_history import HORIZON_DAYS
     from features.records import DERIVED, KINDS
     from models.encoding import Encoding

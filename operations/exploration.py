@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from features.records import Row
-from features.values import DAY, iso_date
+from features.value_types import DAY, iso_date
 
 OFF = 0.0
 

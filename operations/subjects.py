@@ -14,7 +14,7 @@ import idna
 from pydantic import TypeAdapter, ValidationError
 
 from features.domains import InvalidDomain, site
-from features.values import Domain, Email
+from features.value_types import Domain, Email
 from operations.emails import email_key, folded
 
 _NOT_BEFORE_A_MAILBOX = r"(?<![\w.+'-])"

@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from features.values import microseconds, rfc3339
+from features.value_types import microseconds, rfc3339
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the current request."""

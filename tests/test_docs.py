@@ -19,10 +19,10 @@ from app.settings import Settings
 from features.catalogue import CATALOGUE, engagement
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.document import markdown
-from features.compile import query
-from features.direct import evaluate
+from features.engines.python import evaluate
+from features.engines.sql_compiler import query
 from features.quality.checks import CHECKS
-from features.values import parse_instant
+from features.value_types import parse_instant
 from models.decision import Scorer
 from models.policy import Gate, Policy
 from models.probability import RUNGS

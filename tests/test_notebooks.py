@@ -16,7 +16,7 @@ from features.folder import FolderWriter
 from features.partner_history import HORIZON_DAYS
 from features.provenance import Attribute, Provenance
 from features.records import KINDS
-from features.values import DAY, Scalar
+from features.value_types import DAY, Scalar
 from models.probability import RUNGS, sigmoid
 from training.snapshots import label
 from training.world.simulation import simulate

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.values import DAY
+from features.value_types import DAY
 from training.evaluation import Predictions, Reals
 
 LEADS_A_WEEK = 20

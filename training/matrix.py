@@ -20,7 +20,7 @@ from features.catalogue.entry import Entry, Month
 from features.engines.duckdb import DuckDBEngine
 from features.provenance import ATTRIBUTE_PREFIX, Provenance
 from features.records import DERIVED
-from features.values import DAY, rfc3339
+from features.value_types import DAY, rfc3339
 from models.encoding import EncodedFeature, Encoding
 from training.ladder import FEWEST_LEVEL_ROWS, MOST_LEVELS, Rows
 from training.segments import Segment, members

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
-from features.values import Scalar
+from features.value_types import Scalar
 from training.snapshots import Snapshots
 
 _MOST_NAMED = 12

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.engines.duckdb import DuckDBEngine
-from features.values import DAY
+from features.value_types import DAY
 
 MOST_SNAPSHOTS = 26
 WEEK = 7 * DAY

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.values import DAY
+from features.value_types import DAY
 from training.snapshots import NothingToLearn, Snapshots
 
 Indices = NDArray[np.int64]

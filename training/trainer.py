@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from features.catalogue.catalogue import Catalogue
 from features.partner_history import HORIZON_DAYS
 from features.provenance import ATTRIBUTE_PREFIX
-from features.values import rfc3339
+from features.value_types import rfc3339
 from models.bundle import Bundle
 from models.encoding import Matrix
 from models.probability import BaseRate, Calibration, MarginModel, sigmoid

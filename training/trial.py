@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from features.folder import PROVENANCE, read_provenance
-from features.values import DAY
+from features.value_types import DAY
 from training.world import PLAIN, Switches, simulate
 
 ACCOUNTS = 5000

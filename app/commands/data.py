@@ -21,7 +21,7 @@ from features.catalogue import CATALOGUE
 from features.folder import read, read_provenance
 from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
-from features.values import parse_date, parse_instant, rfc3339
+from features.value_types import parse_date, parse_instant, rfc3339
 from serving.store import backup as backups
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 from app import console
 from app.commands.data import write_table
 from app.commands.options import Json, wiring
-from features.values import iso_date
+from features.value_types import iso_date
 from operations.exploration import Exposure
 from serving.store import database
 from serving.work_list import exposures as store

@@ -12,7 +12,7 @@ from app.commands.options import Json, wiring
 from app.wiring import now
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
-from features.values import rfc3339
+from features.value_types import rfc3339
 
 if TYPE_CHECKING:
     from training.hazard import Forecast

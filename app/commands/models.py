@@ -17,7 +17,7 @@ from app.commands.scoring import rescore_promoted
 from app.wiring import now
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
-from features.values import microseconds
+from features.value_types import microseconds
 from serving.champion.watcher import Champion
 
 if TYPE_CHECKING:

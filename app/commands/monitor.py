@@ -14,7 +14,7 @@ from app.commands.data import instant
 from app.commands.options import Json, UsageError, wiring
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
-from features.values import parse_instant, rfc3339
+from features.value_types import parse_instant, rfc3339
 from models.bundle import Bundle, read
 
 if TYPE_CHECKING:

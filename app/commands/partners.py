@@ -17,11 +17,12 @@ from app import console
 from app.commands.models import Actor
 from app.commands.options import Json, UsageError, wiring
 from app.wiring import now
-from features import overlap, partner_list
-from features.matching import Index
-from features.partner_list import RELATIONSHIPS, Columns, InvalidKey, InvalidList, PartnerList, Rejection
+from features import overlap
+from features.overlap import partner_list
+from features.overlap.matching import Index
+from features.overlap.partner_list import RELATIONSHIPS, Columns, InvalidKey, InvalidList, PartnerList, Rejection
 from features.records import KINDS, Stored
-from features.values import rfc3339
+from features.value_types import rfc3339
 from serving.records import versions as records
 from serving.store import database
 

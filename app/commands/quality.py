@@ -12,7 +12,7 @@ from app.wiring import now
 from features.partner_history import HORIZON_DAYS
 from features.quality.report import Finding, Report
 from features.quality.thresholds import Thresholds, load
-from features.values import rfc3339
+from features.value_types import rfc3339
 
 app = typer.Typer()
 

@@ -14,8 +14,8 @@ from app import console
 from app.commands.data import instant
 from app.commands.options import Json, UsageError, wiring
 from app.wiring import Wiring, now
-from features.compile import ENTITY_COLUMNS
-from features.direct import Evaluation, evaluate
+from features.engines.python import Evaluation, evaluate
+from features.engines.sql_compiler import ENTITY_COLUMNS
 from features.partner_history import HORIZON_DAYS
 from models.decision import Content, Scorer
 from serving.decisions import rescore_queue as due

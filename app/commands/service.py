@@ -20,7 +20,7 @@ from app.commands.options import Format, Json, UsageError, wiring
 from app.commands.worker import beside, found
 from app.wiring import Wiring, now, unusable
 from features.catalogue import CATALOGUE
-from features.values import SECOND, rfc3339
+from features.value_types import SECOND, rfc3339
 from models.policy import Policy, load
 from serving.access import keys, sessions
 from serving.http.metrics import SHARED_FOLDER

@@ -16,7 +16,7 @@ import typer
 from app import console
 from app.commands.options import wiring
 from app.wiring import Wiring, now
-from features.values import rfc3339
+from features.value_types import rfc3339
 from serving.decisions import rescore_queue as due
 from serving.store import database
 from serving.webhooks import deliveries

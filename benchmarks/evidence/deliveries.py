@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 
 from benchmarks.evidence.contract import clock, served
 from benchmarks.evidence.places import new_store, opened
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.service import Service
 from serving.store import database, outbox
 from serving.store.outbox import Event

@@ -5,7 +5,7 @@ import json
 import time
 from dataclasses import dataclass
 
-from features.values import rfc3339
+from features.value_types import rfc3339
 
 STARTS = 1_700_000_000_000_000
 """The instant of the first request; each later one is a microsecond later."""

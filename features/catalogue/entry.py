@@ -1,7 +1,7 @@
 """What a feature is: one frozen, self-validating entry, its value an expression every engine understands.
 
 The expressions are few and portable: aggregates over a lead's visible facts, readings of an entity as of the moment,
-and a little arithmetic. `features.direct` evaluates them in Python, `features.compile` as SQL; nothing else may.
+and a little arithmetic. Two modules of `features/engines` evaluate them: `python`, and `sql_compiler` as SQL.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 
 from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, PARTNER_HISTORY, TIER_HISTORY
-from features.values import Scalar
+from features.value_types import Scalar
 
 Family = Literal[
     "integration_usage",

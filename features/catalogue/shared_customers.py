@@ -1,6 +1,6 @@
 """Partners that have the account too: overlap supports a lead but never qualifies it alone.
 
-A match with confidence 0 was marked wrong (see features.overlap) and counts nowhere.
+A match with confidence 0 was marked wrong (see features.overlap.shared_customers) and counts nowhere.
 """
 
 from functools import partial

@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from features.records import KINDS, ColumnType, Kind, Stored
 from features.rows import stored
-from features.values import Scalar, parse_date, parse_instant
+from features.value_types import Scalar, parse_date, parse_instant
 
 CREATED = "2026-10-01"
 """When the lead of a spec without a table of leads was created."""

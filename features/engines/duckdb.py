@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import FACTS
-from features.compile import aggregates, query
 from features.engines.duckdb_files import define, quoted
 from features.engines.engine import (
     NEEDED,
@@ -25,7 +24,8 @@ from features.engines.engine import (
     shaped,
     table,
 )
-from features.engines.files import UnreadableRecords
+from features.engines.file_checks import UnreadableRecords
+from features.engines.sql_compiler import aggregates, query
 from features.folder import read_provenance
 from features.partner_history import histories
 
@@ -102,7 +102,7 @@ class DuckDBEngine:
             return self._connection.sql(text).to_arrow_reader()
 
     def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
-        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `features.compile.query` says.
+        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `sql_compiler.query` says.
 
         Raises:
             OutOfRoom: neither memory nor disk suffices.

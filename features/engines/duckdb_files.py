@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from features import folder as layout
 from features.bounds import Bound
-from features.engines.files import Broken, UnreadableRecords, checked, demands, refuse, text_demands
+from features.engines.file_checks import Broken, UnreadableRecords, checked, demands, refuse, text_demands
 from features.provenance import Attribute
 from features.records import Column, ColumnType, Kind
 

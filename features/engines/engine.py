@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES, FACTS
-from features.compile import ENTITY_COLUMNS
+from features.engines.sql_compiler import ENTITY_COLUMNS
 from features.provenance import Provenance
 from features.records import KINDS, Kind, Row
 
@@ -39,7 +39,7 @@ class Engine(Protocol):
     ) -> None: ...
 
     def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
-        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `features.compile.query` says."""
+        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `sql_compiler.query` says."""
         ...
 
     def open_leads(self, as_of: int) -> pa.Table:
@@ -107,17 +107,17 @@ def table(kind: Kind, rows: Sequence[Row]) -> pa.Table:
 
 
 def numbered(snapshots: pa.Table) -> pa.Table:
-    """Snapshots with the number of their own that `features.compile.query` groups by."""
+    """Snapshots with the number of their own that `sql_compiler.query` groups by."""
     return snapshots.append_column("snapshot", pa.array(range(len(snapshots)), pa.int64()))
 
 
 def earliest(snapshots: pa.Table) -> int:
-    """The first moment snapshots ask for, as `features.compile.query` takes it; 0 where there are none."""
+    """The first moment snapshots ask for, as `sql_compiler.query` takes it; 0 where there are none."""
     return pc.min(snapshots["as_of"]).as_py() or 0
 
 
 def shaped(found: pa.Table, catalogue: Catalogue, *, fields: bool) -> pa.Table:
-    """An engine's answer to `features.compile.query`, with the names that promises and plain types."""
+    """An engine's answer to `sql_compiler.query`, with the names that promises and plain types."""
     entity = [f"{entity}.{column}" for entity, column in ENTITY_COLUMNS] if fields else []
     return plain(found.rename_columns(["lead_id", "as_of", *catalogue.names, *entity]))
 

@@ -20,9 +20,9 @@ from adbc_driver_postgresql import dbapi
 from sqlglot import exp
 
 from features.catalogue.catalogue import Catalogue
-from features.compile import filled, template
 from features.engines.duckdb import DuckDBEngine
 from features.engines.engine import NEEDED, EngineError, earliest, known_leads, numbered, open_leads, plain, shaped
+from features.engines.sql_compiler import filled, template
 from features.records import DERIVED
 
 _SESSION = {
@@ -84,7 +84,7 @@ class PostgresEngine:
         self._undo.close()
 
     def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
-        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `features.compile.query` says.
+        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `sql_compiler.query` says.
 
         Raises:
             EngineError: the server refuses.

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import FACTS
-from features.compile import query
 from features.engines.engine import (
     NEEDED,
     EngineError,
@@ -28,6 +27,7 @@ from features.engines.engine import (
     table,
 )
 from features.engines.spark_files import checked_rows
+from features.engines.sql_compiler import query
 from features.folder import read_provenance
 from features.partner_history import histories
 from features.records import Kind
@@ -88,7 +88,7 @@ class SparkEngine:
         self._undo.close()
 
     def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
-        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `features.compile.query` says.
+        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `sql_compiler.query` says.
 
         Raises:
             EngineError: Spark fails.

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from features import folder as layout
 from features.bounds import Bound
-from features.engines.files import Broken, checked, demands, refuse, text_demands
+from features.engines.file_checks import Broken, checked, demands, refuse, text_demands
 from features.provenance import Attribute
 from features.records import Column, ColumnType, Kind
 

@@ -13,7 +13,7 @@ from features.quality.report import Finding, shown
 from features.quality.scope import Scope, identifier
 from features.quality.thresholds import Limits, Severity, Stale, Volume
 from features.records import Kind
-from features.values import DAY, iso_date
+from features.value_types import DAY, iso_date
 
 Query: TypeAlias = Callable[[str], Sequence[Mapping[str, Any]]]
 """Runs SQL and gives its rows."""

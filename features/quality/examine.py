@@ -13,7 +13,7 @@ from features.quality.report import MOST_EXAMPLES, Finding, Report, ranked, show
 from features.quality.scope import Scope
 from features.quality.thresholds import Thresholds
 from features.records import KINDS, Kind
-from features.values import rfc3339
+from features.value_types import rfc3339
 
 
 class NothingToExamine(ValueError):

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, get_args
 
 from features.quality.thresholds import Severity
-from features.values import parse_instant, rfc3339
+from features.value_types import parse_instant, rfc3339
 
 MOST_EXAMPLES = 3
 WITHHELD = "(withheld)"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from features.quality.thresholds import Thresholds
 from features.records import Kind
-from features.values import DAY
+from features.value_types import DAY
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, constraint
-from features.values import microseconds
+from features.value_types import microseconds
 
 Severity = Literal["ok", "warn", "fail"]
 DEFAULT = Path(str(files("features") / "default_quality.yaml"))

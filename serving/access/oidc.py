@@ -20,7 +20,7 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.identity import InvalidRole, Principal, Role, check_role
 
 _LOG = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from features.values import Id, rfc3339
+from features.value_types import Id, rfc3339
 from serving.access import keys
 from serving.access.keys import Key
 from serving.http.authentication import Permitted, ServiceDependency

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.catalogue.catalogue import Catalogue
-from features.direct import Facts, evaluate
+from features.engines.python import Facts, evaluate
 from features.records import KINDS, PARTNER_HISTORY
 from models.bundle import Bundle, UntrustedBundle, read
 from models.decision import Scorer, Served

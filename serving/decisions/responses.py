@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from features.values import Money, Scalar
+from features.value_types import Money, Scalar
 from models.policy import Gate, Outcome, Qualification
 from models.probability import Rung
 from serving.http.responses import Answer, WrittenAnswer

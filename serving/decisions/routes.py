@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
-from features.values import Text
+from features.value_types import Text
 from serving.champion.scorer_cache import Unavailable
 from serving.decisions import partner_view as partners_view
 from serving.decisions import seals

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.champion import bundles
 from serving.decisions import rescore_queue as due
 from serving.http.authentication import ServiceDependency

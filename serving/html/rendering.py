@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from features.values import rfc3339
+from features.value_types import rfc3339
 from serving.html import words
 
 SECURITY_HEADERS: Mapping[str, str] = {

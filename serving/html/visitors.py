@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from features.values import DAY, SECOND
+from features.value_types import DAY, SECOND
 from serving.access import sessions
 from serving.html.rendering import Refusal, redirect
 from serving.identity import Principal

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from markupsafe import Markup, escape
 
 from features.currencies import minor_digits
-from features.values import DAY, SECOND, Scalar, moment
+from features.value_types import DAY, SECOND, Scalar, moment
 
 FAMILIES: Mapping[str, str] = {
     "integration_usage": "Integration usage",

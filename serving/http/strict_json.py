@@ -11,7 +11,7 @@ from typing import Any
 
 import jiter
 
-from features.values import MAX_INTEGER
+from features.value_types import MAX_INTEGER
 
 MAX_DEPTH = 16
 """Of objects and lists within one another; the deepest body of this API has 6."""

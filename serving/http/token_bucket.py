@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from features.values import SECOND
+from features.value_types import SECOND
 
 _MOST_CALLERS = 10_000
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.records import Row
-from features.values import parse_instant
+from features.value_types import parse_instant
 from models.verdict import kleene_and
 from operations.mandatory import missing_fields
 from serving.decisions.reasons import Reason, told

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
 from features.records import KINDS
-from features.values import Id, rfc3339
+from features.value_types import Id, rfc3339
 from operations.mandatory import missing_at_intake
 from serving.http.authentication import Permitted, ServiceDependency
 from serving.http.idempotency import AttemptDependency, Written

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from features.values import DAY
+from features.value_types import DAY
 from serving.privacy import erasures
 from serving.privacy import expiry as expiring
 from serving.privacy.expiry import Step

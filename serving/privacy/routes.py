@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from features.values import Domain, Email, Text
+from features.value_types import Domain, Email, Text
 from operations.subjects import InvalidSubject, Subject
 from serving.http.authentication import Permitted, ServiceDependency
 from serving.http.idempotency import DRY_RUN

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from features.values import rfc3339
+from features.value_types import rfc3339
 from operations.subjects import InvalidSubject, Subject
 from serving.privacy import erasures
 from serving.privacy import personal_data as personal

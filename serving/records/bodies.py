@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
 from features.provenance import Attribute
 from features.records import KINDS, Kind, Record, Stored
-from features.values import Id, Instant, iso_date, rfc3339
+from features.value_types import Id, Instant, iso_date, rfc3339
 from serving.http.problems import FieldError
 from serving.records.examples import EXAMPLES
 from serving.records.ingest import CLOCKS_DIFFER

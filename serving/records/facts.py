@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Select, bindparam, select
 
-from features.direct import Facts
+from features.engines.python import Facts
 from features.records import DERIVED, EVERYONE, KINDS, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from serving.records.tables import RECORDS
 from serving.records.versions import flat

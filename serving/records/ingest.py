@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from features.records import Kind, Row, Stored
 from features.rows import stored
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.decisions import rescore_queue as due
 from serving.decisions import stored_decisions as decisions
 from serving.records import aliases

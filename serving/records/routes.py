@@ -17,7 +17,7 @@ from typing_extensions import override
 from features.provenance import Attribute
 from features.records import KINDS, Kind, Row, Stored
 from features.rows import stored as from_row
-from features.values import Id
+from features.value_types import Id
 from serving.http.authentication import ServiceDependency, permitted
 from serving.http.idempotency import AttemptDependency, Written
 from serving.http.paging import PageAnswer, Paging

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, func, select
 
-from features.direct import visible
+from features.engines.python import visible
 from features.records import Kind, Row
 from serving.decisions.tables import current_score, decision_payloads
 from serving.records.tables import RECORDS

@@ -7,7 +7,7 @@ from itertools import islice
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.champion import bundles
 from serving.champion.bundles import CHAMPION, Appointment
 from serving.champion.watcher import CHECK_EVERY

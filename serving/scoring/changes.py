@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection
 
-from features.direct import Evaluation
+from features.engines.python import Evaluation
 from models.change import (
     FeatureChange,
     QualificationChange,

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
-from features.direct import Facts, evaluate
+from features.engines.python import Facts, evaluate
 from features.records import DERIVED, PARTNER_HISTORY, TIER_HISTORY, Row
-from features.values import rfc3339
+from features.value_types import rfc3339
 from models.decision import Content, Scorer
 from serving.champion import policies
 from serving.decisions import stored_decisions as decisions

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from features.direct import Evaluation, Facts
+from features.engines.python import Evaluation, Facts
 from serving.store.canonical_json import canonical
 
 HistorySource = Literal["store", "bundle"]

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from features.values import Instant, Text
+from features.value_types import Instant, Text
 from serving.champion.scorer_cache import Archive, Unavailable
 from serving.decisions import stored_decisions as decisions
 from serving.decisions.stored_decisions import Place, StoredDecision

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable
 
-from features.direct import Facts
+from features.engines.python import Facts
 from features.records import Row
-from features.values import DAY
+from features.value_types import DAY
 from models.decision import Scorer
 from serving.decisions import stored_decisions as decisions
 from serving.decisions.stored_decisions import StoredDecision

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
-from features.direct import Facts
+from features.engines.python import Facts
 from features.provenance import Attribute
 from features.records import (
     KINDS,
@@ -23,7 +23,7 @@ from features.records import (
     Stored,
     Touchpoint,
 )
-from features.values import Id, Instant, Scalar, Text
+from features.value_types import Id, Instant, Scalar, Text
 from serving.http.problems import FieldError, from_fields, from_validation
 from serving.http.strict_json import read_object
 from serving.scoring.inputs import Origin

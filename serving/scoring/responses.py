@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from features.values import Scalar
+from features.value_types import Scalar
 from models.policy import Outcome, Qualification
 from serving.decisions.responses import DecisionAnswer, ModelAnswer, PolicyAnswer
 from serving.http.responses import Answer, WrittenAnswer

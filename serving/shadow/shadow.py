@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from features.values import Scalar
+from features.value_types import Scalar
 from models.bundle import Bundle
 from models.decision import Content, Served
 from models.probability import losses, sigmoid

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from features.values import DAY
+from features.value_types import DAY
 from serving.decisions.tables import decision_payloads as payloads
 from serving.decisions.tables import decisions
 from serving.records.versions import closes, visible

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select, update
 
-from features.values import DAY
+from features.value_types import DAY
 from serving.store.database import inserting
 from serving.store.tables import idempotency_keys as table
 
@@ -64,7 +64,9 @@ def keep(connection: Connection, sha256: str, kept: KeptAnswer, lead_ids: Collec
 def find(connection: Connection, sha256: str) -> KeptAnswer | None:
     """The answer kept under a key."""
     row = connection.execute(select(table).where(table.c.sha256 == sha256)).first()
-    return None if row is None else KeptAnswer(row.fingerprint, row.status, row.location, row.media_type, bytes(row.body))
+    return (
+        None if row is None else KeptAnswer(row.fingerprint, row.status, row.location, row.media_type, bytes(row.body))
+    )
 
 
 def purge(connection: Connection, before: int) -> int:

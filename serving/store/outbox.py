@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, insert
 
-from features.values import rfc3339
+from features.value_types import rfc3339
 from serving.identity import TokenSource
 from serving.store.tables import outbox as table
 

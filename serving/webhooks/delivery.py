@@ -10,7 +10,7 @@ import anyio
 from anyio import to_thread
 from sqlalchemy import Connection, Engine
 
-from features.values import DAY, SECOND
+from features.value_types import DAY, SECOND
 from serving.identity import TokenSource
 from serving.store.database import reading
 from serving.webhooks import deliveries

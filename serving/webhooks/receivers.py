@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from features.values import DAY
+from features.value_types import DAY
 from serving.webhooks.tables import webhooks as table
 
 FORMER_SIGNS_FOR = DAY

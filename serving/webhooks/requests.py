@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from features.values import Instant, Text, Url
+from features.value_types import Instant, Text, Url
 from serving.store.outbox import KINDS, TEST
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)

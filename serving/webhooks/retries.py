@@ -4,7 +4,7 @@ Eight attempts would not do: of 100,000 events to a receiver that fails three ti
 through. Stretched so that what failed together does not come back together.
 """
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.identity import TokenSource
 
 _MINUTE = 60 * SECOND

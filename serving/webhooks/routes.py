@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
-from features.values import MAX_INTEGER, rfc3339
+from features.value_types import MAX_INTEGER, rfc3339
 from serving.http.authentication import Permitted, ServiceDependency
 from serving.http.paging import PageAnswer, Paging
 from serving.http.problems import FieldError, from_fields, from_status

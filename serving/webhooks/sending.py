@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpcore
 
-from features.values import SECOND, microseconds
+from features.value_types import SECOND, microseconds
 from serving.webhooks.addresses import ForbiddenAddress, check_url
 from serving.webhooks.deliveries import Due
 from serving.webhooks.signing import headers

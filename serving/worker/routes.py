@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from features.values import rfc3339
+from features.value_types import rfc3339
 from serving.http.authentication import Permitted, ServiceDependency
 from serving.http.paging import PageAnswer, Paging
 from serving.scoring.routes import REFUSALS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from features.values import DAY, SECOND
+from features.value_types import DAY, SECOND
 from serving.store.database import reading
 from serving.worker import runs as schedules
 

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import anyio
 from sqlalchemy import Connection
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.decisions import seals
 from serving.privacy.retention import purge
 from serving.records.partner_history_job import derive_histories

@@ -12,7 +12,7 @@ import pytest
 from app import settings
 from app.settings import InvalidSetting
 from app.wiring import Wiring
-from features.values import parse_date
+from features.value_types import parse_date
 from operations.exploration import Exploration, Exposure
 from serving.decisions import stored_decisions as decisions
 from serving.decisions.stored_decisions import StoredDecision

@@ -9,7 +9,7 @@ from app.wiring import Wiring
 from features.folder import read_provenance
 from features.provenance import Provenance
 from features.records import KINDS, Lead, Stored
-from features.values import DAY, parse_instant
+from features.value_types import DAY, parse_instant
 from serving.records import versions as records
 
 CUT = parse_instant("2026-06-30T00:00:00Z")

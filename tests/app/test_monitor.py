@@ -12,7 +12,7 @@ import pytest
 from features.folder import PROVENANCE, FolderWriter, read_provenance
 from features.provenance import Attribute, Provenance
 from features.records import KINDS, Row
-from features.values import DAY, parse_instant
+from features.value_types import DAY, parse_instant
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

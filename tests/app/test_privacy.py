@@ -11,7 +11,7 @@ from app.cli import app
 from app.settings import Settings
 from app.wiring import Wiring
 from features.records import KINDS, Lead, Stored
-from features.values import parse_instant
+from features.value_types import parse_instant
 from serving.records import versions as records
 from serving.store.database import reading
 

@@ -21,7 +21,7 @@ from features.engines.duckdb import DuckDBEngine, OutOfRoom
 from features.folder import FolderError, FolderWriter, Format, read
 from features.provenance import Attribute, Provenance
 from features.records import DERIVED, KINDS, Stored, parse
-from features.values import DAY, Scalar
+from features.value_types import DAY, Scalar
 
 NOW = 20_000 * DAY
 HORIZON = 90

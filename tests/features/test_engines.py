@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from features.catalogue import CATALOGUE
-from features.direct import evaluate
 from features.engines.duckdb import DuckDBEngine
 from features.engines.engine import Engine, plain, shaped
 from features.engines.postgres import PostgresEngine
+from features.engines.python import evaluate
 from features.engines.spark import SparkEngine
 from features.folder import FolderWriter, Format
 from features.partner_history import histories
 from features.provenance import ATTRIBUTE_PREFIX, Attribute, Provenance
 from features.records import KINDS, OWN_CHANNELS, PARTNER_CHANNELS
-from features.values import DAY, Scalar, parse_instant
+from features.value_types import DAY, Scalar, parse_instant
 
 LONG = "как давно мы знаем этого клиента, по словам партнёра " * 5
 ODD = """it's 100 % "odd". `so` \\ said; -- she $1 ? {x} [y] <z>|"""

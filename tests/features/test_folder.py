@@ -17,7 +17,7 @@ from features import folder as folders
 from features.folder import FolderError, FolderWriter, Format, read, read_provenance, schema
 from features.provenance import Attribute, Provenance
 from features.records import KINDS, PARTNER_HISTORY, Kind, Stored, parse
-from features.values import (
+from features.value_types import (
     DAY,
     MAX_INTEGER,
     Count,

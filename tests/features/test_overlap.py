@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import overlap
-from features.matching import (
+from features.overlap import shared_customers
+from features.overlap.matching import (
     DETAILED_CURVE,
     DOMAIN_CONFIDENCE,
     LEAST_CONFIDENCE,
@@ -21,9 +21,9 @@ from features.matching import (
     confidence_of,
     plain_name,
 )
-from features.partner_list import Columns, InvalidKey, InvalidList, PartnerList, hashed, keyed_hash, read
+from features.overlap.partner_list import Columns, InvalidKey, InvalidList, PartnerList, hashed, keyed_hash, read
 from features.records import KINDS, Row, Stored, parse
-from features.values import parse_instant
+from features.value_types import parse_instant
 
 NOW = parse_instant("2026-11-01T00:00:00Z")
 KEY = b"sixteen bytes at least"
@@ -46,12 +46,12 @@ def account(account_id: str, domain: str | None = None, name: str | None = None,
     return Stored(kind, account_id, parse(kind, content)).row()
 
 
-def found(rows: Sequence[Sequence[str]], accounts: Sequence[Row], key: bytes | None = None) -> overlap.Found:
+def found(rows: Sequence[Sequence[str]], accounts: Sequence[Row], key: bytes | None = None) -> shared_customers.Found:
     known = read(csv_of(*rows), until=NOW, hashed=key is not None)
-    return overlap.find(known.listed, Index(overlap.companies(accounts, key)))
+    return shared_customers.find(known.listed, Index(shared_customers.companies(accounts, key)))
 
 
-def matched(result: overlap.Found) -> dict[str, float]:
+def matched(result: shared_customers.Found) -> dict[str, float]:
     return {one.account_id: one.match.confidence for one in result.overlaps}
 
 
@@ -248,9 +248,13 @@ def test_hashed_lists_match_the_same_accounts_and_tell_nothing_else() -> None:
         cell for row in rows for cell in row if any(word in cell.lower() for word in ("acme", "secret", "mail"))
     ]
     lines = csv_of(*rows, header=("domain", "relationship", "since"))
-    again = overlap.find(read(lines, until=NOW, hashed=True).listed, Index(overlap.companies(ACCOUNTS, KEY)))
+    again = shared_customers.find(
+        read(lines, until=NOW, hashed=True).listed, Index(shared_customers.companies(ACCOUNTS, KEY))
+    )
     assert matched(again) == {"A-1": DOMAIN_CONFIDENCE}
-    other = overlap.find(read(lines, until=NOW, hashed=True).listed, Index(overlap.companies(ACCOUNTS, KEY[::-1])))
+    other = shared_customers.find(
+        read(lines, until=NOW, hashed=True).listed, Index(shared_customers.companies(ACCOUNTS, KEY[::-1]))
+    )
     assert not other.overlaps
 
 
@@ -267,8 +271,8 @@ def test_plain_lists_are_no_hashed_ones_nor_the_other_way_round() -> None:
 
 
 def upload(rows: Sequence[Sequence[str]], at: int, history: Sequence[Row] = ()) -> list[Row]:
-    apart = overlap.marked_wrong(history, "P-1")
-    stored = overlap.records(found(rows, ACCOUNTS).without(apart), "P-1", "list.csv", at)
+    apart = shared_customers.marked_wrong(history, "P-1")
+    stored = shared_customers.records(found(rows, ACCOUNTS).without(apart), "P-1", "list.csv", at)
     return [one.row() for one in stored]
 
 
@@ -297,29 +301,33 @@ def test_a_list_uploaded_again_makes_new_versions_of_the_same_overlaps() -> None
 def test_a_wrong_match_is_lowered_remembered_and_can_be_taken_back() -> None:
     history = upload(LIST, NOW)
     wrong_id = history[0]["shared_customer_id"]
-    history += [one.row() for one in overlap.mark(history, wrong_id, "ana", NOW + 1)]
+    history += [one.row() for one in shared_customers.mark(history, wrong_id, "ana", NOW + 1)]
     marked = [row for row in history if row["confidence"] == 0]
     assert {row["relationship"] for row in marked} == {"customer", "prospect"}
-    assert overlap.marked_wrong(history, "P-1") == {"A-1"}
-    assert not overlap.marked_wrong(history, "P-2")
+    assert shared_customers.marked_wrong(history, "P-1") == {"A-1"}
+    assert not shared_customers.marked_wrong(history, "P-2")
     assert {(row["account_id"], row["confidence"]) for row in marked} == {("A-1", 0.0)}
     assert all("ana on 2026-11-01" in row["reason"] for row in marked)
     again = upload([*LIST, ("acme.com", "", "", "opportunity", "")], NOW + 2, history)
     assert {row["account_id"] for row in again} == {"A-2"}
-    with pytest.raises(overlap.UnknownOverlap, match="--undo"):
-        overlap.mark(history, wrong_id, "ana", NOW + 2)
-    history += [one.row() for one in overlap.unmark(history, wrong_id, NOW + 3)]
-    assert not overlap.marked_wrong(history, "P-1")
-    revived = overlap.latest(KINDS["shared_customers"], history)[wrong_id]
+    with pytest.raises(shared_customers.UnknownOverlap, match="--undo"):
+        shared_customers.mark(history, wrong_id, "ana", NOW + 2)
+    history += [one.row() for one in shared_customers.unmark(history, wrong_id, NOW + 3)]
+    assert not shared_customers.marked_wrong(history, "P-1")
+    revived = shared_customers.latest(KINDS["shared_customers"], history)[wrong_id]
     assert (revived["confidence"], revived["reason"]) == (DOMAIN_CONFIDENCE, "same registrable domain")
-    with pytest.raises(overlap.UnknownOverlap, match="not marked"):
-        overlap.unmark(history, wrong_id, NOW + 4)
-    with pytest.raises(overlap.UnknownOverlap, match="there is no overlap"):
-        overlap.mark(history, "nowhere", "ana", NOW + 4)
+    with pytest.raises(shared_customers.UnknownOverlap, match="not marked"):
+        shared_customers.unmark(history, wrong_id, NOW + 4)
+    with pytest.raises(shared_customers.UnknownOverlap, match="there is no overlap"):
+        shared_customers.mark(history, "nowhere", "ana", NOW + 4)
 
 
 def test_counts_hide_small_numbers_and_none() -> None:
-    accounts = [account(f"A-{n}", f"company{n}.com") for n in range(overlap.FEWEST_SHOWN)]
-    rows = [(f"company{n}.com", "", "", "customer", "") for n in range(overlap.FEWEST_SHOWN)]
-    rows += [(f"company{n}.com", "", "", "prospect", "") for n in range(overlap.FEWEST_SHOWN - 1)]
-    assert found(rows, accounts).counts() == {"customer": overlap.FEWEST_SHOWN, "opportunity": None, "prospect": None}
+    accounts = [account(f"A-{n}", f"company{n}.com") for n in range(shared_customers.FEWEST_SHOWN)]
+    rows = [(f"company{n}.com", "", "", "customer", "") for n in range(shared_customers.FEWEST_SHOWN)]
+    rows += [(f"company{n}.com", "", "", "prospect", "") for n in range(shared_customers.FEWEST_SHOWN - 1)]
+    assert found(rows, accounts).counts() == {
+        "customer": shared_customers.FEWEST_SHOWN,
+        "opportunity": None,
+        "prospect": None,
+    }

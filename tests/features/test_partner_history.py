@@ -12,7 +12,7 @@ from scipy import stats
 
 from features.partner_history import histories
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY
-from features.values import DAY
+from features.value_types import DAY
 
 START = 19_000 * DAY
 HORIZON = 90

@@ -21,7 +21,7 @@ from features.quality.renamed import alike
 from features.quality.report import WITHHELD, Finding, Report, shown
 from features.quality.thresholds import DEFAULT, InvalidThresholds, Thresholds, Volume, load
 from features.records import KINDS
-from features.values import DAY, parse_instant
+from features.value_types import DAY, parse_instant
 from training.world.simulation import simulate
 
 UNTIL = dt.date(2026, 11, 22)

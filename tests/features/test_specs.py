@@ -11,16 +11,16 @@ from pyspark.sql import SparkSession
 from features.catalogue import CATALOGUE
 from features.catalogue.entry import FAMILIES
 from features.catalogue.specs import Expected, InvalidSpec, Spec, agrees, of_family, read
-from features.direct import evaluate
 from features.engines.duckdb import DuckDBEngine
 from features.engines.engine import Engine
 from features.engines.postgres import PostgresEngine
+from features.engines.python import evaluate
 from features.engines.spark import SparkEngine
 from features.folder import FolderWriter
 from features.partner_history import HORIZON_DAYS, histories
 from features.provenance import Provenance
 from features.records import KINDS, Kind
-from features.values import Scalar
+from features.value_types import Scalar
 
 SPECS = [spec for family in FAMILIES for spec in of_family(family)]
 IDS = ("lead_id", "account_id", "partner_id", "source_partner_id")

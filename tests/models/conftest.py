@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from features.catalogue import CATALOGUE
 from features.catalogue.entry import Entry
-from features.values import Scalar
+from features.value_types import Scalar
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import MarginModel, Rung

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE
-from features.direct import Evaluation, evaluate
-from features.values import Scalar
+from features.engines.python import Evaluation, evaluate
+from features.value_types import Scalar
 from models import policy
 from models.bundle import Bundle
 from models.change import qualification_change, score_change

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE
-from features.direct import Evaluation, evaluate
+from features.engines.python import Evaluation, evaluate
 from features.records import OWN_CHANNELS, PARTNER_CHANNELS
-from features.values import DAY, rfc3339
+from features.value_types import DAY, rfc3339
 from models import policy
 from models.bundle import Bundle
 from models.decision import NO_MODEL, Scorer, Served

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE
-from features.values import Scalar
+from features.value_types import Scalar
 from models.explanation import Explanation, chord, explain
 from models.probability import logit, sigmoid
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE
-from features.values import Scalar
+from features.value_types import Scalar
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import RUNGS, Calibration, LightGBM, MarginModel, Rung, logit, read_model, sigmoid

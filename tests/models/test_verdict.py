@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE
-from features.direct import Evaluation, evaluate
+from features.engines.python import Evaluation, evaluate
 from models import policy
 from models.verdict import RuleOutcome, Verdict, is_partner_lead, judge, kleene_and
 from serving.scoring.requests import ScoreRequest

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.values import DAY
+from features.value_types import DAY
 from operations.exploration import Draw, Exploration, Exposure, arranged, draw
 
 MOMENTS = st.integers(min_value=0, max_value=60_000 * DAY)

@@ -17,9 +17,9 @@ import pytest
 from sqlalchemy import Engine, event, select
 
 from features.catalogue import CATALOGUE
-from features.direct import evaluate
+from features.engines.python import evaluate
 from features.records import KINDS, Lead, LeadEvent, Stored
-from features.values import DAY, SECOND, parse_instant
+from features.value_types import DAY, SECOND, parse_instant
 from models.policy import load
 from serving.access import keys
 from serving.app import create_app

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from features.provenance import Attribute, Provenance
 from features.records import KINDS, Lead, Stored
-from features.values import DAY, SECOND, parse_instant, rfc3339
+from features.value_types import DAY, SECOND, parse_instant, rfc3339
 from serving.access import keys
 from serving.app import create_app
 from serving.decisions import rescore_queue as due

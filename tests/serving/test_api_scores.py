@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from features.catalogue import CATALOGUE
-from features.values import parse_instant
+from features.value_types import parse_instant
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import Calibration, Logistic, LogisticColumn

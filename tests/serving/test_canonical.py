@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.values import MAX_INTEGER
+from features.value_types import MAX_INTEGER
 from serving.store.canonical_json import as_json, canonical
 
 INTEGERS = st.integers(-MAX_INTEGER, MAX_INTEGER)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from features.catalogue import CATALOGUE
-from features.values import parse_instant
+from features.value_types import parse_instant
 from models.decision import Scorer, Served
 from serving.scoring.decide import Sent, decide_requests, decide_together
 from serving.scoring.requests import ScoreRequest

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from features.values import parse_instant
+from features.value_types import parse_instant
 from serving.access import keys
 from serving.app import create_app
 from serving.identity import Principal, visible

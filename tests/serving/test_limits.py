@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from features.values import SECOND, parse_instant
+from features.value_types import SECOND, parse_instant
 from serving.access import keys
 from serving.app import create_app
 from serving.http.token_bucket import RateLimit

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from features.values import SECOND, parse_instant
+from features.value_types import SECOND, parse_instant
 from serving.access import keys
 from serving.app import create_app
 from serving.decisions import rescore_queue as due

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from features.values import parse_instant
+from features.value_types import parse_instant
 from serving import permissions
 from serving.access import keys, sessions
 from serving.app import create_app

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, func, select
 from features.catalogue import CATALOGUE
 from features.provenance import Provenance
 from features.records import KINDS, Lead, Partner, SharedCustomer, Stored
-from features.values import DAY, parse_instant
+from features.value_types import DAY, parse_instant
 from models.policy import load
 from operations.subjects import InvalidSubject, Subject
 from serving.access import keys, sessions

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, update
 
 import serving.champion.watcher
 from features.catalogue import CATALOGUE
-from features.values import parse_instant
+from features.value_types import parse_instant
 from models.bundle import MOST_BYTES, Bundle
 from models.policy import load
 from models.probability import sigmoid

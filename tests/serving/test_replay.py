@@ -15,7 +15,7 @@ from sqlalchemy import Engine, update
 from features.catalogue import CATALOGUE
 from features.catalogue.catalogue import Catalogue
 from features.records import EVERYONE, KINDS, PARTNER_HISTORY, TIER_HISTORY, Row, Stored, parse
-from features.values import DAY, parse_instant, rfc3339
+from features.value_types import DAY, parse_instant, rfc3339
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.policy import Policy, load

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.provenance import Attribute
 from features.records import KINDS
-from features.values import DAY, parse_instant
+from features.value_types import DAY, parse_instant
 from serving.http.problems import Problem
 from serving.scoring.requests import MAX_BATCH, MAX_FACTS, BatchRequest, ScoreRequest, check_attributes, moment_of, read
 

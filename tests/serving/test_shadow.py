@@ -18,7 +18,7 @@ from sqlalchemy import Engine, delete, select
 
 from features.catalogue import CATALOGUE
 from features.records import KINDS, Lead, LeadEvent, Stored
-from features.values import DAY, parse_instant
+from features.value_types import DAY, parse_instant
 from models.bundle import Bundle
 from models.policy import load
 from models.probability import sigmoid

@@ -35,7 +35,7 @@ from features.records import (
     Touchpoint,
 )
 from features.rows import stored
-from features.values import DAY, MAX_INTEGER, Money, Size, microseconds
+from features.value_types import DAY, MAX_INTEGER, Money, Size, microseconds
 from serving.records import provenance as provenances
 from serving.records.export import export
 from serving.records.facts import derived_of, facts_of, facts_of_many

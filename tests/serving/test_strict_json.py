@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.values import MAX_INTEGER
+from features.value_types import MAX_INTEGER
 from serving.http.strict_json import MAX_DEPTH, MalformedBody, read_object
 
 NASTY = {

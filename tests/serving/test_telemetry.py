@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import Engine
 
-from features.values import parse_instant
+from features.value_types import parse_instant
 from serving.app import create_app
 from serving.http.telemetry import Discreet, exported
 from serving.service import Service

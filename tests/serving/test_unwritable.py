@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from features.values import parse_instant
+from features.value_types import parse_instant
 from serving.access import keys
 from serving.app import create_app
 from tests.serving.conftest import asked, service_on

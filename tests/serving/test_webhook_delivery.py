@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from sqlalchemy import Connection, Engine, delete
 
-from features.values import DAY, SECOND
+from features.value_types import DAY, SECOND
 from serving.store import outbox
 from serving.store.database import reading
 from serving.store.tables import outbox as outbox_table

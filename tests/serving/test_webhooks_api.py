@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from features.values import DAY, SECOND, rfc3339
+from features.value_types import DAY, SECOND, rfc3339
 from serving.access import keys
 from serving.app import create_app
 from serving.identity import ROLES

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 
 from features.catalogue import CATALOGUE
 from features.records import KINDS, PARTNER_HISTORY, Lead, LeadEvent, Partner, Stored
-from features.values import DAY, SECOND, microseconds, moment, parse_instant
+from features.value_types import DAY, SECOND, microseconds, moment, parse_instant
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import Calibration, Logistic, LogisticColumn

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.values import DAY
+from features.value_types import DAY
 from models.encoding import EncodedFeature, Encoding
 from training.choosing import Choice
 from training.hazard import (

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.records import BuyingSignal, Lead, LeadEvent, Touchpoint
-from features.values import parse_instant
+from features.value_types import parse_instant
 from training.importing import importer, mapping
 from training.importing.fields import is_number, money
 

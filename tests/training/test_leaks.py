@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.values import Scalar
+from features.value_types import Scalar
 from models.encoding import EncodedFeature, Encoding
 from training.ladder import FEWEST_LEVEL_ROWS, Rows
 from training.leaks import Evidence, LeakFound, Suspect, examine

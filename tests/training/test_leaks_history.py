@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.values import DAY, Scalar
+from features.value_types import DAY, Scalar
 from models.encoding import EncodedFeature, Encoding
 from training.ladder import Rows
 from training.leaks import Examination, History, examine

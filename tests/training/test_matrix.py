@@ -20,7 +20,7 @@ from features.catalogue import CATALOGUE
 from features.folder import FolderWriter
 from features.provenance import Attribute, Provenance
 from features.records import KINDS
-from features.values import DAY, Scalar
+from features.value_types import DAY, Scalar
 from models.encoding import EncodedFeature, Encoding
 from models.probability import Logistic, sigmoid
 from training.ladder import Rows, fit_logistic

@@ -14,7 +14,7 @@ from features.catalogue import CATALOGUE
 from features.folder import FolderWriter
 from features.provenance import Attribute, Provenance
 from features.records import KINDS
-from features.values import DAY, Scalar, rfc3339
+from features.value_types import DAY, Scalar, rfc3339
 from models.bundle import Bundle
 from models.encoding import EncodedFeature
 from models.probability import sigmoid

@@ -13,7 +13,7 @@ from features.engines.duckdb import DuckDBEngine
 from features.folder import FolderWriter
 from features.provenance import Provenance
 from features.records import KINDS
-from features.values import DAY, Scalar
+from features.value_types import DAY, Scalar
 from training.snapshots import MOST_SNAPSHOTS, NothingToLearn, Snapshots, label
 
 CUT = 20_000 * DAY

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.values import DAY
+from features.value_types import DAY
 from training.snapshots import NEVER, WEEK, NothingToLearn, Snapshots
 from training.splits import ORIGINS, Split, split
 

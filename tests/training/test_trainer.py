@@ -13,7 +13,7 @@ from features.catalogue import CATALOGUE
 from features.folder import FolderWriter
 from features.provenance import Attribute, Provenance
 from features.records import KINDS
-from features.values import DAY, Scalar
+from features.value_types import DAY, Scalar
 from models.bundle import read
 from models.probability import RUNGS, sigmoid
 from training.evaluation import log_loss

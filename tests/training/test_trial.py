@@ -8,7 +8,7 @@ import pytest
 from features.folder import FolderWriter, read, read_provenance
 from features.provenance import Provenance
 from features.records import KINDS
-from features.values import DAY
+from features.value_types import DAY
 from training.trial import as_they_stood, trial_records
 
 UNTIL = dt.date(2026, 6, 30)

@@ -13,7 +13,7 @@ import pytest
 
 from features.folder import FolderError, read, read_provenance
 from features.records import KINDS, Stored
-from features.values import DAY
+from features.value_types import DAY
 from training.world import HORIZON_DAYS, TRUTH, WORLDS, Simulation, Switches, hazard, simulate
 from training.world.accounts import ICP_INDUSTRIES, INDUSTRIES
 from training.world.chunk import Setting

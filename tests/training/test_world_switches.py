@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
-from features.values import DAY
+from features.value_types import DAY
 from training.world import PLAIN, TRUTH, WORLDS, Switches, fingerprint, simulate
 
 UNTIL = dt.date(2026, 6, 30)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.values import DAY
+from features.value_types import DAY
 from models.encoding import Encoding
 from models.probability import TREES, Rung, losses
 from training.choosing import Choice

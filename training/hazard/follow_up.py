@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.values import DAY
+from features.value_types import DAY
 
 Reals = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from features.provenance import Attribute
-from features.values import Scalar
+from features.value_types import Scalar
 from training.importing.fields import is_number, number
 from training.importing.mapping import Extra, Leads
 from training.importing.sources import Table

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from features.values import DAY, LAST_YEAR, microseconds, moment, parse_date
+from features.value_types import DAY, LAST_YEAR, microseconds, moment, parse_date
 
 _ISO = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII | re.IGNORECASE

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from features.currencies import minor_digits
 from features.records import InvalidRecord, Kind, parse
-from features.values import MAX_INTEGER, Count, Date, Money, Size
+from features.value_types import MAX_INTEGER, Count, Date, Money, Size
 from training.importing.clock import calendar_day, check_form
 from training.importing.faults import hint
 from training.importing.parts import Name, Part, Text

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from features.records import InvalidRecord, Lead, LeadEvent, Problem, Stored
-from features.values import rfc3339
+from features.value_types import rfc3339
 from training.importing.clock import Clock
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from features.provenance import Provenance
-from features.values import rfc3339
+from features.value_types import rfc3339
 
 
 @dataclass(frozen=True)

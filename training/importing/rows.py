@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from features.records import InvalidRecord, Kind, Problem, Stored, constraint, parse
-from features.values import Id
+from features.value_types import Id
 from training.importing.clock import Clock
 from training.importing.fields import constant, converter
 from training.importing.leads import LeadParts, lead_parts

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
-from features.values import DAY, parse_instant
+from features.value_types import DAY, parse_instant
 from models.bundle import Bundle
 from models.encoding import Matrix
 from models.probability import sigmoid

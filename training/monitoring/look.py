@@ -5,7 +5,7 @@ from pathlib import Path
 
 from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
-from features.values import parse_instant
+from features.value_types import parse_instant
 from models.bundle import Bundle
 from training.calibrating import ROWS_FOR_SLOPE
 from training.hazard import Hazard

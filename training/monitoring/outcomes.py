@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from features.values import DAY, iso_date
+from features.value_types import DAY, iso_date
 from models.bundle import Bundle
 from models.probability import losses, sigmoid
 from training.calibrating import ROWS_FOR_SLOPE

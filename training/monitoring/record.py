@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from features.values import rfc3339
+from features.value_types import rfc3339
 from training.monitoring.report import Report
 from training.trainer import NAME
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from features.values import DAY, rfc3339
+from features.value_types import DAY, rfc3339
 from training.monitoring.apart import Apart
 from training.monitoring.outcomes import Expected, Gap, Slope
 from training.monitoring.shift import Shift

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from features.values import DAY
+from features.value_types import DAY
 from training.monitoring.leads import Flags
 
 Times = NDArray[np.int64]

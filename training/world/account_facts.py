@@ -5,7 +5,7 @@ from itertools import compress
 
 import numpy as np
 
-from features.values import DAY
+from features.value_types import DAY
 from training.world.accounts import COUNTRIES, INDUSTRIES, RELATIONSHIPS
 from training.world.chunk import Chunk, Rows, rows, where
 from training.world.hazard import WON, Flags, Integers

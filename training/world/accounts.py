@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.values import DAY, SECOND
+from features.value_types import DAY, SECOND
 from training.world.hazard import Flags, Integers, Reals
 from training.world.partners import KINDS, PARTNERS, Partners
 from training.world.window import DAYS, Window

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from features.values import DAY, SECOND, Scalar
+from features.value_types import DAY, SECOND, Scalar
 from training.world.accounts import Accounts, Usage, draw_accounts, draw_usage, obscured
 from training.world.hazard import (
     LOST,

@@ -4,7 +4,7 @@ from itertools import chain
 
 import numpy as np
 
-from features.values import DAY
+from features.value_types import DAY
 from training.world.accounts import COUNTRIES
 from training.world.chunk import Chunk, Rows, rows, signals, where
 from training.world.hazard import LOST, WON, Integers

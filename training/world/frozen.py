@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from features.folder import read
 from features.records import DETAILS, KINDS
-from features.values import Scalar
+from features.value_types import Scalar
 from training.world.simulation import TRUTH, simulate
 from training.world.switches import PLAIN, Switches
 

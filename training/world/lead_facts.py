@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.values import DAY, SECOND, Scalar
+from features.value_types import DAY, SECOND, Scalar
 from training.world.account_facts import domains
 from training.world.accounts import COUNTRIES
 from training.world.chunk import Chunk, Rows, rows, signals, where

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from features.values import DAY, iso_date
+from features.value_types import DAY, iso_date
 from training.world.chunk import Rows, rows
 from training.world.partners import INTEGRATIONS, KINDS, PARTNERS, TIERS, Partners
 from training.world.window import DAYS, Window

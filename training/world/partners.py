@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.values import DAY
+from features.value_types import DAY
 from training.world.hazard import Flags, Integers, Reals
 from training.world.window import Window
 

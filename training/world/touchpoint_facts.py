@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.records import DETAILS, PARTNER_CHANNELS
-from features.values import DAY, SECOND, Scalar
+from features.value_types import DAY, SECOND, Scalar
 from training.world.chunk import Chunk, Rows, rows, where
 from training.world.hazard import CHANNELS, Integers
 from training.world.partner_facts import PARTNER_IDS

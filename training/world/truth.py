@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.partner_history import HORIZON_DAYS
-from features.values import DAY
+from features.value_types import DAY
 from training.world.chunk import Chunk
 from training.world.hazard import LOST, MOST_SIGNALS, STEPS, Integers, Reals, alone, win_chance
 from training.world.hidden import Belief, Observed, beliefs

@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from features.values import DAY, EPOCH, LAST_YEAR
+from features.value_types import DAY, EPOCH, LAST_YEAR
 
 DAYS = 730
 FIRST_YEAR = 1972

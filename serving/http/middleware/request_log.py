@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.http.authentication import presented_key
 from serving.http.metrics import Metrics
 from serving.identity import TokenSource, visible, well_formed

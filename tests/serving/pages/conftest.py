@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from features.records import KINDS, Stored, parse
-from features.values import DAY, parse_instant
+from features.value_types import DAY, parse_instant
 from serving.access import sessions
 from serving.decisions import stored_decisions as decisions
 from serving.decisions.stored_decisions import CurrentScore, StoredDecision

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from features.values import DAY
+from features.value_types import DAY
 
 PAGES = ("/", "/?view=mql", "/leads/L-1", "/leads/unknown")
 

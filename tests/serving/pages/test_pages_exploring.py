@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from features.values import DAY
+from features.value_types import DAY
 from operations.exploration import Exploration, Exposure, arranged
 from serving.store.database import reading
 from serving.work_list import exposures

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from features.values import DAY
+from features.value_types import DAY
 from serving.http.responses import DecisionAnswer
 
 FAMILIES = ("integration_usage", "partner_referral", "icp", "lead")

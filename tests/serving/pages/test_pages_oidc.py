@@ -17,7 +17,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from features.values import SECOND
+from features.value_types import SECOND
 from serving.access import sessions
 from serving.access.oidc import InvalidProvider, Provider, RelyingParty
 from serving.store.database import reading

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.values import DAY, SECOND
+from features.value_types import DAY, SECOND
 from serving.decisions.reasons import SHOWN, merged, strongest, told
 from serving.html import charts as figures
 from serving.html import words

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from features.records import KINDS
-from features.values import DAY, SECOND
+from features.value_types import DAY, SECOND
 from serving.records import visible as lists
 from serving.store.database import reading
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from features.quality.report import Finding, Report
-from features.values import DAY, SECOND, parse_instant
+from features.value_types import DAY, SECOND, parse_instant
 from serving.identity import ROLES
 from serving.quality import reports as quality
 from serving.store.database import reading

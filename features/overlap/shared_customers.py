@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from features.domains import InvalidDomain, site
-from features.matching import MOST_COMPANIES, Index, Match, Profile, plain_name
-from features.partner_list import RELATIONSHIPS, Listed, keyed_hash
+from features.overlap.matching import MOST_COMPANIES, Index, Match, Profile, plain_name
+from features.overlap.partner_list import RELATIONSHIPS, Listed, keyed_hash
 from features.records import KINDS, Kind, Row, Stored, parse
 from features.rows import stored
-from features.values import iso_date
+from features.value_types import iso_date
 
 FEWEST_SHOWN = 5
 """A smaller count could point to single companies and is not shown."""

@@ -19,9 +19,9 @@ from features.catalogue.entry import (
     mentions,
     one_of,
 )
-from features.direct import Evaluation, evaluate, visible
+from features.engines.python import Evaluation, evaluate, visible
 from features.records import KINDS
-from features.values import DAY, MAX_INTEGER, Scalar
+from features.value_types import DAY, MAX_INTEGER, Scalar
 
 NOW = 20_000 * DAY
 Row = dict[str, Any]
@@ -296,7 +296,7 @@ def test_entities_are_handed_on_for_the_rules() -> None:
 
 
 def test_an_expression_it_does_not_know_is_refused() -> None:
-    from features.direct import planned
+    from features.engines.python import planned
 
     with pytest.raises(NotImplementedError, match="no evaluation of"):
         planned("employees")

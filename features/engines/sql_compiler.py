@@ -37,7 +37,7 @@ from features.catalogue.entry import (
 )
 from features.records import EVERYONE
 from features.rows import list_fields
-from features.values import DAY
+from features.value_types import DAY
 
 ENTITY_COLUMNS: tuple[tuple[str, str], ...] = tuple(
     (entity, column.name) for entity, kind in ENTITIES.items() for column in kind.content

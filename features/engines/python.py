@@ -28,7 +28,7 @@ from features.catalogue.entry import (
     ShrunkRate,
 )
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
-from features.values import DAY, MAX_INTEGER, Scalar, moment
+from features.value_types import DAY, MAX_INTEGER, Scalar, moment
 
 Facts: TypeAlias = Mapping[str, Sequence[Row]]
 """Everything said about one lead: versions of it, its account and the partners named, and its facts, by plural name.

@@ -14,9 +14,9 @@ from functools import partial
 from typing import TypeAlias, get_args
 
 from features.domains import InvalidDomain, Shared, site
-from features.matching import Profile
+from features.overlap.matching import Profile
 from features.records import SharedCustomer
-from features.values import iso_date, parse_date
+from features.value_types import iso_date, parse_date
 
 RELATIONSHIPS: tuple[str, ...] = get_args(SharedCustomer.model_fields["relationship"].annotation)
 KEY_BYTES = 16
