@@ -1,4 +1,4 @@
-"""Published model bundles, and which of them is champion: an append-only history with actor and reason."""
+"""Published model bundles and the model aliases: an append-only history of alias changes with actor and reason."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, false, func, insert, select, update
 
 from models.bundle import check_size
-from serving.champion.tables import bundle_files, bundles, champion
+from serving.champion.tables import bundle_files, bundles, model_aliases
 from serving.store.database import inserting
 
 CHAMPION = "champion"
@@ -15,12 +15,12 @@ CHALLENGER = "challenger"
 
 
 class UnknownBundle(LookupError):
-    """An alias shall point to a bundle that was never published."""
+    """The store has no bundle of that hash."""
 
 
-@dataclass(frozen=True)
-class Appointment:
-    """That an alias pointed to a bundle from a moment on.
+@dataclass(frozen=True, kw_only=True)
+class AliasChange:
+    """An alias names a bundle from a moment on.
 
     Attributes:
         number: grows with every change of any alias.
@@ -28,9 +28,9 @@ class Appointment:
         sha256: identifies the bundle.
         name: the bundle's model.
         version: its version in the registry.
-        actor: who decided it.
-        reason: why.
-        at: when, microseconds.
+        actor: the person or process that changed the alias.
+        reason: the reason for the change.
+        at: the moment of the change, microseconds.
     """
 
     number: int
@@ -55,7 +55,7 @@ def publish(
     at: int,
     alias: str = CHAMPION,
 ) -> None:
-    """Keeps a bundle, unless it is there already, and points `alias` to it. A copy that was changed is put right.
+    """Keeps a bundle and makes `alias` name it. A copy in the store that was altered is replaced.
 
     Args:
         connection: the store's, in a write transaction.
@@ -63,53 +63,55 @@ def publish(
         name: the model's name in the registry.
         version: its version there.
         sha256: identifies the bundle: the hash its manifest gives it.
-        actor: who publishes.
-        reason: why.
+        actor: the person or process that publishes.
+        reason: the reason for publishing.
         at: the moment, microseconds.
-        alias: the pointer to move.
+        alias: the alias to change.
     """
     row = {"sha256": sha256, "name": name, "version": version, "published_at": at}
     unless_there = inserting(connection, bundles).values(row).on_conflict_do_nothing().returning(bundles.c.sha256)
     new = connection.execute(unless_there).first() is not None
-    # Of two that put it right at once, the second one waits here.
+    # Of two transactions that replace the copy, the second one waits here.
     connection.execute(select(bundles.c.sha256).where(bundles.c.sha256 == sha256).with_for_update())
     if new or _content(connection, sha256) != dict(files):
         connection.execute(delete(bundle_files).where(bundle_files.c.sha256 == sha256))
         content = [{"sha256": sha256, "path": path, "content": data} for path, data in files.items()]
         connection.execute(insert(bundle_files), content)
-    point(connection, sha256, actor=actor, reason=reason, at=at, alias=alias)
+    set_alias(connection, sha256, actor=actor, reason=reason, at=at, alias=alias)
 
 
-def point(connection: Connection, sha256: str, *, actor: str, reason: str, at: int, alias: str = CHAMPION) -> None:
-    """Points `alias` to a published bundle, for example back to an earlier one.
+def set_alias(connection: Connection, sha256: str, *, actor: str, reason: str, at: int, alias: str = CHAMPION) -> None:
+    """Makes `alias` name a published bundle, for example an earlier one again.
 
-    Of two at the same moment the one that came later to the database stands.
+    Of two concurrent changes the one that reached the database later holds.
 
     Raises:
         UnknownBundle: no such bundle was published.
     """
     if connection.execute(select(bundles.c.sha256).where(bundles.c.sha256 == sha256)).first() is None:
-        raise UnknownBundle(f"no bundle {sha256} was published: publish it before pointing {alias} to it")
+        raise UnknownBundle(f"no bundle {sha256} was published: publish it before {alias} names it")
     row = {"alias": alias, "sha256": sha256, "actor": actor, "reason": reason, "at": at}
-    connection.execute(insert(champion), row)
+    connection.execute(insert(model_aliases), row)
 
 
-def vacate(connection: Connection, alias: str, *, actor: str, reason: str, at: int) -> None:
-    """Makes `alias` point to nothing from now on."""
-    connection.execute(insert(champion), {"alias": alias, "sha256": None, "actor": actor, "reason": reason, "at": at})
+def clear_alias(connection: Connection, alias: str, *, actor: str, reason: str, at: int) -> None:
+    """Makes `alias` name no bundle from now on."""
+    connection.execute(
+        insert(model_aliases), {"alias": alias, "sha256": None, "actor": actor, "reason": reason, "at": at}
+    )
 
 
-def current(connection: Connection, alias: str = CHAMPION) -> Appointment | None:
-    """What `alias` points to; None before anything was published, and where it points to nothing."""
-    newest = select(func.max(champion.c.id)).where(champion.c.alias == alias).scalar_subquery()
-    found = connection.execute(_APPOINTMENTS.where(champion.c.id == newest)).mappings().first()
-    return None if found is None else Appointment(**found)
+def current(connection: Connection, alias: str = CHAMPION) -> AliasChange | None:
+    """The bundle that `alias` names; None where it names none."""
+    newest = select(func.max(model_aliases.c.id)).where(model_aliases.c.alias == alias).scalar_subquery()
+    found = connection.execute(_CHANGES.where(model_aliases.c.id == newest)).mappings().first()
+    return None if found is None else AliasChange(**found)
 
 
-def history(connection: Connection, alias: str = CHAMPION, limit: int = 100) -> list[Appointment]:
-    """What `alias` pointed to, newest first, without the times that it pointed to nothing."""
-    newest = _APPOINTMENTS.where(champion.c.alias == alias).order_by(champion.c.id.desc()).limit(limit)
-    return [Appointment(**row) for row in connection.execute(newest).mappings()]
+def history(connection: Connection, alias: str = CHAMPION, limit: int = 100) -> list[AliasChange]:
+    """The bundles that `alias` named, newest first."""
+    newest = _CHANGES.where(model_aliases.c.alias == alias).order_by(model_aliases.c.id.desc()).limit(limit)
+    return [AliasChange(**row) for row in connection.execute(newest).mappings()]
 
 
 def files(connection: Connection, sha256: str) -> dict[str, bytes]:
@@ -133,7 +135,7 @@ def _content(connection: Connection, sha256: str) -> dict[str, bytes]:
 
 
 def version(connection: Connection, sha256: str) -> str:
-    """The version under which a bundle was first published, which every pointer to it names.
+    """The version under which a bundle was first published, which every alias change to it names.
 
     Raises:
         UnknownBundle: no such bundle was published.
@@ -144,28 +146,30 @@ def version(connection: Connection, sha256: str) -> str:
     return str(found)
 
 
-def unannounced(connection: Connection) -> dict[int, Appointment]:
-    """The appointments nobody told of yet, by their numbers, in their order."""
-    new = _APPOINTMENTS.where(champion.c.announced == false()).order_by(champion.c.id)
-    found = [Appointment(**row) for row in connection.execute(new).mappings()]
-    return {one.number: one for one in found}
+def unannounced(connection: Connection) -> dict[int, AliasChange]:
+    """The alias changes that are not announced yet, by their numbers, in their order."""
+    new = _CHANGES.where(model_aliases.c.announced == false()).order_by(model_aliases.c.id)
+    found = [AliasChange(**row) for row in connection.execute(new).mappings()]
+    return {change.number: change for change in found}
 
 
 def announce(connection: Connection, numbers: Collection[int]) -> list[int]:
-    """Takes it on oneself to tell of these appointments; returns, in order, those that nobody else did."""
-    free = (champion.c.id.in_(numbers), champion.c.announced == false())
+    """Claims these alias changes for announcing; returns, in order, those that no other worker claimed."""
+    free = (model_aliases.c.id.in_(numbers), model_aliases.c.announced == false())
     return sorted(
-        connection.execute(update(champion).where(*free).values(announced=True).returning(champion.c.id)).scalars()
+        connection.execute(
+            update(model_aliases).where(*free).values(announced=True).returning(model_aliases.c.id)
+        ).scalars()
     )
 
 
-_APPOINTMENTS = select(
-    champion.c.id.label("number"),
-    champion.c.alias,
-    champion.c.sha256,
+_CHANGES = select(
+    model_aliases.c.id.label("number"),
+    model_aliases.c.alias,
+    model_aliases.c.sha256,
     bundles.c.name,
     bundles.c.version,
-    champion.c.actor,
-    champion.c.reason,
-    champion.c.at,
-).join_from(champion, bundles)
+    model_aliases.c.actor,
+    model_aliases.c.reason,
+    model_aliases.c.at,
+).join_from(model_aliases, bundles)

@@ -1,77 +1,75 @@
-"""What decisions were made with, by hash: policies and bundles as the store keeps them, read again to replay."""
+"""The scorers that decisions were made with, by the hashes that a decision names; a replay decides with them again."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from models.scorer import Scorer, ServedModel
 from sqlalchemy import Connection, Engine
 
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle, UntrustedBundle, read
-from models.decision import Scorer, Served
+from models.decision import Decision
 from models.policy import Policy
 from serving.champion import bundles, policies
 
-_AT_HAND = 16
-"""Scorers kept in memory; a bundle is some MiB."""
+_MAX_CACHED = 16
+"""Scorers kept in memory; a bundle takes a few MiB."""
 
 
 class Unavailable(ValueError):
-    """What a decision was made with is not to be had; the message says what."""
+    """The store lacks what a decision was made with, or this software cannot use it; the message names it."""
 
 
 @dataclass(frozen=True)
-class Archive:
-    """Keeps policies as they are first used, and puts together again the scorers that earlier decisions were made with.
+class ScorerCache:
+    """Keeps each policy in the store when it is first used, and builds the scorers of earlier decisions.
 
     Attributes:
         catalogue: this software's base catalogue.
     """
 
     catalogue: Catalogue
-    _kept: set[str] = field(default_factory=set)
+    _kept_policies: set[str] = field(default_factory=set)
     _scorers: dict[tuple[str | None, str], Scorer] = field(default_factory=dict)
 
-    def keep(self, engine: Engine, policy: Policy, now: int) -> None:
-        """Sees to it that the store has a policy before a decision names it; asks the store once a process."""
-        if policy.sha256 not in self._kept:
+    def keep_policy(self, engine: Engine, policy: Policy, now: int) -> None:
+        """Keeps a policy in the store before a decision names it; a process writes each policy once."""
+        if policy.sha256 not in self._kept_policies:
             with engine.begin() as connection:
                 policies.keep(connection, policy, now)
-            self._kept.add(policy.sha256)
+            self._kept_policies.add(policy.sha256)
 
-    def scorer(self, connection: Connection, content: Mapping[str, Any]) -> Scorer:
-        """The scorer with the model and the policy that a decision's content names, and this software's catalogue.
+    def scorer(self, connection: Connection, decision: Decision) -> Scorer:
+        """The scorer with the model and the policy that a decision names, and this software's catalogue.
 
-        The model's name is the bundle's own, its version the one under which the store first got the bundle.
+        The model's name is that of the bundle; its version is the one under which the store first got the bundle.
 
         Raises:
-            Unavailable: the store has not got them, or this software cannot use them.
+            Unavailable: the store lacks the model or the policy, or this software cannot use them.
         """
-        model, policy = content["model"], content["policy"]["sha256"]
-        key = (model and model["sha256"], policy)
-        found = self._scorers.get(key)
-        if found is None:
-            found = self._put_together(connection, *key)
-            while len(self._scorers) >= _AT_HAND:
+        key = (decision.model and decision.model.sha256, decision.policy.sha256)
+        scorer = self._scorers.get(key)
+        if scorer is None:
+            scorer = self._build(connection, *key)
+            while len(self._scorers) >= _MAX_CACHED:
                 self._scorers.pop(next(iter(self._scorers)), None)
-            self._scorers[key] = found
-        return found
+            self._scorers[key] = scorer
+        return scorer
 
-    def _put_together(self, connection: Connection, bundle: str | None, policy: str) -> Scorer:
+    def _build(self, connection: Connection, bundle: str | None, policy: str) -> Scorer:
         rules = policies.get(connection, policy)
         if rules is None:
             raise Unavailable(f"the policy {policy[:12]} that it was made by is not in the store")
         if bundle is None:
             return Scorer(self.catalogue, rules, None)
         try:
-            served = Served(_bundle(connection, bundle), bundles.version(connection, bundle))
+            served = ServedModel(_bundle(connection, bundle), bundles.version(connection, bundle))
             return Scorer(served.bundle.catalogue(self.catalogue), rules, served)
         except (bundles.UnknownBundle, UntrustedBundle) as error:
             raise Unavailable(f"the model {bundle[:12]} that it was made by cannot be used: {error}") from None
 
 
 def _bundle(connection: Connection, sha256: str) -> Bundle:
-    found = read(bundles.files(connection, sha256))
-    if found.sha256 != sha256:
-        raise UntrustedBundle("the bundle in the store is another one")
-    return found
+    bundle = read(bundles.files(connection, sha256))
+    if bundle.sha256 != sha256:
+        raise UntrustedBundle("the bundle in the store has another hash than the one it is kept under")
+    return bundle

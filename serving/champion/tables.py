@@ -21,8 +21,8 @@ bundle_files = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
-champion = Table(
-    "champion",
+model_aliases = Table(
+    "model_aliases",
     metadata,
     Column("id", ID, primary_key=True),
     Column("alias", TEXT, nullable=False, index=True),

@@ -1,34 +1,41 @@
-"""What a partner may see: how its own leads stand and what is missing; never how the model or others see them."""
+"""What a partner sees: the state of its own leads and what is missing, and nothing of the model or of other partners."""
 
 from typing import Any
 
 from sqlalchemy import Connection
 
-from serving.decisions import stored_decisions as decisions
+from features.value_types import rfc3339
+from serving.decisions import current_scores
+from serving.decisions.issued import IssuedDecision
 from serving.decisions.stored_decisions import StoredDecision
-from serving.http.responses import PartnerDecisionAnswer
 from serving.identity import Principal
 
-_SHOWN = tuple(PartnerDecisionAnswer.model_fields)
+
+def may_see(connection: Connection, caller: Principal, decision: StoredDecision) -> bool:
+    """Whether the caller may see a decision: a partner those on stored leads that it is the source of."""
+    return caller.role != "partner" or (decision.stored and may_see_lead(connection, caller, decision.lead_id))
 
 
-def sees(connection: Connection, caller: Principal, decision: StoredDecision) -> bool:
-    """Whether the caller may know of a decision: a partner of those on leads of the store it is the source of."""
-    return caller.role != "partner" or (decision.stored and sees_lead(connection, caller, decision.lead_id))
-
-
-def sees_lead(connection: Connection, caller: Principal, lead_id: str | None) -> bool:
-    """Whether the caller may know of a lead: a partner of those it is the source of by their current score."""
+def may_see_lead(connection: Connection, caller: Principal, lead_id: str | None) -> bool:
+    """Whether the caller may see a lead: a partner those that it is the source of by their current score."""
     if caller.role != "partner":
         return True
-    score = None if lead_id is None else decisions.current(connection, lead_id)
+    score = None if lead_id is None else current_scores.get(connection, lead_id)
     return score is not None and score.source_partner_id == caller.partner_id
 
 
-def shown(content: dict[str, Any]) -> dict[str, Any]:
-    """What a partner sees of a decision's content.
+def partner_view(issued: IssuedDecision) -> dict[str, Any]:
+    """What a partner sees of a decision.
 
-    Rules and their evidence, the probability and its reasons are ours: they rest on facts of other partners, too.
+    Rules with their evidence, the probability and its reasons stay inside: they rest on facts of other partners, too.
     """
-    missing = content["missing"] if content["pending"] else []
-    return {name: content[name] for name in _SHOWN} | {"missing": missing}
+    decision = issued.decision
+    return {
+        "decision_id": issued.decision_id,
+        "lead_id": decision.lead_id,
+        "as_of": rfc3339(decision.as_of),
+        "qualification": decision.qualification,
+        "pending": decision.pending,
+        "missing": list(decision.missing) if decision.pending else [],
+        "created_at": rfc3339(issued.created_at),
+    }

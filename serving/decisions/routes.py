@@ -1,87 +1,55 @@
-"""Decisions as they were made: read back, made again, and proven to be in the sealed chain."""
+"""The routes of kept decisions: read as they were made, and proven to be in the sealed chain."""
 
-import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
 from features.value_types import Text
-from serving.champion.scorer_cache import Unavailable
-from serving.decisions import partner_view as partners_view
-from serving.decisions import seals
-from serving.decisions import stored_decisions as decisions
+from serving.decisions import partner_view, seals, stored_decisions
+from serving.decisions.responses import DecisionAnswer, PartnerDecisionAnswer, ProofAnswer, SealAnswer
 from serving.decisions.stored_decisions import StoredDecision
-from serving.http.authentication import Permitted, ServiceDependency
+from serving.http.authentication import Permitted
+from serving.http.dependencies import StoreDependency
 from serving.http.problems import Problem, from_status
-from serving.http.responses import (
-    DecisionAnswer,
-    PartnerDecisionAnswer,
-    ProblemAnswer,
-    ProofAnswer,
-    ReplayAnswer,
-    SealAnswer,
-)
-from serving.replay.replay import replay
-from serving.scoring import requests as schemas
-from serving.scoring.requests import ReplayRequest
-from serving.scoring.routes import REFUSALS, Body, takes
+from serving.http.responses import REFUSALS, refusals
 from serving.store.database import reading
 
 router = APIRouter(prefix="/v1", tags=["decisions"])
 DecisionId = Annotated[Text, Path(description="The decision's id.")]
-_MISSING: dict[int | str, dict[str, Any]] = {status: {"model": ProblemAnswer} for status in (404, 409, 410)}
+MISSING = refusals(404, 409, 410)
 
 
 @router.get(
     "/decisions/{decision_id}",
     operation_id="getDecision",
     summary="A decision as it was made",
-    responses={200: {"model": DecisionAnswer | PartnerDecisionAnswer}, **_MISSING, **REFUSALS},
+    responses={200: {"model": DecisionAnswer | PartnerDecisionAnswer}, **MISSING, **REFUSALS},
 )
-def decision(service: ServiceDependency, caller: Permitted, decision_id: DecisionId) -> Response:
+def decision(store: StoreDependency, caller: Permitted, decision_id: DecisionId) -> Response:
     """The stored decision, 410 once it was erased; a partner sees those on its own leads, of them what concerns it."""
-    with reading(service.engine) as connection:
+    with reading(store.engine) as connection:
         if caller.role != "partner":
-            return Response(_kept(connection, decision_id).content, media_type="application/json")
-        found = decisions.get(connection, decision_id)
-        if found is None or not partners_view.sees(connection, caller, found):
+            return Response(kept_decision(connection, decision_id).content, media_type="application/json")
+        found = stored_decisions.get(connection, decision_id)
+        if found is None or not partner_view.may_see(connection, caller, found):
             raise from_status(404)
-    return JSONResponse(partners_view.shown(json.loads(found.content)))
-
-
-@router.post(
-    "/decisions/{decision_id}/replay",
-    operation_id="replayDecision",
-    summary="Make a decision again and compare",
-    responses={200: {"model": ReplayAnswer}, **_MISSING, **REFUSALS},
-    openapi_extra=takes("ReplayRequest"),
-)
-def replay_decision(service: ServiceDependency, _: Permitted, decision_id: DecisionId, body: Body) -> JSONResponse:
-    """Whether the decision comes out as it is kept, byte for byte; 409 where what it was made with is not to be had."""
-    request, _sent = schemas.read(ReplayRequest, body or b"{}")
-    with reading(service.engine) as connection:
-        kept = _kept(connection, decision_id)
-        try:
-            found = replay(connection, service.archive, kept, request.origin)
-        except Unavailable as error:
-            raise Problem(409, f"The decision cannot be made again: {error}.") from None
-    return JSONResponse({"equal": found.equal, "from": found.origin, "differences": list(found.differences)})
+    return JSONResponse(partner_view.partner_view(found.issued))
 
 
 @router.get(
     "/decisions/{decision_id}/proof",
     operation_id="proveDecision",
     summary="The proof that a decision is in the sealed chain",
-    responses={200: {"model": ProofAnswer}, **_MISSING, **REFUSALS},
+    responses={200: {"model": ProofAnswer}, **MISSING, **REFUSALS},
 )
-def proof(service: ServiceDependency, _: Permitted, decision_id: DecisionId) -> JSONResponse:
+def proof(store: StoreDependency, _: Permitted, decision_id: DecisionId) -> JSONResponse:
     """The decision's leaf with its path to the root of its seal, which holds after erasure too."""
-    with reading(service.engine) as connection:
+    with reading(store.engine) as connection:
         found = seals.proof(connection, decision_id)
-        if found is None and not decisions.known(connection, decision_id):
+        if found is None and not stored_decisions.exists(connection, decision_id):
             raise from_status(404)
     if found is None:
         raise Problem(409, "The decision is not sealed yet; try again.", headers={"Retry-After": "1"})
@@ -92,21 +60,26 @@ def proof(service: ServiceDependency, _: Permitted, decision_id: DecisionId) -> 
     "/seals/head",
     operation_id="getSealsHead",
     summary="The last seal, whose head commits to every decision sealed",
-    responses={200: {"model": SealAnswer}, **_MISSING, **REFUSALS},
+    responses={200: {"model": SealAnswer}, **MISSING, **REFUSALS},
 )
-def head(service: ServiceDependency, _: Permitted) -> JSONResponse:
+def head(store: StoreDependency, _: Permitted) -> JSONResponse:
     """The head of the chain, to be kept elsewhere; 404 before the first seal."""
-    with reading(service.engine) as connection:
+    with reading(store.engine) as connection:
         last = seals.newest(connection)
     if last is None:
         raise from_status(404)
     return JSONResponse(asdict(last))
 
 
-def _kept(connection: Connection, decision_id: str) -> StoredDecision:
-    found = decisions.get(connection, decision_id)
+def kept_decision(connection: Connection, decision_id: str) -> StoredDecision:
+    """The decision of that id.
+
+    Raises:
+        Problem: 404, there was never such a decision; 410, it was erased.
+    """
+    found = stored_decisions.get(connection, decision_id)
     if found is not None:
         return found
-    if decisions.known(connection, decision_id):
-        raise Problem(410, "What this decision said was erased; its proof is still there.")
+    if stored_decisions.exists(connection, decision_id):
+        raise Problem(410, "This decision was erased; its proof is still there.")
     raise from_status(404)

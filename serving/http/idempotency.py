@@ -1,8 +1,8 @@
 """Requests that write: once for an Idempotency-Key however often they are sent, and without effect as a dry run.
 
-After the IETF's draft of the Idempotency-Key header field, and Stripe's practice. The store keeps the answer to a request
-that was carried out, in one transaction with what the request wrote. A refused or failed request wrote nothing, so
-nothing is kept, and its repetition is tried again.
+After the IETF's draft of the Idempotency-Key header field, and Stripe's practice. The store keeps the answer to a
+request that was carried out, in one transaction with what the request wrote. A refused or failed request wrote nothing,
+so nothing is kept, and its repetition is tried again.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""Ids of a lead that change: another id for a lead, and two leads that turn out to be one.
+"""Aliases of a lead, and merging: an alias that names a lead with records of its own is merged into the lead.
 
-Nothing is rewritten. A merged lead's facts get new versions that speak of the other lead, so what was known before the
-merge is still known as of then.
+Nothing is rewritten. The facts of a merged lead get new versions about the other lead, so decisions as of a moment
+before the merge still see them where they were.
 """
 
 from collections.abc import Iterator
@@ -11,16 +11,14 @@ from sqlalchemy import Connection
 
 from features.records import KINDS, Kind, Lead, Row, Stored
 from features.rows import stored as from_row
-from serving.decisions import rescore_queue as due
-from serving.decisions import stored_decisions as decisions
-from serving.leads.submission import since
-from serving.records import aliases
-from serving.records import versions as records
+from serving.decisions import current_scores, rescore_queue
+from serving.leads.submission import recording_time
+from serving.records import aliases, versions
 from serving.records.aliases import Alias
 from serving.records.bodies import fact_id
-from serving.records.visible import EVER, about, latest
-from serving.service import Service
+from serving.records.visible import EVER, visible, visible_about
 from serving.store import outbox
+from serving.store.store import Store
 
 _LEADS = KINDS["leads"]
 _FACTS = tuple(kind for kind in KINDS.values() if kind.parent == "lead_id")
@@ -31,7 +29,7 @@ class UnknownLead(LookupError):
 
 
 class AliasOfItself(ValueError):
-    """An alias is the very lead it shall lead to, maybe by way of an alias."""
+    """An alias is the id of the lead that it shall lead to, or another alias of it."""
 
 
 class AliasTaken(ValueError):
@@ -39,63 +37,63 @@ class AliasTaken(ValueError):
 
 
 @dataclass(frozen=True)
-class Named:
+class AddedAlias:
     """An alias, and whether it is new."""
 
     alias: Alias
     new: bool
 
 
-def also_known_as(service: Service, connection: Connection, lead_id: str, alias: str) -> Named:
-    """Makes `alias` another id of a lead; where it is a lead with a history of its own, that is merged into the lead.
+def add_alias(store: Store, connection: Connection, lead_id: str, alias: str) -> AddedAlias:
+    """Makes `alias` another id of a lead; a lead of that id with records of its own is merged into the lead.
 
     Args:
-        service: the running service.
+        store: gives clock and randomness.
         connection: the store's, in a write transaction.
         lead_id: the lead that stays, by any of its ids.
         alias: its other id.
 
     Raises:
-        UnknownLead: there is no lead to name.
+        UnknownLead: there is no lead of the id `lead_id`.
         AliasOfItself: `alias` is the lead itself.
         AliasTaken: `alias` leads to another lead.
     """
-    records.alone(connection)
+    versions.lock_records(connection)
     own = aliases.resolve(connection, lead_id)
-    if own not in latest(connection, _LEADS, [own], EVER):
+    if own not in visible(connection, _LEADS, [own], EVER):
         raise UnknownLead
     if alias == own:
         raise AliasOfItself
-    held = aliases.get(connection, alias)
-    if held is not None and held.lead_id != own:
+    known = aliases.get(connection, alias)
+    if known is not None and known.lead_id != own:
         raise AliasTaken
-    return Named(held, False) if held else Named(_name(service, connection, own, alias), True)
+    return AddedAlias(known, False) if known else AddedAlias(_add(store, connection, own, alias), True)
 
 
-def _name(service: Service, connection: Connection, own: str, alias: str) -> Alias:
-    now = service.clock()
-    moved = [*_moved(connection, alias, own, now), *_removed(connection, alias, now)]
-    named = Alias(alias, own, bool(moved), now)
-    aliases.add(connection, named)
+def _add(store: Store, connection: Connection, own: str, name: str) -> Alias:
+    now = store.clock()
+    moved = [*_moved_facts(connection, name, own, now), *_tombstone(connection, name, now)]
+    alias = Alias(name, own, bool(moved), now)
+    aliases.add(connection, alias)
     if moved:
-        records.add(connection, moved)
-        decisions.unset_current(connection, [alias])
-        # The merged one too: a worker that is scoring it now would bring its score back, and finds it gone then.
-        due.mark(connection, [own, alias], now)
-        told = {"lead_id": own, "merged_lead_id": alias}
-        outbox.add(connection, [outbox.event("lead.merged", own, told, at=now, tokens=service.tokens)])
-    return named
+        versions.add(connection, moved)
+        current_scores.remove(connection, [name])
+        # The merged lead too: a worker that scores it now would set its current score again, and then finds it gone.
+        rescore_queue.enqueue(connection, [own, name], now)
+        data = {"lead_id": own, "merged_lead_id": name}
+        outbox.add(connection, [outbox.event("lead.merged", own, data, at=now, tokens=store.tokens)])
+    return alias
 
 
-def _moved(connection: Connection, alias: str, own: str, now: int) -> Iterator[Stored]:
-    """New versions of the facts of `alias` that speak of `own`; what both leads were told counts once."""
+def _moved_facts(connection: Connection, alias: str, own: str, now: int) -> Iterator[Stored]:
+    """New versions of the facts of `alias` that are about `own`; a fact that both leads have counts once."""
     for kind in _FACTS:
-        facts = about(connection, kind, [alias, own], EVER)
-        told = {_content(kind, row) for row in facts if row["lead_id"] == own}
+        facts = visible_about(connection, kind, [alias, own], EVER)
+        known = {_content(kind, row) for row in facts if row["lead_id"] == own}
         for row in facts:
             if row["lead_id"] == alias:
-                told_already = _content(kind, row) in told
-                version = {"lead_id": own, "recorded_at": since(now, row), "deleted": told_already}
+                repeated = _content(kind, row) in known
+                version = {"lead_id": own, "recorded_at": recording_time(now, row), "deleted": repeated}
                 yield from_row(kind, {**row, **version})
 
 
@@ -103,6 +101,6 @@ def _content(kind: Kind, row: Row) -> str:
     return fact_id(kind, None, from_row(kind, row).record)
 
 
-def _removed(connection: Connection, alias: str, now: int) -> Iterator[Stored]:
-    for row in latest(connection, _LEADS, [alias], EVER).values():
-        yield Stored(_LEADS, alias, Lead(lead_id=alias, recorded_at=since(now, row)), deleted=True)
+def _tombstone(connection: Connection, alias: str, now: int) -> Iterator[Stored]:
+    for row in visible(connection, _LEADS, [alias], EVER).values():
+        yield Stored(_LEADS, alias, Lead(lead_id=alias, recorded_at=recording_time(now, row)), deleted=True)

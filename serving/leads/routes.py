@@ -1,4 +1,4 @@
-"""Leads that come in, once each, and the ids they are known by."""
+"""The routes of leads: submitting a lead once, and the ids that it is known by."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -10,31 +10,35 @@ from sqlalchemy import Connection
 from features.records import KINDS
 from features.value_types import Id, rfc3339
 from operations.mandatory import missing_at_intake
-from serving.http.authentication import Permitted, ServiceDependency
-from serving.http.idempotency import AttemptDependency, Written
+from serving.http.authentication import Permitted
+from serving.http.bodies import Body, json_body, read
+from serving.http.dependencies import StoreDependency
+from serving.http.idempotency import AttemptDependency, WriteRequest, WriteResponse
 from serving.http.paging import PageAnswer, Paging
-from serving.http.problems import FieldError, Problem, from_fields, from_status
-from serving.http.responses import AliasAnswer, LeadAnswer, NewAliasAnswer, SubmissionAnswer
+from serving.http.problems import Problem, from_status
+from serving.http.responses import refusals
 from serving.identity import Principal
-from serving.leads.merge import AliasOfItself, AliasTaken, Named, UnknownLead, also_known_as
-from serving.leads.submission import Taken, take
+from serving.leads.merge import AddedAlias, AliasOfItself, AliasTaken, UnknownLead, add_alias
+from serving.leads.requests import AliasRequest, check_unrecorded
+from serving.leads.responses import AliasAnswer, NewAliasAnswer, SubmissionAnswer, SubmittedLeadAnswer
+from serving.leads.submission import Submission, submit_lead
 from serving.records import aliases, provenance
 from serving.records.aliases import Alias
-from serving.records.bodies import untimely
-from serving.records.routes import location, refusals
-from serving.records.visible import EVER, latest
-from serving.scoring import requests as schemas
-from serving.scoring.requests import AliasRequest, LeadRequest
-from serving.scoring.routes import Body, takes
-from serving.service import Service
+from serving.records.bodies import time_errors
+from serving.records.routes import location
+from serving.records.visible import EVER, visible
+from serving.scoring.dependencies import ScoringDependency
+from serving.scoring.requests import LeadRequest, check_attributes, sent_records
 from serving.store.database import reading
+from serving.store.store import Store
+from serving.validation import FieldError, InvalidFields
 
 router = APIRouter(prefix="/v1", tags=["leads"])
 
 _LEADS = KINDS["leads"]
 
 _NOT_A_PARTNERS = ("partners", "integration_usage", "shared_customers", "touchpoints", "buying_signals")
-"""What a partner may not tell of a lead: it would speak for us, or for itself where others must."""
+"""Kinds of facts that a partner may not send: they are the vendor's to state, or need another side's word."""
 
 
 def _answers(model: Any, there: str, new: str) -> dict[int | str, dict[str, Any]]:
@@ -47,43 +51,51 @@ def _answers(model: Any, there: str, new: str) -> dict[int | str, dict[str, Any]
     summary="Take in a lead with its facts, once, and decide on it",
     status_code=201,
     responses={
-        **_answers(LeadAnswer | SubmissionAnswer, "The lead is there already", "A new lead"),
+        **_answers(SubmittedLeadAnswer | SubmissionAnswer, "The lead is there already", "A new lead"),
         **refusals(400, 401, 403, 409, 413, 422, 503),
     },
-    openapi_extra=takes("LeadRequest"),
+    openapi_extra=json_body(LeadRequest),
 )
-def create(service: ServiceDependency, caller: Permitted, attempt: AttemptDependency, body: Body) -> Response:
+def create(scoring: ScoringDependency, caller: Permitted, attempt: AttemptDependency, body: Body) -> Response:
     """The lead's id and the decision; a partner learns the qualification alone, and of others' leads nothing."""
-    scorer = service.champion.scorer()
+    scorer = scoring.champion.scorer()
 
-    def write(connection: Connection, request: LeadRequest) -> Written:
-        taken = take(service, scorer, connection, request, caller.partner_id)
-        return _taken(taken, request.lead.lead_id, caller)
+    def prepare() -> LeadRequest:
+        return _checked(scoring.store, caller, body)
 
-    return attempt.answer(body, lambda: _read(service, caller, body), write)
+    def commit(connection: Connection, request: LeadRequest) -> Submission:
+        return submit_lead(scoring, scorer, connection, request, caller.partner_id)
+
+    def report(submission: Submission) -> None:
+        scoring.report_decisions([] if submission.made is None else [submission.made])
+
+    def respond(submission: Submission) -> WriteResponse:
+        return _submitted(submission, caller)
+
+    return attempt.answer(body, WriteRequest(prepare=prepare, commit=commit, respond=respond, report=report))
 
 
-def _read(service: Service, caller: Principal, body: bytes) -> LeadRequest:
-    request, _ = schemas.read(LeadRequest, body)
-    schemas.check_unrecorded(request)
-    _check_moments(request, service.clock())
-    with reading(service.engine) as connection:
+def _checked(store: Store, caller: Principal, body: bytes) -> LeadRequest:
+    request, _ = read(LeadRequest, body)
+    check_unrecorded(request)
+    _check_times(request, store.clock())
+    with reading(store.engine) as connection:
         declared = provenance.read(connection).attributes
-    schemas.check_attributes(request, declared)
+    check_attributes(request, declared)
     if caller.partner_id is not None:
         _check_partners(request, caller.partner_id)
     _check_mandatory(request)
     return request
 
 
-def _check_moments(request: LeadRequest, now: int) -> None:
-    faults = [
-        FieldError(f"{path}.{fault.field}", fault.constraint)
-        for path, kind, record in schemas.sent_records(request)
-        for fault in untimely(kind, record, now)
+def _check_times(request: LeadRequest, now: int) -> None:
+    errors = [
+        FieldError(f"{path}.{error.field}", error.constraint)
+        for path, kind, record in sent_records(request)
+        for error in time_errors(kind, record, now)
     ]
-    if faults:
-        raise from_fields(faults)
+    if errors:
+        raise InvalidFields(errors)
 
 
 def _check_mandatory(request: LeadRequest) -> None:
@@ -91,21 +103,21 @@ def _check_mandatory(request: LeadRequest) -> None:
     touched = any(touchpoint.partner_id is not None for touchpoint in request.touchpoints or ())
     missing = missing_at_intake(lead, referred=bool(request.referrals), touched=touched)
     if missing:
-        raise from_fields([FieldError(f"lead.{name}", "is required of a lead from a partner") for name in missing])
+        raise InvalidFields([FieldError(f"lead.{name}", "is required of a lead from a partner") for name in missing])
 
 
 def _check_partners(request: LeadRequest, partner_id: str) -> None:
-    """A partner sends leads of its own, and speaks for itself alone."""
-    faults = [FieldError(name, "is not a partner's to tell") for name in _NOT_A_PARTNERS if getattr(request, name)]
+    """A partner sends leads of its own, and confirms for itself alone."""
+    errors = [FieldError(name, "is not a partner's to tell") for name in _NOT_A_PARTNERS if getattr(request, name)]
     own = "must be the id of the partner whose key this is"
-    faults += [FieldError(path, own) for path, named in _named(request) if named != partner_id]
-    faults += [
+    errors += [FieldError(path, own) for path, named in _named(request) if named != partner_id]
+    errors += [
         FieldError(f"confirmations.{place}.side", "must be partner")
         for place, confirmation in enumerate(request.confirmations or ())
         if confirmation.side != "partner"
     ]
-    if faults:
-        raise Problem(403, "A partner may send its own leads only, and speak for itself alone.", faults)
+    if errors:
+        raise Problem(403, "A partner may send its own leads only, and confirm for itself alone.", errors)
 
 
 def _named(request: LeadRequest) -> Iterator[tuple[str, str | None]]:
@@ -115,17 +127,22 @@ def _named(request: LeadRequest) -> Iterator[tuple[str, str | None]]:
             yield f"{name}.{place}.partner_id", record.partner_id
 
 
-def _taken(taken: Taken, sent_as: str, caller: Principal) -> Written:
-    content: dict[str, Any] = {"lead_id": taken.lead_id, "duplicate": taken.duplicate}
+def _submitted(submission: Submission, caller: Principal) -> WriteResponse:
+    content: dict[str, Any] = {"lead_id": submission.lead_id, "duplicate": submission.duplicate}
     if caller.partner_id is None:
-        content |= {"decision": taken.decision, "assignment": None}
+        content |= {"decision": submission.content, "assignment": None}
     else:
-        decision = taken.decision or {}
-        content |= {name: decision.get(name) for name in ("qualification", "pending")}
-    leads = [lead_id for lead_id in (sent_as, taken.lead_id) if lead_id is not None]
-    if taken.duplicate:
-        return Written(200, content, leads, made=taken.made)
-    return Written(201, content, leads, location(_LEADS, content["lead_id"]), made=taken.made)
+        decision = None if submission.decision is None else submission.decision.decision
+        content |= {
+            "qualification": None if decision is None else decision.qualification,
+            "pending": None if decision is None else decision.pending,
+        }
+    return WriteResponse(
+        status=200 if submission.duplicate else 201,
+        content=content,
+        lead_ids=[lead_id for lead_id in (submission.sent_as, submission.lead_id) if lead_id is not None],
+        location=None if submission.duplicate else location(_LEADS, str(submission.lead_id)),
+    )
 
 
 @router.post(
@@ -137,32 +154,39 @@ def _taken(taken: Taken, sent_as: str, caller: Principal) -> Written:
         **_answers(NewAliasAnswer, "The lead had this alias already", "A new alias"),
         **refusals(400, 401, 403, 404, 409, 413, 422, 503),
     },
-    openapi_extra=takes("AliasRequest"),
+    openapi_extra=json_body(AliasRequest),
 )
-def add_alias(
-    service: ServiceDependency, _: Permitted, attempt: AttemptDependency, lead_id: Id, body: Body
-) -> Response:
+def post_alias(store: StoreDependency, _: Permitted, attempt: AttemptDependency, lead_id: Id, body: Body) -> Response:
     """The alias, and whether it was a lead of its own, whose facts are now the other's."""
 
-    def write(connection: Connection, request: AliasRequest) -> Written:
-        named = _also_known_as(service, connection, lead_id, request.alias)
-        told = (named.alias.lead_id, named.alias.alias)
-        if not named.new:
-            return Written(200, _shown(named.alias), told)
-        return Written(201, _shown(named.alias), told, _aliases_of(named.alias.lead_id))
+    def commit(connection: Connection, request: AliasRequest) -> AddedAlias:
+        return _add_alias(store, connection, lead_id, request.alias)
 
-    return attempt.answer(body, lambda: schemas.read(AliasRequest, body)[0], write)
+    def prepare() -> AliasRequest:
+        return read(AliasRequest, body)[0]
+
+    return attempt.answer(body, WriteRequest(prepare=prepare, commit=commit, respond=_added))
 
 
-def _also_known_as(service: Service, connection: Connection, lead_id: str, alias: str) -> Named:
+def _add_alias(store: Store, connection: Connection, lead_id: str, alias: str) -> AddedAlias:
     try:
-        return also_known_as(service, connection, lead_id, alias)
+        return add_alias(store, connection, lead_id, alias)
     except UnknownLead:
         raise from_status(404) from None
     except AliasOfItself:
-        raise from_fields([FieldError("alias", "must be another id than the lead's own")]) from None
+        raise InvalidFields([FieldError("alias", "must be another id than the lead's own")]) from None
     except AliasTaken:
         raise Problem(409, "This alias leads to another lead.") from None
+
+
+def _added(added: AddedAlias) -> WriteResponse:
+    alias = added.alias
+    return WriteResponse(
+        status=201 if added.new else 200,
+        content=_shown(alias),
+        lead_ids=(alias.lead_id, alias.alias),
+        location=_aliases_of(alias.lead_id) if added.new else None,
+    )
 
 
 @router.get(
@@ -171,14 +195,12 @@ def _also_known_as(service: Service, connection: Connection, lead_id: str, alias
     summary="The other ids of a lead",
     responses={200: {"model": PageAnswer[AliasAnswer]}, **refusals(401, 403, 404, 422, 503)},
 )
-def list_aliases(
-    service: ServiceDependency, _: Permitted, lead_id: Id, paging: Annotated[Paging, Query()]
-) -> JSONResponse:
+def list_aliases(store: StoreDependency, _: Permitted, lead_id: Id, paging: Annotated[Paging, Query()]) -> JSONResponse:
     """The aliases in their order."""
     (after,) = paging.after(str) or ("",)
-    with reading(service.engine) as connection:
+    with reading(store.engine) as connection:
         own = aliases.resolve(connection, lead_id)
-        if own not in latest(connection, _LEADS, [own], EVER):
+        if own not in visible(connection, _LEADS, [own], EVER):
             raise from_status(404)
         found = aliases.of_lead(connection, own, after=str(after), limit=paging.limit + 1)
     return JSONResponse(paging.answer(_aliases_of(lead_id), found, lambda alias: (alias.alias,), _shown))

@@ -1,7 +1,7 @@
-"""Bodies and answers of stored records, made from the typed contract: what each kind takes, and what it shows.
+"""Bodies and answers of stored records, generated from the typed contract of each kind.
 
-A body holds the fields of its kind without `recorded_at`, which the service sets, and the id of the lead or account it
-speaks of. A fact may bring an `id`; an entity has its own among its fields.
+A body holds the fields of its kind without `recorded_at`, which the service sets, and the id of the lead or account
+that the record is about. A fact may carry an `id`; an entity has its id among its fields.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 from features.provenance import Attribute
 from features.records import KINDS, Kind, Record, Stored
 from features.value_types import Id, Instant, iso_date, rfc3339
-from serving.http.problems import FieldError
+from serving.records.attributes import ScoredLead, attribute_errors, known_attributes
 from serving.records.examples import EXAMPLES
 from serving.records.ingest import CLOCKS_DIFFER
-from serving.scoring.requests import ScoredLead, attribute_errors, known_attributes
+from serving.validation import FieldError
 
 Form: TypeAlias = Literal["Put", "Post", "Line", "HistoryLine"]
-"""Where a body stands: at its path, alone, or among others, with or without a moment of its own."""
+"""The forms of a body: at its path, alone, or as a line of many, without or with a recording time of its own."""
 
 _DIGITS = 32
 """Of the derived id of a fact: 128 bits in hex."""
@@ -91,15 +91,15 @@ def stored(kind: Kind, read: BaseModel, identity: str | None = None) -> Stored:
     """The record that a body holds.
 
     Args:
-        kind: of the record.
+        kind: the record's kind.
         read: a body of this kind in any form.
-        identity: the id by its path; otherwise the body's or, of a fact without one, derived from what it says, so
-            that the same said again is the same record.
+        identity: the id in the path; without one the id in the body counts. A fact without an id gets one derived from
+            its content, so that the same fact sent again is the same record.
     """
     given = {name: getattr(read, name) for name in kind.model.model_fields if hasattr(read, name)}
     if kind.entity and identity is not None:
         given[kind.id] = identity
-    # Valid already, for the body's fields are those of the record.
+    # Already valid: the fields of the body are those of the record.
     record = kind.model.model_construct(**given)
     parent = getattr(read, kind.parent) if kind.parent else None
     return Stored(
@@ -113,26 +113,26 @@ def stored(kind: Kind, read: BaseModel, identity: str | None = None) -> Stored:
 
 
 def given_id(kind: Kind, read: BaseModel) -> str | None:
-    """The id that a body names."""
+    """The id in a body."""
     found: str | None = getattr(read, kind.id if kind.entity else "id")
     return found
 
 
 def fact_id(kind: Kind, parent: str | None, record: Record) -> str:
-    """The id of a fact that was sent without one: the same for the same fact of the same lead or account."""
-    # Only what is known counts, for a field that a later version of the contract adds must not change the id.
+    """The id of a fact that was sent without one: equal for equal facts of one lead or account."""
+    # Only known fields count: a field that a later version of the contract adds must not change the id.
     said = record.model_dump(mode="json", exclude_none=True, exclude={"recorded_at"})
     text = json.dumps([kind.name, parent, said], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
-def faults(record: Stored, now: int, declared: tuple[Attribute, ...]) -> list[FieldError]:
-    """What is wrong with a record beyond the form of its fields: moments to come, attributes that nobody declared."""
-    return [*untimely(record.kind, record.record, now), *attribute_errors(record.attributes, declared)]
+def record_errors(record: Stored, now: int, declared: tuple[Attribute, ...]) -> list[FieldError]:
+    """The errors of a record beyond the form of its fields: times in the future and undeclared attributes."""
+    return [*time_errors(record.kind, record.record, now), *attribute_errors(record.attributes, declared)]
 
 
-def untimely(kind: Kind, record: Record, now: int) -> list[FieldError]:
-    """What is wrong with a record's moments: to come, or recorded before they happened."""
+def time_errors(kind: Kind, record: Record, now: int) -> list[FieldError]:
+    """The errors of a record's times: in the future, or recorded before they happened."""
     happened, recorded = record.happened(), record.recorded_at
     field = _DATED.get(kind.name, "occurred_at")
     if recorded is not None and recorded > now:
@@ -147,7 +147,7 @@ def untimely(kind: Kind, record: Record, now: int) -> list[FieldError]:
 
 
 def shown(record: Stored) -> dict[str, Any]:
-    """A record as JSON: what its body would hold, its id, when it happened and when it was recorded."""
+    """A record as JSON: its body, its id, when it happened and when it was recorded."""
     row = record.row()
     written = {"instant": rfc3339, "date": iso_date}
     forms = {column.name: written[column.type] for column in record.kind.columns if column.type in written}

@@ -1,12 +1,11 @@
-"""Many records at once, as NDJSON: `POST /v1/records`, and `POST /v1/history` for what was recorded elsewhere before.
+"""The routes of many records as NDJSON: `POST /v1/records`, and `POST /v1/history` for records with a recording time.
 
-Every line is judged by itself and answered by a line. What is sound is kept, all of it in one transaction; what is not
-is told. Lines count one after another, so the later one of two with the same id is a correction.
+Every line is checked by itself and answered by a line. All valid lines are kept in one transaction; each invalid line
+is answered with its errors. Lines count in their order, so the later one of two with the same id is a correction.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
@@ -15,19 +14,22 @@ from sqlalchemy import Connection
 
 from features.provenance import Attribute
 from features.records import KINDS, Stored
-from serving.http.authentication import Permitted, ServiceDependency
-from serving.http.idempotency import AttemptDependency, Written
-from serving.http.problems import FieldError, Problem, from_fields
-from serving.http.responses import LineAnswer
+from serving.http.authentication import Permitted
+from serving.http.bodies import Body
+from serving.http.bodies import read as read_body
+from serving.http.dependencies import StoreDependency
+from serving.http.idempotency import AttemptDependency, WriteRequest, WriteResponse
+from serving.http.problems import Problem, from_fields
+from serving.http.responses import refusals
 from serving.http.strict_json import MalformedBody, read_object
 from serving.identity import Principal
 from serving.permissions import writers
 from serving.records import bodies as record_bodies
-from serving.records import ingest as intake
-from serving.records.routes import declared_for, refusals
-from serving.scoring import requests as schemas
-from serving.scoring.routes import Body
-from serving.service import Service
+from serving.records import ingest
+from serving.records.responses import LineAnswer
+from serving.records.routes import declared_for
+from serving.store.store import Store
+from serving.validation import FieldError
 
 MAX_LINES = 10_000
 MEDIA_TYPE = "application/x-ndjson"
@@ -69,9 +71,9 @@ _PAST_LINE = _LINE.replace('Z"}', 'Z", "recorded_at": "2026-10-11T00:00:00Z"}')
     responses=refusals(400, 401, 403, 409, 413, 422, 503),
     openapi_extra=_documented("Line", _LINE),
 )
-def post_records(service: ServiceDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
+def post_records(store: StoreDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
     """Each line names its kind under `record`; a faulty one does not stop the others."""
-    return attempt.answer(body, lambda: _judged(service, principal, body, "Line"), partial(_taken, service))
+    return attempt.answer(body, _bulk(store, principal, body, "Line"))
 
 
 @router.post(
@@ -82,34 +84,50 @@ def post_records(service: ServiceDependency, principal: Permitted, attempt: Atte
     responses=refusals(400, 401, 403, 409, 413, 422, 503),
     openapi_extra=_documented("HistoryLine", _PAST_LINE),
 )
-def post_history(service: ServiceDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
+def post_history(store: StoreDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
     """As `POST /v1/records`; a line may say when it was `recorded_at`, and that its record was `deleted` then."""
-    return attempt.answer(body, lambda: _judged(service, principal, body, "HistoryLine"), partial(_taken, service))
+    return attempt.answer(body, _bulk(store, principal, body, "HistoryLine"))
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A line that was read: its number from 1, and the record or what is wrong with it."""
+    """A line that was read: its number from 1, and the record or its problem."""
 
     number: int
     read: Stored | Problem
 
 
-def _judged(service: Service, principal: Principal, body: bytes, form: _Form) -> list[_Line]:
-    lines = [_Line(number, _read(principal, text, form)) for number, text in _lines(body)]
-    return _checked(service, lines, service.clock())
+@dataclass(frozen=True)
+class _Ingested:
+    """The lines of a request, and the results of the valid ones in their order."""
+
+    lines: Sequence[_Line]
+    records: Sequence[ingest.Ingested]
 
 
-def _taken(service: Service, connection: Connection, lines: Sequence[_Line]) -> Written:
-    """What became of each line, in their order."""
-    sound = [line.read for line in lines if isinstance(line.read, Stored)]
-    accepted = intake.accept(connection, sound, service.clock())
-    leads = {name for each in accepted if (name := intake.lead_named(each.stored))}
-    return Written(200, _answer(_results(lines, accepted)), leads, media_type=MEDIA_TYPE)
+def _bulk(store: Store, principal: Principal, body: bytes, form: _Form) -> WriteRequest[list[_Line], _Ingested]:
+    def prepare() -> list[_Line]:
+        lines = [_Line(number, _read(principal, text, form)) for number, text in _lines(body)]
+        declared = declared_for(store, (line.read for line in lines if isinstance(line.read, Stored)))
+        now = store.clock()
+        return [_Line(line.number, _checked(line.read, now, declared)) for line in lines]
+
+    def commit(connection: Connection, lines: list[_Line]) -> _Ingested:
+        valid = [line.read for line in lines if isinstance(line.read, Stored)]
+        return _Ingested(lines, ingest.ingest(connection, valid, store.clock()))
+
+    return WriteRequest(prepare=prepare, commit=commit, respond=_response)
 
 
-def _results(lines: Sequence[_Line], accepted: Sequence[intake.Accepted]) -> Iterator[dict[str, Any]]:
-    remaining = iter(accepted)
+def _response(ingested: _Ingested) -> WriteResponse:
+    """The result of each line, in their order."""
+    leads = {name for each in ingested.records if (name := ingest.lead_named(each.stored))}
+    content = _ndjson(_results(ingested.lines, ingested.records))
+    return WriteResponse(status=200, content=content, lead_ids=leads, media_type=MEDIA_TYPE)
+
+
+def _results(lines: Sequence[_Line], records: Sequence[ingest.Ingested]) -> Iterator[dict[str, Any]]:
+    remaining = iter(records)
     for line in lines:
         if isinstance(line.read, Problem):
             yield {"line": line.number, "status": line.read.status, "id": None, "problem": line.read.content}
@@ -139,25 +157,20 @@ def _read(principal: Principal, text: bytes, form: _Form) -> Stored | Problem:
             return from_fields([FieldError("record", f"must be one of {', '.join(KINDS)}")])
         if principal.role not in (*writers(kind), "admin"):
             return Problem(403, f"The role {principal.role} may not write {kind.name}.")
-        return record_bodies.stored(kind, schemas.read(record_bodies.body(kind, form), text)[0])
+        return record_bodies.stored(kind, read_body(record_bodies.body(kind, form), text)[0])
     except MalformedBody as error:
         return Problem(422, str(error).replace("the body", "The line").replace(" at line 1 column", " at column") + ".")
     except Problem as problem:
         return problem
 
 
-def _checked(service: Service, lines: Sequence[_Line], now: int) -> list[_Line]:
-    declared = declared_for(service, (line.read for line in lines if isinstance(line.read, Stored)))
-    return [_Line(line.number, _sound(line.read, now, declared)) for line in lines]
-
-
-def _sound(read: Stored | Problem, now: int, declared: tuple[Attribute, ...]) -> Stored | Problem:
+def _checked(read: Stored | Problem, now: int, declared: tuple[Attribute, ...]) -> Stored | Problem:
     if isinstance(read, Problem):
         return read
-    faults = record_bodies.faults(read, now, declared)
-    return from_fields(faults) if faults else read
+    errors = record_bodies.record_errors(read, now, declared)
+    return from_fields(errors) if errors else read
 
 
-def _answer(results: Iterator[dict[str, Any]]) -> bytes:
+def _ndjson(results: Iterator[dict[str, Any]]) -> bytes:
     models = map(LineAnswer.model_validate, results)
     return "".join(f"{model.model_dump_json(exclude_none=True)}\n" for model in models).encode()

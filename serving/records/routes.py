@@ -1,8 +1,8 @@
-"""Facts in, one at a time, and out again: routes for every kind of record, made from the typed contract."""
+"""The routes of single records: written, read and removed, for every kind of the typed contract."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Annotated, Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -18,30 +18,24 @@ from features.provenance import Attribute
 from features.records import KINDS, Kind, Row, Stored
 from features.rows import stored as from_row
 from features.value_types import Id
-from serving.http.authentication import ServiceDependency, permitted
-from serving.http.idempotency import AttemptDependency, Written
+from serving.http.authentication import permitted
+from serving.http.bodies import Body, json_body
+from serving.http.bodies import read as read_body
+from serving.http.dependencies import StoreDependency
+from serving.http.idempotency import Attempt, AttemptDependency, WriteRequest, WriteResponse
 from serving.http.paging import PageAnswer, Paging
-from serving.http.problems import MEDIA_TYPE, FieldError, from_fields, from_status
-from serving.http.responses import ProblemAnswer
+from serving.http.problems import from_status
+from serving.http.responses import ProblemAnswer, refusals
 from serving.records import bodies as record_bodies
-from serving.records import ingest as intake
-from serving.records import provenance
-from serving.records import versions as records
-from serving.scoring import requests as schemas
-from serving.scoring.routes import Body, takes
-from serving.service import Service
+from serving.records import ingest, provenance, versions
 from serving.store.database import reading
+from serving.store.store import Store
+from serving.validation import FieldError, InvalidFields
 
 BELOW_A_LEAD = ("aliases", "score", "scores")
-"""What a lead's path may go on with."""
+"""The paths below a lead."""
 POSTED_ELSEWHERE = frozenset({"leads"})
-"""Kinds whose POST does more than take a record in."""
-
-
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documentation of problems with these statuses."""
-    schema = {"$ref": f"#/components/schemas/{ProblemAnswer.__name__}"}
-    return {status: {"content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+"""Kinds whose POST belongs to another subject."""
 
 
 def location(kind: Kind, identity: str) -> str:
@@ -49,17 +43,19 @@ def location(kind: Kind, identity: str) -> str:
     return f"/v1/{kind.name}/{quote(identity, safe='')}"
 
 
-def declared_for(service: Service, given: Iterable[Stored]) -> tuple[Attribute, ...]:
+def declared_for(store: Store, given: Iterable[Stored]) -> tuple[Attribute, ...]:
     """The attributes that imports declared, where one of these records has any."""
     if not any(record.attributes for record in given):
         return ()
-    with reading(service.engine) as connection:
+    with reading(store.engine) as connection:
         return provenance.read(connection).attributes
 
 
 @cache
 def router() -> APIRouter:
-    """The routes of all kinds. An id in a path may hold slashes, so whatever lies below a record must come before."""
+    """The routes of all kinds. An id in a path may hold slashes, so routes below a record must be included before
+    these.
+    """
     register_url_convertor("text", _AnyText())
     register_url_convertor("lead", _LeadId())
     made = APIRouter(prefix="/v1", tags=["records"])
@@ -80,7 +76,7 @@ def bodies() -> list[type[BaseModel]]:
 
 
 class _AnyText(Convertor[str]):
-    """What a path ends with, whatever it is; Starlette's own `path` leaves out what follows a line break."""
+    """Any text at the end of a path; Starlette's own `path` stops at a line break."""
 
     regex = r"[\s\S]*"
 
@@ -94,7 +90,7 @@ class _AnyText(Convertor[str]):
 
 
 class _LeadId(_AnyText):
-    """The same, except what names something below a lead: that has methods of its own."""
+    """Any text except the paths below a lead, which have routes of their own."""
 
     regex = rf"(?![\s\S]*/(?:{'|'.join(BELOW_A_LEAD)})\Z)[\s\S]*"
 
@@ -115,7 +111,7 @@ def _identity(request: Request, id: Annotated[Id, Path(description="Percent-enco
     try:
         unquote_to_bytes(request.scope.get("raw_path", b"")).decode()
     except UnicodeDecodeError:
-        raise from_fields([FieldError("path.id", "must be percent-encoded UTF-8")]) from None
+        raise InvalidFields([FieldError("path.id", "must be percent-encoded UTF-8")]) from None
     return id
 
 
@@ -128,62 +124,65 @@ class _Routes:
 
     kind: Kind
 
-    def put(self, service: ServiceDependency, attempt: AttemptDependency, identity: Identity, body: Body) -> Response:
+    def put(self, store: StoreDependency, attempt: AttemptDependency, identity: Identity, body: Body) -> Response:
         """Makes the record say this: new (201), corrected (200) or unchanged, as no new version (200)."""
-        return attempt.answer(body, lambda: self._put(service, identity, body), partial(_accepted, service))
+        return _write(store, attempt, body, lambda: self._put(store, identity, body))
 
-    def _put(self, service: Service, identity: str, body: bytes) -> Stored:
-        read, _ = schemas.read(record_bodies.body(self.kind, "Put"), body)
+    def _put(self, store: Store, identity: str, body: bytes) -> Stored:
+        read, _ = read_body(record_bodies.body(self.kind, "Put"), body)
         if record_bodies.given_id(self.kind, read) not in (None, identity):
-            raise from_fields([FieldError(self.kind.id if self.kind.entity else "id", "must be that of the path")])
-        return _sound(service, record_bodies.stored(self.kind, read, identity))
+            field = self.kind.id if self.kind.entity else "id"
+            raise InvalidFields([FieldError(field, "must be that of the path")])
+        return _checked(store, record_bodies.stored(self.kind, read, identity))
 
-    def post(self, service: ServiceDependency, attempt: AttemptDependency, body: Body) -> Response:
+    def post(self, store: StoreDependency, attempt: AttemptDependency, body: Body) -> Response:
         """As PUT, with the id in the body; a fact without one gets one that is the same for the same content."""
-        return attempt.answer(body, lambda: self._post(service, body), partial(_accepted, service))
+        return _write(store, attempt, body, lambda: self._post(store, body))
 
-    def _post(self, service: Service, body: bytes) -> Stored:
-        read, _ = schemas.read(record_bodies.body(self.kind, "Post"), body)
-        return _sound(service, record_bodies.stored(self.kind, read))
+    def _post(self, store: Store, body: bytes) -> Stored:
+        read, _ = read_body(record_bodies.body(self.kind, "Post"), body)
+        return _checked(store, record_bodies.stored(self.kind, read))
 
-    def delete(self, service: ServiceDependency, attempt: AttemptDependency, identity: Identity) -> Response:
+    def delete(self, store: StoreDependency, attempt: AttemptDependency, identity: Identity) -> Response:
         """Removes the record from now on; scores as of earlier moments still see it."""
 
-        def write(connection: Connection, _: None) -> Written:
-            if not intake.remove(connection, self.kind, identity, service.clock()):
+        def commit(connection: Connection, _: None) -> None:
+            if not ingest.remove(connection, self.kind, identity, store.clock()):
                 raise from_status(404)
-            return Written(204, b"", ())
 
-        return attempt.answer(b"", lambda: None, write)
+        def respond(_: None) -> WriteResponse:
+            return WriteResponse(status=204, content=b"", lead_ids=())
 
-    def get(self, service: ServiceDependency, identity: Identity) -> JSONResponse:
+        return attempt.answer(b"", WriteRequest(prepare=lambda: None, commit=commit, respond=respond))
+
+    def get(self, store: StoreDependency, identity: Identity) -> JSONResponse:
         """The record as it is now."""
-        with reading(service.engine) as connection:
-            own = intake.own_id(connection, self.kind, identity)
-            row = intake.current(connection, self.kind, [own], service.clock()).get(own)
+        with reading(store.engine) as connection:
+            own = ingest.own_id(connection, self.kind, identity)
+            row = ingest.current_versions(connection, self.kind, [own], store.clock()).get(own)
         if row is None or row["deleted"]:
             raise from_status(404)
         return JSONResponse(record_bodies.shown(from_row(self.kind, row)))
 
-    def all(self, service: ServiceDependency, paging: Annotated[Paging, InQuery()]) -> JSONResponse:
+    def all(self, store: StoreDependency, paging: Annotated[Paging, InQuery()]) -> JSONResponse:
         """The records as they are now, by id."""
-        return self._page(service, paging, {})
+        return self._page(store, paging, {})
 
-    def of_lead(self, service: ServiceDependency, paging: Annotated[OfLead, InQuery()]) -> JSONResponse:
+    def of_lead(self, store: StoreDependency, paging: Annotated[OfLead, InQuery()]) -> JSONResponse:
         """The records as they are now, by id; of one lead, if you like."""
-        return self._page(service, paging, {"lead_id": paging.lead_id})
+        return self._page(store, paging, {"lead_id": paging.lead_id})
 
-    def of_account(self, service: ServiceDependency, paging: Annotated[OfAccount, InQuery()]) -> JSONResponse:
+    def of_account(self, store: StoreDependency, paging: Annotated[OfAccount, InQuery()]) -> JSONResponse:
         """The records as they are now, by id; of one account, if you like."""
-        return self._page(service, paging, {"account_id": paging.account_id})
+        return self._page(store, paging, {"account_id": paging.account_id})
 
-    def _page(self, service: Service, paging: Paging, where: dict[str, str | None]) -> JSONResponse:
+    def _page(self, store: Store, paging: Paging, where: dict[str, str | None]) -> JSONResponse:
         (after,) = paging.after(str) or ("",)
-        with reading(service.engine) as connection:
-            found = records.page(
+        with reading(store.engine) as connection:
+            found = versions.page(
                 connection,
                 self.kind,
-                as_of=service.clock() + intake.CLOCKS_DIFFER,
+                as_of=store.clock() + ingest.CLOCKS_DIFFER,
                 after=str(after),
                 limit=paging.limit + 1,
                 where={column: value for column, value in where.items() if value is not None},
@@ -197,18 +196,28 @@ class _Routes:
         return record_bodies.shown(from_row(self.kind, row))
 
 
-def _sound(service: Service, record: Stored) -> Stored:
-    if faults := record_bodies.faults(record, service.clock(), declared_for(service, [record])):
-        raise from_fields(faults)
+def _checked(store: Store, record: Stored) -> Stored:
+    if errors := record_bodies.record_errors(record, store.clock(), declared_for(store, [record])):
+        raise InvalidFields(errors)
     return record
 
 
-def _accepted(service: Service, connection: Connection, record: Stored) -> Written:
-    [accepted] = intake.accept(connection, [record], service.clock())
-    kept = accepted.stored
-    new = accepted.outcome == "new"
-    where = location(kept.kind, kept.id) if new else None
-    return Written(201 if new else 200, record_bodies.shown(kept), {intake.lead_named(kept)} - {""}, where)
+def _write(store: Store, attempt: Attempt, body: bytes, prepare: Callable[[], Stored]) -> Response:
+    def commit(connection: Connection, record: Stored) -> ingest.Ingested:
+        [ingested] = ingest.ingest(connection, [record], store.clock())
+        return ingested
+
+    return attempt.answer(body, WriteRequest(prepare=prepare, commit=commit, respond=_written))
+
+
+def _written(ingested: ingest.Ingested) -> WriteResponse:
+    record, new = ingested.stored, ingested.outcome == "new"
+    return WriteResponse(
+        status=201 if new else 200,
+        content=record_bodies.shown(record),
+        lead_ids={ingest.lead_named(record)} - {""},
+        location=location(record.kind, record.id) if new else None,
+    )
 
 
 def _one(kind: Kind) -> str:
@@ -228,7 +237,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         summary=f"Keep or correct one of {name}",
         responses=taken,
         dependencies=[Depends(permitted)],
-        openapi_extra=takes(record_bodies.body(kind, "Put").__name__),
+        openapi_extra=json_body(record_bodies.body(kind, "Put")),
     )
     made.add_api_route(
         _one(kind),
@@ -250,7 +259,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         summary=f"Keep or correct one of {name}, the id in the body",
         responses=taken,
         dependencies=[Depends(permitted)],
-        openapi_extra=takes(record_bodies.body(kind, "Post").__name__),
+        openapi_extra=json_body(record_bodies.body(kind, "Post")),
     )
 
 

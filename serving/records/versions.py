@@ -1,23 +1,22 @@
 """Keeping records: versions go in and stay; nothing is changed or removed.
 
 Whatever writes runs inside the caller's transaction (`engine.begin()`), so records, scores and side effects commit
-together. What is written because of what was read needs `alone` before the reading.
+together. What is written because of what was read needs `lock_records` before the reading.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Subquery, delete, func, select, true, update
 
+from features.batched import batched
 from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, Kind, Row, Stored
 from serving.records import emails
 from serving.records.tables import RECORDS, ingest_counter
 
-_T = TypeVar("_T")
 _BATCH = 10_000
-_NAMED = 1_000
+_MAX_IDS = 1_000
 """How many ids one query names."""
 _COLUMNS = {name: tuple(map(str, table.c.keys())) for name, table in RECORDS.items()}
 """The columns of each kind's table by name, as plain text, which SQLAlchemy's own names are not."""
@@ -25,7 +24,7 @@ _ALWAYS = -1
 """Stands for the missing time of an undated export, which was always known: before every instant."""
 
 
-def alone(connection: Connection) -> None:
+def lock_records(connection: Connection) -> None:
     """Waits until no other transaction writes records, and lets none do so until this one ends.
 
     So what a write transaction reads of the records afterwards stays true until it commits.
@@ -42,7 +41,7 @@ def add(connection: Connection, records: Iterable[Stored]) -> int:
     """
     added = 0
     with connection.begin_nested():
-        for batch in _batches(records):
+        for batch in batched(records, _BATCH):
             _insert(connection, [(record.kind.name, _columns(record)) for record in batch])
             emails.note(connection, batch)
             added += len(batch)
@@ -51,11 +50,11 @@ def add(connection: Connection, records: Iterable[Stored]) -> int:
 
 def replace_derived(connection: Connection, derived: Mapping[Kind, Iterable[Row]]) -> None:
     """Puts the rows of each derived kind in the place of its whole table."""
-    alone(connection)
+    lock_records(connection)
     with connection.begin_nested():
         for kind, rows in derived.items():
             connection.execute(delete(RECORDS[kind.name]))
-            for batch in _batches(rows):
+            for batch in batched(rows, _BATCH):
                 _insert(connection, [(kind.name, _plain(kind, row)) for row in batch])
 
 
@@ -86,20 +85,20 @@ def versions(connection: Connection, kind: Kind) -> Iterator[Row]:
     return (flat(kind.name, row) for row in found.mappings())
 
 
-def latest(connection: Connection, kind: Kind, ids: Iterable[str], as_of: int) -> dict[str, Row]:
+def latest_versions(connection: Connection, kind: Kind, ids: Iterable[str], as_of: int) -> dict[str, Row]:
     """The version of each of these records that is visible at `as_of`, by id; a removed one's is its tombstone."""
     table, found = RECORDS[kind.name], dict[str, Row]()
-    for chunk in _batches(ids, _NAMED):
+    for chunk in batched(ids, _MAX_IDS):
         known = _by_age(kind.name, as_of, table.c[kind.id].in_(chunk))
         newest = select(*(known.c[column.name] for column in table.c)).where(known.c.version == 1)
         found |= {row[kind.id]: flat(kind.name, row) for row in connection.execute(newest).mappings()}
     return found
 
 
-def recorded(connection: Connection, kind: Kind, moments: Iterable[tuple[str, int]]) -> Iterator[Row]:
+def recorded_at(connection: Connection, kind: Kind, moments: Iterable[tuple[str, int]]) -> Iterator[Row]:
     """The versions of records that were recorded at exactly these moments, each of an id and microseconds."""
     wanted, table = {*moments}, RECORDS[kind.name]
-    for chunk in _batches(sorted({identity for identity, _ in wanted}), _NAMED):
+    for chunk in batched(sorted({identity for identity, _ in wanted}), _MAX_IDS):
         found = select(table).where(table.c[kind.id].in_(chunk)).order_by(table.c.ingest)
         for row in connection.execute(found).mappings():
             if (row[kind.id], row["recorded_at"]) in wanted:
@@ -126,7 +125,7 @@ def page(
     while len(found) < limit:
         some = select(key).where(key > after, *ever).distinct().order_by(key).limit(limit)
         ids = list(connection.execute(some).scalars())
-        rows = latest(connection, kind, ids, as_of)
+        rows = latest_versions(connection, kind, ids, as_of)
         visible = (rows[identity] for identity in ids if identity in rows and not rows[identity]["deleted"])
         found += [row for row in visible if all(row[column] == value for column, value in where.items())]
         if len(ids) < limit:
@@ -143,10 +142,10 @@ def leads_naming(
     With a limit only so many, of each thousand values, are looked at.
     """
     kind, table, found = KINDS["leads"], RECORDS["leads"], set[str]()
-    for chunk in _batches(values, _NAMED):
+    for chunk in batched(values, _MAX_IDS):
         ever = select(table.c.lead_id).where(table.c[column].in_(chunk)).distinct()
         ids = connection.execute(ever.order_by(table.c.lead_id).limit(limit)).scalars().all()
-        rows = latest(connection, kind, ids, as_of)
+        rows = latest_versions(connection, kind, ids, as_of)
         found |= {i for i, row in rows.items() if not row["deleted"] and row[column] in chunk}
     return found
 
@@ -156,7 +155,7 @@ def open_leads(connection: Connection, as_of: int) -> list[str]:
 
     Only what was recorded by `as_of` counts; what has no times at all was always known.
     """
-    lead, event = visible("leads", as_of), _outcomes(as_of)
+    lead, event = visible_versions("leads", as_of), _outcomes(as_of)
     created = func.coalesce(lead.c.occurred_at, _ALWAYS) <= as_of
     closed = select(event.c.lead_id).where(event.c.place == 1, event.c.event != "reopened")
     found = select(lead.c.lead_id).where(created, lead.c.lead_id.not_in(closed)).order_by(lead.c.lead_id)
@@ -165,7 +164,7 @@ def open_leads(connection: Connection, as_of: int) -> list[str]:
 
 def _outcomes(as_of: int) -> Subquery:
     """The events that open or close a lead, the last one of each lead in first place."""
-    event = visible("lead_events", as_of)
+    event = visible_versions("lead_events", as_of)
     newest = (func.coalesce(event.c.occurred_at, _ALWAYS).desc(), *_newest(event))
     place = func.row_number().over(partition_by=event.c.lead_id, order_by=newest).label("place")
     outcomes = event.c.event.in_(("won", "lost", "reopened"))
@@ -178,7 +177,7 @@ def closes(as_of: int) -> Subquery:
     Its columns are `lead_id`, `recorded_at`, `won_at` (null where it was lost) and `undated`, how many closes have no
     date.
     """
-    event = visible("lead_events", as_of)
+    event = visible_versions("lead_events", as_of)
     columns = (
         event.c.lead_id,
         func.min(func.coalesce(event.c.recorded_at, _ALWAYS)).label("recorded_at"),
@@ -188,7 +187,7 @@ def closes(as_of: int) -> Subquery:
     return select(*columns).where(event.c.event.in_(("won", "lost"))).group_by(event.c.lead_id).subquery()
 
 
-def visible(name: str, as_of: int) -> Subquery:
+def visible_versions(name: str, as_of: int) -> Subquery:
     """The version of each record of kind `name` visible at `as_of`, without tombstones."""
     known = _by_age(name, as_of)
     return select(known).where(known.c.version == 1, known.c.deleted != true()).subquery()
@@ -234,12 +233,6 @@ def _allot(connection: Connection, numbers: int) -> int:
     counted = update(ingest_counter).values(last=ingest_counter.c.last + numbers).returning(ingest_counter.c.last)
     last: int = connection.execute(counted).scalar_one()
     return last - numbers + 1
-
-
-def _batches(items: Iterable[_T], size: int = _BATCH) -> Iterator[list[_T]]:
-    remaining = iter(items)
-    while batch := list(islice(remaining, size)):
-        yield batch
 
 
 def flat(name: str, row: RowMapping) -> Row:

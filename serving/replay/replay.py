@@ -1,7 +1,7 @@
-"""Making a decision again from what was kept of it, to see that it comes out the same, byte for byte.
+"""Replay: a kept decision is made again and compared with what is kept, byte for byte.
 
-From its features it shows that model, policy and software decide as they did. From the facts it shows besides that the
-features are what the facts recorded by then come to, whatever was added, corrected or derived since.
+A replay from the features shows that model, policy and software decide as they did. A replay from the facts also shows
+that the features follow from the facts recorded by then, whatever was added, corrected or derived since.
 """
 
 import json
@@ -9,31 +9,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from models.scorer import Scorer
 from sqlalchemy import Connection, Engine
 
 from features.records import DERIVED
-from models.decision import Scorer
-from serving.champion.scorer_cache import Archive, Unavailable
-from serving.decisions import stored_decisions as decisions
+from serving.champion.scorer_cache import ScorerCache, Unavailable
+from serving.decisions import stored_decisions
+from serving.decisions.evaluations import evaluation_to_json
 from serving.decisions.stored_decisions import StoredDecision
 from serving.records.facts import facts_of
-from serving.scoring.decide import identified, sent_basis, stored_basis
-from serving.scoring.inputs import Basis, History, Origin, evaluation_of, features_text
+from serving.replay.requests import Origin
+from serving.scoring.decide import issue
+from serving.scoring.inputs import DecisionInputs, from_features, from_sent_facts, from_stored_facts
+from serving.scoring.partner_history import PartnerHistoryUsed
 from serving.scoring.requests import ScoreRequest
 from serving.store.canonical_json import canonical
 from serving.store.database import reading
 
-_AT_ONCE = 200
+_BATCH = 200
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What making a decision again came to.
+    """The result of making a decision again.
 
     Attributes:
-        origin: what it was made from.
-        differences: where the outcome differs from what is kept, as JSON pointers (RFC 6901) into the decision, or
-            below `/features` into what features and rules saw; never the values.
+        origin: what the decision was made from.
+        differences: the places where the new decision differs from the kept one, as JSON pointers (RFC 6901) into the
+            decision, or below `/features` into the evaluation; never the values.
     """
 
     origin: Origin
@@ -45,86 +48,84 @@ class Replay:
         return not self.differences
 
 
-def replay(connection: Connection, archive: Archive, kept: StoredDecision, origin: Origin) -> Replay:
+def replay(connection: Connection, scorers: ScorerCache, kept: StoredDecision, origin: Origin) -> Replay:
     """Makes a decision again.
 
     Args:
         connection: the store's, from `reading`, and the one the decision was read with.
-        archive: where its policy and its model are.
+        scorers: gives the policy and the model that it names.
         kept: the decision.
         origin: what to make it from.
 
     Raises:
-        Unavailable: what it was made with or from is not to be had, or this software has another catalogue.
+        Unavailable: the model, the policy or the facts are missing, or this software has another catalogue.
     """
     if kept.features is None:
         raise Unavailable("it was made by a version of the software that did not keep what decisions are made from")
     try:
-        return _replay(connection, archive, kept, kept.features, origin)
+        return _replay(connection, scorers, kept, kept.features, origin)
     except Unavailable:
         raise
     except (KeyError, TypeError, ValueError):
         raise Unavailable("what is kept of it cannot be read; `eql seals verify` says whether it was altered") from None
 
 
-def replay_all(engine: Engine, archive: Archive, origin: Origin) -> Iterator[tuple[str, Replay | None]]:
+def replay_all(engine: Engine, scorers: ScorerCache, origin: Origin) -> Iterator[tuple[str, Replay | None]]:
     """`replay` of every decision that was not erased, in the order of their ids; None where it cannot be made again."""
     after = ""
     while True:
         with reading(engine) as connection:
-            found = decisions.ids(connection, after, _AT_ONCE)
-            kept = [decision for name in found if (decision := decisions.get(connection, name)) is not None]
-            yield from [(each.decision_id, _or_none(connection, archive, each, origin)) for each in kept]
+            found = stored_decisions.ids(connection, after, _BATCH)
+            kept = [decision for name in found if (decision := stored_decisions.get(connection, name)) is not None]
+            yield from [(each.decision_id, _or_none(connection, scorers, each, origin)) for each in kept]
         if not found:
             return
         after = found[-1]
 
 
-def _or_none(connection: Connection, archive: Archive, kept: StoredDecision, origin: Origin) -> Replay | None:
+def _or_none(connection: Connection, scorers: ScorerCache, kept: StoredDecision, origin: Origin) -> Replay | None:
     try:
-        return replay(connection, archive, kept, origin)
+        return replay(connection, scorers, kept, origin)
     except Unavailable:
         return None
 
 
-def _replay(connection: Connection, archive: Archive, kept: StoredDecision, features: str, origin: Origin) -> Replay:
-    content = json.loads(kept.content)
-    scorer = archive.scorer(connection, content)
-    if content["catalogue"]["sha256"] != scorer.catalogue.sha256:
+def _replay(
+    connection: Connection, scorers: ScorerCache, kept: StoredDecision, features: str, origin: Origin
+) -> Replay:
+    before = kept.issued
+    scorer = scorers.scorer(connection, before.decision)
+    if before.decision.catalogue.sha256 != scorer.catalogue.sha256:
         raise Unavailable("it was made with another catalogue of features than this version of the software has")
-    basis = _from_features(kept, features) if origin == "features" else _from_facts(connection, scorer, kept)
-    decided = scorer.decide(basis.lead_id, basis.as_of, basis.evaluation)
-    again = canonical(identified(decided, kept.decision_id, basis.history, kept.created_at))
-    seen = features_text(basis.evaluation)
-    return Replay(origin, (*_differences(kept.content, again), *_differences(features, seen, "/features")))
+    inputs = from_features(kept, features) if origin == "features" else _from_facts(connection, scorer, kept)
+    decision = scorer.decide(inputs.lead_id, inputs.as_of, inputs.evaluation)
+    again = canonical(issue(decision, kept.decision_id, inputs, kept.created_at).to_dict())
+    evaluation = evaluation_to_json(inputs.evaluation)
+    return Replay(origin, (*_differences(kept.content, again), *_differences(features, evaluation, "/features")))
 
 
-def _from_features(kept: StoredDecision, features: str) -> Basis:
-    history = History.from_json(kept.history)
-    return Basis(str(kept.lead_id), kept.as_of, evaluation_of(features), history, kept.ingest, kept.request)
-
-
-def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision) -> Basis:
-    history = History.from_json(kept.history)
+def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision) -> DecisionInputs:
+    history = PartnerHistoryUsed.from_json(kept.history)
     if kept.request is not None:
         request = ScoreRequest.model_validate_json(kept.request)
-        return sent_basis(scorer, request, request.facts(), history, kept.as_of, kept.request)
+        return from_sent_facts(scorer, request, history, kept.as_of, kept.request)
     if kept.ingest is None:
         raise Unavailable("it does not say which facts were there when it was made")
     facts = facts_of(connection, str(kept.lead_id), kept.as_of, up_to=kept.ingest)
-    of_then = {kind.name: history.rows.get(kind.name, ()) for kind in DERIVED}
-    return stored_basis(scorer, str(kept.lead_id), {**facts, **of_then}, kept.as_of, kept.ingest)
+    # The history is derived anew daily, so the rows that the decision used are kept with it.
+    kept_history = {kind.name: history.rows.get(kind.name, ()) for kind in DERIVED}
+    return from_stored_facts(scorer, str(kept.lead_id), {**facts, **kept_history}, kept.as_of, kept.ingest)
 
 
 def _differences(one: str, other: str, below: str = "") -> list[str]:
-    """Where a canonical text that was kept and a new one differ; the whole of it where only their spelling does."""
-    if one in (other, _spelt_before(other)):
+    """The places where a kept canonical text and a new one differ; the root where only the spelling differs."""
+    if one in (other, _spelt_by_json(other)):
         return []
     return list(_places(json.loads(one), json.loads(other), below)) or [below]
 
 
-def _spelt_before(text: str) -> str:
-    """A canonical text as Python's own encoder wrote it for earlier versions: 1e-05 for what is 0.00001 now."""
+def _spelt_by_json(text: str) -> str:
+    """A canonical text as the `json` module wrote it for earlier versions: 1e-05 where it is 0.00001 now."""
     return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from serving.http.responses import Answer
-from serving.scoring.inputs import Origin
+from serving.replay.requests import Origin
 
 
 class ReplayAnswer(Answer):

@@ -1,43 +1,39 @@
-"""What changed between two decisions on a lead, by cause: new facts, then another model, then another policy."""
+"""The changes between two decisions on a lead, by cause: new facts, then another model, then another policy."""
 
-import json
 from dataclasses import dataclass
-from typing import TypeAlias
 
+from models.scorer import Scorer
 from sqlalchemy import Connection
 
 from features.engines.python import Evaluation
 from models.change import (
     FeatureChange,
+    PathProbabilities,
     QualificationChange,
     RuleChange,
     ScoreChange,
+    ScoreStep,
     VerdictStep,
     qualification_change,
     score_change,
 )
-from models.change import Step as ScoreStep
-from models.decision import Scorer
 from models.policy import Outcome, Qualification
-from serving.champion.scorer_cache import Archive, Unavailable
+from serving.champion.scorer_cache import ScorerCache, Unavailable
+from serving.decisions.evaluations import evaluation_from_json
 from serving.decisions.stored_decisions import StoredDecision
-from serving.scoring.inputs import evaluation_of
-
-_Seen: TypeAlias = tuple[Scorer, Evaluation]
-_Chances: TypeAlias = tuple[float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
-class RuleStep:
-    """A rule whose outcome changed; None where one policy does not have it."""
+class RuleTransition:
+    """A rule whose outcome changed; None where one of the policies lacks the rule."""
 
     rule: str
     before: Outcome | None
     after: Outcome | None
 
 
-@dataclass(frozen=True)
-class Step:
+@dataclass(frozen=True, kw_only=True)
+class CauseOfChange:
     """What one cause changed.
 
     Attributes:
@@ -51,89 +47,113 @@ class Step:
     log_odds: float | None
     before: Qualification
     after: Qualification
-    rules: tuple[RuleStep, ...]
+    rules: tuple[RuleTransition, ...]
 
 
-@dataclass(frozen=True)
-class Change:
-    """A change taken apart; the points of the causes add up to the whole, those of the features to the facts'.
+@dataclass(frozen=True, kw_only=True)
+class DecisionChange:
+    """A change by its causes. Their points add up to the whole change, those of the features to the facts'.
 
     Attributes:
-        sentences: how sales reads it.
+        sentences: the change in words for sales.
         points: the whole change in percentage points; None where one of the decisions has no probability.
         facts, model, policy: what each cause changed.
-        features: what each feature moved, the strongest first.
+        features: the change by each feature, the largest first.
     """
 
     sentences: tuple[str, ...]
     points: float | None
-    facts: Step
-    model: Step
-    policy: Step
+    facts: CauseOfChange
+    model: CauseOfChange
+    policy: CauseOfChange
     features: tuple[FeatureChange, ...]
 
 
-def change(connection: Connection, archive: Archive, before: StoredDecision, after: StoredDecision) -> Change:
+@dataclass(frozen=True)
+class _Side:
+    """One of two decisions: its scorer and the evaluation that it decided on."""
+
+    scorer: Scorer
+    evaluation: Evaluation
+
+
+def change(
+    connection: Connection, scorers: ScorerCache, before: StoredDecision, after: StoredDecision
+) -> DecisionChange:
     """The change from one decision to another on the same lead.
 
     Raises:
-        Unavailable: it cannot be taken apart; the message says why.
+        Unavailable: the change cannot be split by cause; the message says why.
     """
-    then, now = _seen(connection, archive, before), _seen(connection, archive, after)
+    old, new = _side(connection, scorers, before), _side(connection, scorers, after)
     try:
-        moved = _moved(then, now)
-        chances = _probabilities(then, now, moved)
-        verdicts = qualification_change(then[0].policy, then[1], now[0].policy, now[1], chances)
+        score = _score_change(old, new)
+        verdicts = qualification_change(
+            old.scorer.policy, old.evaluation, new.scorer.policy, new.evaluation, _probabilities(old, new, score)
+        )
     except (KeyError, ValueError) as error:
         raise Unavailable(f"the change cannot be taken apart: {error}") from None
-    return _change(moved, verdicts)
+    return _decision_change(score, verdicts)
 
 
-def _seen(connection: Connection, archive: Archive, kept: StoredDecision) -> _Seen:
-    if kept.features is None:
+def _side(connection: Connection, scorers: ScorerCache, stored: StoredDecision) -> _Side:
+    if stored.features is None:
         raise Unavailable("what one of the decisions was made from is not kept")
-    return archive.scorer(connection, json.loads(kept.content)), evaluation_of(kept.features)
+    return _Side(scorers.scorer(connection, stored.issued.decision), evaluation_from_json(stored.features))
 
 
-def _moved(then: _Seen, now: _Seen) -> ScoreChange | None:
-    """The change of probability; None where one of the decisions has none."""
-    (old, before), (new, after) = then, now
-    if old.served is None or new.served is None:
+def _score_change(old: _Side, new: _Side) -> ScoreChange | None:
+    """The change of the probability; None where one of the decisions has none."""
+    if old.scorer.served is None or new.scorer.served is None:
         return None
-    return score_change(old.catalogue, old.served.bundle, before.features, new.served.bundle, after.features)
-
-
-def _probabilities(then: _Seen, now: _Seen, moved: ScoreChange | None) -> _Chances:
-    """Before, of the old model on the new facts, and after."""
-    if moved is not None:
-        return moved.before, moved.old_model, moved.after
-    (old, before), (new, after) = then, now
-    if old.served is not None:
-        lost = score_change(old.catalogue, old.served.bundle, before.features, old.served.bundle, after.features)
-        return lost.before, lost.after, None
-    if new.served is not None:
-        found = score_change(new.catalogue, new.served.bundle, after.features, new.served.bundle, after.features)
-        return None, None, found.after
-    return None, None, None
-
-
-def _change(moved: ScoreChange | None, verdicts: QualificationChange) -> Change:
-    facts, model, policy = (None, None, None) if moved is None else (moved.facts, moved.model, ScoreStep(0.0, 0.0))
-    return Change(
-        sentences=(*(() if moved is None else (moved.sentence,)), verdicts.sentence),
-        points=None if moved is None else moved.points,
-        facts=_step(facts, verdicts.facts),
-        model=_step(model, verdicts.model),
-        policy=_step(policy, verdicts.policy),
-        features=() if moved is None else moved.features,
+    return score_change(
+        old.scorer.catalogue,
+        old.scorer.served.bundle,
+        old.evaluation.features,
+        new.scorer.served.bundle,
+        new.evaluation.features,
     )
 
 
-def _step(score: ScoreStep | None, verdict: VerdictStep) -> Step:
-    points, log_odds = (None, None) if score is None else (score.points, score.log_odds)
-    return Step(points, log_odds, verdict.before, verdict.after, tuple(map(_rule, verdict.rules)))
+def _probabilities(old: _Side, new: _Side, score: ScoreChange | None) -> PathProbabilities:
+    """The probabilities before, of the old model on the new facts, and after."""
+    if score is not None:
+        return PathProbabilities(score.before, score.old_model, score.after)
+    before, after = old.evaluation.features, new.evaluation.features
+    if old.scorer.served is not None:
+        bundle = old.scorer.served.bundle
+        lost = score_change(old.scorer.catalogue, bundle, before, bundle, after)
+        return PathProbabilities(before=lost.before, old_model=lost.after)
+    if new.scorer.served is not None:
+        bundle = new.scorer.served.bundle
+        return PathProbabilities(after=score_change(new.scorer.catalogue, bundle, after, bundle, after).after)
+    return PathProbabilities()
 
 
-def _rule(changed: RuleChange) -> RuleStep:
+def _decision_change(score: ScoreChange | None, verdicts: QualificationChange) -> DecisionChange:
+    facts, model = (None, None) if score is None else (score.facts, score.model)
+    # A policy moves no probability.
+    policy = None if score is None else ScoreStep(0.0, 0.0)
+    return DecisionChange(
+        sentences=(*(() if score is None else (score.sentence,)), verdicts.sentence),
+        points=None if score is None else score.points,
+        facts=_cause(facts, verdicts.facts),
+        model=_cause(model, verdicts.model),
+        policy=_cause(policy, verdicts.policy),
+        features=() if score is None else score.features,
+    )
+
+
+def _cause(score: ScoreStep | None, verdict: VerdictStep) -> CauseOfChange:
+    return CauseOfChange(
+        points=None if score is None else score.points,
+        log_odds=None if score is None else score.log_odds,
+        before=verdict.before,
+        after=verdict.after,
+        rules=tuple(map(_transition, verdict.rules)),
+    )
+
+
+def _transition(changed: RuleChange) -> RuleTransition:
     before, after = (None if found is None else found.outcome for found in (changed.before, changed.after))
-    return RuleStep(changed.rule, before, after)
+    return RuleTransition(changed.rule, before, after)

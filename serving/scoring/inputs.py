@@ -1,73 +1,141 @@
-"""What a decision is made from: what features and rules see of the lead, and the partners' history it rests on.
+"""The inputs of a decision. There are three ways to them and one way on: `serving.scoring.decide`.
 
-Both are kept with the decision as canonical JSON text, and read back to make the decision again.
+`from_request` takes the facts that came with a request, `from_store` the facts that the store has of a lead, and
+`from_features` the features that a kept decision was made from.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from features.engines.python import Evaluation, Facts
+from models.scorer import Scorer
+from sqlalchemy import Connection
+
+from features.engines.python import Evaluation, Facts, evaluate
+from serving.decisions.evaluations import evaluation_from_json
+from serving.decisions.stored_decisions import StoredDecision
+from serving.records import versions
+from serving.records.facts import facts_of_many
+from serving.scoring import partner_history
+from serving.scoring.partner_history import PartnerHistoryUsed
+from serving.scoring.requests import ScoreRequest, check_attributes, moment_of
 from serving.store.canonical_json import canonical
 
-HistorySource = Literal["store", "bundle"]
-Origin = Literal["features", "facts"]
-"""What a decision can be made again from."""
 
-
-@dataclass(frozen=True)
-class History:
-    """The partners' history a decision rests on.
-
-    Attributes:
-        source: where it was taken from; None where the lead has no source partner, or nobody knows any history.
-        rows: the rows that bear on that partner, by derived kind.
-    """
-
-    source: HistorySource | None = None
-    rows: Facts = field(default_factory=dict)
-
-    def to_json(self) -> str | None:
-        """Canonical JSON text; None where there is none."""
-        return None if self == History() else canonical({"source": self.source, "rows": self.rows})
-
-    @classmethod
-    def from_json(cls, text: str | None) -> "History":
-        """What `to_json` gave."""
-        return cls() if text is None else cls(**json.loads(text))
-
-
-@dataclass(frozen=True)
-class Basis:
-    """All that one decision is made from, beside the scorer.
+@dataclass(frozen=True, kw_only=True)
+class DecisionInputs:
+    """Everything that one decision is made from, beside the scorer.
 
     Attributes:
         lead_id: the lead.
-        as_of: the moment it speaks for, microseconds.
-        evaluation: the lead as of then.
-        history: the partners' history in it.
-        ingest: of a lead of the store, the newest version of any record when it was read; None where facts were sent.
-        request: the body the facts were sent in, as canonical JSON text.
+        as_of: the moment that the decision speaks for, microseconds.
+        evaluation: the lead at that moment, as rules and model read it.
+        history: the partner history in the evaluation.
+        ingest: of a stored lead, the ingest number of the newest version of any record; None for facts in a request.
+        request: the body that the facts came in, as canonical JSON text.
     """
 
     lead_id: str
     as_of: int
     evaluation: Evaluation
-    history: History
+    history: PartnerHistoryUsed
     ingest: int | None = None
     request: str | None = None
 
-
-def features_text(evaluation: Evaluation) -> str:
-    """An evaluation as canonical JSON text: `lead`, `account`, `partner` and `features`, each by name."""
-    return canonical({name: dict(getattr(evaluation, name)) for name in _PARTS})
-
-
-def evaluation_of(text: str) -> Evaluation:
-    """The evaluation that `features_text` gave."""
-    content: Mapping[str, Any] = json.loads(text)
-    return Evaluation(**{name: content[name] for name in _PARTS})
+    @property
+    def source_partner_id(self) -> str | None:
+        """The lead's source partner."""
+        partner: str | None = self.evaluation.lead.get("source_partner_id")
+        return partner
 
 
-_PARTS: Sequence[str] = ("lead", "account", "partner", "features")
+@dataclass(frozen=True)
+class SentLead:
+    """A lead that was sent with its facts.
+
+    Attributes:
+        request: the lead and its facts.
+        body: the JSON object that was sent.
+        as_of: the moment to decide for, microseconds.
+    """
+
+    request: ScoreRequest
+    body: Mapping[str, Any]
+    as_of: int
+
+
+def sent_lead(request: ScoreRequest, body: Mapping[str, Any], scorer: Scorer, now: int, path: str = "") -> SentLead:
+    """A request that the scorer can decide on at `now` (microseconds); `path` is its place in the body.
+
+    Raises:
+        InvalidFields: the lead has attributes that the served model does not know, or the moment lies in the future.
+    """
+    check_attributes(request, scorer.served.bundle.attributes if scorer.served else (), path)
+    return SentLead(request, body, moment_of(request, now, path))
+
+
+def from_request(connection: Connection, scorer: Scorer, sent: SentLead) -> DecisionInputs:
+    """The inputs of a decision on a lead that was sent with its facts; only the partner history is read."""
+    facts = sent.request.facts()
+    history = partner_history.of_sent_facts(connection, scorer, facts, sent.as_of)
+    return from_sent_facts(scorer, sent.request, history, sent.as_of, canonical(sent.body), facts)
+
+
+def from_sent_facts(
+    scorer: Scorer,
+    request: ScoreRequest,
+    history: PartnerHistoryUsed,
+    as_of: int,
+    body: str,
+    facts: Facts | None = None,
+) -> DecisionInputs:
+    """The inputs of a decision on facts in a request with a given partner history.
+
+    Args:
+        scorer: the scorer that will decide.
+        request: the lead and its facts.
+        history: the partner history.
+        as_of: the moment to decide for, microseconds.
+        body: the body of the request as canonical JSON text.
+        facts: the request's facts, where the caller has them already.
+    """
+    rows = request.facts() if facts is None else facts
+    evaluation = evaluate(scorer.catalogue, {**rows, **history.rows}, as_of)
+    return DecisionInputs(
+        lead_id=request.lead.lead_id, as_of=as_of, evaluation=evaluation, history=history, request=body
+    )
+
+
+def from_store(
+    connection: Connection, scorer: Scorer, lead_ids: Iterable[str], as_of: int
+) -> Iterator[tuple[DecisionInputs, Facts]]:
+    """The inputs of decisions on stored leads, each with the facts behind it, in the order given.
+
+    Args:
+        connection: the store's, from `reading`: the facts and the ingest number must be of one state of the store.
+        scorer: the scorer that will decide.
+        lead_ids: the leads; an unknown lead has an evaluation without a lead.
+        as_of: the moment to decide for, microseconds.
+    """
+    ingest = versions.last_ingest(connection)
+    for lead_id, facts in facts_of_many(connection, lead_ids, as_of):
+        yield from_stored_facts(scorer, lead_id, facts, as_of, ingest), facts
+
+
+def from_stored_facts(scorer: Scorer, lead_id: str, facts: Facts, as_of: int, ingest: int) -> DecisionInputs:
+    """The inputs of a decision on a stored lead; `facts` are all versions up to the ingest number."""
+    evaluation = evaluate(scorer.catalogue, facts, as_of)
+    history = partner_history.of_stored_facts(evaluation.lead.get("source_partner_id"), facts)
+    return DecisionInputs(lead_id=lead_id, as_of=as_of, evaluation=evaluation, history=history, ingest=ingest)
+
+
+def from_features(kept: StoredDecision, features: str) -> DecisionInputs:
+    """The inputs that a kept decision was made from; `features` is its evaluation as canonical JSON text."""
+    return DecisionInputs(
+        lead_id=str(kept.lead_id),
+        as_of=kept.as_of,
+        evaluation=evaluation_from_json(features),
+        history=PartnerHistoryUsed.from_json(kept.history),
+        ingest=kept.ingest,
+        request=kept.request,
+    )

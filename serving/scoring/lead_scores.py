@@ -1,65 +1,67 @@
-"""The decision that holds for a lead of the store at a moment: the one there is while it does, else a new one."""
+"""The decision on a stored lead at a moment: the current one while it is valid, else a new one."""
 
-import json
 from collections.abc import Iterable
+
+from models.scorer import Scorer
 
 from features.engines.python import Facts
 from features.records import Row
 from features.value_types import DAY
-from models.decision import Scorer
-from serving.decisions import stored_decisions as decisions
+from serving.decisions import current_scores, stored_decisions
 from serving.decisions.stored_decisions import StoredDecision
 from serving.records import aliases
-from serving.scoring.decide import decide, keep_current, stored_bases
-from serving.service import Service
+from serving.scoring.decide import decide
+from serving.scoring.inputs import from_store
+from serving.scoring.scoring import Scoring
+from serving.scoring.stored_leads import decide_current
 from serving.store.database import reading
 
-HOLDS = DAY
-"""Microseconds after which a decision is made anew, for time itself moves features."""
+VALID_FOR = DAY
+"""Microseconds after which a decision is made again, because features depend on the time."""
 
 
-def score_as_of(service: Service, lead_id: str, as_of: int | None) -> StoredDecision | None:
-    """The decision on a lead of the store.
+def decision_as_of(scoring: Scoring, lead_id: str, as_of: int | None) -> StoredDecision | None:
+    """The decision on a stored lead.
 
     Args:
-        service: the service.
-        lead_id: the lead.
-        as_of: a moment that is not in the future, microseconds: what was recorded by then is decided on, and the
-            decision kept beside the current one; None for now.
+        scoring: what decides.
+        lead_id: the lead, by any of its ids.
+        as_of: a moment that is not in the future, microseconds: the facts recorded by then are decided on, and the
+            decision is kept beside the current one; None for now.
 
     Returns:
-        The decision; None where no such lead was known at the moment.
+        The decision; None where the lead was unknown at the moment.
     """
-    scorer, now = service.champion.scorer(), service.clock()
-    with reading(service.engine) as connection:
+    scorer, now, engine = scoring.champion.scorer(), scoring.store.clock(), scoring.store.engine
+    with reading(engine) as connection:
         lead_id = aliases.resolve(connection, lead_id, as_of)
-        ((basis, facts),) = stored_bases(connection, scorer, [lead_id], now if as_of is None else as_of)
-        if not basis.evaluation.lead:
+        ((inputs, facts),) = from_store(connection, scorer, [lead_id], now if as_of is None else as_of)
+        if not inputs.evaluation.lead:
             return None
-        score = decisions.current(connection, lead_id) if as_of is None else None
-        held = None if score is None else decisions.get(connection, score.decision_id)
-    if held is not None and _holds(held, scorer, facts, now):
-        return held
+        score = current_scores.get(connection, lead_id) if as_of is None else None
+        current = None if score is None else stored_decisions.get(connection, score.decision_id)
+    if current is not None and _valid(current, scorer, facts, now):
+        return current
     if as_of is None:
-        return keep_current(service, scorer, [basis], now)[0]
-    ((_, made),) = decide(scorer, [basis], service.tokens, now)
-    service.archive.keep(service.engine, scorer.policy, now)
-    with service.engine.begin() as connection:
-        decisions.add(connection, [made])
-    return made
+        return decide_current(scoring, scorer, [inputs], now)[0]
+    (decision,) = decide(scorer, [inputs], scoring.store.tokens, now)
+    scoring.keep_policy(scorer, now)
+    with engine.begin() as connection:
+        stored_decisions.add(connection, [decision.stored])
+    return decision.stored
 
 
-def _holds(held: StoredDecision, scorer: Scorer, facts: Facts, now: int) -> bool:
-    """Whether a decision is what would be decided now, but for the hours since."""
-    content = json.loads(held.content)
+def _valid(current: StoredDecision, scorer: Scorer, facts: Facts, now: int) -> bool:
+    """Whether a new decision would be the same, apart from the hours since."""
+    decision = current.issued.decision
     model = scorer.served and scorer.served.bundle.sha256
-    made_with = (content["model"] and content["model"]["sha256"], content["policy"]["sha256"])
-    alike = made_with == (model, scorer.policy.sha256) and content["catalogue"]["sha256"] == scorer.catalogue.sha256
-    return alike and now - held.as_of < HOLDS and not any(_news(rows, held, now) for rows in facts.values())
+    made_with = (decision.model and decision.model.sha256, decision.policy.sha256, decision.catalogue.sha256)
+    unchanged = made_with == (model, scorer.policy.sha256, scorer.catalogue.sha256)
+    return unchanged and now - current.as_of < VALID_FOR and not any(_newer(r, current, now) for r in facts.values())
 
 
-def _news(rows: Iterable[Row], held: StoredDecision, now: int) -> bool:
-    """Whether any of these came, or came to be known, since a decision was made."""
-    if held.ingest is None:
+def _newer(rows: Iterable[Row], current: StoredDecision, now: int) -> bool:
+    """Whether any of these rows was recorded, or became visible, after a decision was made."""
+    if current.ingest is None:
         return True
-    return any(row["ingest"] > held.ingest or held.as_of < (row["recorded_at"] or 0) <= now for row in rows)
+    return any(row["ingest"] > current.ingest or current.as_of < (row["recorded_at"] or 0) <= now for row in rows)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, or_, select
 from features.value_types import DAY
 from serving.decisions.tables import decision_payloads as payloads
 from serving.decisions.tables import decisions
-from serving.records.versions import closes, visible
+from serving.records.versions import closes, visible_versions
 from serving.shadow.tables import shadow_scores
 from serving.store.database import inserting
 
@@ -75,7 +75,7 @@ def matured(connection: Connection, sha256: str, horizon_days: int, now: int) ->
     Leads that were known to be closed when it was made are left out, as are those whose close has no date, and those
     that were removed or merged since.
     """
-    lead, close = visible("leads", now), closes(now)
+    lead, close = visible_versions("leads", now), closes(now)
     known_open = or_(close.c.recorded_at.is_(None), close.c.recorded_at > decisions.c.created_at)
     first = func.row_number().over(partition_by=payloads.c.lead_id, order_by=(payloads.c.as_of, decisions.c.created_at))
     found = (

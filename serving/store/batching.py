@@ -1,6 +1,7 @@
-"""Work done for several at a time: whoever has its turn does it for all who wait by then.
+"""Micro-batching: work that several requests wait for is done for all of them in one call.
 
-There is no thread of its own and nothing to drain at the end: all of it is the work of some request that waits for it.
+The batcher has no thread of its own and nothing to drain at the end. The request that gets the turn runs the batch for
+every request that waits by then.
 """
 
 from collections import deque
@@ -8,53 +9,55 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-_T = TypeVar("_T")
-_R = TypeVar("_R")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_Pending: TypeAlias = "tuple[_Item, Future[_Result]]"
 
 
 @dataclass(frozen=True)
-class Together(Generic[_T, _R]):
-    """Those who wait for work of one kind."""
+class MicroBatcher(Generic[_Item, _Result]):
+    """Collects items that arrive at the same time and works on them together.
 
-    _waiting: "deque[tuple[_T, Future[_R]]]" = field(default_factory=deque)
+    Attributes:
+        work: gives a result for each item in their order, or undoes what it did and raises. Where a batch fails, it
+            runs again for each item alone.
+    """
+
+    work: Callable[[Sequence[_Item]], Sequence[_Result]]
+    _pending: "deque[_Pending[_Item, _Result]]" = field(default_factory=deque)
     _turn: Lock = field(default_factory=Lock)
 
-    def do(self, work: Callable[[Sequence[_T]], Sequence[_R]], item: _T) -> _R:
-        """What `work` gives for this item, once it is done for all of those it is done with.
-
-        Args:
-            work: gives a result for each item in their order, or undoes what it did and raises. All who wait together
-                must bring the same work, for it is done by one of them, and again for each alone where it failed.
-            item: what it is done for.
+    def submit(self, item: _Item) -> _Result:
+        """The result for this item, once its batch is done.
 
         Raises:
-            Exception: whatever the work raised for this item. A fault of another's is not told here.
+            Exception: whatever `work` raised for this item. The error of another item is not raised here.
         """
-        own: Future[_R] = Future()
-        self._waiting.append((item, own))
+        own: Future[_Result] = Future()
+        self._pending.append((item, own))
         with self._turn:
-            # Another may have done it along with its own by now.
+            # The request before may have done this item in its batch.
             if not own.done():
-                _done(work, [self._waiting.popleft() for _ in range(len(self._waiting))])
+                self._run([self._pending.popleft() for _ in range(len(self._pending))])
         return own.result()
 
-
-def _done(work: Callable[[Sequence[_T]], Sequence[_R]], waiting: "Sequence[tuple[_T, Future[_R]]]") -> None:
-    try:
-        results = work([item for item, _ in waiting])
-    except BaseException as error:
-        # A store that is busy or gone is so for all; any other fault is of one of them, which must not harm the others.
-        if len(waiting) > 1 and not isinstance(error, OperationalError | PoolTimeout):
-            for one in waiting:
-                _done(work, [one])
+    def _run(self, batch: "Sequence[_Pending[_Item, _Result]]") -> None:
+        try:
+            results = self.work([item for item, _ in batch])
+        except BaseException as error:
+            # A store that is busy or gone fails every item. Any other error belongs to one item and must not reach the
+            # others.
+            if len(batch) > 1 and not isinstance(error, OperationalError | PoolTimeout):
+                for pending in batch:
+                    self._run([pending])
+            else:
+                for _, future in batch:
+                    future.set_exception(error)
         else:
-            for _, future in waiting:
-                future.set_exception(error)
-    else:
-        for (_, future), result in zip(waiting, results, strict=True):
-            future.set_result(result)
+            for (_, future), result in zip(batch, results, strict=True):
+                future.set_result(result)

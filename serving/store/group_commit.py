@@ -1,15 +1,16 @@
-"""Group commit: what several requests write at the same time goes to the disk in one transaction.
+"""Group commit: the writes of several concurrent requests go to the disk in one transaction.
 
-A commit waits for the disk far longer than it writes, and on SQLite one commits at a time.
+A commit waits for the disk far longer than it writes, and on SQLite one transaction commits at a time.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from serving.store.batching import Together
+from serving.store.batching import MicroBatcher
 
 _T = TypeVar("_T")
 _Write: TypeAlias = Callable[[Connection], Any]
@@ -17,23 +18,25 @@ _Write: TypeAlias = Callable[[Connection], Any]
 
 @dataclass(frozen=True)
 class GroupCommit:
-    """Writes to a store that may share a transaction with others: they must not read what others write.
+    """Writes that may share a transaction with others: a write must not read what another one writes.
 
     Attributes:
         engine: the store's.
     """
 
     engine: Engine
-    _writers: Together[_Write, Any] = field(default_factory=Together)
+
+    @cached_property
+    def _batcher(self) -> MicroBatcher[_Write, Any]:
+        return MicroBatcher(self._write)
 
     def write(self, work: Callable[[Connection], _T]) -> _T:
-        """What `work` gives, once all it wrote is on the disk. It may be done twice, the first time undone.
+        """The result of `work`, once its writes are on the disk. `work` may run twice, the first time rolled back.
 
         Raises:
-            Exception: whatever `work` or its commit raised; then nothing of it was written. A fault of another's work
-                is not told here.
+            Exception: whatever `work` or its commit raised; then none of its writes are kept.
         """
-        written: _T = self._writers.do(self._write, work)
+        written: _T = self._batcher.submit(work)
         return written
 
     def _write(self, works: Sequence[_Write]) -> list[Any]:

@@ -1,0 +1,21 @@
+"""The evaluation that a decision was made from, as canonical JSON text: what rules and model read of the lead."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from features.engines.python import Evaluation
+from serving.store.canonical_json import canonical
+
+_PARTS = ("lead", "account", "partner", "features")
+
+
+def evaluation_to_json(evaluation: Evaluation) -> str:
+    """An evaluation as canonical JSON text: `lead`, `account`, `partner` and `features`, each by name."""
+    return canonical({name: dict(getattr(evaluation, name)) for name in _PARTS})
+
+
+def evaluation_from_json(text: str) -> Evaluation:
+    """The evaluation that `evaluation_to_json` wrote."""
+    content: Mapping[str, Any] = json.loads(text)
+    return Evaluation(**{name: content[name] for name in _PARTS})

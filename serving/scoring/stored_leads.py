@@ -1,0 +1,85 @@
+"""Decisions on stored leads: made again, kept, and set as the leads' current scores."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from models.scorer import Scorer
+from sqlalchemy import Connection
+
+from features.batched import batched
+from serving.champion import policies
+from serving.decisions import current_scores, stored_decisions
+from serving.decisions.current_scores import CurrentScore
+from serving.decisions.stored_decisions import StoredDecision
+from serving.scoring.decide import NewDecision, decide
+from serving.scoring.inputs import DecisionInputs, from_store
+from serving.scoring.scoring import Scoring
+from serving.store import outbox
+from serving.store.database import reading
+
+_BATCH = 500
+_SCORED = ("lead_id", "decision_id", "qualification", "pending", "close_probability", "grade", "source_partner_id")
+"""What the event `lead.scored` holds."""
+
+
+def rescore(scoring: Scoring, lead_ids: Iterable[str]) -> Iterator[int]:
+    """Decides again on stored leads and keeps decisions and current scores; yields how many leads are done."""
+    done = 0
+    for batch in batched(lead_ids, _BATCH):
+        _rescore(scoring, batch)
+        done += len(batch)
+        yield done
+
+
+def _rescore(scoring: Scoring, lead_ids: Sequence[str]) -> None:
+    scorer, now = scoring.champion.scorer(), scoring.store.clock()
+    with reading(scoring.store.engine) as connection:
+        inputs = [each for each, _ in from_store(connection, scorer, lead_ids, now)]
+    decide_current(scoring, scorer, [each for each in inputs if each.evaluation.lead], now)
+    # A lead may have been removed, or merged into another one, while it waited.
+    if gone := [each.lead_id for each in inputs if not each.evaluation.lead]:
+        with scoring.store.engine.begin() as connection:
+            current_scores.remove(connection, gone)
+
+
+def decide_within(scoring: Scoring, scorer: Scorer, connection: Connection, lead_id: str, now: int) -> NewDecision:
+    """Decides on a lead inside a write transaction, which sees what the transaction itself wrote of the lead."""
+    inputs = [each for each, _ in from_store(connection, scorer, [lead_id], now)]
+    policies.keep(connection, scorer.policy, now)
+    decisions = decide(scorer, inputs, scoring.store.tokens, now)
+    _keep(scoring, connection, decisions, inputs, now)
+    return decisions[0]
+
+
+def decide_current(
+    scoring: Scoring, scorer: Scorer, inputs: Sequence[DecisionInputs], now: int
+) -> list[StoredDecision]:
+    """Decides on stored leads as of now, and keeps the decisions as the leads' current ones."""
+    decisions = decide(scorer, inputs, scoring.store.tokens, now)
+    scoring.keep_policy(scorer, now)
+    with scoring.store.engine.begin() as connection:
+        _keep(scoring, connection, decisions, inputs, now)
+    scoring.report_decisions(decisions)
+    return [each.stored for each in decisions]
+
+
+def _keep(
+    scoring: Scoring,
+    connection: Connection,
+    decisions: Sequence[NewDecision],
+    inputs: Sequence[DecisionInputs],
+    now: int,
+) -> None:
+    scores = [
+        CurrentScore.of(decision.issued, each.source_partner_id, now)
+        for decision, each in zip(decisions, inputs, strict=True)
+    ]
+    before = {score.lead_id: score for score in current_scores.of_leads(connection, [s.lead_id for s in scores])}
+    stored_decisions.add(connection, [each.stored for each in decisions])
+    current_scores.save(connection, scores)
+    changed = [s for s in scores if s.lead_id not in before or before[s.lead_id].standing != s.standing]
+    outbox.add(connection, [_scored(score, scoring) for score in changed])
+
+
+def _scored(score: CurrentScore, scoring: Scoring) -> outbox.Event:
+    data = {name: getattr(score, name) for name in _SCORED}
+    return outbox.event("lead.scored", score.lead_id, data, at=score.scored_at, tokens=scoring.store.tokens)
