@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Engine
 
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle, UntrustedBundle, read
-from models.decision import Scorer, Served
 from models.policy import Policy
+from models.scorer import Scorer, ServedModel
 from serving.store import bundles, policies
 
 _AT_HAND = 16
@@ -64,7 +64,7 @@ class Archive:
         if bundle is None:
             return Scorer(self.catalogue, rules, None)
         try:
-            served = Served(_bundle(connection, bundle), bundles.version(connection, bundle))
+            served = ServedModel(_bundle(connection, bundle), bundles.version(connection, bundle))
             return Scorer(served.bundle.catalogue(self.catalogue), rules, served)
         except (bundles.UnknownBundle, UntrustedBundle) as error:
             raise Unavailable(f"the model {bundle[:12]} that it was made by cannot be used: {error}") from None

@@ -9,22 +9,22 @@ from sqlalchemy import Connection
 from features.direct import Evaluation
 from models.change import (
     FeatureChange,
+    PathProbabilities,
     QualificationChange,
     RuleChange,
     ScoreChange,
+    ScoreStep,
     VerdictStep,
     qualification_change,
     score_change,
 )
-from models.change import Step as ScoreStep
-from models.decision import Scorer
 from models.policy import Outcome, Qualification
+from models.scorer import Scorer
 from serving.archive import Archive, Unavailable
 from serving.basis import evaluation_of
 from serving.store.decisions import StoredDecision
 
 _Seen: TypeAlias = tuple[Scorer, Evaluation]
-_Chances: TypeAlias = tuple[float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def change(connection: Connection, archive: Archive, before: StoredDecision, aft
     then, now = _seen(connection, archive, before), _seen(connection, archive, after)
     try:
         moved = _moved(then, now)
-        chances = _probabilities(then, now, moved)
-        verdicts = qualification_change(then[0].policy, then[1], now[0].policy, now[1], chances)
+        probabilities = _probabilities(then, now, moved)
+        verdicts = qualification_change(then[0].policy, then[1], now[0].policy, now[1], probabilities)
     except (KeyError, ValueError) as error:
         raise Unavailable(f"the change cannot be taken apart: {error}") from None
     return _change(moved, verdicts)
@@ -103,18 +103,18 @@ def _moved(then: _Seen, now: _Seen) -> ScoreChange | None:
     return score_change(old.catalogue, old.served.bundle, before.features, new.served.bundle, after.features)
 
 
-def _probabilities(then: _Seen, now: _Seen, moved: ScoreChange | None) -> _Chances:
-    """Before, of the old model on the new facts, and after."""
+def _probabilities(then: _Seen, now: _Seen, moved: ScoreChange | None) -> PathProbabilities:
+    """The close probabilities along the path of the change, for the models that there are."""
     if moved is not None:
-        return moved.before, moved.old_model, moved.after
+        return PathProbabilities(moved.before, moved.old_model, moved.after)
     (old, before), (new, after) = then, now
     if old.served is not None:
         lost = score_change(old.catalogue, old.served.bundle, before.features, old.served.bundle, after.features)
-        return lost.before, lost.after, None
+        return PathProbabilities(lost.before, lost.after, None)
     if new.served is not None:
         found = score_change(new.catalogue, new.served.bundle, after.features, new.served.bundle, after.features)
-        return None, None, found.after
-    return None, None, None
+        return PathProbabilities(None, None, found.after)
+    return PathProbabilities(None, None, None)
 
 
 def _change(moved: ScoreChange | None, verdicts: QualificationChange) -> Change:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from features.direct import Facts
 from features.records import Row
 from features.values import DAY
-from models.decision import Scorer
+from models.scorer import Scorer
 from serving.scoring import decide, keep_current, stored_bases
 from serving.service import Service
 from serving.store import aliases, decisions

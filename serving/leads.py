@@ -9,10 +9,11 @@ from sqlalchemy import Connection, select
 
 from features.records import KINDS, Kind, Record, Row, Stored
 from features.rows import stored as from_row
-from models.decision import Content, Scorer
+from models.scorer import Scorer
 from serving import intake
 from serving.api.record_bodies import fact_id
 from serving.api.schemas import LeadRequest, known_attributes
+from serving.canonical import Content
 from serving.scoring import Made, score_within
 from serving.service import Service
 from serving.store import aliases, decisions, due, outbox, records

@@ -16,8 +16,8 @@ from features.catalogue.catalogue import Catalogue
 from features.direct import Facts, evaluate
 from features.records import KINDS, PARTNER_HISTORY
 from models.bundle import Bundle, UntrustedBundle, read
-from models.decision import Scorer, Served
 from models.policy import Policy
+from models.scorer import Scorer, ServedModel
 from serving.store import bundles
 from serving.store.bundles import Appointment
 from serving.store.database import reading
@@ -107,7 +107,7 @@ class Champion:
         """
         if bundle.sha256 != appointed.sha256:
             raise UntrustedBundle("the bundle in the store is not the one that was promoted")
-        scorer = Scorer(bundle.catalogue(self.catalogue), self.policy, Served(bundle, appointed.version))
+        scorer = Scorer(bundle.catalogue(self.catalogue), self.policy, ServedModel(bundle, appointed.version))
         leads = [evaluate(scorer.catalogue, facts, appointed.at) for facts in _leads(bundle, appointed.at)]
         golden = [replace(leads[0], features={**leads[0].features, **row}) for row, _ in bundle.golden]
         scorer.decide_all([("tried", appointed.at, evaluation) for evaluation in (*leads, *golden)])

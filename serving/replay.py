@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from features.records import DERIVED
-from models.decision import Scorer
+from models.scorer import Scorer
 from serving.api.schemas import ScoreRequest
 from serving.archive import Archive, Unavailable
 from serving.basis import Basis, History, Origin, evaluation_of, features_text
@@ -93,7 +93,7 @@ def _replay(connection: Connection, archive: Archive, kept: StoredDecision, feat
     if content["catalogue"]["sha256"] != scorer.catalogue.sha256:
         raise Unavailable("it was made with another catalogue of features than this version of the software has")
     basis = _from_features(kept, features) if origin == "features" else _from_facts(connection, scorer, kept)
-    decided = scorer.decide(basis.lead_id, basis.as_of, basis.evaluation)
+    decided = scorer.decide(basis.lead_id, basis.as_of, basis.evaluation).to_dict()
     again = canonical(identified(decided, kept.decision_id, basis.history, kept.created_at))
     seen = features_text(basis.evaluation)
     return Replay(origin, (*_differences(kept.content, again), *_differences(features, seen, "/features")))

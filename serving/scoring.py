@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 from features.direct import Facts, evaluate
 from features.records import DERIVED, PARTNER_HISTORY, TIER_HISTORY, Row
 from features.values import rfc3339
-from models.decision import Content, Scorer
+from models.scorer import Scorer
 from serving.access import TokenSource
 from serving.api.schemas import ScoreRequest
 from serving.basis import Basis, History, features_text
-from serving.canonical import canonical
+from serving.canonical import Content, canonical
 from serving.service import Service
 from serving.store import decisions, outbox, policies, records
 from serving.store.database import reading
@@ -78,7 +78,7 @@ def sent_basis(
 def decide(scorer: Scorer, bases: Sequence[Basis], tokens: TokenSource, now: int) -> list[Made]:
     """The decision on each of these, as it is answered and as it is to be kept."""
     decided = scorer.decide_all([(basis.lead_id, basis.as_of, basis.evaluation) for basis in bases])
-    return [_kept(content, basis, tokens, now) for content, basis in zip(decided, bases, strict=True)]
+    return [_kept(decision.to_dict(), basis, tokens, now) for decision, basis in zip(decided, bases, strict=True)]
 
 
 def _kept(decided: Content, basis: Basis, tokens: TokenSource, now: int) -> Made:

@@ -17,9 +17,10 @@ from sqlalchemy import Engine
 
 from features.values import Scalar
 from models.bundle import Bundle
-from models.decision import Content, Served
-from models.probability import losses, sigmoid
+from models.probability import log_losses, sigmoid
+from models.scorer import ServedModel
 from serving.basis import evaluation_of
+from serving.canonical import Content
 from serving.reload import Champion
 from serving.store import shadow
 from serving.store.decisions import StoredDecision
@@ -157,7 +158,7 @@ class Shadow:
             self._failed = why
 
 
-def _scores(served: Served, decided: Sequence[Decided], now: int) -> list[ShadowScore]:
+def _scores(served: ServedModel, decided: Sequence[Decided], now: int) -> list[ShadowScore]:
     bundle = served.bundle
     names = bundle.encoding.names
     if not decided:
@@ -165,7 +166,7 @@ def _scores(served: Served, decided: Sequence[Decided], now: int) -> list[Shadow
     if lacking := {*names} - decided[0].features.keys():
         raise UnknownFeatures(f"it reads {len(lacking)} features that the champion's catalogue does not have")
     columns = {name: [one.features[name] for one in decided] for name in names}
-    values = sigmoid(bundle.parts(bundle.encoding.encode(columns, len(decided))).sum(axis=1))
+    values = sigmoid(bundle.contributions(bundle.encoding.encode(columns, len(decided))).sum(axis=1))
     return [
         ShadowScore(one.decision_id, bundle.sha256, served.version, float(value), now)
         for one, value in zip(decided, values, strict=True)
@@ -248,7 +249,7 @@ def judge(matured: Iterable[Matured], horizon_days: int | None) -> Judgement:
     if min(wins, len(told) - wins) < FEWEST_OUTCOMES:
         return Judgement(len(told), wins)
     ours, theirs, won, clusters = map(np.array, zip(*told, strict=True))
-    champion, challenger = losses(won, ours), losses(won, theirs)
+    champion, challenger = log_losses(won, ours), log_losses(won, theirs)
     difference = float((challenger - champion).mean())
     reach = _NORMAL_95 * _error(challenger - champion, clusters)
     return Judgement(

@@ -23,9 +23,9 @@ from features.compile import query
 from features.direct import evaluate
 from features.quality.checks import CHECKS
 from features.values import parse_instant
-from models.decision import Scorer
 from models.policy import Gate, Policy
 from models.probability import RUNGS
+from models.scorer import Scorer
 from serving.access import ROLES
 from serving.api import schemas
 from serving.api.answers import DecisionAnswer, LeadAnswer, ProblemAnswer
@@ -181,7 +181,7 @@ def decide(body: bytes) -> dict[str, Any]:
     as_of = request.as_of or LATER
     policy = Policy.model_validate(yaml.safe_load(POLICY.read_text("utf-8")))
     facts = evaluate(CATALOGUE, request.facts(), as_of)
-    return Scorer(CATALOGUE, policy, None).decide(request.lead.lead_id, as_of, facts)
+    return Scorer(CATALOGUE, policy, None).decide(request.lead.lead_id, as_of, facts).to_dict()
 
 
 def same_rules(shown: dict[str, Any], decided: dict[str, Any]) -> bool:

@@ -17,11 +17,11 @@ from app.wiring import Wiring, now
 from features.compile import ENTITY_COLUMNS
 from features.direct import Evaluation, evaluate
 from features.partner_history import HORIZON_DAYS
-from models.decision import Content, Scorer
+from models.scorer import Scorer
 from serving.api import schemas
 from serving.api.problems import Problem
 from serving.api.strict_json import MalformedBody
-from serving.canonical import canonical
+from serving.canonical import Content, canonical
 from serving.rescoring import announce_promotions, rescore_due
 from serving.scoring import rescore
 from serving.store import database, due, records
@@ -120,7 +120,7 @@ def _of_bodies(source: Path, scorer: Scorer, rejects: _Rejects) -> Iterator[Cont
                 else:
                     facts = {**request.facts(), **history}
                     leads.append((request.lead.lead_id, moment, evaluate(scorer.catalogue, facts, moment)))
-            yield from scorer.decide_all(leads)
+            yield from (decision.to_dict() for decision in scorer.decide_all(leads))
 
 
 def _of_folder(folder: Path, scorer: Scorer, as_of: str | None) -> Iterator[Content]:
@@ -132,7 +132,7 @@ def _of_folder(folder: Path, scorer: Scorer, as_of: str | None) -> Iterator[Cont
         found = engine.evaluate(scorer.catalogue, engine.known_leads(moment), fields=True)
         for batch in found.to_batches(_CHUNK):
             leads = [(row["lead_id"], moment, _evaluation(row, scorer)) for row in batch.to_pylist()]
-            yield from scorer.decide_all(leads)
+            yield from (decision.to_dict() for decision in scorer.decide_all(leads))
 
 
 def _evaluation(row: Mapping[str, Any], scorer: Scorer) -> Evaluation:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from models.decision import Scorer
+from models.scorer import Scorer
 from serving.api import schemas
 from serving.api.admission import LARGE
 from serving.api.answers import BatchAnswer, DecisionAnswer, ProblemAnswer

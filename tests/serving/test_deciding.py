@@ -9,14 +9,14 @@ from sqlalchemy import Engine
 
 from features.catalogue import CATALOGUE
 from features.values import parse_instant
-from models.decision import Scorer, Served
+from models.scorer import Scorer, ServedModel
 from serving.api.schemas import ScoreRequest
 from serving.scoring import Sent, decide_requests, decide_together
 from serving.service import Service
 from tests.serving.conftest import POLICY, saying, service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
-MODELS = {log_odds: Scorer(CATALOGUE, POLICY, Served(saying(log_odds), str(log_odds))) for log_odds in (-1.0, 0.5)}
+MODELS = {log_odds: Scorer(CATALOGUE, POLICY, ServedModel(saying(log_odds), str(log_odds))) for log_odds in (-1.0, 0.5)}
 
 
 @pytest.fixture

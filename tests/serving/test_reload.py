@@ -19,7 +19,7 @@ from sqlalchemy import Engine, update
 import serving.reload
 from features.catalogue import CATALOGUE
 from features.values import parse_instant
-from models.bundle import MOST_BYTES, Bundle
+from models.bundle import MAX_BYTES, Bundle
 from models.policy import load
 from models.probability import sigmoid
 from serving.api.app import create_app
@@ -95,7 +95,7 @@ FORGED: dict[str, dict[str, bytes]] = {
     "other features": forged(described(features_sha256="0" * 64)),
     "attributes of no kind": forged(described(attributes=[{"name": "x", "kind": "code", "known": "now"}])),
     "rubbish as history": forged(described(history={"partner_history": [ROW]})),
-    "oversize": forged(lambda files: files.update({"golden.json": b" " * MOST_BYTES})),
+    "oversize": forged(lambda files: files.update({"golden.json": b" " * MAX_BYTES})),
     "nothing": {"manifest.json": b""},
 }
 
