@@ -20,7 +20,7 @@ from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from models.bundle import Bundle
 from models.encoding import Matrix
-from models.probability import RUNGS, losses
+from models.probability import RUNGS, log_losses
 from training.evaluation import Clusters, Predictions
 from training.matrix import Data, Progress, prepare
 from training.trainer import train
@@ -77,8 +77,8 @@ def _beside(data: Data, served: Predictions, tell: Progress) -> Mapping[str, Dif
     # Where nothing can be fitted what is served is the base rate itself.
     said = {"base_rate": np.full(len(won), served.constant)}
     said |= {rung: tested(data, bundled(data, choice, 0)) for rung, choice in ladder.choices.items()}
-    ours = losses(won, served.probability)
-    return {rung: _difference(ours, losses(won, p), clusters) for rung, p in said.items()}
+    ours = log_losses(won, served.probability)
+    return {rung: _difference(ours, log_losses(won, p), clusters) for rung, p in said.items()}
 
 
 def _difference(ours: Reals, theirs: Reals, clusters: Clusters) -> Difference:
@@ -96,7 +96,7 @@ def _by_depth(data: Data, tell: Progress) -> Mapping[str, Mapping[str, float]]:
         tell(f"trees of depth {depth}")
         choice = of_depth(data, depth, 0)
         bundle = bundled(data, choice, 0)
-        own = losses(data.rows.won[test], tested(data, bundle))
+        own = log_losses(data.rows.won[test], tested(data, bundle))
         default = own if default is None else default
         low, high = clusters.mean_interval(own - default)
         cost = {"trees": choice.settings["trees"], "microseconds": _microseconds(bundle, data.rows.matrix[test])}
@@ -111,7 +111,7 @@ def _microseconds(bundle: Bundle, rows: Matrix) -> float:
     for place in range(ROWS_TIMED):
         one = rows[place % len(rows)][None]
         start = time.perf_counter()
-        bundle.parts(one)
+        bundle.contributions(one)
         times.append((time.perf_counter() - start) * 1e6)
     return statistics.median(times[ROWS_TIMED // 10 :])
 

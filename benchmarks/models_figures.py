@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from models.probability import logit, losses
+from models.probability import log_losses, logit
 from training.evaluation import Clusters, auc
 from training.guardrails import SLOPE
 
@@ -66,12 +66,12 @@ def measure(won: Reals, probability: Reals, ours: Reals, cluster: NDArray[np.str
     few = Clusters(cluster, np.random.default_rng(seed), FEW_DRAWS)
     ones = np.ones(len(won))
     return Figures(
-        _mean(clusters, losses(won, probability)),
+        _mean(clusters, log_losses(won, probability)),
         _mean(clusters, (won - probability) ** 2),
         Estimate(auc(won, probability), *clusters.interval(lambda weight: auc(won, probability, weight))),
         _slope(won, probability, few),
         Estimate(_smooth(won, probability, ones), *few.interval(lambda weight: _smooth(won, probability, weight))),
-        _mean(clusters, losses(won, probability) - losses(won, ours)),
+        _mean(clusters, log_losses(won, probability) - log_losses(won, ours)),
     )
 
 

@@ -167,7 +167,7 @@ def drifting(rate: float) -> Plant:
 def _changed(scene: Scene, name: str, rows: Flags, change: Callable[[Reals], Reals]) -> Scene:
     matrix, column = scene.leads.matrix.copy(), scene.bundle.encoding.names.index(name)
     matrix[rows, column] = change(matrix[rows, column])
-    parts = scene.bundle.parts(matrix)
+    parts = scene.bundle.contributions(matrix)
     margin, probability = scene.bundle.margins(parts), sigmoid(parts.sum(axis=1))
     return replace(scene, leads=replace(scene.leads, matrix=matrix, margin=margin, probability=probability))
 

@@ -65,7 +65,7 @@ def model(seed: int) -> Bundle:
         "features_sha256": CATALOGUE.values_sha256(NAMES),
     }
     row = dict(zip(NAMES, (EMPLOYEES, 0, 0), strict=True))
-    odds = Bundle(**made).parts(encoding.encode({name: [value] for name, value in row.items()}, 1)).sum()
+    odds = Bundle(**made).contributions(encoding.encode({name: [value] for name, value in row.items()}, 1)).sum()
     return Bundle(**made, golden=((row, float(odds)),))
 
 

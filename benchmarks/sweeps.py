@@ -102,7 +102,7 @@ def _numbers(seen: Reals, count: int, rng: np.random.Generator) -> Reals:
 def _swept(bundle: Bundle, rows: Matrix, rng: np.random.Generator) -> Mapping[str, Any]:
     started = time.perf_counter()
     before = log_odds_apart(bundle, rows)
-    worst = float(np.abs(bundle.parts(rows).sum(axis=1) - before).max())
+    worst = float(np.abs(bundle.contributions(rows).sum(axis=1) - before).max())
     catalogue = bundle.catalogue(CATALOGUE)
     directed = {place: catalogue[name].direction for place, name in enumerate(bundle.encoding.names)}
     falls = {

@@ -89,7 +89,7 @@ def beside_truth(trained: Trained, truth: Reals) -> Mapping[str, Any]:
     from relplot import smECE
 
     served = trained.predictions.probability
-    parts = trained.bundle.parts(trained.test_matrix)
+    parts = trained.bundle.contributions(trained.test_matrix)
     lower, upper = trained.bundle.calibration.range(trained.bundle.margins(parts))
     if not np.allclose(served, sigmoid(parts.sum(axis=1)), rtol=0, atol=1e-9):
         raise RuntimeError("the bundle does not say of the test rows what training did")

@@ -1,10 +1,11 @@
-"""The bundle: everything a served model is, as a few plain files with a manifest of their hashes.
+"""The bundle: everything that serves a model, as a few plain files and a manifest of their hashes.
 
-Native LightGBM text and JSON only; reading it runs no code. The bundle's own hash is that of its manifest, so it names
-every byte. Reading verifies the manifest, refuses missing and extra files, and scores the golden rows.
+The files are LightGBM's own text and JSON; reading them runs no code. The bundle's hash is the hash of its manifest, so
+it covers every byte. Reading a bundle verifies the manifest, refuses missing and extra files, and scores the golden
+rows.
 
-Where bundles are kept is not trusted: who can write there can write a manifest that fits, too. So whatever a bundle
-holds, reading it ends with a bundle or a refusal; LightGBM's text is checked before its parser sees it.
+The place where bundles are kept is not trusted: a writer there can also write a manifest that fits. So every content
+leads to a bundle or to `UntrustedBundle`, and LightGBM's text is checked before LightGBM's parser reads it.
 """
 
 import hashlib
@@ -13,47 +14,52 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from features.catalogue.catalogue import Catalogue
 from features.provenance import Attribute
 from features.value_types import Scalar
-from models.encoding import EncodedFeature, Encoding, Matrix
+from models.encoding import EncodedFeature, Encoding, Matrix, Reals
 from models.probability import RUNGS, TREES, Calibration, MarginModel, Rung, read_model
 
-GRADES = ("A", "B", "C", "D")
+Grade: TypeAlias = Literal["A", "B", "C", "D"]
+GRADES: tuple[Grade, ...] = get_args(Grade)
+"""The best first."""
 _MODEL_FILES: Mapping[str, str] = {rung: "model.txt" if rung in TREES else "model.json" for rung in RUNGS}
 _TOLERANCE = 1e-9
-MOST_FILES = 16
-MOST_BYTES = 64 * 2**20
-"""Of a bundle's files together; the default model's have half a MiB."""
+"""Log-odds by which a golden row may differ: the last bits depend on the processor."""
+MAX_FILES = 16
+MAX_BYTES = 64 * 2**20
+"""The size of all files together. The files of the default model take half a MiB."""
 
 
 class UntrustedBundle(ValueError):
-    """A bundle's files are not what its manifest says, or do not score as they did; it must not be served."""
+    """A bundle that must not be served: its files differ from its manifest, or its golden rows score differently."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A trained, calibrated model with all it needs to serve.
+    """A trained, calibrated model with everything it needs to serve.
 
     Attributes:
         name: the registered model's name.
-        encoding: how features become numbers.
-        model: the rung.
-        calibration: margins to log-odds.
+        encoding: the encoding of the features as numbers.
+        model: the rung of the ladder that was chosen.
+        calibration: the map from margins to log-odds.
         horizon_days: days within which "close" counts; None for "ever won".
-        base_rate: share won among the training rows.
-        grades: least probabilities of the grades A, B and C; None where all leads get one probability.
+        base_rate: share of wins among the training rows, 0 to 1.
+        grades: the least probabilities of the grades A, B and C; None where all leads get one probability.
         attributes: the import's attributes among the features.
-        features_sha256: what decided the values of its features in training (`Catalogue.values_sha256`).
+        features_sha256: hash of the definitions that gave the features their values (`Catalogue.values_sha256`).
         expected_amount: mean amount of the wins known at the data cut (minor units, currency), if any.
-        reference: by feature, what training rows looked like (missing share, quantiles or level shares).
-        history: by derived kind, the last row of each partner and tier at the data cut, for a service without any.
-        golden: rows of features with the log-odds they must get.
-        facts: what reports quote: cut, rows, rung reasons, metrics.
+        reference: by feature, the distribution in the training rows (missing share, quantiles or level shares).
+        history: by derived kind, the last row of each partner and tier at the data cut. It serves where the store has
+            no partner history.
+        golden: rows of features with the log-odds that they must get.
+        training_summary: figures that reports quote: cut, rows, reasons for the rung, metrics. Its key in the bundle's
+            file is `facts`.
     """
 
     name: str
@@ -69,7 +75,7 @@ class Bundle:
     reference: Mapping[str, Any] = field(default_factory=dict)
     history: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     golden: tuple[tuple[Mapping[str, Scalar], float], ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    training_summary: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.base_rate <= 1:
@@ -81,31 +87,29 @@ class Bundle:
 
     @property
     def rung(self) -> Rung:
-        """The rung served."""
+        """The rung that is served."""
         return self.model.rung
 
-    def parts(self, matrix: Matrix) -> Matrix:
-        """Calibrated contributions (rows, features + 1); each row sums to its log-odds, the base being last."""
-        parts = self.model.contributions(matrix) * self.calibration.slope
-        parts[:, -1] += self.calibration.intercept
-        return parts
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Calibrated contributions in log-odds (rows, features + 1), the base last. A row sums to its log-odds."""
+        contributions = self.model.contributions(matrix) * self.calibration.slope
+        contributions[:, -1] += self.calibration.intercept
+        return contributions
 
-    def margins(self, parts: Matrix) -> Matrix:
-        """The uncalibrated margins behind calibrated parts."""
-        margins: Matrix = (parts.sum(axis=1) - self.calibration.intercept) / self.calibration.slope
+    def margins(self, contributions: Matrix) -> Reals:
+        """The uncalibrated margins (rows,) of calibrated contributions."""
+        margins: Reals = (contributions.sum(axis=1) - self.calibration.intercept) / self.calibration.slope
         return margins
 
-    def grade(self, probability: float) -> str | None:
-        """A to D; None where the model tells no lead from another, for a grade would pretend that it does."""
-        if self.grades is None:
-            return None
-        return next((g for g, least in zip(GRADES, self.grades, strict=False) if probability >= least), GRADES[-1])
+    def grade(self, probability: float) -> Grade | None:
+        """The grade of a probability; None where all leads get one probability, so that a grade would mislead."""
+        return None if self.grades is None else grade_of(probability, self.grades)
 
     def catalogue(self, base: Catalogue) -> Catalogue:
         """`base` with the bundle's attributes.
 
         Raises:
-            UntrustedBundle: the bundle reads a feature this software no longer has, or has changed.
+            UntrustedBundle: the bundle reads a feature that this software lacks, or defines differently.
         """
         catalogue = base.with_attributes(self.attributes)
         names = self.encoding.names
@@ -115,7 +119,7 @@ class Bundle:
 
     @cached_property
     def files(self) -> Mapping[str, bytes]:
-        """Its files by name, the manifest among them."""
+        """The files' contents by name, with the manifest."""
         files = {
             _MODEL_FILES[self.rung]: self.model.to_bytes(),
             "bundle.json": _dumps(self._description()),
@@ -126,7 +130,7 @@ class Bundle:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the manifest, which names every other file's."""
+        """Hash of the manifest, which holds the hash of every other file."""
         return hashlib.sha256(self.files["manifest.json"]).hexdigest()
 
     def _description(self) -> Mapping[str, Any]:
@@ -143,20 +147,30 @@ class Bundle:
             "expected_amount": self.expected_amount,
             "reference": self.reference,
             "history": self.history,
-            "facts": self.facts,
+            "facts": self.training_summary,
         }
 
 
+def grade_of(probability: float, cut_offs: tuple[float, float, float]) -> Grade:
+    """The grade of a probability: the first of A, B and C whose cut-off it reaches, else D.
+
+    >>> [grade_of(probability, (0.4, 0.3, 0.2)) for probability in (0.4, 0.39, 0.2, 0.1)]
+    ['A', 'B', 'C', 'D']
+    """
+    reached = (grade for grade, least in zip(GRADES, cut_offs, strict=False) if probability >= least)
+    return next(reached, GRADES[-1])
+
+
 def read(files: Mapping[str, bytes]) -> Bundle:
-    """The bundle of `files`, verified.
+    """The bundle of `files` (contents by name), verified.
 
     Raises:
         UntrustedBundle: the manifest does not match, a file is missing or extra, or a golden row scores differently.
     """
     _verify(files)
     try:
-        bundle = _read(files)
-        _check_everywhere(bundle)
+        bundle = _parse(files)
+        _check_all_levels(bundle)
         worst = _golden_error(bundle)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UntrustedBundle(f"the bundle's files cannot be read ({error}); train and promote again") from None
@@ -169,24 +183,24 @@ def read_folder(folder: Path) -> Bundle:
     """The bundle whose files are in `folder`, verified.
 
     Raises:
-        UntrustedBundle: as `read`; or there is anything in the folder but regular files, such as a link.
+        UntrustedBundle: as in `read`; or the folder holds something other than regular files, such as a link.
         OSError: the folder cannot be read.
     """
-    found = list(folder.iterdir())
-    if not all(file.is_file() and not file.is_symlink() for file in found):
+    paths = list(folder.iterdir())
+    if not all(path.is_file() and not path.is_symlink() for path in paths):
         raise UntrustedBundle("a bundle's folder must hold plain files only, no links and no folders")
-    check_size([file.stat().st_size for file in found])
-    return read({file.name: file.read_bytes() for file in found})
+    check_size([path.stat().st_size for path in paths])
+    return read({path.name: path.read_bytes() for path in paths})
 
 
 def check_size(sizes: Sequence[int]) -> None:
-    """Checks that files of these sizes, in bytes, can be a bundle, before they are read.
+    """Checks the sizes of a bundle's files, in bytes, before they are read.
 
     Raises:
-        UntrustedBundle: they are too many or too large.
+        UntrustedBundle: the files are too many or too large.
     """
-    if len(sizes) > MOST_FILES or sum(sizes) > MOST_BYTES:
-        raise UntrustedBundle(f"a bundle has at most {MOST_FILES} files, of {MOST_BYTES // 2**20} MiB together")
+    if len(sizes) > MAX_FILES or sum(sizes) > MAX_BYTES:
+        raise UntrustedBundle(f"a bundle has at most {MAX_FILES} files, of {MAX_BYTES // 2**20} MiB together")
 
 
 def _verify(files: Mapping[str, bytes]) -> None:
@@ -202,13 +216,13 @@ def _verify(files: Mapping[str, bytes]) -> None:
             raise UntrustedBundle(f"{name} of the bundle is not the file its manifest names")
 
 
-def _read(files: Mapping[str, bytes]) -> Bundle:
+def _parse(files: Mapping[str, bytes]) -> Bundle:
     described: dict[str, Any] = json.loads(files["bundle.json"])
     golden = json.loads(files["golden.json"])
     rung = described.pop("rung")
-    known = {_MODEL_FILES[rung], "bundle.json", "golden.json", "manifest.json"}
-    if set(files) != known:
-        raise ValueError(f"a {rung} bundle has the files {sorted(known)}, not {sorted(files)}")
+    expected = {_MODEL_FILES[rung], "bundle.json", "golden.json", "manifest.json"}
+    if set(files) != expected:
+        raise ValueError(f"a {rung} bundle has the files {sorted(expected)}, not {sorted(files)}")
     calibration = described.pop("calibration")
     amount = _amount(described.pop("expected_amount"))
     grades = described.pop("grades")
@@ -221,6 +235,7 @@ def _read(files: Mapping[str, bytes]) -> Bundle:
         expected_amount=amount,
         grades=None if grades is None else (grades[0], grades[1], grades[2]),
         golden=tuple((row["features"], row["log_odds"]) for row in golden),
+        training_summary=described.pop("facts", {}),
         **described,
     )
 
@@ -234,24 +249,25 @@ def _amount(described: Any) -> tuple[int, str] | None:
     return minor, currency
 
 
-def _check_everywhere(bundle: Bundle) -> None:
-    """Checks that the model has an answer for every level of every category, and for nothing known at all."""
+def _check_all_levels(bundle: Bundle) -> None:
+    """Checks that the model has a finite answer for every level of every category, and for a lead without values."""
     levels = [len(feature.levels) for feature in bundle.encoding.features]
+    # Row n has the n-th level of every category, or its last one; a number is 0.
     rows = np.arange(max([*levels, 1]))[:, None]
-    known = np.minimum(rows, np.maximum(np.array(levels, dtype=np.int64) - 1, 0)).astype(np.float64)
-    matrix = np.vstack([known, np.full((1, len(levels)), np.nan)])
-    if not np.isfinite(bundle.parts(matrix)).all():
+    codes = np.minimum(rows, np.maximum(np.array(levels, dtype=np.int64) - 1, 0)).astype(np.float64)
+    matrix = np.vstack([codes, np.full((1, len(levels)), np.nan)])
+    if not np.isfinite(bundle.contributions(matrix)).all():
         raise ValueError("the model has no finite answer for some leads")
 
 
 def _golden_error(bundle: Bundle) -> float:
-    """How far, in log-odds, the worst golden row is from what it must get."""
+    """The largest difference, in log-odds, between a golden row's score and the score it must get."""
     if not bundle.golden:
-        raise ValueError("there are no golden rows to check it by")
+        raise ValueError("the bundle has no golden rows")
     columns = {name: [row[name] for row, _ in bundle.golden] for name in bundle.encoding.names}
     matrix = bundle.encoding.encode(columns, len(bundle.golden))
-    found = bundle.parts(matrix).sum(axis=1)
-    return float(np.abs(found - [odds for _, odds in bundle.golden]).max())
+    scores = bundle.contributions(matrix).sum(axis=1)
+    return float(np.abs(scores - [log_odds for _, log_odds in bundle.golden]).max())
 
 
 def _dumps(content: Any) -> bytes:

@@ -1,46 +1,50 @@
-"""Why a score changed between two decisions on a lead: new facts, another model, another policy, split exactly.
+"""Why a score changed between two decisions on a lead: new facts, another model, or another policy.
 
-The path is facts, then model, then policy. New facts are scored by the old model first, so what they move is what the
-old model would have said had nothing else changed; the new model on the same facts moves the rest. Both steps add up
-in log-odds and in points, and contributions take the step of the facts apart feature by feature. A qualification takes
-the same path: the new facts are judged by the old policy before the new policy judges them.
+A change is split along a path: first the facts change, then the model, then the policy. The old model scores the new
+facts, so the step of the facts is what the old model alone would have shown. The new model scores the same new facts,
+so the step of the model is the rest. Both steps add up to the whole change, in log-odds and in percentage points. The
+contributions of the old model split the step of the facts further, feature by feature. A qualification follows the same
+path: the old policy is applied to the new facts before the new policy is.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
 from features.engines.python import Evaluation
 from features.value_types import Scalar
 from models.bundle import Bundle
+from models.encoding import Reals
 from models.explanation import chord
 from models.policy import Policy, Qualification
 from models.probability import sigmoid
-from models.verdict import RuleOutcome, Verdict, judge
+from models.verdict import RuleOutcome, Verdict, apply_policy
 
-Features = Mapping[str, Scalar]
+FeatureValues: TypeAlias = Mapping[str, Scalar]
+"""The values of one lead's features, by name."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one cause moved: log-odds, and percentage points of probability."""
+class ScoreStep:
+    """The part of a change of score that one cause made: in log-odds, and in percentage points of probability."""
 
     log_odds: float
     points: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FeatureChange:
-    """What one feature moved under the old model.
+    """The part of a change of score that one feature made under the old model.
 
     Attributes:
-        feature, family: which.
-        before, after: its values; equal where it only weighs differently beside those that changed.
-        log_odds, points: what it moved.
+        feature: the feature's name.
+        family: the feature's family.
+        before, after: the feature's values. They are equal where other features changed its weight.
+        log_odds, points: the part, in log-odds and in percentage points of probability.
         sentence: how sales reads it.
     """
 
@@ -53,22 +57,23 @@ class FeatureChange:
     sentence: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoreChange:
-    """A change of probability taken apart; facts and model add up to it, the features to the facts.
+    """A change of probability, split by cause. Facts and model add up to it; the features add up to the facts.
 
     Attributes:
-        before, after: probabilities.
-        old_model: what the old model says of the new facts.
-        facts, model: what each moved.
-        features: what each feature moved, strongest first; those that moved nothing are left out.
+        before: the old model's probability of the old facts.
+        old_model: the old model's probability of the new facts.
+        after: the new model's probability of the new facts.
+        facts, model: the part of each cause.
+        features: the part of each feature, the strongest first; features without a part are left out.
     """
 
     before: float
     old_model: float
     after: float
-    facts: Step
-    model: Step
+    facts: ScoreStep
+    model: ScoreStep
     features: tuple[FeatureChange, ...]
 
     @property
@@ -78,49 +83,61 @@ class ScoreChange:
 
     @property
     def sentence(self) -> str:
-        """The change for sales."""
-        said = f"{self.before:.1%} became {self.after:.1%}: {self.facts.points:+z.1f} points by new facts"
-        return said + (f", {self.model.points:+z.1f} by a new model" if self.model.log_odds else "")
+        """How sales reads the change."""
+        facts = f"{self.before:.1%} became {self.after:.1%}: {self.facts.points:+z.1f} points by new facts"
+        return facts + (f", {self.model.points:+z.1f} by a new model" if self.model.log_odds else "")
 
 
-def score_change(catalogue: Catalogue, old: Bundle, before: Features, new: Bundle, after: Features) -> ScoreChange:
+def score_change(
+    catalogue: Catalogue, old: Bundle, before: FeatureValues, new: Bundle, after: FeatureValues
+) -> ScoreChange:
     """The change from `old` on the features `before` to `new` on the features `after`.
 
     Args:
-        catalogue: the words of the old bundle's features.
+        catalogue: the families and sentences of the old bundle's features.
         old: the model of the earlier decision.
-        before: the features it saw, by name.
+        before: the features of the earlier decision.
         new: the model of the later decision; the same one where only facts changed.
-        after: the features of the later decision, those of both models.
+        after: the features of the later decision, for both models.
 
     Raises:
-        ValueError: a feature that a model reads is missing, so the change cannot be split.
+        ValueError: `before` or `after` lacks a feature that a model reads.
     """
-    first, second, third = _parts(old, before), _parts(old, after), _parts(new, after)
-    odds = [float(parts.sum()) for parts in (first, second, third)]
-    p = [float(sigmoid(each)) for each in odds]
-    moved = second[:-1] - first[:-1]
-    scale = 100 * chord(odds[0], odds[1])
-    features = [
+    rows = (_contributions(old, before), _contributions(old, after), _contributions(new, after))
+    log_odds = [float(row.sum()) for row in rows]
+    first, second, third = (float(sigmoid(each)) for each in log_odds)
+    return ScoreChange(
+        before=first,
+        old_model=second,
+        after=third,
+        facts=ScoreStep(log_odds[1] - log_odds[0], 100 * (second - first)),
+        model=ScoreStep(log_odds[2] - log_odds[1], 100 * (third - second)),
+        features=_feature_changes(catalogue, old, before, after, rows[1] - rows[0], 100 * chord(*log_odds[:2])),
+    )
+
+
+def _feature_changes(
+    catalogue: Catalogue, old: Bundle, before: FeatureValues, after: FeatureValues, moved: Reals, scale: float
+) -> tuple[FeatureChange, ...]:
+    """The part of each feature that `moved`, in log-odds; `scale` turns log-odds into percentage points."""
+    changes = [
         FeatureChange(
-            name,
-            catalogue[name].family,
-            before[name],
-            after[name],
-            float(m),
-            float(m) * scale,
-            _sentence(catalogue, name, before[name], after[name]),
+            feature=name,
+            family=catalogue[name].family,
+            before=before[name],
+            after=after[name],
+            log_odds=log_odds,
+            points=log_odds * scale,
+            sentence=_sentence(catalogue, name, before[name], after[name]),
         )
-        for name, m in zip(old.encoding.names, moved, strict=True)
-        if m
+        for name, log_odds in zip(old.encoding.names, moved[:-1].tolist(), strict=True)
+        if log_odds
     ]
-    features.sort(key=lambda change: (-abs(change.log_odds), change.feature))
-    facts, model = Step(odds[1] - odds[0], 100 * (p[1] - p[0])), Step(odds[2] - odds[1], 100 * (p[2] - p[1]))
-    return ScoreChange(p[0], p[1], p[2], facts, model, tuple(features))
+    return tuple(sorted(changes, key=lambda change: (-abs(change.log_odds), change.feature)))
 
 
-def _parts(bundle: Bundle, features: Features) -> NDArray[np.float64]:
-    """The calibrated parts of one row."""
+def _contributions(bundle: Bundle, features: FeatureValues) -> Reals:
+    """The calibrated contributions of one lead, the base last: shape (features + 1,)."""
     names = bundle.encoding.names
     missing = sorted(set(names) - set(features))
     if missing:
@@ -128,8 +145,7 @@ def _parts(bundle: Bundle, features: Features) -> NDArray[np.float64]:
             f"the change cannot be split: the {bundle.rung} model {bundle.sha256[:12]} reads {', '.join(missing)}, "
             f"which the features given lack; evaluate them with that bundle's catalogue"
         )
-    parts = bundle.parts(bundle.encoding.encode({name: [features[name]] for name in names}, 1))
-    return np.asarray(parts[0])
+    return np.asarray(bundle.contributions(bundle.encoding.encode_rows([features]))[0])
 
 
 def _sentence(catalogue: Catalogue, name: str, before: Scalar, after: Scalar) -> str:
@@ -139,16 +155,22 @@ def _sentence(catalogue: Catalogue, name: str, before: Scalar, after: Scalar) ->
 
 @dataclass(frozen=True)
 class RuleChange:
-    """A rule whose outcome changed: before and after, None where one policy does not have it."""
+    """A rule whose outcome changed. An outcome is None where the policy does not have the rule."""
 
     rule: str
     before: RuleOutcome | None
     after: RuleOutcome | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VerdictStep:
-    """What one cause did to the verdict."""
+    """The part of a change of verdict that one cause made.
+
+    Attributes:
+        before, after: the qualifications.
+        pending_before, pending_after: whether the lead was pending.
+        rules: the rules whose outcome changed.
+    """
 
     before: Qualification
     after: Qualification
@@ -158,13 +180,13 @@ class VerdictStep:
 
     @property
     def changed(self) -> bool:
-        """Whether the qualification, or that it is pending, changed."""
+        """Whether the qualification or the pending flag changed."""
         return (self.before, self.pending_before) != (self.after, self.pending_after)
 
 
 @dataclass(frozen=True)
 class QualificationChange:
-    """A change of verdict by cause, each step from where the one before it ended."""
+    """A change of verdict, split by cause. Each step starts where the step before it ended."""
 
     facts: VerdictStep
     model: VerdictStep
@@ -172,18 +194,29 @@ class QualificationChange:
 
     @property
     def sentence(self) -> str:
-        """The change for sales."""
+        """How sales reads the change."""
         causes = {"new facts": self.facts, "a new model": self.model, "a new policy": self.policy}
-        said = [f"{s.before} became {s.after} by {cause}" for cause, s in causes.items() if s.before != s.after]
-        return "; ".join(said) or f"{self.policy.after} as before"
+        steps = [f"{s.before} became {s.after} by {cause}" for cause, s in causes.items() if s.before != s.after]
+        return "; ".join(steps) or f"{self.policy.after} as before"
+
+
+@dataclass(frozen=True)
+class PathProbabilities:
+    """The close probabilities along the path of a change; None where there is no model.
+
+    Attributes:
+        before: the old model's probability of the old facts.
+        old_model: the old model's probability of the new facts.
+        after: the new model's probability of the new facts.
+    """
+
+    before: float | None = None
+    old_model: float | None = None
+    after: float | None = None
 
 
 def qualification_change(
-    old: Policy,
-    before: Evaluation,
-    new: Policy,
-    after: Evaluation,
-    probabilities: tuple[float | None, float | None, float | None],
+    old: Policy, before: Evaluation, new: Policy, after: Evaluation, probabilities: PathProbabilities
 ) -> QualificationChange:
     """The change from the old policy on the facts `before` to the new policy on the facts `after`.
 
@@ -192,23 +225,33 @@ def qualification_change(
         before: the lead as of the earlier decision.
         new: the policy of the later decision; the same one where it did not change.
         after: the lead as of the later decision.
-        probabilities: before, of the old model on the new facts, and after (see `ScoreChange`); None without a model.
+        probabilities: the lead's close probabilities along the path.
     """
-    then, between, now = probabilities
-    verdicts = [judge(old, before, then), judge(old, after, between), judge(old, after, now), judge(new, after, now)]
-    facts, model, policy = (_step(one, other) for one, other in pairwise(verdicts))
+    verdicts = (
+        apply_policy(old, before, probabilities.before),
+        apply_policy(old, after, probabilities.old_model),
+        apply_policy(old, after, probabilities.after),
+        apply_policy(new, after, probabilities.after),
+    )
+    facts, model, policy = (_verdict_step(start, end) for start, end in pairwise(verdicts))
     return QualificationChange(facts, model, policy)
 
 
-def _step(before: Verdict, after: Verdict) -> VerdictStep:
+def _verdict_step(before: Verdict, after: Verdict) -> VerdictStep:
     then, now = ({outcome.rule: outcome for outcome in verdict.rules} for verdict in (before, after))
     rules = tuple(
         RuleChange(rule, then.get(rule), now.get(rule))
         for rule in {**then, **now}
         if _outcome(then.get(rule)) != _outcome(now.get(rule))
     )
-    return VerdictStep(before.qualification, after.qualification, before.pending, after.pending, rules)
+    return VerdictStep(
+        before=before.qualification,
+        after=after.qualification,
+        pending_before=before.pending,
+        pending_after=after.pending,
+        rules=rules,
+    )
 
 
-def _outcome(found: RuleOutcome | None) -> str | None:
-    return None if found is None else found.outcome
+def _outcome(rule: RuleOutcome | None) -> str | None:
+    return None if rule is None else rule.outcome

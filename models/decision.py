@@ -1,164 +1,257 @@
-"""The decision: one lead's verdict, probability, explanation and counterfactual, as the API returns and stores it."""
+"""The decision on one lead as a typed value, and its JSON form, which the API returns and the store keeps.
 
-from collections.abc import Iterable, Mapping, Sequence
+The JSON form holds JSON types only. Its keys stand in a fixed order, and a decision read back from it is equal to the
+decision that wrote it.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from features.catalogue.catalogue import Catalogue
-from features.engines.python import Evaluation
-from features.value_types import Scalar, rfc3339
-from models.bundle import Bundle
-from models.encoding import Encoding, Matrix
-from models.explanation import explain
-from models.policy import Policy
-from models.probability import sigmoid
-from models.verdict import Verdict, judge
-
-Content: TypeAlias = dict[str, Any]
-"""A decision's content as CONTRACT.md shows it, JSON types only, without `decision_id` and `created_at`."""
-
-NO_MODEL = "no model is promoted yet; run `eql train`, then `eql promote`"
-_NOTE = "association of the model, not a cause"
+from features.value_types import parse_instant, rfc3339
+from models.bundle import Grade
+from models.explanation import Explanation
+from models.policy import Qualification
+from models.probability import Rung
+from models.verdict import RuleOutcome
 
 
-@dataclass(frozen=True)
-class Served:
-    """A bundle with the version its registry gave it."""
-
-    bundle: Bundle
-    version: str
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """All that decides: the catalogue, the policy and the served model, if any.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloseProbability:
+    """The calibrated probability that the lead is won within the horizon.
 
     Attributes:
-        catalogue: the base catalogue with the bundle's attributes.
-        policy: the rules.
-        served: the champion; None before the first promotion.
+        value: the probability, 0 to 1.
+        lower, upper: the 95 % range of the calibration map around it, 0 to 1.
+        horizon_days: days within which "close" counts; None for "ever won".
+        rung: the kind of model that gave it.
     """
 
-    catalogue: Catalogue
-    policy: Policy
-    served: Served | None
-
-    def decide(self, lead_id: str, as_of: int, evaluation: Evaluation) -> Content:
-        """The decision on one lead."""
-        return self.decide_all([(lead_id, as_of, evaluation)])[0]
-
-    def decide_all(self, leads: Sequence[tuple[str, int, Evaluation]]) -> list[Content]:
-        """The decisions on many leads, each as `decide` gives it."""
-        if self.served is None or not leads:
-            return [self._content(lead_id, as_of, evaluation, None) for lead_id, as_of, evaluation in leads]
-        scores = _score(self.served.bundle, self._neutral, [evaluation.features for *_, evaluation in leads])
-        return [self._content(*lead, score) for lead, score in zip(leads, scores, strict=True)]
-
-    @cached_property
-    def _neutral(self) -> "_Neutral":
-        encoding = self.served.bundle.encoding if self.served else Encoding(())
-        entries = [self.catalogue[name] for name in encoding.names]
-        return _Neutral(
-            np.array([entry.partner for entry in entries]),
-            encoding.encode_rows([{entry.name: entry.neutral for entry in entries}]),
-        )
-
-    def _content(self, lead_id: str, as_of: int, evaluation: Evaluation, score: "_Score | None") -> Content:
-        verdict = judge(self.policy, evaluation, None if score is None else score.value)
-        content: Content = {
-            "lead_id": lead_id,
-            "as_of": rfc3339(as_of),
-            "qualification": verdict.qualification,
-            "pending": verdict.pending,
-            "rules": [outcome._asdict() for outcome in verdict.rules],
-            "missing": list(verdict.missing),
-            **self._probability(evaluation, score),
-            "next_actions": _next_actions(self.policy, verdict, evaluation),
-            "model": None,
-            "policy": {"version": self.policy.version, "sha256": self.policy.sha256},
-            "catalogue": {"sha256": self.catalogue.sha256},
-        }
-        if self.served is not None:
-            bundle = self.served.bundle
-            content["model"] = {"name": bundle.name, "version": self.served.version, "sha256": bundle.sha256}
-        return content
-
-    def _probability(self, evaluation: Evaluation, score: "_Score | None") -> Content:
-        if score is None or self.served is None:
-            nothing = ("close_probability", "grade", "expected_value", "explanation", "without_partner")
-            return {**dict.fromkeys(nothing), "close_probability_reason": NO_MODEL}
-        bundle = self.served.bundle
-        explanation = explain(self.catalogue, bundle.encoding.names, score.parts, evaluation.features)
-        return {
-            "close_probability": {
-                "value": score.value,
-                "lower": score.lower,
-                "upper": score.upper,
-                "horizon_days": bundle.horizon_days,
-                "rung": bundle.rung,
-            },
-            "grade": bundle.grade(score.value),
-            "expected_value": _expected_value(bundle, score.value),
-            "explanation": {
-                "baseline": explanation.baseline,
-                "contributions": [each._asdict() for each in explanation.contributions],
-                "families": [{"family": f, "points": points} for f, points in explanation.families.items()],
-            },
-            "without_partner": {
-                "close_probability": score.without_partner,
-                "difference": score.value - score.without_partner,
-                "note": _NOTE,
-            },
-        }
-
-
-@dataclass(frozen=True)
-class _Score:
     value: float
     lower: float
     upper: float
-    without_partner: float
-    parts: NDArray[np.float64]
+    horizon_days: int | None
+    rung: Rung
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "value": self.value,
+            "lower": self.lower,
+            "upper": self.upper,
+            "horizon_days": self.horizon_days,
+            "rung": self.rung,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "CloseProbability":
+        """The value that `to_dict` wrote."""
+        return cls(
+            value=content["value"],
+            lower=content["lower"],
+            upper=content["upper"],
+            horizon_days=content["horizon_days"],
+            rung=content["rung"],
+        )
 
 
-class _Neutral(NamedTuple):
-    """Which encoded features speak of partners, and what they are where there are none."""
+class ExpectedValue(NamedTuple):
+    """The mean amount of a win times the close probability: integer minor units of an ISO 4217 currency."""
 
-    partner: NDArray[np.bool_]
-    values: Matrix
+    minor: int
+    currency: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"minor": self.minor, "currency": self.currency}
 
-def _score(bundle: Bundle, neutral: _Neutral, rows: Sequence[Mapping[str, Scalar]]) -> Iterable[_Score]:
-    known = bundle.encoding.encode_rows(rows)
-    # Each row a second time without partners, for the model is asked once only.
-    both = bundle.parts(np.vstack([known, np.where(neutral.partner, neutral.values, known)]))
-    if not np.isfinite(both).all():
-        raise ValueError(f"the model {bundle.name!r} gives a lead contributions that are not finite")
-    parts, without = both[: len(rows)], sigmoid(both[len(rows) :].sum(axis=1))
-    values = sigmoid(parts.sum(axis=1))
-    lower, upper = bundle.calibration.range(bundle.margins(parts))
-    numbers = np.column_stack([values, np.minimum(lower, values), np.maximum(upper, values), without]).tolist()
-    for (value, low, high, alone), part in zip(numbers, parts, strict=True):
-        yield _Score(value, low, high, alone, part)
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "ExpectedValue":
+        """The value that `to_dict` wrote."""
+        return cls(content["minor"], content["currency"])
 
 
-def _expected_value(bundle: Bundle, probability: float) -> Content | None:
-    if bundle.expected_amount is None:
-        return None
-    minor, currency = bundle.expected_amount
-    return {"minor": round(minor * probability), "currency": currency}
+class WithoutPartner(NamedTuple):
+    """The same lead scored with every partner fact removed.
+
+    Attributes:
+        close_probability: the probability without the partner, 0 to 1.
+        difference: the lead's probability less the one without the partner.
+        note: how to read the difference.
+    """
+
+    close_probability: float
+    difference: float
+    note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"close_probability": self.close_probability, "difference": self.difference, "note": self.note}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "WithoutPartner":
+        """The value that `to_dict` wrote."""
+        return cls(content["close_probability"], content["difference"], content["note"])
 
 
-def _next_actions(policy: Policy, verdict: Verdict, evaluation: Evaluation) -> list[str]:
-    action = policy.actions.get(verdict.qualification)
-    if verdict.qualification == "DISQUALIFIED":
-        failed = [o.reason for o in verdict.rules if o.gate == "disqualifier" and o.outcome == "fail"]
-        return [f"{action or 'Do not work it'}: {'; '.join(failed)}"]
-    asks = list(verdict.missing) if verdict.pending else []
-    name = evaluation.partner.get("name")
-    asks = [ask.replace("the partner", name, 1) if name else ask for ask in asks]
-    return [*asks, *([action] if action else [])]
+class ModelReference(NamedTuple):
+    """The model that scored: its registered name, its version and the bundle's hash."""
+
+    name: str
+    version: str
+    sha256: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "ModelReference":
+        """The value that `to_dict` wrote."""
+        return cls(content["name"], content["version"], content["sha256"])
+
+
+class PolicyReference(NamedTuple):
+    """The policy that was applied: its version and the hash of its content."""
+
+    version: str
+    sha256: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"version": self.version, "sha256": self.sha256}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "PolicyReference":
+        """The value that `to_dict` wrote."""
+        return cls(content["version"], content["sha256"])
+
+
+class CatalogueReference(NamedTuple):
+    """The catalogue of features that was evaluated: its hash."""
+
+    sha256: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"sha256": self.sha256}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "CatalogueReference":
+        """The value that `to_dict` wrote."""
+        return cls(content["sha256"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """The decision on one lead as of one moment.
+
+    Attributes:
+        lead_id: the lead.
+        as_of: the moment the decision speaks for, microseconds.
+        qualification: the label that the policy gives.
+        pending: whether a partner lead is not yet an EQL although no gate has failed.
+        rules: every rule's outcome, in the policy's order.
+        missing: what to ask for.
+        close_probability: None without a model.
+        close_probability_reason: why there is no close probability; None where there is one.
+        grade: A to D; None without a model, or where the model gives all leads one probability.
+        expected_value: None without a model, or where the bundle knows no amount.
+        explanation: None without a model.
+        without_partner: None without a model.
+        next_actions: what to do next, the most urgent first.
+        model: None without a model.
+        policy: the policy that was applied.
+        catalogue: the catalogue that was evaluated.
+    """
+
+    lead_id: str
+    as_of: int
+    qualification: Qualification
+    pending: bool
+    rules: tuple[RuleOutcome, ...]
+    missing: tuple[str, ...]
+    close_probability: CloseProbability | None
+    close_probability_reason: str | None
+    grade: Grade | None
+    expected_value: ExpectedValue | None
+    explanation: Explanation | None
+    without_partner: WithoutPartner | None
+    next_actions: tuple[str, ...]
+    model: ModelReference | None
+    policy: PolicyReference
+    catalogue: CatalogueReference
+
+    def __post_init__(self) -> None:
+        if self.close_probability is not None and self.close_probability_reason is not None:
+            raise ValueError("a decision with a close probability must have no close_probability_reason")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, without the id and the creation time that serving adds.
+
+        The key `close_probability_reason` is there only where there is a reason. Evidence is shared, not copied, so a
+        caller must not change it.
+        """
+        reason = self.close_probability_reason
+        return {
+            "lead_id": self.lead_id,
+            "as_of": rfc3339(self.as_of),
+            "qualification": self.qualification,
+            "pending": self.pending,
+            "rules": [outcome.to_dict() for outcome in self.rules],
+            "missing": list(self.missing),
+            "close_probability": _written(self.close_probability),
+            "grade": self.grade,
+            "expected_value": _written(self.expected_value),
+            "explanation": _written(self.explanation),
+            "without_partner": _written(self.without_partner),
+            **({} if reason is None else {"close_probability_reason": reason}),
+            "next_actions": list(self.next_actions),
+            "model": _written(self.model),
+            "policy": self.policy.to_dict(),
+            "catalogue": self.catalogue.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Decision":
+        """The decision that `to_dict` wrote; other keys, such as `decision_id`, are ignored.
+
+        Numbers keep the type that the JSON reader gave them, so that the JSON form is written again byte for byte.
+
+        Raises:
+            ValueError: the content is not that of a decision.
+        """
+        try:
+            return _read(content)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"the content is not that of a decision ({type(error).__name__}: {error})") from None
+
+
+_Part = CloseProbability | ExpectedValue | Explanation | WithoutPartner | ModelReference
+
+
+def _written(part: _Part | None) -> dict[str, Any] | None:
+    return None if part is None else part.to_dict()
+
+
+def _read(content: Mapping[str, Any]) -> Decision:
+    close_probability, expected_value = content["close_probability"], content["expected_value"]
+    explanation, without_partner, model = content["explanation"], content["without_partner"], content["model"]
+    return Decision(
+        lead_id=content["lead_id"],
+        as_of=parse_instant(content["as_of"]),
+        qualification=content["qualification"],
+        pending=content["pending"],
+        rules=tuple(map(RuleOutcome.from_dict, content["rules"])),
+        missing=tuple(content["missing"]),
+        close_probability=None if close_probability is None else CloseProbability.from_dict(close_probability),
+        close_probability_reason=content.get("close_probability_reason"),
+        grade=content["grade"],
+        expected_value=None if expected_value is None else ExpectedValue.from_dict(expected_value),
+        explanation=None if explanation is None else Explanation.from_dict(explanation),
+        without_partner=None if without_partner is None else WithoutPartner.from_dict(without_partner),
+        next_actions=tuple(content["next_actions"]),
+        model=None if model is None else ModelReference.from_dict(model),
+        policy=PolicyReference.from_dict(content["policy"]),
+        catalogue=CatalogueReference.from_dict(content["catalogue"]),
+    )

@@ -1,4 +1,7 @@
-"""From features to the numbers a model reads: one float64 column a feature, categories as codes, missing as NaN."""
+"""The encoding of features as the numbers that a model reads.
+
+Each feature is one float64 column. A category is the position of its level; a missing value is NaN.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +13,10 @@ from numpy.typing import NDArray
 
 from features.value_types import Scalar
 
+Reals = NDArray[np.float64]
+"""One number a row: shape (rows,)."""
 Matrix = NDArray[np.float64]
+"""One row a lead: shape (rows, columns)."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +25,8 @@ class EncodedFeature:
 
     Attributes:
         name: the catalogue's name.
-        kind: numbers go through; a category becomes the position of its level.
-        levels: the category's known levels in order; any other value is missing.
+        kind: a number is kept; a category becomes the position of its level.
+        levels: the category's known levels in order; any other value counts as missing.
     """
 
     name: str
@@ -29,7 +35,7 @@ class EncodedFeature:
 
     @cached_property
     def codes(self) -> Mapping[Scalar, float]:
-        """Of a category the code of each level."""
+        """The code of each level of a category."""
         return {level: float(code) for code, level in enumerate(self.levels)}
 
     def encode(self, values: Iterable[Scalar]) -> list[float]:
@@ -51,15 +57,18 @@ class Encoding:
         return tuple(feature.name for feature in self.features)
 
     @cached_property
-    def _read(self) -> Sequence[tuple[str, Mapping[Scalar, float] | None]]:
-        """Each feature's name, and of a category its codes."""
+    def _names_and_codes(self) -> Sequence[tuple[str, Mapping[Scalar, float] | None]]:
+        """Each feature's name, with the codes of a category and None for a number."""
         return [(feature.name, feature.codes if feature.kind == "category" else None) for feature in self.features]
 
     def encode_rows(self, rows: Sequence[Mapping[str, Scalar]]) -> Matrix:
-        """`encode` of a few rows, each of features by name."""
-        # NumPy reads None as NaN.
-        codes = [[row[n] if known is None else known.get(row[n]) for n, known in self._read] for row in rows]
-        return np.array(codes, dtype=np.float64).reshape(len(rows), len(self.features))
+        """A matrix (rows, features) of a few rows, each a mapping from feature names to values."""
+        encoded = [
+            [row[name] if codes is None else codes.get(row[name]) for name, codes in self._names_and_codes]
+            for row in rows
+        ]
+        # NumPy turns None into NaN. Without the reshape, no rows or no features would lose a dimension.
+        return np.array(encoded, dtype=np.float64).reshape(len(rows), len(self.features))
 
     def encode(self, columns: Mapping[str, Sequence[Scalar]], rows: int) -> Matrix:
         """A matrix (rows, features) of columns by feature name, each of length `rows`."""

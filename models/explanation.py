@@ -1,30 +1,28 @@
-"""The explanation: what each feature adds, in log-odds and in percentage points, both exactly additive.
+"""The explanation of a probability: what each feature adds, in log-odds and in percentage points.
 
-Log-odds are the calibrated contributions: base + contributions = served log-odds. Points rescale them by the chord of
-the sigmoid between base and served log-odds, phi * (p - p0) / (m - m0), which is the Aumann-Shapley value of the
-sigmoid of a sum; they add up to 100 * (p - p0).
+Both scales are exactly additive. Log-odds are the calibrated contributions: base + contributions = served log-odds.
+Percentage points rescale each contribution by one factor, the mean slope of the sigmoid between the base and the served
+log-odds (`chord`), so they sum to 100 * (probability - baseline).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, NamedTuple
 
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import FAMILIES
 from features.value_types import Scalar
+from models.encoding import Reals
 from models.probability import sigmoid
 
 
 class Contribution(NamedTuple):
-    """What one feature adds.
+    """The share of one feature in a probability.
 
     Attributes:
-        feature: its name.
-        family: its family.
-        value: its value for this lead; None is missing.
+        feature: the feature's name.
+        family: the feature's family.
+        value: the feature's value for this lead; None is missing.
         log_odds: added to the baseline's log-odds.
         points: added to the baseline, in percentage points.
         sentence: how sales reads the value.
@@ -37,32 +35,79 @@ class Contribution(NamedTuple):
     points: float
     sentence: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "feature": self.feature,
+            "family": self.family,
+            "value": self.value,
+            "log_odds": self.log_odds,
+            "points": self.points,
+            "sentence": self.sentence,
+        }
 
-@dataclass(frozen=True)
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Contribution":
+        """The contribution that `to_dict` wrote."""
+        return cls(
+            content["feature"],
+            content["family"],
+            content["value"],
+            content["log_odds"],
+            content["points"],
+            content["sentence"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """A probability taken apart.
+    """A probability split into the contributions of its features.
 
     Attributes:
-        baseline: the probability before any feature speaks.
-        contributions: strongest first.
-        families: percentage points by family, in the catalogue's order.
+        baseline: the probability of a lead without any contribution, 0 to 1.
+        contributions: one a feature, the strongest first.
+        families: percentage points by family, in the catalogue's order; families without any are left out.
     """
 
     baseline: float
     contributions: tuple[Contribution, ...]
     families: Mapping[str, float]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "baseline": self.baseline,
+            "contributions": [contribution.to_dict() for contribution in self.contributions],
+            "families": [{"family": family, "points": points} for family, points in self.families.items()],
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Explanation":
+        """The explanation that `to_dict` wrote."""
+        return cls(
+            content["baseline"],
+            tuple(map(Contribution.from_dict, content["contributions"])),
+            {each["family"]: each["points"] for each in content["families"]},
+        )
+
 
 def explain(
-    catalogue: Catalogue, names: tuple[str, ...], parts: NDArray[np.float64], features: Mapping[str, Scalar]
+    catalogue: Catalogue, names: tuple[str, ...], log_odds: Reals, features: Mapping[str, Scalar]
 ) -> Explanation:
-    """The explanation of one row of calibrated parts (features + 1, the base last), named in order by `names`."""
-    base, total = float(parts[-1]), float(parts.sum())
+    """The explanation of one lead.
+
+    Args:
+        catalogue: the families and sentences of the features.
+        names: the features that the model reads, in its order.
+        log_odds: the calibrated contributions of those features, then the base: shape (features + 1,).
+        features: the lead's values by name.
+    """
+    base, total = float(log_odds[-1]), float(log_odds.sum())
     scale = 100 * chord(base, total)
     contributions = []
-    for name, part in zip(names, parts[:-1].tolist(), strict=True):
+    for name, added in zip(names, log_odds[:-1].tolist(), strict=True):
         entry, value = catalogue[name], features[name]
-        contributions.append(Contribution(name, entry.family, value, part, part * scale, entry.read(value)))
+        contributions.append(Contribution(name, entry.family, value, added, added * scale, entry.read(value)))
     contributions.sort(key=lambda c: (-abs(c.log_odds), c.feature))
     points: dict[str, list[float]] = {family: [] for family in FAMILIES}
     for contribution in contributions:
@@ -72,8 +117,20 @@ def explain(
 
 
 def chord(base: float, total: float) -> float:
-    """Mean slope of the sigmoid between two log-odds; its derivative where they meet."""
+    """Mean slope of the sigmoid between two log-odds; the derivative of the sigmoid where they are equal.
+
+    >>> round(chord(0.0, 2.0), 4)  # (sigmoid(2) - sigmoid(0)) / 2 = (0.8808 - 0.5) / 2
+    0.1904
+    >>> round(chord(0.0, 0.0), 4)  # the derivative p * (1 - p) at p = 0.5
+    0.25
+    """
+    # Why this factor. A contribution in log-odds has no percentage points of its own: the sigmoid is not linear, so the
+    # points that a feature adds depend on the features added before it. The Aumann-Shapley value averages that over the
+    # straight path on which all features grow together from nothing to their full contribution. At every place of that
+    # path the slope is the same for all features, so its average is one factor for all: the slope of the chord. Hence
+    # the points keep the order and the signs of the log-odds, and sum to the difference of the two probabilities.
     if abs(total - base) < 1e-9:
+        # The quotient below would divide two rounding errors.
         p = float(sigmoid(base))
         return p * (1 - p)
     return float((sigmoid(total) - sigmoid(base)) / (total - base))

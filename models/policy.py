@@ -1,7 +1,7 @@
-"""The policy: hard rules as data, evaluated in three values (Kleene's strong logic), and the qualification they give.
+"""The policy: hard rules as data, in three values (Kleene's strong logic), and the qualifications they lead to.
 
-Rules test catalogue features and entity fields. In a qualifying gate unknown never passes; a disqualifier is
-closed-world: no evidence, not disqualified. The YAML's JSON schema is `Policy.model_json_schema()`.
+Rules test catalogue features and entity fields. In a qualifying gate `unknown` never passes. A disqualifier is
+closed-world: a lead is disqualified on evidence only. The YAML's JSON schema is `Policy.model_json_schema()`.
 """
 
 import difflib
@@ -42,7 +42,7 @@ EQL_GATES: tuple[Gate, ...] = (
     "buying_signal",
     "close_probability",
 )
-"""The gates of an EQL; `engagement` only tells an MQL from an unqualified lead."""
+"""The gates of an EQL. The gate `engagement` only separates an MQL from an unqualified lead."""
 
 Qualification = Literal["EQL", "SQL", "MQL", "UNQUALIFIED", "DISQUALIFIED"]
 
@@ -50,10 +50,10 @@ FIELD_TYPES: Mapping[str, ColumnType] = {
     "lead.partner_lead": "flag",
     **{f"{entity}.{column.name}": column.type for entity, kind in ENTITIES.items() for column in kind.content},
 }
-"""The fields rules may test, by type: the entities' columns, and whether the lead is a partner lead."""
+"""The fields that rules may test, with their types: the entities' columns, and whether the lead is a partner lead."""
 
 LIST_FIELDS = frozenset(f"{entity}.{name}" for entity, kind in ENTITIES.items() for name in list_fields(kind))
-"""Those that hold lists, flat as `|a|b|`; a test of one holds if it holds of an item."""
+"""The fields that hold lists, flat as `|a|b|`. A test of a list holds if it holds for one of the items."""
 
 Operator = Literal["equals", "one_of", "in_list", "at_least", "at_most", "between", "given"]
 _TEXT: tuple[Operator, ...] = ("equals", "one_of", "in_list", "given")
@@ -66,15 +66,15 @@ OPERATORS: Mapping[ColumnType, tuple[Operator, ...]] = {
     "instant": ("given",),
     "date": ("given",),
 }
-"""What can be asked of a value, by its type."""
+"""The operators that fit a value, by its type."""
 
 
 class InvalidPolicy(ValueError):
-    """A policy file is not one; the message names the place, the constraint and the mend."""
+    """A policy file that breaks a constraint; the message names the place, the constraint and the fix."""
 
 
 class Strict(BaseModel):
-    """Frozen, without coercion or unknown keys."""
+    """A frozen model that allows neither coercion nor unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -115,18 +115,18 @@ class Test(Strict):
 
     @property
     def operator(self) -> Operator:
-        """What it asks of its subject."""
+        """The one operator that is given."""
         return next(name for name in get_args(Operator) if getattr(self, name) is not None)
 
     @cached_property
     def subject(self) -> str:
-        """The feature's name, or the field's without its entity, as evidence and reasons name it."""
+        """The name of the feature, or of the field without its entity, for evidence and reasons."""
         return self.feature or (self.field or "").rpartition(".")[2]
 
     @cached_property
     def wanted(self) -> frozenset[Scalar]:
-        """The values that `equals` or `one_of` asks for, as tests compare them."""
-        return frozenset(map(normal, (*(self.one_of or ()), *(() if self.equals is None else (self.equals,)))))
+        """The values of `equals` or `one_of`, normalised for comparison."""
+        return frozenset(map(normalised, (*(self.one_of or ()), *(() if self.equals is None else (self.equals,)))))
 
 
 class AllOf(Strict):
@@ -150,7 +150,7 @@ class Not(Strict):
 
 
 def _form(content: Any) -> str:
-    """Which form of condition `content` is, so that faults speak of that form alone."""
+    """The form of condition that `content` has; validation errors then concern that form alone."""
     if not isinstance(content, Mapping):
         return type(content).__name__ if isinstance(content, Strict) else Test.__name__
     forms = {"all": AllOf, "any": AnyOf, "not": Not}
@@ -228,51 +228,55 @@ class Policy(Strict):
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of what the policy says, however its file is laid out."""
+        """Hash of the policy's content, whatever the layout of its file."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
-    def normal_lists(self) -> Mapping[str, frozenset[Scalar]]:
-        """The lists as tests compare them."""
-        return {name: frozenset(map(normal, values)) for name, values in self.lists.items()}
+    def normalised_lists(self) -> Mapping[str, frozenset[Scalar]]:
+        """The lists, normalised for comparison."""
+        return {name: frozenset(map(normalised, values)) for name, values in self.lists.items()}
 
     def check(self, catalogue: Catalogue) -> None:
-        """Refuse a policy that tests what does not exist, or asks of it what never holds.
+        """Checks that every test reads an existing field or feature, with an operator and a value of its type.
 
         Raises:
-            InvalidPolicy: naming the field or feature, and the closest there are.
+            InvalidPolicy: a test does not; the message names the field or feature, and the closest existing ones.
         """
         features: dict[str, ColumnType] = {e.name: "text" if e.kind == "category" else "real" for e in catalogue}
         for test in self._tests:
-            what, name, known = "field", test.field or "", FIELD_TYPES
+            sort, name, types = "field", test.field or "", FIELD_TYPES
             if test.feature is not None:
-                what, name, known = "feature", test.feature, features
-            if name not in known:
-                raise InvalidPolicy(f"there is no {what} {name!r}; the closest are {_closest(name, known)}")
-            _refuse_misfit(test, f"{what} {name}", known[name])
+                sort, name, types = "feature", test.feature, features
+            if name not in types:
+                raise InvalidPolicy(f"there is no {sort} {name!r}; the closest are {_closest(name, types)}")
+            _check_fit(test, f"{sort} {name}", types[name])
 
 
-def _closest(name: str, known: Iterable[str]) -> str:
-    return ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
+def _closest(name: str, existing: Iterable[str]) -> str:
+    return ", ".join(difflib.get_close_matches(name, existing, n=3, cutoff=0.0))
 
 
-_NAMES: Mapping[type, str] = {str: "text", bool: "true or false", int: "a whole number"}
+_TYPE_NAMES: Mapping[type, str] = {str: "text", bool: "true or false", int: "a whole number"}
 
 
-def _refuse_misfit(test: Test, subject: str, type_: ColumnType) -> None:
-    """Refuse an operator or a value that the type of a test's subject never meets."""
+def _check_fit(test: Test, subject: str, type_: ColumnType) -> None:
+    """Checks that the operator and the values of a test fit the type of its subject."""
     if test.operator not in OPERATORS[type_]:
         raise InvalidPolicy(f"{test.operator} does not fit {subject} ({type_}); use {' or '.join(OPERATORS[type_])}")
     wanted = {"text": str, "flag": bool}.get(type_, int)
     for value in (test.equals, *(test.one_of or ())):
         if value is not None and type(value) is not wanted:
-            raise InvalidPolicy(f"{subject} ({type_}) never equals {value!r}; compare it with {_NAMES[wanted]}")
+            raise InvalidPolicy(f"{subject} ({type_}) never equals {value!r}; compare it with {_TYPE_NAMES[wanted]}")
 
 
-def normal(found: Any) -> Any:
-    """Text without case, spaces, hyphens and underscores; other values as they are."""
-    return re.sub(r"[\s_-]+", "", found.casefold()) if isinstance(found, str) else found
+def normalised(value: Any) -> Any:
+    """Text without case, spaces, hyphens and underscores; other values unchanged.
+
+    >>> normalised("E-Commerce ")
+    'ecommerce'
+    """
+    return re.sub(r"[\s_-]+", "", value.casefold()) if isinstance(value, str) else value
 
 
 def tests(condition: Condition | None) -> list[Test]:
@@ -291,7 +295,7 @@ def load(path: Path, catalogue: Catalogue) -> Policy:
     """The policy of a YAML file, checked against the catalogue.
 
     Raises:
-        InvalidPolicy: naming the file, the place, the constraint and the mend.
+        InvalidPolicy: the file breaks a constraint; the message names the file, the place, the constraint and the fix.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -302,26 +306,27 @@ def load(path: Path, catalogue: Catalogue) -> Policy:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidPolicy(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        raise InvalidPolicy(f"{path}: {_faults(error, content)}") from None
+        raise InvalidPolicy(f"{path}: {_describe(error, content)}") from None
     except InvalidPolicy as error:
         raise InvalidPolicy(f"{path}: {error}") from None
     return policy
 
 
-_MOST_FAULTS = 3
+_MAX_ERRORS = 3
 _QUOTE = "YAML reads an unquoted yes, no, on or off as a truth value: quote it"
 
 
-def _faults(error: ValidationError, content: Any) -> str:
-    """The first few faults, each with its place and the value at fault; unknown keys first, for they explain others."""
-    found: dict[str, list[Any]] = {}
-    for fault in sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden"):
-        found.setdefault(_place(fault["loc"], content), []).append(fault)
-    return "; ".join(f"{place}: {_says(faults)}" for place, faults in list(found.items())[:_MOST_FAULTS])
+def _describe(error: ValidationError, content: Any) -> str:
+    """The first few errors, each with its place and the wrong value."""
+    by_place: dict[str, list[Any]] = {}
+    # Unknown keys come first, because they often explain the other errors.
+    for one in sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden"):
+        by_place.setdefault(_place(one["loc"], content), []).append(one)
+    return "; ".join(f"{place}: {_demand(errors)}" for place, errors in list(by_place.items())[:_MAX_ERRORS])
 
 
 def _place(location: tuple[int | str, ...], content: Any) -> str:
-    """A location as a policy's author knows it: rules by their id."""
+    """A location in the words of a policy's author: rules by their id."""
     # Pydantic adds the form of a condition and the type of a choice to the location.
     parts = [str(part) for part in location if part not in ("Test", "AllOf", "AnyOf", "Not", "str", "int", "[key]")]
     if parts[:1] != ["rules"] or len(parts) == 1:
@@ -331,11 +336,11 @@ def _place(location: tuple[int | str, ...], content: Any) -> str:
     return f"rule {named}" + (f", {'.'.join(within)}" if within else "")
 
 
-def _says(faults: Sequence[Any]) -> str:
-    """What the faults of one place demand (a choice of types has one for each), and what is there instead."""
-    if faults[0]["type"] == "extra_forbidden":
+def _demand(errors: Sequence[Any]) -> str:
+    """The constraints that the errors of one place state (a choice of types has one for each), and the wrong value."""
+    if errors[0]["type"] == "extra_forbidden":
         return "is not a key that belongs here"
-    value = faults[0]["input"]
-    demands = ("must be a mapping" if f["type"] == "model_type" else constraint(f) for f in faults)
+    value = errors[0]["input"]
+    demands = ("must be a mapping" if one["type"] == "model_type" else constraint(one) for one in errors)
     shown = f", not {value!r}" if isinstance(value, str | int | float) else ""
     return " or ".join(demands) + shown + (f" ({_QUOTE})" if isinstance(value, bool) else "")

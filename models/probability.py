@@ -1,8 +1,8 @@
-"""The close probability: the rungs of the ladder as served, their exact additive parts, and the calibration map.
+"""The close probability: the rungs of the ladder as they are served, and the calibration map.
 
-Every rung yields contributions, one column a feature and a last one for the base; their sum is the margin by
-definition, so an explanation adds up by construction. Calibration is affine on the log-odds, `slope * margin +
-intercept`, which scales each contribution by the slope and keeps the sum exact.
+Every rung splits a lead's margin (log-odds before calibration) into contributions: one column a feature, and a last one
+for the base. The margin is their sum by definition, so an explanation adds up by construction. Calibration is affine on
+the log-odds, `slope * margin + intercept`. It scales each contribution by the slope and keeps the sum exact.
 """
 
 import json
@@ -12,58 +12,79 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.encoding import Matrix
-from models.trees import sound
+from models.encoding import Matrix, Reals
+from models.trees import checked_model_text
 
 if TYPE_CHECKING:
     import lightgbm
 
 Rung = Literal["base_rate", "segment_rates", "logistic", "additive", "lightgbm"]
 RUNGS: tuple[Rung, ...] = ("base_rate", "segment_rates", "logistic", "additive", "lightgbm")
-"""From the simplest up; `additive` are trees of one feature each."""
+"""From the simplest up; in `additive` each tree uses one feature."""
 TREES: tuple[Rung, ...] = ("additive", "lightgbm")
 
+MIN_PROBABILITY = 1e-12
+"""The least distance of a probability from 0 and 1 where its logarithm is taken."""
 
-SMALLEST = 1e-12
-"""How near to 0 and 1 a probability is taken where its logarithm is asked for."""
 
+def sigmoid(log_odds: Reals | float) -> Any:
+    """The probability of log-odds, exact at both ends.
 
-def sigmoid(log_odds: NDArray[np.float64] | float) -> Any:
-    """The probability of log-odds, exact at both ends."""
+    >>> float(sigmoid(0.0))
+    0.5
+    >>> [round(float(p), 4) for p in sigmoid([-2.0, 2.0])]
+    [0.1192, 0.8808]
+    >>> float(sigmoid(-800.0)), float(sigmoid(800.0))
+    (0.0, 1.0)
+    """
+    # logaddexp(0, -x) is log(1 + exp(-x)) without overflow, so the usual 1 / (1 + exp(-x)) is exp(-logaddexp(0, -x)).
     return np.exp(-np.logaddexp(0.0, -np.asarray(log_odds, dtype=np.float64)))
 
 
-def logit(probability: NDArray[np.float64] | float) -> Any:
-    """The log-odds of a probability in (0, 1)."""
+def logit(probability: Reals | float) -> Any:
+    """The log-odds of a probability in (0, 1); the inverse of `sigmoid`.
+
+    >>> float(logit(0.5))
+    0.0
+    >>> round(float(logit(0.2)), 4)  # log(0.2 / 0.8)
+    -1.3863
+    """
     p = np.asarray(probability, dtype=np.float64)
     return np.log(p) - np.log1p(-p)
 
 
-def losses(won: NDArray[np.float64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each row's negative log-likelihood of its outcome (0 or 1), in nats; `SMALLEST` keeps it finite."""
-    p = np.clip(probability, SMALLEST, 1 - SMALLEST)
+def log_losses(won: Reals, probability: Reals) -> Reals:
+    """Each row's log loss, in nats: the negative log-likelihood of its outcome (0 or 1).
+
+    Probabilities are kept `MIN_PROBABILITY` away from 0 and 1, so that the loss is finite.
+    """
+    p = np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return -(won * np.log(p) + (1 - won) * np.log1p(-p))
 
 
 class MarginModel(Protocol):
-    """A rung: margins (log-odds before calibration) as sums of exact parts."""
+    """A rung: margins (log-odds before calibration) as sums of contributions."""
 
     @property
     def rung(self) -> Rung:
         """The rung's name."""
 
     def contributions(self, matrix: Matrix) -> Matrix:
-        """Parts (rows, features + 1) of each row's margin; the last column is the base."""
+        """The contributions (rows, features + 1) to each row's margin; the last column is the base."""
 
     def to_bytes(self) -> bytes:
-        """The model's own file, read back by `read_model`."""
+        """The content of the model's file; `read_model` reads it back."""
 
 
 @dataclass(frozen=True)
 class BaseRate:
-    """The lowest rung: every lead has the base rate of the training rows."""
+    """The lowest rung: every lead has the base rate of the training rows.
+
+    Attributes:
+        features: number of features in the encoding.
+        log_odds: of the base rate.
+    """
 
     features: int
     log_odds: float
@@ -74,10 +95,10 @@ class BaseRate:
         return "base_rate"
 
     def contributions(self, matrix: Matrix) -> Matrix:
-        """Nothing contributes; the base is all."""
-        parts = np.zeros((len(matrix), self.features + 1))
-        parts[:, -1] = self.log_odds
-        return parts
+        """No feature contributes; the margin is the base."""
+        contributions = np.zeros((len(matrix), self.features + 1))
+        contributions[:, -1] = self.log_odds
+        return contributions
 
     def to_bytes(self) -> bytes:
         """JSON."""
@@ -86,13 +107,15 @@ class BaseRate:
 
 @dataclass(frozen=True)
 class SegmentRates:
-    """The rate of one category's level, shrunk to that of all; a lead of no known level has the rate of all.
+    """The rate of each level of one category, shrunk towards the rate of all leads.
+
+    A lead without a known level has the rate of all leads.
 
     Attributes:
-        features: of the encoding.
-        segment: the category's position in it.
+        features: number of features in the encoding.
+        segment: the category's position in the encoding.
         log_odds: of all leads.
-        effects: what each level adds to them, by code.
+        effects: log-odds that each level adds, by the level's code.
     """
 
     features: int
@@ -110,31 +133,31 @@ class SegmentRates:
         return "segment_rates"
 
     def contributions(self, matrix: Matrix) -> Matrix:
-        """The segment alone contributes."""
-        parts = np.zeros((len(matrix), self.features + 1))
+        """Only the segment contributes."""
+        contributions = np.zeros((len(matrix), self.features + 1))
         codes = matrix[:, self.segment]
         known = ~np.isnan(codes)
-        parts[known, self.segment] = np.array(self.effects)[codes[known].astype(int)]
-        parts[:, -1] = self.log_odds
-        return parts
+        contributions[known, self.segment] = np.array(self.effects)[codes[known].astype(int)]
+        contributions[:, -1] = self.log_odds
+        return contributions
 
     def to_bytes(self) -> bytes:
         """JSON."""
         return _json(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LogisticColumn:
-    """One column of the logistic rung's design: a transform of one feature, centred on its training mean.
+    """One column of the logistic rung's design matrix: a transform of one feature, centred on its training mean.
 
     Attributes:
-        feature: position in the encoding.
+        feature: the feature's position in the encoding.
         transform: `number` is sign(x) * log(1 + |x|) (missing reads as the mean), `missing` is 1 where the feature is
             missing, `level` is 1 where the category has `level`.
         mean: training mean of the transformed column (of the present values for `number`).
         scale: training standard deviation, never 0.
-        coefficient: log-odds a scaled unit.
-        level: the category's code, for `level`.
+        coefficient: log-odds for each scaled unit.
+        level: the code of the category's level, for `level`.
     """
 
     feature: int
@@ -144,7 +167,7 @@ class LogisticColumn:
     coefficient: float = 0.0
     level: int = -1
 
-    def design(self, matrix: Matrix) -> NDArray[np.float64]:
+    def design(self, matrix: Matrix) -> Reals:
         """The centred, scaled column (rows,)."""
         raw = matrix[:, self.feature]
         missing = np.isnan(raw)
@@ -159,7 +182,13 @@ class LogisticColumn:
 
 @dataclass(frozen=True)
 class Logistic:
-    """A regularised logistic regression; a feature's part is the sum over its columns."""
+    """A regularised logistic regression; a feature's contribution is the sum over its columns.
+
+    Attributes:
+        features: number of features in the encoding.
+        intercept: log-odds of a lead at the training means.
+        columns: the columns of the design matrix.
+    """
 
     features: int
     intercept: float
@@ -175,12 +204,12 @@ class Logistic:
         return "logistic"
 
     def contributions(self, matrix: Matrix) -> Matrix:
-        """Coefficient times distance from the training mean, by feature."""
-        parts = np.zeros((len(matrix), self.features + 1))
-        parts[:, -1] = self.intercept
+        """Each coefficient times the distance from the training mean, summed by feature."""
+        contributions = np.zeros((len(matrix), self.features + 1))
+        contributions[:, -1] = self.intercept
         for column in self.columns:
-            parts[:, column.feature] += column.coefficient * column.design(matrix)
-        return parts
+            contributions[:, column.feature] += column.coefficient * column.design(matrix)
+        return contributions
 
     def to_bytes(self) -> bytes:
         """JSON."""
@@ -189,11 +218,11 @@ class Logistic:
 
 @dataclass(frozen=True)
 class LightGBM:
-    """Gradient-boosted trees; contributions are exact TreeSHAP values (Lundberg et al. 2020), LightGBM's own.
+    """Gradient-boosted trees; contributions are LightGBM's exact TreeSHAP values (Lundberg et al. 2020).
 
     Attributes:
-        text: the model in LightGBM's own form.
-        rung: whether each tree keeps to one feature (`additive`) or not.
+        text: the model in LightGBM's text form.
+        rung: `additive` where each tree uses one feature, else `lightgbm`.
     """
 
     text: str
@@ -201,18 +230,18 @@ class LightGBM:
 
     @cached_property
     def _booster(self) -> "lightgbm.Booster":
-        # Imported here because it takes seconds, which most commands need not wait.
+        # The import takes seconds, and most commands need no trees.
         import lightgbm
 
-        return lightgbm.Booster(model_str=sound(self.text))
+        return lightgbm.Booster(model_str=checked_model_text(self.text))
 
     def contributions(self, matrix: Matrix) -> Matrix:
-        """TreeSHAP values and the expected value."""
-        parts = self._booster.predict(matrix, pred_contrib=True, num_threads=1)
-        return np.asarray(parts, dtype=np.float64)
+        """TreeSHAP values of the features, and the expected margin as the base."""
+        contributions = self._booster.predict(matrix, pred_contrib=True, num_threads=1)
+        return np.asarray(contributions, dtype=np.float64)
 
     def to_bytes(self) -> bytes:
-        """LightGBM's own text."""
+        """LightGBM's text."""
         return self.text.encode()
 
 
@@ -221,18 +250,23 @@ def _json(model: BaseRate | SegmentRates | Logistic) -> bytes:
 
 
 def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
-    """The model of so many features that `to_bytes` wrote. Only JSON and LightGBM text are read, never code.
+    """The model that `to_bytes` wrote. Reading JSON or LightGBM's text runs no code from the content.
+
+    Args:
+        rung: the rung that the content must be of.
+        content: the file's content.
+        features: the number of features that the model must read.
 
     Raises:
-        ValueError: the content is no such model.
+        ValueError: the content is not such a model.
     """
     try:
         model = _read_model(rung, content, features)
-        parts = model.contributions(np.zeros((1, features)))
-    except Exception as error:  # LightGBM has an error class of its own, which to name would take loading it
+        contributions = model.contributions(np.zeros((1, features)))
+    except Exception as error:  # LightGBM raises a class of its own; naming it here would import LightGBM
         raise ValueError(f"not a model of rung {rung}: {error}") from None
-    if parts.shape != (1, features + 1):
-        raise ValueError(f"a model of {parts.shape[1] - 1} features, not of the encoding's {features}")
+    if contributions.shape != (1, features + 1):
+        raise ValueError(f"a model of {contributions.shape[1] - 1} features, not of the encoding's {features}")
     return model
 
 
@@ -240,7 +274,7 @@ def _read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     if rung in TREES:
         return LightGBM(content.decode(), rung)
     fields: dict[str, Any] = json.loads(content)
-    # Before anything of that size is made.
+    # Checked before an array of that size is allocated.
     if fields["features"] != features:
         raise ValueError(f"it reads {fields['features']} features")
     if rung == "base_rate":
@@ -252,13 +286,13 @@ def _read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The affine map of margins to log-odds, and its uncertainty.
+    """The affine map from margins to log-odds, and its uncertainty.
 
     Attributes:
         slope: positive.
         intercept: added to slope times margin.
-        draws: (slope, intercept) of account-clustered bootstrap refits of the map; their spread at a margin is the
-            range of the probability. It speaks of the map's uncertainty, not of one lead's truth.
+        draws: (slope, intercept) of refits of the map on bootstrap samples of whole accounts. Their spread at a margin
+            is the range of the probability: the uncertainty of the map, not of the single lead's outcome.
     """
 
     slope: float
@@ -270,30 +304,37 @@ class Calibration:
             raise ValueError(f"the calibration's slope must be positive and finite, not {self.slope}")
 
     @cached_property
-    def _drawn(self) -> NDArray[np.float64]:
-        """The draws' slopes, and their intercepts."""
+    def _slopes_and_intercepts(self) -> Matrix:
+        """The draws' slopes in the first row, their intercepts in the second."""
         return np.array(self.draws).T
 
-    def log_odds(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+    def log_odds(self, margin: Reals) -> Reals:
         """Calibrated log-odds of margins."""
         return self.slope * margin + self.intercept
 
-    def range(self, margin: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The central 95 % of the draws' probabilities at each margin, widened to hold the value itself."""
+    def range(self, margin: Reals) -> tuple[Reals, Reals]:
+        """The lower and upper ends of the 95 % range of the probability at each margin; it contains the probability."""
         value = sigmoid(self.log_odds(margin))
         if not self.draws:
             return value, value
-        slopes, intercepts = self._drawn
-        drawn = np.sort(sigmoid(np.outer(margin, slopes) + intercepts), axis=1)
-        return np.minimum(_quantile(drawn, 0.025), value), np.maximum(_quantile(drawn, 0.975), value)
+        slopes, intercepts = self._slopes_and_intercepts
+        # Each draw is one map that the accounts could have given. A row holds one lead's probability under every draw,
+        # in order; leaving out 2.5 % at each end is the percentile interval of the bootstrap.
+        probabilities = np.sort(sigmoid(np.outer(margin, slopes) + intercepts), axis=1)
+        lower, upper = _quantile(probabilities, 0.025), _quantile(probabilities, 0.975)
+        # The draws may all lie on one side of the map itself, which is fitted on all accounts.
+        return np.minimum(lower, value), np.maximum(upper, value)
 
 
-def _quantile(ordered: Matrix, share: float) -> NDArray[np.float64]:
-    """`np.quantile` of each row of values in order, to the last bit; that takes ten times as long for a single row."""
-    place = share * (ordered.shape[1] - 1)
-    below = math.floor(place)
-    part = place - below
+def _quantile(ordered: Matrix, share: float) -> Reals:
+    """A quantile of each row of ordered values, equal to `np.quantile` in the last bit.
+
+    `np.quantile` takes ten times as long for a single row, and a request has a single row.
+    """
+    # Linear interpolation between the two values around the position, from the nearer one, as NumPy does.
+    position = share * (ordered.shape[1] - 1)
+    below = math.floor(position)
+    weight = position - below
     low, high = ordered[:, below], ordered[:, min(below + 1, ordered.shape[1] - 1)]
-    # From the nearer of the two, as there.
-    quantile: NDArray[np.float64] = low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)
+    quantile: Reals = low + (high - low) * weight if weight < 0.5 else high - (high - low) * (1 - weight)
     return quantile

@@ -1,8 +1,8 @@
-"""LightGBM's text of a model, checked before LightGBM's own parser sees it.
+"""Checks on LightGBM's text of a model, made before LightGBM's parser reads it.
 
-That parser trusts its input: sizes, positions and links that do not fit make it read beyond its memory or end the
-process, and a service would then start, load the same model and end again. So everything it follows is checked here:
-the size of every tree's text, the length of every list, and that the splits of each tree are a tree.
+That parser trusts its input. Sizes, positions and links that do not fit make it read beyond its memory or end the
+process; a service would restart, load the same model and end again. So everything that the parser follows is checked
+here: the size of every tree's text, the length of every list, and that the splits of each tree form a tree.
 """
 
 import itertools
@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-MOST_FEATURES = 65_536
-MOST_LEAVES = 4096
-DEEPEST = 64
-"""Levels of splits: explaining a tree recurses through them, in time that grows with their square."""
+MAX_FEATURES = 65_536
+MAX_LEAVES = 4096
+MAX_DEPTH = 64
+"""Levels of splits. TreeSHAP recurses through them, and its time grows with their square."""
 
 _HEADER = frozenset(
     ("version", "num_class", "num_tree_per_iteration", "label_index", "max_feature_idx", "objective", "feature_names")
@@ -35,63 +35,64 @@ _CATEGORY_BITS = 2**32
 
 
 class MalformedTrees(ValueError):
-    """A text that is no model of trees, or one that LightGBM's parser could not take."""
+    """A text that is not a model of trees, or that LightGBM's parser could not read safely."""
 
 
-def sound(text: str) -> str:
-    """The part of a model's text that predictions need, once it is known to be LightGBM's, of one output.
+def checked_model_text(text: str) -> str:
+    """The part of a model's text that predictions need: the header and the trees, checked.
 
-    What follows the trees is for reading only, and LightGBM's parser trusts that, too.
+    The rest of the text only informs readers. It is cut off, because LightGBM's parser trusts it as well.
 
     Raises:
-        MalformedTrees: it is not; the message says where.
+        MalformedTrees: the text is not a LightGBM model with one output; the message names the place.
     """
     content = text.encode()
     head, separator, _ = content.partition(b"\n\n")
-    features, sizes = _header(head)
+    features, sizes = _check_header(head)
+    # The parser jumps from tree to tree by `tree_sizes`, so each tree must fill exactly the bytes that it is given.
     position = len(head) + len(separator)
     for number, size in enumerate(sizes):
-        _tree(content[position : position + size], number, features)
+        _check_tree(content[position : position + size], number, features)
         position += size
     if not content.startswith(_END, position):
-        raise MalformedTrees("its trees do not end where they should")
+        raise MalformedTrees("the trees do not end where tree_sizes says")
     return content[: position + len(_END)].decode()
 
 
-def _header(text: bytes) -> tuple[int, list[int]]:
-    """How many features the model reads, and the sizes of the trees' texts in bytes."""
+def _check_header(text: bytes) -> tuple[int, list[int]]:
+    """The number of features that the model reads, and the sizes of the trees' texts in bytes."""
     first, *lines = _lines(text, "the header")
-    found = _fields(lines, "the header")
-    if first != "tree" or not _HEADER <= found.keys() <= _HEADER | {"monotone_constraints"}:
-        raise MalformedTrees("the header is not that of a model of trees")
+    header = _fields(lines, "the header")
+    if first != "tree" or not _HEADER <= header.keys() <= _HEADER | {"monotone_constraints"}:
+        raise MalformedTrees("the header is not that of a LightGBM model")
     for name, expected in (("version", "v4"), ("num_class", "1"), ("num_tree_per_iteration", "1")):
-        if found[name] != expected:
+        if header[name] != expected:
             raise MalformedTrees(f"{name} must be {expected}")
-    features = _count(found["max_feature_idx"], "the header", 0, MOST_FEATURES - 1) + 1
-    _count(found["label_index"], "the header", 0, 0)
-    for name in ("feature_names", "feature_infos", *({"monotone_constraints"} & found.keys())):
-        if len(found[name].split(" ")) != features:
+    features = _count(header["max_feature_idx"], "the header", 0, MAX_FEATURES - 1) + 1
+    _count(header["label_index"], "the header", 0, 0)
+    for name in ("feature_names", "feature_infos", *({"monotone_constraints"} & header.keys())):
+        if len(header[name].split(" ")) != features:
             raise MalformedTrees(f"{name} must have {features} items")
-    if any(not re.fullmatch(r"-?1|0", sign) for sign in found.get("monotone_constraints", "0").split(" ")):
+    if any(not re.fullmatch(r"-?1|0", sign) for sign in header.get("monotone_constraints", "0").split(" ")):
         raise MalformedTrees("monotone_constraints must be -1, 0 or 1")
-    sizes = _integers(found["tree_sizes"], "tree_sizes")
+    sizes = _integers(header["tree_sizes"], "tree_sizes")
     if min(sizes) <= 0:
         raise MalformedTrees("tree_sizes must be positive")
     return features, sizes
 
 
-def _tree(text: bytes, number: int, features: int) -> None:
+def _check_tree(text: bytes, number: int, features: int) -> None:
     place = f"tree {number}"
     first, *lines = _lines(_BLANK.sub(b"\n", text).removesuffix(b"\n"), place)
-    found = _fields(lines, place)
+    fields = _fields(lines, place)
     if first != f"Tree={number}" or not text.endswith(b"\n"):
-        raise MalformedTrees(f"{place} does not stand where tree_sizes says")
-    if not found.keys() >= _TREE or found["is_linear"] != "0":
-        raise MalformedTrees(f"{place} lacks a part, or is linear")
-    leaves = _count(found["num_leaves"], place, 1, MOST_LEAVES)
-    categories = _count(found["num_cat"], place, 0, leaves - 1)
-    lists = _lists(found, leaves, categories, place)
-    _number(found["shrinkage"], place)
+        raise MalformedTrees(f"{place} does not start or end where tree_sizes says")
+    if not fields.keys() >= _TREE or fields["is_linear"] != "0":
+        raise MalformedTrees(f"{place} lacks a field, or is linear")
+    leaves = _count(fields["num_leaves"], place, 1, MAX_LEAVES)
+    categories = _count(fields["num_cat"], place, 0, leaves - 1)
+    lists = _lists(fields, leaves, categories, place)
+    _number(fields["shrinkage"], place)
     if leaves > 1:
         _check_links(lists["left_child"], lists["right_child"], place)
         _check_splits(lists, features, categories, place)
@@ -105,67 +106,83 @@ def _lines(text: bytes, place: str) -> list[str]:
 
 def _fields(lines: list[str], place: str) -> dict[str, str]:
     pairs = [line.partition("=") for line in lines]
-    found = {name: value for name, _, value in pairs}
-    if any(not separator for _, separator, _ in pairs) or len(found) < len(pairs):
-        raise MalformedTrees(f"{place} has a line that is no field, or a field twice")
-    return found
+    fields = {name: value for name, _, value in pairs}
+    if any(not separator for _, separator, _ in pairs) or len(fields) < len(pairs):
+        raise MalformedTrees(f"{place} has a line that is not a field, or the same field twice")
+    return fields
 
 
-def _lists(found: Mapping[str, str], leaves: int, categories: int, place: str) -> dict[str, list[Any]]:
-    """The lists of a tree, each of the length that its leaves call for."""
+def _lists(fields: Mapping[str, str], leaves: int, categories: int, place: str) -> dict[str, list[Any]]:
+    """The lists of a tree; the length of each follows from the number of leaves and of categorical splits."""
     lengths = {"leaf_value": leaves}
     if leaves > 1:
+        # A binary tree of n leaves has n - 1 splits.
         lengths |= dict.fromkeys((*_SPLITS, *_INNER), leaves - 1) | dict.fromkeys(_LEAVES, leaves)
     if categories:
         lengths |= {"cat_boundaries": categories + 1}
-    extra = found.keys() - lengths.keys() - _TREE - set(_CATEGORIES if categories else ())
-    # LightGBM writes the lists of a tree without splits too, empty or of one item.
-    if missing := lengths.keys() - found.keys() or (extra if leaves > 1 else extra - {*_SPLITS, *_INNER, *_LEAVES}):
-        raise MalformedTrees(f"{place} must not lack or add {', '.join(sorted(missing))}")
-    read = {name: _LISTS[name](found[name], f"{name} of {place}") for name in lengths}
+    extra = fields.keys() - lengths.keys() - _TREE - set(_CATEGORIES if categories else ())
+    if leaves == 1:
+        # LightGBM writes the lists of splits for a tree without splits too, empty or with one item. It reads none.
+        extra -= {*_SPLITS, *_INNER, *_LEAVES}
+    if misfits := (lengths.keys() - fields.keys()) or extra:
+        raise MalformedTrees(f"{place} must not lack or add {', '.join(sorted(misfits))}")
+    lists = {name: _LISTS[name](fields[name], f"{name} of {place}") for name in lengths}
     for name, length in lengths.items():
-        if len(read[name]) != length:
+        if len(lists[name]) != length:
             raise MalformedTrees(f"{name} of {place} must have {length} items")
     if categories:
-        _check_categories(read["cat_boundaries"], found.get("cat_threshold", ""), place)
-    return read
+        _check_categories(lists["cat_boundaries"], fields.get("cat_threshold", ""), place)
+    return lists
 
 
-def _check_categories(boundaries: list[int], words: str, place: str) -> None:
-    found = _integers(words, f"cat_threshold of {place}")
+def _check_categories(boundaries: list[int], bitset: str, place: str) -> None:
+    """Checks the categories of the splits.
+
+    A categorical split sends the categories of a bitset to the left. `cat_threshold` holds the words of all bitsets, of
+    32 bits each; those of split n lie from `boundaries[n]` up to `boundaries[n + 1]`.
+    """
+    words = _integers(bitset, f"cat_threshold of {place}")
     rising = all(low < high for low, high in itertools.pairwise(boundaries))
-    if boundaries[0] != 0 or not rising or boundaries[-1] != len(found):
+    if boundaries[0] != 0 or not rising or boundaries[-1] != len(words):
         raise MalformedTrees(f"cat_boundaries of {place} do not fit its categories")
-    if not all(0 <= word < _CATEGORY_BITS for word in found):
+    if not all(0 <= word < _CATEGORY_BITS for word in words):
         raise MalformedTrees(f"cat_threshold of {place} is out of range")
 
 
 def _check_links(left: list[int], right: list[int], place: str) -> None:
-    """Every split but the first, and every leaf, hangs on one split above it, which was made before it."""
+    """Checks that the splits form one tree of bounded depth.
+
+    Child n >= 0 is split n, child -1 - n is leaf n. The parser follows children without looking, so a cycle would never
+    end. LightGBM numbers a split after its parent. So it suffices that every leaf, and every split but the first, is
+    the child of exactly one split, and that each child split has a higher number than its parent.
+    """
     depths = [0] * len(left)
     for parent, children in enumerate(zip(left, right, strict=True)):
         for child in children:
             if parent < child < len(left):
                 depths[child] = depths[parent] + 1
-    hung = sorted([*left, *right])
-    if hung != [*range(-len(left) - 1, 0), *range(1, len(left))]:
-        raise MalformedTrees(f"the splits of {place} do not hang together")
+    children_in_order = sorted([*left, *right])
+    if children_in_order != [*range(-len(left) - 1, 0), *range(1, len(left))]:
+        raise MalformedTrees(f"the splits of {place} do not form one tree")
     if any(0 <= child <= parent for side in (left, right) for parent, child in enumerate(side)):
-        raise MalformedTrees(f"a split of {place} hangs on one made after it")
-    if max(depths) >= DEEPEST:
-        raise MalformedTrees(f"{place} is deeper than {DEEPEST} splits")
+        raise MalformedTrees(f"a split of {place} comes before its parent")
+    if max(depths) >= MAX_DEPTH:
+        raise MalformedTrees(f"{place} must not be deeper than {MAX_DEPTH} splits")
 
 
 def _check_splits(lists: Mapping[str, list[Any]], features: int, categories: int, place: str) -> None:
     if not all(0 <= feature < features for feature in lists["split_feature"]):
-        raise MalformedTrees(f"{place} splits by a feature that is none of {features}")
+        raise MalformedTrees(f"{place} must split by one of the {features} features")
+    # TreeSHAP divides by the counts.
     if min(lists["internal_count"]) <= 0 or min(lists["leaf_count"]) <= 0:
         raise MalformedTrees(f"the counts of {place} must be positive")
     for kind, threshold in zip(lists["decision_type"], lists["threshold"], strict=True):
+        # Bit 0: categorical. Bit 1: the default direction. Bits 2 and 3: none, zero or NaN counts as missing.
         if not 0 <= kind < _TYPES or kind >> _MISSING_BITS == 3:
             raise MalformedTrees(f"a decision_type of {place} is not known")
+        # The threshold of a categorical split is the number of its bitset.
         if kind & _IS_CATEGORY and not (threshold.is_integer() and 0 <= threshold < categories):
-            raise MalformedTrees(f"a split of {place} asks for categories that it lacks")
+            raise MalformedTrees(f"a split of {place} names categories that the tree lacks")
 
 
 def _count(text: str, place: str, least: int, most: int) -> int:
@@ -176,14 +193,14 @@ def _count(text: str, place: str, least: int, most: int) -> int:
 
 def _number(text: str, place: str) -> float:
     if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise MalformedTrees(f"{place} has an item that is no finite number")
+        raise MalformedTrees(f"{place} has an item that is not a finite number")
     return float(text)
 
 
 def _texts(text: str, place: str, form: re.Pattern[str]) -> list[str]:
     items = text.split(" ")
     if not all(form.fullmatch(item) for item in items):
-        raise MalformedTrees(f"{place} has an item of another form")
+        raise MalformedTrees(f"{place} has an item that is not a number of its type")
     return items
 
 
@@ -196,7 +213,7 @@ def _numbers(text: str, place: str) -> list[float]:
 
 
 def _thresholds(text: str, place: str) -> list[float]:
-    # An infinite one parts what is known from what is missing.
+    # An infinite threshold separates known values from missing ones.
     return [float(item) for item in _texts(text, place, _THRESHOLD)]
 
 

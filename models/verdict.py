@@ -1,6 +1,7 @@
-"""The verdict on one lead: each rule's outcome in three values (Kleene's strong logic), and the qualification.
+"""The verdict of the policy on one lead: each rule's outcome in three values, and the qualification.
 
-In a qualifying gate unknown never passes; a disqualifier is closed-world: no evidence, not disqualified.
+Outcomes follow Kleene's strong three-valued logic. In a qualifying gate `unknown` never passes. A disqualifier is
+closed-world: a lead is disqualified on evidence only.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,12 +24,20 @@ from models.policy import (
     Qualification,
     Rule,
     Test,
-    normal,
+    normalised,
 )
 
 
 class RuleOutcome(NamedTuple):
-    """What one rule came to, with the values it looked at."""
+    """The outcome of one rule for one lead.
+
+    Attributes:
+        rule: the rule's id.
+        gate: the gate that the rule belongs to.
+        outcome: pass, fail or unknown.
+        reason: why, in words for sales.
+        evidence: the values that the rule tested, by the name of the field or feature.
+    """
 
     rule: str
     gate: Gate
@@ -36,15 +45,31 @@ class RuleOutcome(NamedTuple):
     reason: str
     evidence: dict[str, Scalar]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form; it shares the evidence."""
+        return {
+            "rule": self.rule,
+            "gate": self.gate,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "evidence": self.evidence,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "RuleOutcome":
+        """The outcome that `to_dict` wrote."""
+        return cls(content["rule"], content["gate"], content["outcome"], content["reason"], content["evidence"])
+
 
 class Verdict(NamedTuple):
-    """What the policy says of one lead.
+    """The result of applying a policy to one lead.
 
     Attributes:
         qualification: the label.
-        pending: a partner lead that is not yet an EQL, with nothing failed, only unknown or unconfirmed.
-        rules: every rule's outcome.
-        missing: what to ask for, from the unknown rules of the EQL's gates.
+        pending: whether a partner lead is not yet an EQL although no gate has failed, so that only unknown or
+            unconfirmed rules remain.
+        rules: every rule's outcome, in the policy's order.
+        missing: what to ask for: the questions of the unknown rules in the EQL's gates.
     """
 
     qualification: Qualification
@@ -58,11 +83,11 @@ def is_partner_lead(lead: Mapping[str, Any]) -> bool:
     return lead.get("channel") in PARTNER_CHANNELS or lead.get("source_partner_id") is not None
 
 
-def judge(policy: Policy, evaluation: Evaluation, probability: float | None) -> Verdict:
-    """The verdict on one lead; `probability` is None without a model."""
-    outcomes = [_apply(rule, policy, evaluation) for rule in policy.rules]
+def apply_policy(policy: Policy, evaluation: Evaluation, probability: float | None) -> Verdict:
+    """The verdict on one lead; `probability` is its close probability, None without a model."""
+    outcomes = [_apply_rule(rule, policy, evaluation) for rule in policy.rules]
     if policy.minimum_probability is not None:
-        outcomes.append(_minimum(policy.minimum_probability, probability))
+        outcomes.append(_minimum_probability(policy.minimum_probability, probability))
     names: tuple[Gate, ...] = (*EQL_GATES, "engagement")
     gates = {gate: kleene_and(o.outcome for o in outcomes if o.gate == gate) for gate in names}
     qualification = _qualification(gates, probability, policy.sql_probability)
@@ -79,9 +104,9 @@ def judge(policy: Policy, evaluation: Evaluation, probability: float | None) -> 
 
 
 def kleene_and(outcomes: Iterable[Outcome]) -> Outcome:
-    """Fail if any fails, else unknown if any is unknown, else pass (an empty gate passes)."""
-    found = set(outcomes)
-    return "fail" if "fail" in found else "unknown" if "unknown" in found else "pass"
+    """Fail if any outcome fails, else unknown if any is unknown, else pass; without outcomes pass."""
+    distinct = set(outcomes)
+    return "fail" if "fail" in distinct else "unknown" if "unknown" in distinct else "pass"
 
 
 def _qualification(gates: Mapping[Gate, Outcome], probability: float | None, sql_probability: float) -> Qualification:
@@ -95,7 +120,7 @@ def _qualification(gates: Mapping[Gate, Outcome], probability: float | None, sql
     return "MQL" if "pass" in (gates["buying_signal"], gates["engagement"]) else "UNQUALIFIED"
 
 
-def _minimum(minimum: float, probability: float | None) -> RuleOutcome:
+def _minimum_probability(minimum: float, probability: float | None) -> RuleOutcome:
     outcome: Outcome = "unknown" if probability is None else "pass" if probability >= minimum else "fail"
     words = {"unknown": "no close probability", "pass": "at or above", "fail": "below"}[outcome]
     return RuleOutcome(
@@ -107,47 +132,57 @@ def _minimum(minimum: float, probability: float | None) -> RuleOutcome:
     )
 
 
-class _Found(NamedTuple):
-    """What a condition came to: whether it held, of a test the value it read, and the conditions it is made of."""
+class _ConditionResult(NamedTuple):
+    """The result of one condition.
+
+    Attributes:
+        condition: the condition.
+        held: whether it held; None is unknown.
+        value: the value that a test read.
+        children: the results of the conditions that it combines; a test has none.
+    """
 
     condition: Condition
     held: bool | None
     value: Scalar = None
-    parts: Sequence["_Found"] = ()
+    children: Sequence["_ConditionResult"] = ()
 
 
-def _apply(rule: Rule, policy: Policy, evaluation: Evaluation) -> RuleOutcome:
-    found = _look(rule.require or rule.forbid, policy, evaluation)
-    held = found.held if rule.forbid is None else found.held is not True
+def _apply_rule(rule: Rule, policy: Policy, evaluation: Evaluation) -> RuleOutcome:
+    result = _evaluate(rule.require or rule.forbid, policy, evaluation)
+    # An unknown condition is no evidence, so a rule that forbids it passes.
+    held = result.held if rule.forbid is None else result.held is not True
     outcome: Outcome = "unknown" if held is None else "pass" if held else "fail"
-    plain = outcome == "pass" and rule.forbid is not None
-    reason = rule.description if plain else "; ".join(_phrases(found))
-    evidence = {test.subject: _shown(test, value) for test, _, value, _ in _tests(found)}
+    described = outcome == "pass" and rule.forbid is not None
+    reason = rule.description if described else "; ".join(_phrases(result))
+    evidence = {test.subject: _evidence(test, value) for test, _, value, _ in _test_results(result)}
     return RuleOutcome(rule=rule.id, gate=rule.gate, outcome=outcome, reason=reason, evidence=evidence)
 
 
-def _look(condition: Condition | None, policy: Policy, evaluation: Evaluation) -> _Found:
+def _evaluate(condition: Condition | None, policy: Policy, evaluation: Evaluation) -> _ConditionResult:
     match condition:
         case Test():
             value = _read(condition, evaluation)
-            return _Found(condition, _tested(condition, value, policy), value)
+            return _ConditionResult(condition, _holds(condition, value, policy), value)
         case AllOf(all=conditions):
-            parts = [_look(part, policy, evaluation) for part in conditions]
-            held = [part.held for part in parts]
-            return _Found(condition, False if False in held else None if None in held else True, parts=parts)
+            children = [_evaluate(child, policy, evaluation) for child in conditions]
+            held = [child.held for child in children]
+            combined = False if False in held else None if None in held else True
+            return _ConditionResult(condition, combined, children=children)
         case AnyOf(any=conditions):
-            parts = [_look(part, policy, evaluation) for part in conditions]
-            held = [part.held for part in parts]
-            return _Found(condition, True if True in held else None if None in held else False, parts=parts)
+            children = [_evaluate(child, policy, evaluation) for child in conditions]
+            held = [child.held for child in children]
+            combined = True if True in held else None if None in held else False
+            return _ConditionResult(condition, combined, children=children)
         case Not(condition=denied):
-            part = _look(denied, policy, evaluation)
-            return _Found(condition, None if part.held is None else not part.held, parts=[part])
+            child = _evaluate(denied, policy, evaluation)
+            return _ConditionResult(condition, None if child.held is None else not child.held, children=[child])
     raise TypeError(f"not a condition: {condition!r}")
 
 
-def _tests(found: _Found) -> list[Any]:
-    """What every test of a condition came to, in order."""
-    return [test for part in found.parts for test in _tests(part)] if found.parts else [found]
+def _test_results(result: _ConditionResult) -> list[Any]:
+    """The results of every test in a condition, in order."""
+    return [test for child in result.children for test in _test_results(child)] if result.children else [result]
 
 
 def _read(test: Test, evaluation: Evaluation) -> Scalar:
@@ -156,69 +191,71 @@ def _read(test: Test, evaluation: Evaluation) -> Scalar:
     entity, _, column = (test.field or "").partition(".")
     if column == "partner_lead":
         return is_partner_lead(evaluation.lead)
-    found: Scalar = getattr(evaluation, entity).get(column)
-    return found
+    value: Scalar = getattr(evaluation, entity).get(column)
+    return value
 
 
-def _shown(test: Test, found: Scalar) -> Scalar:
+def _evidence(test: Test, value: Scalar) -> Scalar:
     """A value as evidence shows it: instants as RFC 3339, dates as days, lists with commas."""
-    if test.field in LIST_FIELDS and isinstance(found, str):
-        return ", ".join(found.strip("|").split("|"))
+    if test.field in LIST_FIELDS and isinstance(value, str):
+        return ", ".join(value.strip("|").split("|"))
     type_ = FIELD_TYPES.get(test.field or "")
-    if type_ in ("instant", "date") and isinstance(found, int):
-        return rfc3339(found) if type_ == "instant" else iso_date(found)
-    return found
+    if type_ in ("instant", "date") and isinstance(value, int):
+        return rfc3339(value) if type_ == "instant" else iso_date(value)
+    return value
 
 
-def _tested(test: Test, found: Scalar, policy: Policy) -> bool | None:
-    if found is None:
+def _holds(test: Test, value: Scalar, policy: Policy) -> bool | None:
+    if value is None:
         held = None if test.given is None or test.otherwise == "unknown" else False
     else:
-        held = _compare(test, found, policy)
+        held = _compare(test, value, policy)
     return None if held is False and test.otherwise == "unknown" else held
 
 
-def _compare(test: Test, found: Any, policy: Policy) -> bool:
+def _compare(test: Test, value: Any, policy: Policy) -> bool:
     if test.given:
         return True
     if test.field in LIST_FIELDS:
-        return any(_compare_one(test, item, policy) for item in found.strip("|").split("|"))
-    return _compare_one(test, found, policy)
+        return any(_compare_one(test, item, policy) for item in value.strip("|").split("|"))
+    return _compare_one(test, value, policy)
 
 
-def _compare_one(test: Test, found: Any, policy: Policy) -> bool:
+def _compare_one(test: Test, value: Any, policy: Policy) -> bool:
     if test.equals is not None or test.one_of is not None:
-        return normal(found) in test.wanted
+        return normalised(value) in test.wanted
     if test.in_list is not None:
-        return normal(found) in policy.normal_lists[test.in_list]
+        return normalised(value) in policy.normalised_lists[test.in_list]
     low, high = test.between or (test.at_least, test.at_most)
-    return bool((low is None or found >= low) and (high is None or found <= high))
+    return bool((low is None or value >= low) and (high is None or value <= high))
 
 
-def _phrases(found: _Found) -> list[str]:
-    """What each test of a condition found, in words; of an `any`, only what decided it."""
-    match found.condition:
+def _phrases(result: _ConditionResult) -> list[str]:
+    """The result of each test in words; of an `any` or `all` only the conditions that decided it."""
+    match result.condition:
         case AnyOf():
-            telling = [part for part in found.parts if part.held]
+            decisive = [child for child in result.children if child.held]
         case AllOf():
-            telling = [part for part in found.parts if part.held is False]
+            decisive = [child for child in result.children if child.held is False]
         case _:
-            told = [test for test in _tests(found) if not (test.held and test.condition.field == "lead.partner_lead")]
-            return [_phrase(test.condition, test.held, test.value) for test in told]
-    return [phrase for part in telling or found.parts for phrase in _phrases(part)]
+            tests = _test_results(result)
+            # A rule for partner leads tests for one first; that test explains nothing where it held.
+            shown = [test for test in tests if not (test.held and test.condition.field == "lead.partner_lead")]
+            return [_phrase(test.condition, test.held, test.value) for test in shown]
+    return [phrase for child in decisive or result.children for phrase in _phrases(child)]
 
 
-def _phrase(test: Test, held: bool | None, found: Any) -> str:
+def _phrase(test: Test, held: bool | None, value: Any) -> str:
     label = test.label or test.subject.replace("_", " ")
-    if found is None:
+    if value is None:
         return f"no {label}" if test.given else f"{label} unknown"
-    if isinstance(found, bool):
-        return label if found else f"not {label}"
+    if isinstance(value, bool):
+        return label if value else f"not {label}"
     if test.given:
         return f"{label} given"
-    if isinstance(found, str):
-        return f"{label} {found}{'' if held else ', not among those looked for'}"
-    shown = f"{found:,}" if isinstance(found, int) else f"{found:,.0f}" if abs(found) >= 100 else f"{found:.3g}"
+    if isinstance(value, str):
+        return f"{label} {value}{'' if held else ', not among those looked for'}"
+    shown = f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{shown} {label}{_bounds(test, bool(held))}"
 
 

@@ -39,7 +39,7 @@ def _():
     from features.partner_history import HORIZON_DAYS
     from features.records import DERIVED, KINDS
     from models.encoding import Encoding
-    from models.probability import losses, sigmoid
+    from models.probability import log_losses, sigmoid
     from training.evaluation import Clusters
     from training.ladder import TreeSettings, fit_logistic, fit_trees
     from training.matrix import prepare
@@ -68,7 +68,7 @@ def _():
         evaluate,
         fit_logistic,
         fit_trees,
-        losses,
+        log_losses,
         mo,
         none_of,
         np,
@@ -208,7 +208,7 @@ def _(Encoding, TreeSettings, data, fit_logistic, fit_trees, np, replace, sigmoi
 
 
 @app.cell
-def _(Clusters, FEWEST_WINS, data, entry, losses, np, pd, predicted):
+def _(Clusters, FEWEST_WINS, data, entry, log_losses, np, pd, predicted):
     folds = [f for f in data.split.folds if data.rows.won[f.fit].sum() >= FEWEST_WINS and len(f.judge)]
     others = [name for name in data.encoding.names if name != entry.name]
     tried = []
@@ -216,7 +216,9 @@ def _(Clusters, FEWEST_WINS, data, entry, losses, np, pd, predicted):
         judged = np.concatenate([fold.judge for fold in folds])
         won, clusters = data.rows.won[judged], Clusters(data.snapshots.cluster[judged], np.random.default_rng(0))
         for rung in ("logistic", "lightgbm"):
-            without, with_it = (losses(won, predicted(rung, names, folds)) for names in (others, data.encoding.names))
+            without, with_it = (
+                log_losses(won, predicted(rung, names, folds)) for names in (others, data.encoding.names)
+            )
             low, high = clusters.mean_interval(with_it - without)
             tried.append([rung, len(judged), without.mean(), with_it.mean(), (with_it - without).mean(), low, high])
     gain = pd.DataFrame(tried, columns=["rung", "leads", "without", "with it", "difference", "low", "high"])

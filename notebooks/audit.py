@@ -32,7 +32,7 @@ def _():
     from scipy.stats import norm
 
     from features.catalogue import CATALOGUE
-    from models.probability import losses
+    from models.probability import log_losses
     from training.evaluation import Clusters
     from training.trainer import train
     from training.trial import trial_records
@@ -46,7 +46,7 @@ def _():
         Path,
         Window,
         dt,
-        losses,
+        log_losses,
         mo,
         norm,
         np,
@@ -65,7 +65,7 @@ def _(Path, dt, mo, tempfile, trial_records):
 
 
 @app.cell
-def _(CATALOGUE, Window, losses, np, pd, records, train):
+def _(CATALOGUE, Window, log_losses, np, pd, records, train):
     steps = []
     trained = train(records, CATALOGUE, steps.append)
     window = Window.of(trained.predictions, trained.table)
@@ -73,8 +73,8 @@ def _(CATALOGUE, Window, losses, np, pd, records, train):
     constant = np.full(len(said.won), said.constant)
     leads = pd.DataFrame({"cluster": said.cluster, "won": said.won, "probability": said.probability})
     leads["gap"] = leads["won"] - leads["probability"]
-    leads["loss"] = losses(said.won, said.probability)
-    leads["gained"] = losses(said.won, constant) - leads["loss"]
+    leads["loss"] = log_losses(said.won, said.probability)
+    leads["gained"] = log_losses(said.won, constant) - leads["loss"]
     return leads, trained, window
 
 

@@ -151,7 +151,7 @@ def _(CATALOGUE, mo, records, train):
 
 @app.cell
 def _(mo, plots, trained):
-    pictures = plots(trained.bundle, trained.predictions, trained.bundle.parts(trained.test_matrix))
+    pictures = plots(trained.bundle, trained.predictions, trained.bundle.contributions(trained.test_matrix))
     mo.vstack(
         [mo.md("## Reliability, lift, importance"), *(mo.image(picture, width=480) for picture in pictures.values())]
     )

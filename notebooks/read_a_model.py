@@ -76,7 +76,7 @@ def _(CATALOGUE, Window, records, train):
     trained = train(records, CATALOGUE, steps.append)
     bundle = trained.bundle
     catalogue = bundle.catalogue(CATALOGUE)
-    parts = bundle.parts(trained.test_matrix)
+    parts = bundle.contributions(trained.test_matrix)
     features = Window.of(trained.predictions, trained.table).features
     return bundle, catalogue, features, parts, trained
 

@@ -109,7 +109,7 @@ def _(Figure, mo, pd, rungs):
 @app.cell
 def _(before, mo, plots, trained):
     def reliability(one):
-        parts = one.bundle.parts(one.test_matrix)
+        parts = one.bundle.contributions(one.test_matrix)
         return mo.image(plots(one.bundle, one.predictions, parts)["reliability.png"], width=420)
 
     mo.vstack(

@@ -1,8 +1,8 @@
-"""The web application: API, pages and health, put together around a service.
+"""The web application: the routes and pages of all subjects, put together around a service.
 
-A request passes, from the outside in: `Observing` (id, log, numbers), `Head`, `ErrorBoundary`, `RateLimiting`,
-`BodyLimit`, `Admission`, compression, and then its endpoint. So a body is read before a place is taken, and who only
-sends slowly holds none.
+A request passes the middleware from the outside in: `RequestLog` (id, log, metrics), `HeadRequests`, `ErrorBoundary`,
+`RateLimiting`, `BodyLimit`, `LoadShedding`, compression, and then its route. A body is read before the request takes a
+place, so a client that sends slowly holds none.
 """
 
 from collections.abc import AsyncIterator
@@ -15,34 +15,48 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.access import routes as keys
+from serving.access import pages as access_pages
+from serving.access import routes as access
+from serving.access.callers import SignIn, identification
 from serving.decisions import routes as decisions
+from serving.documentation import pages as documentation_pages
+from serving.documentation.documents import Documents
 from serving.health import routes as health
-from serving.html import routes as pages
+from serving.html import page_routes
 from serving.html.rendering import not_found
 from serving.http import openapi
+from serving.http.dependencies import provide
 from serving.http.middleware.body_limit import BodyLimit
 from serving.http.middleware.errors import ErrorBoundary
-from serving.http.middleware.head_requests import Head
-from serving.http.middleware.load_shedding import Admission
+from serving.http.middleware.head_requests import HeadRequests
+from serving.http.middleware.load_shedding import LoadShedding
 from serving.http.middleware.rate_limit import RateLimiting
-from serving.http.middleware.request_log import Observing
+from serving.http.middleware.request_log import RequestLog
 from serving.http.problems import as_problem, install
 from serving.http.telemetry import configuration
+from serving.leads import pages as lead_pages
 from serving.leads import routes as leads
 from serving.privacy import routes as privacy
-from serving.records import bulk_routes as bulk
+from serving.quality import pages as quality_pages
+from serving.records import bulk_routes
 from serving.records import routes as records
-from serving.scoring import lead_routes as lead_scores
-from serving.scoring import routes as scores
+from serving.replay import routes as replay
+from serving.scoring import lead_routes
+from serving.scoring import routes as scoring
 from serving.service import Service
 from serving.webhooks import routes as webhooks
-from serving.worker import routes as runs
+from serving.webhooks.addresses import AllowedHosts
+from serving.work_list import pages as work_list_pages
+from serving.worker import routes as worker
 
-_COMPRESSED_FROM = 1024
-"""Bytes; what is smaller goes in one packet anyway."""
-_COMPRESSION = 4
-"""Of 1 to 9: beyond it answers hardly get smaller, and take longer."""
+_MIN_COMPRESSED = 1024
+"""Bytes from which on answers are compressed; a smaller answer fits into one packet anyway."""
+_COMPRESSION_LEVEL = 4
+"""Of 1 to 9: higher levels take longer and hardly save bytes."""
+_SUBJECTS = (health, scoring, lead_routes, decisions, replay, leads, bulk_routes, webhooks, worker, access, privacy)
+_DOCUMENTED = (scoring, replay, leads, access, privacy, webhooks, records, bulk_routes)
+"""The modules with bodies that their routes read themselves."""
+_PAGES = (work_list_pages, lead_pages, quality_pages, access_pages, documentation_pages, page_routes)
 
 
 def create_app(service: Service) -> FastAPI:
@@ -53,54 +67,82 @@ def create_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         summary="Scores Ecosystem Qualified Leads.",
-        lifespan=_lifespan,
+        lifespan=_lifespan(service),
         # A redirect would repeat the path that was sent.
         redirect_slashes=False,
         telemetry=configuration(service.traces),
     )
-    app.state.service = service
-    # Routes are tried in this order, and probes must cost little under any load.
-    for module in (health, scores, lead_scores, decisions, leads, bulk, webhooks, runs, keys, privacy):
-        app.include_router(module.router)
-    # After all that lies below a record: its id may hold slashes.
+    provide_parts(app, service)
+    # Routes are tried in this order: probes must cost little under any load.
+    for subject in _SUBJECTS:
+        app.include_router(subject.router)
+    # The routes of records come last, because a record's id in a path may hold slashes.
     app.include_router(records.router())
-    app.include_router(pages.router(service), include_in_schema=False)
+    include_pages(app)
     install(app)
-    app.add_exception_handler(404, _nowhere)
-    # The last one added is the outermost.
-    app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=_COMPRESSION)
-    app.add_middleware(Admission, metrics=service.metrics)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(RateLimiting, service=service)
-    app.add_middleware(ErrorBoundary)
-    app.add_middleware(Head)
-    app.add_middleware(Observing, service=service)
+    app.add_exception_handler(404, _not_found)
+    _add_middleware(app, service)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-def _nowhere(request: Request, error: Exception) -> Response:
-    """The answer at an address that no route has: a page to a browser, unless it looks for the API."""
-    browses = "text/html" in request.headers.get("accept", "")
-    return not_found() if browses and not request.url.path.startswith("/v1/") else as_problem(error).response()
+def provide_parts(app: FastAPI, service: Service) -> None:
+    """Provides the parts of a service to the routes and pages."""
+    sign_in = SignIn(service.sign_in)
+    provide(
+        app,
+        service.store,
+        service.scoring,
+        service.metrics,
+        service.exploration,
+        AllowedHosts(service.webhook_hosts),
+        sign_in,
+        identification(service.store, sign_in),
+        Documents(service.docs),
+    )
 
 
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """What runs beside the requests, from the first to the last."""
-    service: Service = app.state.service
-    if service.shadow is not None:
-        service.shadow.start()
-    try:
-        yield
-    finally:
+def include_pages(app: FastAPI) -> None:
+    """Includes the pages of all subjects."""
+    for pages in _PAGES:
+        app.include_router(pages.router)
+
+
+def _add_middleware(app: FastAPI, service: Service) -> None:
+    """Adds the layers from the innermost to the outermost."""
+    app.add_middleware(GZipMiddleware, minimum_size=_MIN_COMPRESSED, compresslevel=_COMPRESSION_LEVEL)
+    app.add_middleware(LoadShedding, metrics=service.metrics)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RateLimiting, limit=service.rate_limit, clock=service.clock, metrics=service.metrics)
+    app.add_middleware(ErrorBoundary)
+    app.add_middleware(HeadRequests)
+    app.add_middleware(RequestLog, clock=service.clock, tokens=service.tokens, metrics=service.metrics)
+
+
+def _not_found(request: Request, error: Exception) -> Response:
+    """The answer to an unknown address: a page for a browser, a problem for the API."""
+    browser = "text/html" in request.headers.get("accept", "")
+    return not_found() if browser and not request.url.path.startswith("/v1/") else as_problem(error).response()
+
+
+def _lifespan(service: Service) -> Any:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        """Runs the shadow and the traces from the first request to the last."""
         if service.shadow is not None:
-            await run_in_threadpool(service.shadow.stop)
-        if service.traces is not None:
-            await run_in_threadpool(service.traces.shutdown)
+            service.shadow.start()
+        try:
+            yield
+        finally:
+            if service.shadow is not None:
+                await run_in_threadpool(service.shadow.stop)
+            if service.traces is not None:
+                await run_in_threadpool(service.traces.shutdown)
+
+    return lifespan
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = openapi.document(app)
+        app.openapi_schema = openapi.document(app, (body for module in _DOCUMENTED for body in module.BODIES))
     return app.openapi_schema

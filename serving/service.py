@@ -1,49 +1,48 @@
-"""What the API and the pages work with, put together once by the composition root."""
+"""The running service: its parts, put together once by the composition root, for the routes and the worker."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy import Engine
 
 from operations.exploration import Exploration
 from serving.access.oidc import RelyingParty
-from serving.champion.scorer_cache import Archive
-from serving.champion.watcher import Champion
+from serving.champion.scorer_cache import ScorerCache
+from serving.champion.watcher import ModelWatcher
 from serving.http.metrics import Metrics
 from serving.http.token_bucket import RateLimit
 from serving.identity import TokenSource
 from serving.privacy.retention import Retention
+from serving.scoring.scoring import Scoring
 from serving.shadow.shadow import Shadow
-from serving.store.batching import Together
-from serving.store.group_commit import GroupCommit
+from serving.store.store import Store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Service:
-    """The running service's parts.
+    """The parts of the running service.
 
     Attributes:
         engine: the store's.
         champion: gives the scorer to decide with.
-        clock: microseconds now.
+        clock: the current time in microseconds.
         tokens: gives unpredictable bytes.
         docs: the folder of the documentation pages; None to serve none.
         exploration: how priorities are randomised; off by default.
-        webhook_hosts: receivers of webhooks in one's own network; by default only the public internet's are sent to.
-        shadow: scores decisions with the challenger, beside the answers; None to have none.
-        sign_in: the identity provider for the pages; None where there are sign-in links only.
-        rate_limit: what a caller of the API may do; None for as much as it likes.
-        metrics: what the service counts of itself.
-        retention: how long what is kept.
-        traces: where traces of requests go; None for nowhere.
+        webhook_hosts: hosts of the operator's own network that webhooks may go to; others must be on the internet.
+        shadow: scores decisions with the challenger, beside the answers; None for no shadow.
+        sign_in: the identity provider for the pages; None where only sign-in links work.
+        rate_limit: the requests that a caller of the API may send; None for no limit.
+        metrics: the counters of the service.
+        retention: how long the store keeps data.
+        traces: where traces of requests go; None for no traces.
     """
 
     engine: Engine
-    champion: Champion
+    champion: ModelWatcher
     clock: Callable[[], int]
     tokens: TokenSource
     docs: Path | None = None
@@ -57,16 +56,17 @@ class Service:
     traces: TracerProvider | None = None
 
     @cached_property
-    def group_commit(self) -> GroupCommit:
-        """Writes that may share a transaction with those of other requests."""
-        return GroupCommit(self.engine)
+    def store(self) -> Store:
+        """The store with its clock and randomness."""
+        return Store(self.engine, self.clock, self.tokens)
 
     @cached_property
-    def deciding(self) -> Together[Any, Any]:
-        """Requests that wait for a decision on a lead sent along."""
-        return Together()
-
-    @cached_property
-    def archive(self) -> Archive:
-        """The policies and models of earlier decisions."""
-        return Archive(self.champion.catalogue)
+    def scoring(self) -> Scoring:
+        """What decides on leads."""
+        return Scoring(
+            store=self.store,
+            champion=self.champion,
+            scorers=ScorerCache(self.champion.catalogue),
+            shadow=self.shadow,
+            count=self.metrics.decided,
+        )

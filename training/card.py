@@ -144,7 +144,7 @@ def _limits(bundle: Bundle, report: Mapping[str, Any]) -> list[str]:
         "answers for such leads without having seen any."
         for left in report.get("excluded", ())
     ]
-    if allowed := bundle.facts.get("allowed_leaks"):
+    if allowed := bundle.training_summary.get("allowed_leaks"):
         lines.append(f"* Allowed although it may tell the outcome: {', '.join(map(_cell, allowed))}.")
     leaks = [_cell(suspect["name"]) for suspect in report.get("leaks", [])]
     if leaks:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoding import Encoding, Matrix
-from models.probability import TREES, MarginModel, Rung, SegmentRates, losses
+from models.probability import TREES, MarginModel, Rung, SegmentRates, log_losses
 from training.evaluation import Clusters, auc, log_loss
 from training.ladder import (
     STAGES,
@@ -183,7 +183,7 @@ def climb(won: Reals, probabilities: Mapping[Rung, Reals], clusters: Clusters) -
     rung: Rung = "base_rate"
     reason = "no fitted rung predicts out of time significantly better than the base rate"
     for higher in (rung for rung in SETTINGS if rung in probabilities):
-        gain = losses(won, probabilities[rung]) - losses(won, probabilities[higher])
+        gain = log_losses(won, probabilities[rung]) - log_losses(won, probabilities[higher])
         error = clusters.standard_error(gain)
         needed = _FIRST_STEP if rung == "base_rate" else 1.0
         if gain.mean() > needed * error:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from models.probability import SMALLEST, logit, losses
+from models.probability import MIN_PROBABILITY, log_losses, logit
 
 Reals = NDArray[np.float64]
 DRAWS = 1000
@@ -16,7 +16,7 @@ DRAWS = 1000
 
 def log_loss(won: Reals, probability: Reals, weight: Reals | None = None) -> float:
     """Mean negative log-likelihood of outcomes (0 or 1), in nats."""
-    return float(np.average(losses(won, probability), weights=weight))
+    return float(np.average(log_losses(won, probability), weights=weight))
 
 
 def auc(won: Reals, probability: Reals, weight: Reals | None = None) -> float:
@@ -40,7 +40,7 @@ def _auc_by_weight(won: Reals, probability: Reals) -> Callable[[Reals], float]:
 
 def calibration_slope(won: Reals, probability: Reals) -> float | None:
     """Slope of a logistic regression of outcomes on log-odds: 1 is calibrated; None where nothing varies."""
-    log_odds = logit(np.clip(probability, SMALLEST, 1 - SMALLEST))
+    log_odds = logit(np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY))
     if np.ptp(log_odds) < 1e-9 or won.min() == won.max():
         return None
     return calibration_line(log_odds, won)[0]
@@ -125,7 +125,7 @@ def evaluate(predictions: Predictions, fitted_rung: bool, seed: int) -> Mapping[
     won, p = predictions.won, predictions.probability
     constant = np.full(len(won), predictions.constant)
     clusters = Clusters(predictions.cluster, np.random.default_rng(seed))
-    difference = losses(won, p) - losses(won, constant)
+    difference = log_losses(won, p) - log_losses(won, constant)
     auc_low, auc_high = clusters.interval(_auc_by_weight(won, p))
     low, high = clusters.mean_interval(difference)
     return {
@@ -166,5 +166,5 @@ def attainable(predictions: Predictions, truth: Reals) -> Mapping[str, float]:
 
 
 def _cross_entropy(truth: Reals, probability: Reals) -> float:
-    p = np.clip(probability, SMALLEST, 1 - SMALLEST)
+    p = np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return float(-np.mean(truth * np.log(p) + (1 - truth) * np.log1p(-p)))

@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle
-from models.probability import logit, losses, sigmoid
+from models.probability import log_losses, logit, sigmoid
 from training.evaluation import Clusters, Reals, calibration_line, log_loss
 from training.window import Window, log_odds
 
@@ -73,7 +73,7 @@ def additivity(bundle: Bundle, window: Window) -> Check:
     """Contributions sum to the log-odds that the model yields without them."""
     rows = _spread(len(window), ROWS_ADDED)
     matrix = window.matrix(bundle)[rows]
-    worst = float(np.abs(bundle.parts(matrix).sum(axis=1) - log_odds(bundle, matrix)).max())
+    worst = float(np.abs(bundle.contributions(matrix).sum(axis=1) - log_odds(bundle, matrix)).max())
     words = f"explanations of {len(rows):,} test rows sum to their log-odds within {worst:.1g}"
     return Check("additivity", worst <= TOLERANCE, words, {"worst": worst, "rows": float(len(rows))})
 
@@ -112,7 +112,7 @@ def beats_constant(bundle: Bundle, window: Window, probability: Reals, clusters:
     if bundle.rung == "base_rate":
         return Check("constant", True, "it is the base rate and claims no more")
     won = window.predictions.won
-    difference = losses(won, probability) - losses(won, np.full(len(won), window.predictions.constant))
+    difference = log_losses(won, probability) - log_losses(won, np.full(len(won), window.predictions.constant))
     mean, (low, high) = float(difference.mean()), clusters.mean_interval(difference)
     words = f"log loss less the constant's: {mean:+z.4f} ({low:+z.4f} to {high:+z.4f})"
     return Check("constant", mean < 0, words, {"difference": mean, "low": low, "high": high})
@@ -201,7 +201,7 @@ def segment_loss(window: Window, probability: Reals, other: Reals, other_name: s
     if not found:
         return Check("segment_loss", True, "no partner, region or channel has leads enough to be judged apart")
     won, cluster, limit = window.predictions.won, window.predictions.cluster, _limit(len(found))
-    gap = losses(won, probability) - losses(won, other)
+    gap = log_losses(won, probability) - log_losses(won, other)
     worse = [s for s in found if _z(gap[s.rows], cluster[s.rows], draws) > limit]
     worst = max(found, key=lambda s: log_loss(won[s.rows], probability[s.rows]))
     own, theirs = (log_loss(won[worst.rows], p[worst.rows]) for p in (probability, other))

@@ -180,12 +180,20 @@ def _columns(position: int, encoding: Encoding, raw: Reals) -> list[LogisticColu
     if feature.kind == "category":
         for level in range(len(feature.levels)):
             share = float((raw == level).mean())
-            found.append(LogisticColumn(position, "level", share, np.sqrt(share * (1 - share)), level=level))
+            found.append(
+                LogisticColumn(
+                    feature=position, transform="level", mean=share, scale=np.sqrt(share * (1 - share)), level=level
+                )
+            )
     elif not missing.all():
         present = np.sign(raw[~missing]) * np.log1p(np.abs(raw[~missing]))
-        found.append(LogisticColumn(position, "number", float(present.mean()), float(present.std())))
+        found.append(
+            LogisticColumn(feature=position, transform="number", mean=float(present.mean()), scale=float(present.std()))
+        )
     share = float(missing.mean())
-    found.append(LogisticColumn(position, "missing", share, float(np.sqrt(share * (1 - share)))))
+    found.append(
+        LogisticColumn(feature=position, transform="missing", mean=share, scale=float(np.sqrt(share * (1 - share))))
+    )
     return [replace(column, scale=float(column.scale)) for column in found if column.scale > 1e-9]
 
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from models.probability import losses
+from models.probability import log_losses
 from training.evaluation import Clusters
 from training.ladder import Rows, share_won
 from training.splits import Fold
@@ -47,4 +47,4 @@ def level_that_foretells(rows: Rows, folds: Sequence[Fold], cluster: NDArray[np.
 
 def _loss(rows: Rows, fold: Fold, level: Level) -> Reals:
     share = share_won(rows.won[level_leads(rows, fold.fit, level)])
-    return losses(rows.won[fold.judge], np.full(len(fold.judge), share))
+    return log_losses(rows.won[fold.judge], np.full(len(fold.judge), share))

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle
-from models.probability import losses
+from models.probability import log_losses
 from training import guardrails
 from training.evaluation import Clusters, Predictions, Reals
 from training.guardrails import Check
@@ -139,7 +139,7 @@ def decide(
 def compare(rows: Window, ours: Reals, theirs: Reals, excluded: int, draws: int = DRAWS) -> Comparison:
     """The paired comparison of two sets of probabilities of the same rows."""
     predictions = rows.predictions
-    difference = losses(predictions.won, ours) - losses(predictions.won, theirs)
+    difference = log_losses(predictions.won, ours) - log_losses(predictions.won, theirs)
     low, high = Clusters(predictions.cluster, np.random.default_rng(0), draws).mean_interval(difference)
     accounts = len(np.unique(predictions.cluster))
     return Comparison(len(rows), accounts, excluded, float(difference.mean()), low, high)

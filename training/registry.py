@@ -124,7 +124,7 @@ class Registry:
         digests = _digests(trained, catalogue.with_attributes(trained.bundle.attributes))
         with mlflow.start_run(experiment_id=self._experiment()) as run:
             _log_datasets(trained, digests)
-            mlflow.log_params({**settings, "rung": trained.bundle.rung, **trained.bundle.facts["settings"]})
+            mlflow.log_params({**settings, "rung": trained.bundle.rung, **trained.bundle.training_summary["settings"]})
             mlflow.log_metrics(_numbers(trained.report))
             _log_files(trained, catalogue, leads_a_week, digests)
         self._ensure_model()
@@ -300,7 +300,7 @@ def _log_datasets(trained: Trained, digests: Mapping[str, str]) -> None:
 
 def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digests: Mapping[str, str]) -> None:
     bundle, predictions = trained.bundle, trained.predictions
-    parts = bundle.parts(trained.test_matrix)
+    parts = bundle.contributions(trained.test_matrix)
     families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
     found = importance(bundle.encoding.names, families, parts)
     real = at_capacity(predictions, leads_a_week)

@@ -171,7 +171,7 @@ def bundle_of(data: Data, origins: Origins, choice: Choice, fitted: Rows, allowe
         expected_amount=data.snapshots.expected_amount,
         reference=_reference(data),
         history=data.history,
-        facts={
+        training_summary={
             "cut": rfc3339(data.snapshots.cut),
             **({"judged_from": rfc3339(_start(data))} if data.snapshots.dated else {}),
             "training_rows": len(data.split.train),
@@ -202,7 +202,7 @@ def _calibration(data: Data, origins: Origins, choice: Choice, model: MarginMode
 def _graded(bundle: Bundle, data: Data) -> Bundle:
     """The bundle with grade cut-offs from the training leads at creation, and golden rows."""
     created = data.created
-    odds = bundle.parts(data.rows.matrix[created]).sum(axis=1)
+    odds = bundle.contributions(data.rows.matrix[created]).sum(axis=1)
     chosen = np.linspace(0, len(created) - 1, min(_GOLDEN, len(created))).astype(int)
     golden = data.table.select(["lead_id", *bundle.encoding.names]).take(pa.array(created[chosen])).to_pylist()
     rows = [{name: row[name] for name in bundle.encoding.names} for row in golden]
@@ -241,7 +241,7 @@ def _reference(data: Data) -> Mapping[str, Any]:
 
 def _report(data: Data, choice: Choice, bundle: Bundle, searched: leaks.Examination, seed: int) -> Trained:
     test = data.split.test
-    probability = sigmoid(bundle.parts(data.rows.matrix[test]).sum(axis=1))
+    probability = sigmoid(bundle.contributions(data.rows.matrix[test]).sum(axis=1))
     snapshots = data.snapshots
     predictions = Predictions(
         lead_id=snapshots.lead_id[test],

@@ -17,7 +17,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from models.probability import losses
+from models.probability import log_losses
 from training.ladder import STAGES, TreeSettings
 from training.origins import Origins
 
@@ -113,7 +113,7 @@ def _loss(origins: Origins, trial: optuna.Trial) -> float:
         l2=trial.suggest_float("l2", 0.5, 100.0, log=True),
         feature_share=trial.suggest_float("feature_share", 0.2, 1.0),
     )
-    return float(losses(origins.won, _judged(origins, settings)).mean())
+    return float(log_losses(origins.won, _judged(origins, settings)).mean())
 
 
 def _searched(settings: TreeSettings) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _judged(origins: Origins, settings: TreeSettings) -> Reals:
     """Calibrated out-of-time probabilities with these settings and the number of trees that does best with them."""
     staged = [origins.staged(fold, settings) for fold in origins.folds]
     found = [origins.calibrated([margins[stage] for margins in staged]) for stage in STAGES]
-    return min(found, key=lambda probability: float(losses(origins.won, probability).mean()))
+    return min(found, key=lambda probability: float(log_losses(origins.won, probability).mean()))
 
 
 def _settled(origins: Origins, study: optuna.Study) -> Tuned:
@@ -135,7 +135,7 @@ def _settled(origins: Origins, study: optuna.Study) -> Tuned:
     trials = len(_finished(study))
     if best == default:
         return Tuned(default, f"the defaults did best of {trials} settings", trials)
-    before, after = (losses(origins.won, _judged(origins, settings)) for settings in (default, best))
+    before, after = (log_losses(origins.won, _judged(origins, settings)) for settings in (default, best))
     gain, error = before - after, origins.clusters.standard_error(before - after)
     words = f"the best of {trials} settings lose {gain.mean():.4f} nats a lead less than the defaults out of time"
     if gain.mean() > error:

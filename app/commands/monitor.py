@@ -123,8 +123,8 @@ def _retrained(
     found = models.trained(
         folder,
         horizon_days=champion.horizon_days or HORIZON_DAYS,
-        allowed_leaks=champion.facts.get("allowed_leaks", ()),
-        excluded=[left["segment"] for left in champion.facts.get("excluded", ())],
+        allowed_leaks=champion.training_summary.get("allowed_leaks", ()),
+        excluded=[left["segment"] for left in champion.training_summary.get("excluded", ())],
         reason=why,
     )
     return {**{name: found[name] for name in ("version", "rung", "skill")}, "reason": why}

@@ -40,7 +40,7 @@ class InvalidProvider(ValueError):
     """The settings name no identity provider that can be trusted; the message says the mend."""
 
 
-class ProviderAway(Exception):
+class ProviderUnavailable(Exception):
     """The identity provider does not answer, or not as it must."""
 
 
@@ -131,7 +131,7 @@ class RelyingParty:
         """Where to send a browser that keeps `binding`.
 
         Raises:
-            ProviderAway: the provider cannot be asked where.
+            ProviderUnavailable: the provider cannot be asked where.
         """
         endpoint: str = self._configuration()["authorization_endpoint"]
         challenge = hashlib.sha256(_derived(binding, "verifier").encode()).digest()
@@ -159,7 +159,7 @@ class RelyingParty:
         Raises:
             SignInRefused: they did not begin here, or the provider's answer cannot be trusted.
             NoRole: they may not come in.
-            ProviderAway: the provider does not answer.
+            ProviderUnavailable: the provider does not answer.
         """
         if not hmac.compare_digest(state.encode(), _derived(binding, "state").encode()):
             raise SignInRefused("the state is another browser's")
@@ -229,9 +229,9 @@ class RelyingParty:
             if self._found is None:
                 found = _object(self._ask("GET", f"{self.provider.issuer.rstrip('/')}{_WELL_KNOWN}"))
                 if found.get("issuer") != self.provider.issuer:
-                    raise ProviderAway("it names itself by another issuer")
+                    raise ProviderUnavailable("it names itself by another issuer")
                 if not all(isinstance(found.get(name), str) and _safe(found[name]) for name in _ENDPOINTS):
-                    raise ProviderAway("it names no safe endpoints")
+                    raise ProviderUnavailable("it names no safe endpoints")
                 self._found = found
             return self._found
 
@@ -246,16 +246,16 @@ class RelyingParty:
                 try:
                     self._keys, self._keys_at = KeySet.import_key_set({"keys": public}), self.clock()
                 except (JoseError, ValueError, KeyError, TypeError):
-                    raise ProviderAway("its keys cannot be read") from None
+                    raise ProviderUnavailable("its keys cannot be read") from None
             return self._keys
 
     def _ask(self, method: str, url: str, **sent: Any) -> httpx.Response:
         try:
             answer = self.http.request(method, url, headers={"Accept": "application/json"}, **sent)
         except httpx.HTTPError as error:
-            raise ProviderAway(type(error).__name__) from None
+            raise ProviderUnavailable(type(error).__name__) from None
         if method == "GET" and answer.status_code != 200:
-            raise ProviderAway(f"it answers {answer.status_code}")
+            raise ProviderUnavailable(f"it answers {answer.status_code}")
         return answer
 
 
@@ -265,7 +265,7 @@ def _object(answer: httpx.Response) -> Mapping[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise ProviderAway("it does not answer in JSON")
+        raise ProviderUnavailable("it does not answer in JSON")
     return content
 
 

@@ -1,4 +1,4 @@
-"""API keys over the API, for admins: made, listed, revoked. A key itself is shown once, when it is made."""
+"""The routes of API keys, for admins: created, listed, revoked. A key itself is shown once, when it is created."""
 
 import logging
 from typing import Annotated, Any
@@ -10,21 +10,22 @@ from pydantic import BaseModel, ConfigDict
 from features.value_types import Id, rfc3339
 from serving.access import keys
 from serving.access.keys import Key
-from serving.http.authentication import Permitted, ServiceDependency
+from serving.http.authentication import Permitted
+from serving.http.bodies import Body, json_body, read
+from serving.http.dependencies import StoreDependency
+from serving.http.openapi import RequestBody
 from serving.http.paging import PageAnswer, Paging
-from serving.http.problems import FieldError, from_fields, from_status
-from serving.http.responses import Answer
+from serving.http.problems import from_status
+from serving.http.responses import REFUSALS, Answer, refusals
 from serving.identity import InvalidRole, Role, check_role
-from serving.scoring import requests as schemas
-from serving.scoring.routes import REFUSALS, Body, takes
 from serving.store.database import reading
+from serving.validation import FieldError, InvalidFields
 
 _LOG = logging.getLogger(__name__)
-_LARGEST = 2**63 - 1
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: REFUSALS[400]}
+_MAX_ID = 2**63 - 1
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
-KeyId = Annotated[int, Path(ge=1, le=_LARGEST)]
+KeyId = Annotated[int, Path(ge=1, le=_MAX_ID)]
 
 
 class KeyRequest(BaseModel):
@@ -53,53 +54,58 @@ class NewKeyAnswer(KeyAnswer):
     key: str
 
 
+BODIES = (RequestBody(KeyRequest, {"role": "partner", "partner_id": "P-1"}),)
+
+
 @router.post(
     "",
     status_code=201,
     operation_id="createKey",
     summary="Make an API key; it is shown this once",
     responses={201: {"model": NewKeyAnswer}, **REFUSALS},
-    openapi_extra=takes("KeyRequest"),
+    openapi_extra=json_body(KeyRequest),
 )
-def create(service: ServiceDependency, caller: Permitted, body: Body) -> JSONResponse:
+def create(store: StoreDependency, caller: Permitted, body: Body) -> JSONResponse:
     """The key, which works at once."""
-    wanted, _ = schemas.read(KeyRequest, body)
+    wanted, _ = read(KeyRequest, body)
     try:
         check_role(wanted.role, wanted.partner_id)
     except InvalidRole:
-        raise from_fields([FieldError("partner_id", "must be given for the role partner, and for no other")]) from None
-    with service.engine.begin() as connection:
-        key = keys.create(connection, wanted.role, wanted.partner_id, at=service.clock(), tokens=service.tokens)
+        raise InvalidFields(
+            [FieldError("partner_id", "must be given for the role partner, and for no other")]
+        ) from None
+    with store.engine.begin() as connection:
+        key = keys.create(connection, wanted.role, wanted.partner_id, at=store.clock(), tokens=store.tokens)
         made = keys.kept(connection, key)
     _LOG.info("key %d (%s, %s) was made by %s", made.id, made.prefix, made.role, caller.name)
     headers = {"Location": f"/v1/keys/{made.id}", "Cache-Control": "no-store"}
-    return JSONResponse({**_told(made), "key": key}, 201, headers)
+    return JSONResponse({**_shown(made), "key": key}, 201, headers)
 
 
 @router.get(
     "", operation_id="listKeys", summary="The API keys", responses={200: {"model": PageAnswer[KeyAnswer]}, **REFUSALS}
 )
-def listed(service: ServiceDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
+def listed(store: StoreDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of keys, revoked ones too."""
     (after,) = page.after(int) or (0,)
-    with reading(service.engine) as connection:
+    with reading(store.engine) as connection:
         found = keys.listed(connection, after=int(after), limit=page.limit + 1)
-    return JSONResponse(page.answer("/v1/keys", found, lambda key: (key.id,), _told))
+    return JSONResponse(page.answer("/v1/keys", found, lambda key: (key.id,), _shown))
 
 
 @router.get(
     "/{key_id}",
     operation_id="getKey",
     summary="What is kept of an API key",
-    responses={200: {"model": KeyAnswer}, **_UNKNOWN, **REFUSALS},
+    responses={200: {"model": KeyAnswer}, **refusals(404), **REFUSALS},
 )
-def one(service: ServiceDependency, _: Permitted, key_id: KeyId) -> JSONResponse:
+def one(store: StoreDependency, _: Permitted, key_id: KeyId) -> JSONResponse:
     """Role, visible part, and whether it is revoked."""
-    with reading(service.engine) as connection:
+    with reading(store.engine) as connection:
         found = keys.get(connection, key_id)
     if found is None:
         raise from_status(404)
-    return JSONResponse(_told(found))
+    return JSONResponse(_shown(found))
 
 
 @router.delete(
@@ -107,19 +113,19 @@ def one(service: ServiceDependency, _: Permitted, key_id: KeyId) -> JSONResponse
     status_code=204,
     operation_id="revokeKey",
     summary="Revoke an API key at once",
-    responses={**_UNKNOWN, **REFUSALS},
+    responses={**refusals(404), **REFUSALS},
 )
-def revoke(service: ServiceDependency, caller: Permitted, key_id: KeyId) -> Response:
+def revoke(store: StoreDependency, caller: Permitted, key_id: KeyId) -> Response:
     """Nothing; 404 where there is no such key, or it is revoked already."""
-    with service.engine.begin() as connection:
-        revoked = keys.revoke(connection, key_id, at=service.clock())
+    with store.engine.begin() as connection:
+        revoked = keys.revoke(connection, key_id, at=store.clock())
     if not revoked:
         raise from_status(404)
     _LOG.info("key %d was revoked by %s", key_id, caller.name)
     return Response(status_code=204)
 
 
-def _told(key: Key) -> dict[str, Any]:
+def _shown(key: Key) -> dict[str, Any]:
     revoked = None if key.revoked_at is None else rfc3339(key.revoked_at)
     return {
         "id": key.id,

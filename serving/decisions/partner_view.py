@@ -1,4 +1,4 @@
-"""What a partner sees: the state of its own leads and what is missing, and nothing of the model or of other partners."""
+"""What a partner sees: the state of its own leads and what they lack, nothing of the model or of other partners."""
 
 from typing import Any
 

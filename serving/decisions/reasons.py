@@ -1,19 +1,20 @@
-"""An explanation as people read it: what says the same is said once, and few reasons of many are told."""
+"""The reasons in an explanation for reading: contributions of one sentence are merged, and the strongest are shown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-SHOWN = 5
-"""How many reasons for, and how many against, are told."""
+from models.explanation import Contribution
 
-_TELLING = 0.05
-"""Percentage points below which a reason would be shown as nought."""
+MAX_SHOWN = 5
+"""Reasons that are shown for a lead, and reasons against it."""
+
+_MIN_POINTS = 0.05
+"""Percentage points below which a reason would be shown as zero."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """What features that read alike add together, in percentage points."""
+    """The sum of the contributions with one sentence, in percentage points."""
 
     sentence: str
     family: str
@@ -22,32 +23,32 @@ class Reason:
 
 @dataclass(frozen=True)
 class Reasons:
-    """The strongest reasons for and against, and what all others add together in percentage points."""
+    """The strongest reasons for and against, and the sum of all other reasons in percentage points."""
 
     favouring: tuple[Reason, ...]
     against: tuple[Reason, ...]
     others: float
 
 
-def merged(contributions: Iterable[Mapping[str, Any]]) -> list[Reason]:
+def merged(contributions: Iterable[Contribution]) -> list[Reason]:
     """Contributions of a family with the same sentence as one, the strongest first."""
     sums: dict[tuple[str, str], float] = {}
     for each in contributions:
-        key = each["sentence"], each["family"]
-        sums[key] = sums.get(key, 0.0) + each["points"]
+        key = each.sentence, each.family
+        sums[key] = sums.get(key, 0.0) + each.points
     found = [Reason(*key, points) for key, points in sums.items()]
     return sorted(found, key=lambda reason: -abs(reason.points))
 
 
-def told(contributions: Iterable[Mapping[str, Any]]) -> Reasons:
-    """The reasons a page tells: at most `SHOWN` for and as many against."""
+def strongest_reasons(contributions: Iterable[Contribution]) -> Reasons:
+    """The reasons that a page shows: at most `MAX_SHOWN` for the lead and as many against it."""
     found = merged(contributions)
-    favouring = tuple(reason for reason in found if reason.points >= _TELLING)[:SHOWN]
-    against = tuple(reason for reason in found if reason.points <= -_TELLING)[:SHOWN]
+    favouring = tuple(reason for reason in found if reason.points >= _MIN_POINTS)[:MAX_SHOWN]
+    against = tuple(reason for reason in found if reason.points <= -_MIN_POINTS)[:MAX_SHOWN]
     shown = {*favouring, *against}
     return Reasons(favouring, against, sum(reason.points for reason in found if reason not in shown))
 
 
-def strongest(contributions: Iterable[Mapping[str, Any]]) -> Reason | None:
-    """The strongest reason for; None where nothing speaks for the lead."""
-    return next((reason for reason in merged(contributions) if reason.points >= _TELLING), None)
+def strongest_reason(contributions: Iterable[Contribution]) -> Reason | None:
+    """The strongest reason for the lead; None where there is none."""
+    return next((reason for reason in merged(contributions) if reason.points >= _MIN_POINTS), None)

@@ -33,12 +33,14 @@ class Document:
 
 @dataclass(frozen=True)
 class Documents:
-    """The documentation in a folder; the README beside the folder, or in it, is where it starts."""
+    """The documentation in a folder, which starts at the README beside or in it; without a folder it is empty."""
 
-    folder: Path
+    folder: Path | None
 
     def contents(self) -> Mapping[str, Path]:
         """The file of each page by its name, the README first."""
+        if self.folder is None:
+            return {}
         found = {path.stem: path for path in sorted(self.folder.glob("*.md")) if path.is_file()}
         readme = found.pop(README, self.folder.parent / f"{README}.md")
         return ({README: readme} if readme.is_file() else {}) | found
@@ -57,7 +59,8 @@ class Documents:
 
     def picture(self, name: str) -> bytes | None:
         """The PNG of that name in the folder, None where there is none."""
-        found = {path.name: path for path in self.folder.glob("*.png") if path.is_file()}.get(name)
+        files = () if self.folder is None else self.folder.glob("*.png")
+        found = {path.name: path for path in files if path.is_file()}.get(name)
         return None if found is None else found.read_bytes()
 
 

@@ -1,8 +1,10 @@
-"""Where the marks of the small figures go: plain geometry on a width of 100, drawn as SVG by the templates."""
+"""The geometry of the small charts, on a width of 100; templates draw them as SVG."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+
+from models.decision import CloseProbability
 
 WIDTH = 100.0
 _SCALES = (0.1, 0.25, 0.5, 1.0)
@@ -25,14 +27,16 @@ class RangeBar:
 
 
 def scale(probabilities: Iterable[float]) -> float:
-    """The probability at the right end of bars that are to be compared: the least of a few that holds them all."""
+    """The probability at the right end of bars that are compared: the smallest of a few scales that fits them all."""
     highest = max(probabilities, default=0.0)
     return next((end for end in _SCALES if highest <= end), 1.0)
 
 
-def range_bar(probability: Mapping[str, float], end: float) -> RangeBar:
+def range_bar(probability: CloseProbability, end: float) -> RangeBar:
     """The bar of a `close_probability` on a scale from 0 to `end`."""
-    lower, value, upper = (WIDTH * min(probability[name] / end, 1.0) for name in ("lower", "value", "upper"))
+    lower, value, upper = (
+        WIDTH * min(share / end, 1.0) for share in (probability.lower, probability.value, probability.upper)
+    )
     return RangeBar(Span(lower, upper - lower), value)
 
 
@@ -43,7 +47,7 @@ def lengths(numbers: Sequence[float]) -> list[float]:
 
 
 def waterfall(start: float, steps: Sequence[float]) -> list[Span]:
-    """The bars of a sum, each from where the one before ended: `start` from nought, every step, and the total."""
+    """The bars of a sum, each from the end of the bar before: `start` from zero, every step, and the total."""
     ends = list(accumulate(steps, initial=start))
     low, high = min(0.0, *ends), max(0.0, *ends)
     breadth = (high - low) or 1.0

@@ -1,4 +1,8 @@
-"""Turning templates into answers: one environment that escapes everything, and the headers every answer carries."""
+"""Rendering: templates become answers, by one environment that escapes everything, with the headers of every page.
+
+A template's name is that of its file in `serving/html/templates`, or `subject/file` for one in the folder `templates`
+of a subject.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FunctionLoader, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from features.value_types import rfc3339
@@ -20,10 +24,10 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-"""What every answer of the pages carries."""
+"""Headers of every answer of the pages."""
 
-_NEVER_KEPT = {"Cache-Control": "no-store"}
-_KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
+_NO_STORE = {"Cache-Control": "no-store"}
+_IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 class Refusal(Exception):
@@ -31,9 +35,9 @@ class Refusal(Exception):
 
     Attributes:
         status: the HTTP status.
-        title: what is the matter.
-        detail: what mends it, free of anything that was sent.
-        link: an address of these pages that helps, and what to call it.
+        title: the problem.
+        detail: the fix, free of anything that was sent.
+        link: the address of a page that helps, and its name.
     """
 
     def __init__(self, status: int, title: str, detail: str, link: tuple[str, str] | None = None) -> None:
@@ -60,12 +64,12 @@ def refused(refusal: Refusal) -> Response:
 def page(template: str, content: Mapping[str, Any], status: int = 200) -> Response:
     """A template filled in, as an answer that no cache keeps: it may hold personal data."""
     text = _environment().get_template(template).render(content)
-    return HTMLResponse(text, status, {**SECURITY_HEADERS, **_NEVER_KEPT})
+    return HTMLResponse(text, status, {**SECURITY_HEADERS, **_NO_STORE})
 
 
 def redirect(address: str) -> Response:
     """Sends the browser to another page, with GET."""
-    return RedirectResponse(address, 303, {**SECURITY_HEADERS, **_NEVER_KEPT})
+    return RedirectResponse(address, 303, {**SECURITY_HEADERS, **_NO_STORE})
 
 
 def picture(content: bytes) -> Response:
@@ -76,7 +80,7 @@ def picture(content: bytes) -> Response:
 def stylesheet(known: str | None) -> Response:
     """The stylesheet; 304 where the browser knows it by its tag. Its address changes with its content."""
     content, sha256 = _stylesheet()
-    headers = {**SECURITY_HEADERS, **_KEPT, "ETag": f'"{sha256}"'}
+    headers = {**SECURITY_HEADERS, **_IMMUTABLE, "ETag": f'"{sha256}"'}
     if known == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(content, 200, headers, "text/css")
@@ -88,10 +92,16 @@ def _stylesheet() -> tuple[bytes, str]:
     return content, hashlib.sha256(content).hexdigest()
 
 
+def _subject_template(name: str) -> str | None:
+    subject, _, file = name.partition("/")
+    path = files("serving").joinpath(subject, "templates", file)
+    return path.read_text("utf-8") if path.is_file() else None
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("serving.html"),
+        loader=ChoiceLoader([PackageLoader("serving.html"), FunctionLoader(_subject_template)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

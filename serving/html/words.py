@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 
 from features.currencies import minor_digits
 from features.value_types import DAY, SECOND, Scalar, moment
+from models.decision import CloseProbability
 
 FAMILIES: Mapping[str, str] = {
     "integration_usage": "Integration usage",
@@ -64,9 +65,9 @@ def percent(share: float, digits: int = 1) -> str:
     return f">{1 - least:.{digits}%}" if 1 - least / 2 < share < 1 else shown
 
 
-def range_text(probability: Mapping[str, float]) -> str:
+def range_text(probability: CloseProbability) -> str:
     """The range of a `close_probability`, `25.4–32.3%`."""
-    return f"{percent(probability['lower']).removesuffix('%')}–{percent(probability['upper'])}"
+    return f"{percent(probability.lower).removesuffix('%')}–{percent(probability.upper)}"
 
 
 def points(number: float) -> str:

@@ -1,28 +1,23 @@
-"""The OpenAPI document: FastAPI's, with the bodies this API reads itself, every refusal, and who needs a key."""
+"""The OpenAPI document: FastAPI's, with the bodies that routes read themselves, every refusal, and the need of a
+key.
+"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from serving import permissions
-from serving.access.routes import KeyRequest
 from serving.http.problems import MEDIA_TYPE
-from serving.privacy.routes import ErasureRequest, SubjectRequest
-from serving.records import bulk_routes as bulk
-from serving.records import routes as records
-from serving.records.examples import BODIES
-from serving.scoring.requests import AliasRequest, BatchRequest, LeadRequest, ReplayRequest, ScoreRequest
-from serving.webhooks.bodies import BODIES as WEBHOOK_BODIES
 
-_FOR_ADMINS = (KeyRequest, SubjectRequest, ErasureRequest, *WEBHOOK_BODIES)
-_TAKEN = (ScoreRequest, BatchRequest, ReplayRequest, LeadRequest, AliasRequest, *_FOR_ADMINS)
 _REFS = "#/components/schemas/"
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": f"{_REFS}ProblemAnswer"}}}
 _SENT = "Sent"
-"""Before the names of records as `POST /v1/leads` takes them."""
-_ANYWHERE: Mapping[str, str] = {
+"""The prefix of the names of records as `POST /v1/leads` takes them."""
+_REFUSALS: Mapping[str, str] = {
     "400": "The request cannot be read",
     "401": "No API key, or none that holds",
     "403": "Not this role's to do",
@@ -34,22 +29,33 @@ _ANYWHERE: Mapping[str, str] = {
     "500": "A fault of the service",
     "503": "Busy; come again",
 }
+_UNRECORDED = "LeadRequest"
+"""The body whose records must not say when they were recorded."""
 _SECURITY = {
     "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "The API key."},
 }
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The document of all routes of `app`."""
-    made = FastAPI.openapi(app)
-    models = [(model, "validation") for model in (*_TAKEN, *records.bodies(), *bulk.bodies())]
+@dataclass(frozen=True)
+class RequestBody:
+    """A body that a route reads itself: its model, and an example where the model has none."""
+
+    model: type[BaseModel]
+    example: Mapping[str, Any] | None = None
+
+
+def document(app: FastAPI, bodies: Iterable[RequestBody]) -> dict[str, Any]:
+    """The document of all routes of `app`; `bodies` are those that routes read themselves."""
+    made, documented = FastAPI.openapi(app), list(bodies)
+    models = [(body.model, "validation") for body in documented]
     _, found = models_json_schema(models, ref_template=f"{_REFS}{{model}}")  # type: ignore[arg-type]
     schemas = made["components"]["schemas"]
     schemas.update(found["$defs"])
-    schemas["LeadRequest"] = _unrecorded(schemas)
-    for name, example in BODIES.items():
-        schemas[name]["examples"] = [example]
+    schemas[_UNRECORDED] = _unrecorded(schemas)
+    for body in documented:
+        if body.example is not None:
+            schemas[body.model.__name__]["examples"] = [body.example]
     made["components"]["securitySchemes"] = _SECURITY
     made["security"] = [{"key": []}, {"bearer": []}]
     for route, operation in _operations(made):
@@ -64,15 +70,15 @@ def _operations(made: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _complete(route: str, operation: dict[str, Any]) -> None:
-    """Says of an operation what holds of all: who may call it, how it refuses, that no parameter is null."""
+    """Adds to an operation what all have: security, refusals, and parameters that are never null."""
     answers = operation["responses"]
     if permissions.PERMITTED.get(route, ()) is permissions.EVERYONE:
         operation["security"] = []
-        told = {"503": _ANYWHERE["503"]}
+        statuses = {"503": _REFUSALS["503"]}
     else:
-        told = dict(_ANYWHERE)
-    for status in {*told, *(status for status in answers if status >= "400")}:
-        described = {"description": told[status]} if status in told else {}
+        statuses = dict(_REFUSALS)
+    for status in {*statuses, *(status for status in answers if status >= "400")}:
+        described = {"description": statuses[status]} if status in statuses else {}
         answers[status] = {"description": "", **answers.get(status, {}), **described, "content": _PROBLEM}
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _never_null(parameter["schema"])
@@ -87,11 +93,11 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _unrecorded(schemas: dict[str, Any]) -> dict[str, Any]:
     """The body of `POST /v1/leads`, of records that do not say when they were recorded."""
-    for name in _named(schemas["LeadRequest"]):
+    for name in _named(schemas[_UNRECORDED]):
         if "recorded_at" in schemas[name].get("properties", ()):
             fields = {field: of for field, of in schemas[name]["properties"].items() if field != "recorded_at"}
             schemas[f"{_SENT}{name}"] = {**schemas[name], "title": f"{_SENT}{name}", "properties": fields}
-    renamed: dict[str, Any] = _renamed(schemas["LeadRequest"], schemas)
+    renamed: dict[str, Any] = _renamed(schemas[_UNRECORDED], schemas)
     return renamed
 
 

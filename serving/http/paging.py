@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.http.problems import FieldError, from_fields
 from serving.http.responses import Answer
 from serving.http.strict_json import MalformedBody, read_object
+from serving.validation import FieldError, InvalidFields
 
 Key: TypeAlias = tuple[str | int, ...]
 """What a list is ordered by, of one item; no two have the same."""
@@ -36,13 +36,13 @@ class Paging(BaseModel):
         """The key after which to go on, its parts being of these types; None to begin.
 
         Raises:
-            serving.http.problems.Problem: the cursor is none of this list's (422).
+            InvalidFields: the cursor belongs to another list.
         """
         if self.cursor is None:
             return None
         key = _decoded(self.cursor)
         if key is None or [type(part) for part in key] != [*types]:
-            raise from_fields([FieldError("query.cursor", "must be one that this list's `next` gave")])
+            raise InvalidFields([FieldError("query.cursor", "must be one that this list's `next` gave")])
         return key
 
     def answer(

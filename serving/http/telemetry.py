@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from typing_extensions import override
 
-from serving.http.middleware.load_shedding import ALWAYS
+from serving.http.middleware.load_shedding import PROBES
 
 HIDDEN = ("url.path", "url.query")
 """Attributes that hold ids; `http.route` tells the template of the path."""
@@ -57,5 +57,5 @@ def configuration(traces: TracerProvider | None) -> TelemetryConfig:
         "metrics": False,
         "logs": False,
         "auto_configure": False,
-        "exclude": lambda scope: scope.get("path") in ALWAYS,
+        "exclude": lambda scope: scope.get("path") in PROBES,
     }

@@ -1,21 +1,21 @@
-"""A lead's page: the stored decision taken apart for reading. Nothing is computed anew; sums are of what is stored."""
+"""The content of a lead's page: the kept decision, arranged for reading. Probabilities and points are the kept ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from features.records import Row
-from features.value_types import parse_instant
-from models.verdict import kleene_and
+from models.decision import Decision
+from models.explanation import Explanation
+from models.verdict import RuleOutcome, kleene_and
 from operations.mandatory import missing_fields
-from serving.decisions.reasons import Reason, told
-from serving.html import charts as figures
-from serving.html import words
+from serving.decisions.issued import IssuedDecision
+from serving.decisions.reasons import Reason, strongest_reasons
+from serving.html import charts, words
 from serving.html.charts import RangeBar, Span
 
 
 @dataclass(frozen=True)
-class Who:
+class Subject:
     """The lead, its account and its source partner as recorded by the decision's moment; empty where unknown."""
 
     lead: Row
@@ -29,7 +29,7 @@ class Who:
 
     @property
     def facts(self) -> list[str]:
-        """What tells the lead from others, in a few words each."""
+        """What identifies the lead, in a few words each."""
         channel, source = self.lead.get("channel"), self.partner.get("name") or self.lead.get("source_partner_id")
         known = (
             self.account.get("domain") if self.account.get("name") else None,
@@ -42,15 +42,15 @@ class Who:
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate with what it came to and its rules' outcomes."""
+    """A gate with its outcome and the outcomes of its rules."""
 
     name: str
     outcome: str
-    rules: Sequence[Mapping[str, Any]]
+    rules: Sequence[RuleOutcome]
 
 
 @dataclass(frozen=True)
-class Weighed:
+class ReasonBar:
     """A reason with the length of its bar."""
 
     reason: Reason
@@ -58,7 +58,7 @@ class Weighed:
 
 
 @dataclass(frozen=True)
-class Step:
+class WaterfallStep:
     """A step from the baseline to the lead's probability.
 
     Attributes:
@@ -74,9 +74,9 @@ class Step:
     bar: Span
 
 
-@dataclass(frozen=True)
-class Probability:
-    """What the page says of a probability and where it comes from.
+@dataclass(frozen=True, kw_only=True)
+class ProbabilityChart:
+    """The charts of a probability and of its reasons.
 
     Attributes:
         end: the probability at the right end of the bars of the range and of `without_partner`.
@@ -90,31 +90,33 @@ class Probability:
 
     end: float
     bar: RangeBar
-    favouring: Sequence[Weighed]
-    against: Sequence[Weighed]
+    favouring: Sequence[ReasonBar]
+    against: Sequence[ReasonBar]
     others: float
-    steps: Sequence[Step]
+    steps: Sequence[WaterfallStep]
     without: float
     served: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LeadPage:
-    """What a lead's page shows.
+    """The content of a lead's page.
 
     Attributes:
-        decision: the stored content.
-        who: whom it is about.
-        probability: its explanation; None where the decision has no probability.
+        decision_id: the decision's id.
+        decision: the kept decision.
+        subject: the lead and the records around it.
+        probability: the charts of the explanation; None where the decision has no probability.
         gates: every rule by gate.
-        asks: what to ask for that the next actions do not say.
-        lacking: mandatory fields the lead's record lacks, without those whose rule passed on other evidence.
+        asks: what to ask for that the next actions do not mention.
+        lacking: mandatory fields that the lead's record lacks, without those whose rule passed on other evidence.
         as_of, created_at: microseconds.
     """
 
-    decision: Mapping[str, Any]
-    who: Who
-    probability: Probability | None
+    decision_id: str
+    decision: Decision
+    subject: Subject
+    probability: ProbabilityChart | None
     gates: Sequence[Gate]
     asks: Sequence[str]
     lacking: Sequence[str]
@@ -122,57 +124,59 @@ class LeadPage:
     created_at: int
 
 
-def lead_page(decision: Mapping[str, Any], who: Who) -> LeadPage:
-    """The page of a stored decision."""
+def lead_page(issued: IssuedDecision, subject: Subject) -> LeadPage:
+    """The page of a kept decision."""
+    decision = issued.decision
     return LeadPage(
+        decision_id=issued.decision_id,
         decision=decision,
-        who=who,
-        probability=_probability(decision) if decision["close_probability"] else None,
-        gates=_gates(decision["rules"]),
-        asks=() if decision["pending"] else decision["missing"],
-        lacking=_lacking(decision["rules"], who.lead),
-        as_of=parse_instant(decision["as_of"]),
-        created_at=parse_instant(decision["created_at"]),
+        subject=subject,
+        probability=_probability_chart(decision),
+        gates=_gates(decision.rules),
+        asks=() if decision.pending else decision.missing,
+        lacking=_lacking(decision.rules, subject.lead),
+        as_of=decision.as_of,
+        created_at=issued.created_at,
     )
 
 
-def _lacking(rules: Sequence[Mapping[str, Any]], lead: Row) -> list[str]:
-    passed = {rule["rule"] for rule in rules if rule["outcome"] == "pass"}
+def _lacking(rules: Sequence[RuleOutcome], lead: Row) -> list[str]:
+    passed = {rule.rule for rule in rules if rule.outcome == "pass"}
     names = (name.removesuffix("_id") for name in missing_fields(lead))
     return [name.replace("_", " ") for name in names if name not in passed]
 
 
-def _gates(rules: Sequence[Mapping[str, Any]]) -> list[Gate]:
-    grouped: dict[str, list[Mapping[str, Any]]] = {name: [] for name in words.GATES}
+def _gates(rules: Sequence[RuleOutcome]) -> list[Gate]:
+    grouped: dict[str, list[RuleOutcome]] = {name: [] for name in words.GATES}
     for rule in rules:
-        grouped.setdefault(rule["gate"], []).append(rule)
-    return [
-        Gate(name, kleene_and(rule["outcome"] for rule in found), found) for name, found in grouped.items() if found
-    ]
+        grouped.setdefault(rule.gate, []).append(rule)
+    return [Gate(name, kleene_and(rule.outcome for rule in of), of) for name, of in grouped.items() if of]
 
 
-def _probability(decision: Mapping[str, Any]) -> Probability:
-    probability, explanation = decision["close_probability"], decision["explanation"]
-    without = decision["without_partner"]["close_probability"]
-    end = figures.scale([probability["upper"], without])
-    reasons = told(explanation["contributions"])
+def _probability_chart(decision: Decision) -> ProbabilityChart | None:
+    probability, explanation = decision.close_probability, decision.explanation
+    if probability is None or explanation is None or decision.without_partner is None:
+        return None
+    without = decision.without_partner.close_probability
+    end = charts.scale([probability.upper, without])
+    reasons = strongest_reasons(explanation.contributions)
     shown = [*reasons.favouring, *reasons.against]
-    weighed = list(map(Weighed, shown, figures.lengths([reason.points for reason in shown])))
-    return Probability(
+    bars = list(map(ReasonBar, shown, charts.lengths([reason.points for reason in shown])))
+    return ProbabilityChart(
         end=end,
-        bar=figures.range_bar(probability, end),
-        favouring=weighed[: len(reasons.favouring)],
-        against=weighed[len(reasons.favouring) :],
+        bar=charts.range_bar(probability, end),
+        favouring=bars[: len(reasons.favouring)],
+        against=bars[len(reasons.favouring) :],
         others=reasons.others,
-        steps=_steps(explanation, probability["value"]),
-        without=figures.WIDTH * without / end,
-        served=figures.WIDTH * probability["value"] / end,
+        steps=_steps(explanation, probability.value),
+        without=charts.WIDTH * without / end,
+        served=charts.WIDTH * probability.value / end,
     )
 
 
-def _steps(explanation: Mapping[str, Any], value: float) -> list[Step]:
-    families, baseline = explanation["families"], explanation["baseline"]
-    bars = figures.waterfall(100 * baseline, [family["points"] for family in families])
-    named = [(words.FAMILIES.get(f["family"], f["family"]), f["family"], words.points(f["points"])) for f in families]
-    ends = ("Baseline", None, words.percent(baseline)), ("This lead", None, words.percent(value))
-    return [Step(*each, bar) for each, bar in zip((ends[0], *named, ends[1]), bars, strict=True)]
+def _steps(explanation: Explanation, value: float) -> list[WaterfallStep]:
+    families, baseline = explanation.families, explanation.baseline
+    first, last = ("Baseline", None, words.percent(baseline)), ("This lead", None, words.percent(value))
+    between = [(words.FAMILIES.get(f, f), f, words.points(points)) for f, points in families.items()]
+    bars = charts.waterfall(100 * baseline, list(families.values()))
+    return [WaterfallStep(*each, bar) for each, bar in zip((first, *between, last), bars, strict=True)]

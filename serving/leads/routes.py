@@ -14,6 +14,7 @@ from serving.http.authentication import Permitted
 from serving.http.bodies import Body, json_body, read
 from serving.http.dependencies import StoreDependency
 from serving.http.idempotency import AttemptDependency, WriteRequest, WriteResponse
+from serving.http.openapi import RequestBody
 from serving.http.paging import PageAnswer, Paging
 from serving.http.problems import Problem, from_status
 from serving.http.responses import refusals
@@ -28,11 +29,13 @@ from serving.records.bodies import time_errors
 from serving.records.routes import location
 from serving.records.visible import EVER, visible
 from serving.scoring.dependencies import ScoringDependency
+from serving.scoring.examples import LEAD
 from serving.scoring.requests import LeadRequest, check_attributes, sent_records
 from serving.store.database import reading
 from serving.store.store import Store
 from serving.validation import FieldError, InvalidFields
 
+BODIES = (RequestBody(LeadRequest, LEAD), RequestBody(AliasRequest, {"alias": "006-1"}))
 router = APIRouter(prefix="/v1", tags=["leads"])
 
 _LEADS = KINDS["leads"]

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, delete, exists,
 from features.records import KINDS
 from serving.access.tables import sessions, sign_in_tokens
 from serving.decisions.tables import current_score, decision_payloads, decisions
-from serving.privacy import personal_data as personal
-from serving.records import versions as records
+from serving.privacy import personal_data
+from serving.records import versions
 from serving.records.tables import RECORDS
 from serving.shadow.tables import shadow_scores
 from serving.store.tables import outbox
@@ -47,16 +47,16 @@ def idle(before: int, now: int) -> Step:
     """Open leads of which nothing was recorded since a moment; one that has no times at all is not known to be idle."""
 
     def step(connection: Connection, limit: int) -> int:
-        records.alone(connection)
+        versions.lock_records(connection)
         stale = connection.execute(
             select(_LEADS.c.lead_id)
             .group_by(_LEADS.c.lead_id)
             .having(func.max(_LEADS.c.recorded_at) < before)
             .where(*(_LEADS.c.lead_id.not_in(select(t.c.lead_id).where(t.c.recorded_at >= before)) for t in _FACTS))
         )
-        still_open = {*records.open_leads(connection, now)}
+        still_open = {*versions.open_leads(connection, now)}
         ids = sorted(still_open.intersection(stale.scalars()))[:limit]
-        personal.delete_own(connection, personal.with_aliases(connection, ids))
+        personal_data.delete_own(connection, personal_data.with_aliases(connection, ids))
         return len(ids)
 
     return step

@@ -19,7 +19,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, delete, func, s
 
 from features.records import DERIVED, KINDS, Kind
 from operations.subjects import Subject
-from serving.decisions import rescore_queue as due
+from serving.decisions import rescore_queue
 from serving.decisions.tables import current_score, decision_payloads, due_scores
 from serving.quality.tables import quality_reports
 from serving.records import emails
@@ -224,7 +224,7 @@ def _unscore(connection: Connection, decision_id: str, now: int) -> Counts:
     challenger = delete(shadow_scores).where(shadow_scores.c.decision_id == decision_id)
     current = delete(current_score).where(current_score.c.decision_id == decision_id)
     scored = connection.execute(current.returning(current_score.c.lead_id)).scalars().all()
-    due.mark(connection, scored, now)
+    rescore_queue.enqueue(connection, scored, now)
     return +Counts({shadow_scores.name: connection.execute(challenger).rowcount, current_score.name: len(scored)})
 
 

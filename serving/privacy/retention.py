@@ -7,8 +7,7 @@ from functools import partial
 from sqlalchemy import Engine
 
 from features.value_types import DAY
-from serving.privacy import erasures
-from serving.privacy import expiry as expiring
+from serving.privacy import erasures, expiry
 from serving.privacy.expiry import Step
 from serving.store import idempotency
 
@@ -48,14 +47,17 @@ def rehearse(engine: Engine, retention: Retention, now: int) -> Mapping[str, int
 def _steps(retention: Retention, now: int) -> Iterator[tuple[str, Step]]:
     """What is to be deleted, by what it is called."""
     wanted: list[tuple[str, int | None, Callable[[int], Step]]] = [
-        ("decisions on facts sent along", retention.scored, expiring.scored),
-        ("open leads without activity", retention.idle, lambda before: expiring.idle(before, now)),
-        ("events with their deliveries", retention.events, expiring.events),
+        ("decisions on facts sent along", retention.scored, expiry.scored),
+        ("open leads without activity", retention.idle, lambda before: expiry.idle(before, now)),
+        ("events with their deliveries", retention.events, expiry.events),
     ]
     yield from ((name, make(now - days * DAY)) for name, days, make in wanted if days is not None)
-    yield "answers to requests with a key", lambda connection, _: idempotency.purge(connection, now - idempotency.KEPT)
-    yield "sessions and sign-in links", lambda connection, _: expiring.sign_ins(connection, now)
-    yield "rows of leads that are no more", expiring.orphans
+    yield (
+        "answers to requests with a key",
+        lambda connection, _: idempotency.purge(connection, now - idempotency.MIN_KEPT),
+    )
+    yield "sessions and sign-in links", lambda connection, _: expiry.sign_ins(connection, now)
+    yield "rows of leads that are no more", expiry.orphans
 
 
 def _exhaust(engine: Engine, step: Step) -> int:

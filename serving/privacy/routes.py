@@ -1,4 +1,4 @@
-"""Personal data, for admins: everything about somebody given out, or erased."""
+"""The routes of personal data, for admins: export and erasure of everything about a person or a domain."""
 
 import json
 import logging
@@ -10,16 +10,19 @@ from pydantic import BaseModel, ConfigDict
 
 from features.value_types import Domain, Email, Text
 from operations.subjects import InvalidSubject, Subject
-from serving.http.authentication import Permitted, ServiceDependency
+from serving.http.authentication import Permitted
+from serving.http.bodies import Body, json_body, read
+from serving.http.dependencies import StoreDependency
 from serving.http.idempotency import DRY_RUN
-from serving.http.problems import FieldError, Problem, from_fields
-from serving.http.responses import Answer
-from serving.privacy import subject_rights as privacy
-from serving.scoring import requests as schemas
-from serving.scoring.routes import REFUSALS, Body, takes
+from serving.http.openapi import RequestBody
+from serving.http.problems import Problem
+from serving.http.responses import REFUSALS, Answer
+from serving.privacy import subject_rights
+from serving.validation import FieldError, InvalidFields
 
 _LOG = logging.getLogger(__name__)
 _NDJSON = "application/x-ndjson"
+_STILL_WRITTEN = "New data about this subject arrived during the erasure. Stop the sender, then run the erasure again."
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
 
 
@@ -52,6 +55,13 @@ class ErasureAnswer(Answer):
     dry_run: bool
 
 
+_EMAIL = {"email": "cto@acme.example"}
+BODIES = (
+    RequestBody(SubjectRequest, _EMAIL),
+    RequestBody(ErasureRequest, {**_EMAIL, "reason": "asked for by letter of 12 November"}),
+)
+
+
 @router.post(
     "/exports",
     operation_id="exportPersonalData",
@@ -64,12 +74,12 @@ class ErasureAnswer(Answer):
         **REFUSALS,
     },
     response_class=Response,
-    openapi_extra=takes("SubjectRequest"),
+    openapi_extra=json_body(SubjectRequest),
 )
-def export(service: ServiceDependency, caller: Permitted, body: Body) -> Response:
+def export(store: StoreDependency, caller: Permitted, body: Body) -> Response:
     """The rows as NDJSON; of a row that belongs to others only what names the person."""
-    request, _ = schemas.read(SubjectRequest, body)
-    lines = [json.dumps(line, ensure_ascii=False) for line in privacy.export(service.engine, _subject(request))]
+    request, _ = read(SubjectRequest, body)
+    lines = [json.dumps(line, ensure_ascii=False) for line in subject_rights.export(store.engine, _subject(request))]
     _LOG.info("personal data were exported by %s: %d rows", caller.name, len(lines))
     return Response("".join(f"{line}\n" for line in lines), headers={"Cache-Control": "no-store"}, media_type=_NDJSON)
 
@@ -79,10 +89,10 @@ def export(service: ServiceDependency, caller: Permitted, body: Body) -> Respons
     operation_id="erasePersonalData",
     summary="Erase what the store holds about a person or a domain",
     responses={200: {"model": ErasureAnswer}, **REFUSALS},
-    openapi_extra=takes("ErasureRequest"),
+    openapi_extra=json_body(ErasureRequest),
 )
 def erase(
-    service: ServiceDependency,
+    store: StoreDependency,
     caller: Permitted,
     body: Body,
     dry_run: Annotated[
@@ -90,33 +100,39 @@ def erase(
     ] = None,
 ) -> Response:
     """What was erased; it is read through until nothing is found, so repeating it does no harm."""
-    request, _ = schemas.read(ErasureRequest, body)
+    request, _ = read(ErasureRequest, body)
     subject = _subject(request)
     _check_reason(subject, request.reason)
     if dry_run == "true":
-        return JSONResponse(_told(None, privacy.survey(service.engine, subject), False), headers={DRY_RUN: "true"})
+        return JSONResponse(
+            _shown(None, subject_rights.survey(store.engine, subject), False), headers={DRY_RUN: "true"}
+        )
     try:
-        done = privacy.erase(service.engine, subject, actor=caller.name, reason=request.reason, clock=service.clock)
-    except privacy.StillWritten:
-        raise Problem(503, "What was erased is being sent again; try again.", headers={"Retry-After": "60"}) from None
+        done = subject_rights.erase(store.engine, subject, actor=caller.name, reason=request.reason, clock=store.clock)
+    except subject_rights.StillWritten:
+        raise Problem(
+            503,
+            "New data about this subject arrived during the erasure. Stop the sender, then run the erasure again.",
+            headers={"Retry-After": "60"},
+        ) from None
     _LOG.info("erasure %d by %s: %d leads", done.id, caller.name, done.found.leads)
-    return JSONResponse(_told(done.id, done.found, done.remains))
+    return JSONResponse(_shown(done.id, done.found, done.remains))
 
 
 def _subject(request: SubjectRequest) -> Subject:
     try:
         return Subject(request.email, request.domain)
     except InvalidSubject as error:
-        raise from_fields([FieldError(error.field, error.constraint)]) from None
+        raise InvalidFields([FieldError(error.field, error.constraint)]) from None
 
 
 def _check_reason(subject: Subject, reason: str) -> None:
     try:
-        privacy.check_reason(subject, reason)
+        subject_rights.check_reason(subject, reason)
     except InvalidSubject as error:
-        raise from_fields([FieldError(error.field, error.constraint)]) from None
+        raise InvalidFields([FieldError(error.field, error.constraint)]) from None
 
 
-def _told(erasure_id: int | None, found: privacy.Found, remains: bool) -> dict[str, Any]:
+def _shown(erasure_id: int | None, found: subject_rights.Found, remains: bool) -> dict[str, Any]:
     rows = dict(found.rows)
     return {"id": erasure_id, "leads": found.leads, "rows": rows, "remains": remains, "dry_run": erasure_id is None}

@@ -9,11 +9,10 @@ from sqlalchemy import Engine
 
 from features.value_types import rfc3339
 from operations.subjects import InvalidSubject, Subject
-from serving.privacy import erasures
-from serving.privacy import personal_data as personal
+from serving.privacy import erasures, personal_data
 from serving.privacy.personal_data import Counts, Mention, Owned
 from serving.quality.tables import quality_reports
-from serving.records import versions as records
+from serving.records import versions
 from serving.store.database import reading
 
 _PASSES = 10
@@ -63,10 +62,10 @@ def export(engine: Engine, subject: Subject) -> Iterator[Mapping[str, Any]]:
     Of a row that belongs to others only what names them.
     """
     with reading(engine) as connection:
-        own = personal.owned(connection, subject)
-        for table, row in personal.own_rows(connection, own):
+        own = personal_data.owned(connection, subject)
+        for table, row in personal_data.own_rows(connection, own):
             yield {"table": table.name, "row": _told(row)}
-        for mention in personal.mentions(connection, subject, own):
+        for mention in personal_data.mentions(connection, subject, own):
             yield {"table": mention.table.name, "row": _told(_concerning(mention))}
 
 
@@ -141,15 +140,15 @@ def _erase(engine: Engine, subject: Subject, clock: Callable[[], int]) -> tuple[
             return len(own.leads), rows
         with engine.begin() as connection:
             erasures.overwrite(connection)
-            records.alone(connection)
-            rows += personal.delete_own(connection, own)
-            rows += personal.delete_mentions(connection, elsewhere, clock())
+            versions.lock_records(connection)
+            rows += personal_data.delete_own(connection, own)
+            rows += personal_data.delete_mentions(connection, elsewhere, clock())
     raise StillWritten
 
 
 def _look(engine: Engine, subject: Subject, before: Owned) -> tuple[Owned, Counts, list[Mention]]:
     """What there is now of somebody, with what was theirs before, for a worker may just have scored it again."""
     with reading(engine) as connection:
-        own = before | personal.owned(connection, subject)
-        elsewhere = [replace(each, row={}) for each in personal.mentions(connection, subject, own)]
-        return own, personal.count_own(connection, own) + Counts(each.table.name for each in elsewhere), elsewhere
+        own = before | personal_data.owned(connection, subject)
+        elsewhere = [replace(each, row={}) for each in personal_data.mentions(connection, subject, own)]
+        return own, personal_data.count_own(connection, own) + Counts(each.table.name for each in elsewhere), elsewhere

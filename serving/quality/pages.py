@@ -1,20 +1,24 @@
-"""The page of data quality: the last report, worst first, with the mend; or how to make one."""
+"""The page of data quality: the last report, the worst findings first, each with its fix; or how to make a report."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from features.quality.checks import MISSING
 from features.quality.report import Finding, Report
-from serving.html import rendering
+from serving.html import rendering, visitors
 from serving.html.charts import WIDTH
-from serving.identity import Principal
-from serving.quality import reports as quality
-from serving.service import Service
+from serving.html.page_routes import page_router
+from serving.html.rendering import NOT_FOUND, Refusal
+from serving.http.dependencies import StoreDependency
+from serving.quality import reports
 from serving.store.database import reading
+
+router = page_router()
 
 STATES: Mapping[str, tuple[str, str, str]] = {
     "fail": ("fail", "✕", "fails"),
@@ -84,9 +88,13 @@ class QualityPage:
         return {severity: found[severity] for severity in self.report.tally}
 
 
-def page(service: Service, visitor: Principal) -> Response:
-    """The page for a visitor who may see it."""
-    with reading(service.engine) as connection:
-        report = quality.last(connection)
+@router.get("/quality", response_model=None)
+def quality(request: Request, store: StoreDependency) -> Response:
+    """The page of data quality; a partner does not see it."""
+    visitor = visitors.visitor(request)
+    if visitor.role == "partner":
+        raise Refusal(404, *NOT_FOUND)
+    with reading(store.engine) as connection:
+        report = reports.last(connection)
     shown = None if report is None else QualityPage(report)
-    return rendering.page("quality.html", {"visitor": visitor, "page": shown, "now": service.clock()})
+    return rendering.page("quality/quality.html", {"visitor": visitor, "page": shown, "now": store.clock()})

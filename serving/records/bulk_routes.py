@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from features.provenance import Attribute
@@ -19,6 +18,7 @@ from serving.http.bodies import Body
 from serving.http.bodies import read as read_body
 from serving.http.dependencies import StoreDependency
 from serving.http.idempotency import AttemptDependency, WriteRequest, WriteResponse
+from serving.http.openapi import RequestBody
 from serving.http.problems import Problem, from_fields
 from serving.http.responses import refusals
 from serving.http.strict_json import MalformedBody, read_object
@@ -40,9 +40,12 @@ _STATUSES = {"new": 201, "changed": 200, "equal": 200}
 router = APIRouter(prefix="/v1", tags=["records"])
 
 
-def bodies() -> list[type[BaseModel]]:
-    """The models of the lines sent and answered, for OpenAPI."""
-    return [record_bodies.any_line("Line"), record_bodies.any_line("HistoryLine"), LineAnswer]
+BODIES = (
+    RequestBody(record_bodies.any_line("Line")),
+    RequestBody(record_bodies.any_line("HistoryLine")),
+    RequestBody(LineAnswer),
+)
+"""The models of the lines sent and answered."""
 
 
 def _documented(form: _Form, example: str) -> dict[str, Any]:

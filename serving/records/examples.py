@@ -1,4 +1,4 @@
-"""Examples of bodies, which OpenAPI shows: of each kind of record, entities without their id, and of the others."""
+"""An example of each kind of record, entities without their id; OpenAPI shows them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -76,32 +76,3 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     },
     "exchange_rates": {"occurred_at": "2026-11-01T00:00:00Z", "base": "EUR", "quote": "USD", "rate": 1.08},
 }
-
-
-def _of_a_lead(name: str) -> list[Mapping[str, Any]]:
-    """The example of a fact, as it goes along with its lead."""
-    return [{field: value for field, value in EXAMPLES[name].items() if field not in ("lead_id", "account_id")}]
-
-
-_LEAD: Mapping[str, Any] = {
-    "lead": {"lead_id": "L-1", **EXAMPLES["leads"]},
-    "account": {"account_id": "A-1", **EXAMPLES["accounts"]},
-    "partners": [{"partner_id": "P-1", **EXAMPLES["partners"]}],
-    **{name: _of_a_lead(name) for name in ("referrals", "confirmations", "touchpoints", "buying_signals")},
-    **{name: _of_a_lead(name) for name in ("shared_customers", "integration_usage")},
-}
-_SCORED: Mapping[str, Any] = {**_LEAD, "as_of": "2026-11-01T00:00:00Z"}
-BODIES: Mapping[str, Mapping[str, Any]] = {
-    "LeadRequest": _LEAD,
-    "ScoreRequest": _SCORED,
-    "BatchRequest": {"items": [_SCORED]},
-    "AliasRequest": {"alias": "006-1"},
-    "ReplayRequest": {"from": "facts"},
-    "KeyRequest": {"role": "partner", "partner_id": "P-1"},
-    "NewWebhook": {"url": "https://crm.example/hooks/eql", "events": ["lead.scored"], "description": "The CRM"},
-    "WebhookChange": {"enabled": False},
-    "SubjectRequest": {"email": "cto@acme.example"},
-    "ErasureRequest": {"email": "cto@acme.example", "reason": "asked for by letter of 12 November"},
-    "Since": {"since": "2026-11-01T00:00:00Z"},
-}
-"""By the name of the body's model."""

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, select
 
 from features.provenance import Attribute, Provenance
 from serving.records.tables import provenance as table
-from serving.records.versions import alone
+from serving.records.versions import lock_records
 
 
 class ConflictingAttributes(ValueError):
@@ -25,7 +25,7 @@ def add(connection: Connection, provenance: Provenance) -> Provenance:
     Raises:
         ConflictingAttributes: an attribute is declared otherwise than before.
     """
-    alone(connection)
+    lock_records(connection)
     known = connection.execute(select(table.c.content)).scalar_one_or_none()
     whole = provenance if known is None else merged(Provenance.from_json(known), provenance)
     connection.execute(delete(table))

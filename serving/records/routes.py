@@ -9,7 +9,6 @@ from urllib.parse import quote, unquote_to_bytes
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as InQuery
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from sqlalchemy import Connection
 from starlette.convertors import Convertor, register_url_convertor
 from typing_extensions import override
@@ -23,6 +22,7 @@ from serving.http.bodies import Body, json_body
 from serving.http.bodies import read as read_body
 from serving.http.dependencies import StoreDependency
 from serving.http.idempotency import Attempt, AttemptDependency, WriteRequest, WriteResponse
+from serving.http.openapi import RequestBody
 from serving.http.paging import PageAnswer, Paging
 from serving.http.problems import from_status
 from serving.http.responses import ProblemAnswer, refusals
@@ -65,14 +65,12 @@ def router() -> APIRouter:
     return made
 
 
-def bodies() -> list[type[BaseModel]]:
-    """The models of bodies and problems, for OpenAPI."""
-    posted = [kind for kind in KINDS.values() if kind.name not in POSTED_ELSEWHERE]
-    return [
-        ProblemAnswer,
-        *(record_bodies.body(kind, "Put") for kind in KINDS.values()),
-        *(record_bodies.body(kind, "Post") for kind in posted),
-    ]
+BODIES = (
+    RequestBody(ProblemAnswer),
+    *(RequestBody(record_bodies.body(kind, "Put")) for kind in KINDS.values()),
+    *(RequestBody(record_bodies.body(kind, "Post")) for kind in KINDS.values() if kind.name not in POSTED_ELSEWHERE),
+)
+"""The models of records, and of the problems that refuse them."""
 
 
 class _AnyText(Convertor[str]):

@@ -7,6 +7,7 @@ from serving.champion.scorer_cache import Unavailable
 from serving.decisions.routes import MISSING, DecisionId, kept_decision
 from serving.http.authentication import Permitted
 from serving.http.bodies import Body, json_body, read
+from serving.http.openapi import RequestBody
 from serving.http.problems import Problem
 from serving.http.responses import REFUSALS
 from serving.replay.replay import replay
@@ -15,6 +16,7 @@ from serving.replay.responses import ReplayAnswer
 from serving.scoring.dependencies import ScoringDependency
 from serving.store.database import reading
 
+BODIES = (RequestBody(ReplayRequest, {"from": "facts"}),)
 router = APIRouter(prefix="/v1", tags=["decisions"])
 
 

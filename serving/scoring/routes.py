@@ -13,14 +13,17 @@ from serving.http.authentication import Permitted
 from serving.http.bodies import Body, json_body, read
 from serving.http.idempotency import Attempt, AttemptDependency, WriteRequest, WriteResponse
 from serving.http.middleware.load_shedding import LARGE
+from serving.http.openapi import RequestBody
 from serving.http.responses import REFUSALS, refusals
 from serving.scoring.decide import NewDecision
 from serving.scoring.dependencies import ScoringDependency
+from serving.scoring.examples import SCORED
 from serving.scoring.inputs import sent_lead
 from serving.scoring.requests import BatchRequest, ScoreRequest
 from serving.scoring.responses import BatchAnswer
 from serving.scoring.scoring import Scoring
 
+BODIES = (RequestBody(ScoreRequest, SCORED), RequestBody(BatchRequest, {"items": [SCORED]}))
 router = APIRouter(prefix="/v1", tags=["scores"])
 
 

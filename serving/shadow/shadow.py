@@ -1,53 +1,47 @@
-"""The challenger in shadow: it scores what was decided, beside the answers and never in them.
+"""The challenger in shadow: it scores the decisions of the champion, beside the answers and never in them.
 
-Decisions wait in a short line for a thread of their own, which scores many at once and keeps the scores. Where the line
-is full they are left out: a comparison may miss some, an answer may not wait. The policy has no part in it.
+Decisions wait in a bounded queue for a thread of its own, which scores many at once and keeps the scores. Where the
+queue is full, decisions are dropped and counted: an answer never waits for the shadow. The policy has no part in it.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from features.value_types import Scalar
-from models.bundle import Bundle
-from models.decision import Content, Served
-from models.probability import losses, sigmoid
-from serving.champion.watcher import Champion
+from models.probability import sigmoid
+from models.scorer import ServedModel
+from serving.champion.watcher import ModelWatcher
+from serving.decisions.evaluations import evaluation_from_json
 from serving.decisions.stored_decisions import StoredDecision
-from serving.scoring.inputs import evaluation_of
-from serving.shadow import shadow_scores as shadow
-from serving.shadow.shadow_scores import Matured, ShadowScore
+from serving.shadow import shadow_scores
+from serving.shadow.shadow_scores import ShadowScore
 
 _LOG = logging.getLogger(__name__)
-LONGEST_LINE = 10_000
-_AT_ONCE = 500
+MAX_QUEUED = 10_000
+_BATCH = 500
 _PAUSE = 0.2
 """Seconds between two batches: a thread that woke for each decision would take the interpreter from the next answer."""
-_STOPS_WITHIN = 5.0
-FEWEST_OUTCOMES = 10
-"""Leads won, and as many not won, that it takes to compare; promotion asks for as many."""
-_NORMAL_95 = 1.96
+_STOP_TIMEOUT = 5.0
+"""Seconds that stopping waits for the queue."""
 
 
 class UnknownFeatures(ValueError):
-    """The challenger reads features that the champion's catalogue does not have."""
+    """The challenger reads features that the champion's catalogue lacks."""
 
 
 @dataclass(frozen=True)
-class Decided:
-    """A decision that was answered and kept.
+class ChampionDecision:
+    """A kept decision, as the challenger needs it.
 
     Attributes:
         decision_id: its id.
-        features: what the lead's features were.
-        sha256: the champion's, None where rules alone decided.
+        features: the features of the lead.
+        sha256: the champion's bundle; None where the rules alone decided.
     """
 
     decision_id: str
@@ -55,11 +49,11 @@ class Decided:
     sha256: str | None
 
 
-def decided(kept: StoredDecision) -> Decided:
-    """What the challenger needs of a decision that was made with features."""
-    model = json.loads(kept.content)["model"]
-    features = evaluation_of(kept.features).features if kept.features else {}
-    return Decided(kept.decision_id, features, model and model["sha256"])
+def champion_decision(kept: StoredDecision) -> ChampionDecision:
+    """The part of a kept decision that the challenger needs."""
+    model = kept.issued.decision.model
+    features = evaluation_from_json(kept.features).features if kept.features else {}
+    return ChampionDecision(kept.decision_id, features, model and model.sha256)
 
 
 @dataclass
@@ -68,202 +62,111 @@ class Shadow:
 
     Attributes:
         engine: the store's.
-        challenger: watches the store for the bundle; a `Champion` of the challenger's alias.
-        clock: microseconds now.
-        left_out: decisions there was no room for.
+        challenger: watches the challenger's alias.
+        clock: the current time in microseconds.
+        left_out: decisions that were dropped because the queue was full.
     """
 
     engine: Engine
-    challenger: Champion
+    challenger: ModelWatcher
     clock: Callable[[], int]
     left_out: int = 0
     _failed: str | None = None
-    _line: "Queue[StoredDecision | None]" = field(default_factory=lambda: Queue(LONGEST_LINE))
+    _queue: "Queue[StoredDecision | None]" = field(default_factory=lambda: Queue(MAX_QUEUED))
     _thread: Thread | None = None
     _stopping: Event = field(default_factory=Event)
 
     @property
-    def fault(self) -> str | None:
-        """Why the challenger does not score, None while it does or there is none."""
-        return self.challenger.fault or self._failed
+    def error(self) -> str | None:
+        """Why the challenger does not score; None while it scores, or where there is no challenger."""
+        return self.challenger.error or self._failed
 
     def start(self) -> None:
-        """Begins to take decisions."""
+        """Starts the thread."""
         self._stopping.clear()
         self._thread = Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends, once what waits is scored or a few seconds are over."""
+        """Stops the thread, once the queue is empty or a few seconds are over."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._stopping.set()
-            self._line.put(None)
-            thread.join(_STOPS_WITHIN)
+            self._queue.put(None)
+            thread.join(_STOP_TIMEOUT)
 
     def offer(self, made: Iterable[StoredDecision]) -> None:
-        """Hands on decisions that are kept. Never waits and never fails."""
+        """Queues kept decisions. It never waits and never fails."""
         if self._thread is None:
             return
         for decision in made:
             try:
-                self._line.put_nowait(decision)
+                self._queue.put_nowait(decision)
             except Full:
                 self.left_out += 1
 
-    def score(self, decided: Iterable[Decided]) -> int:
-        """Scores decisions that the challenger did not make itself, keeps the scores and returns how many.
+    def score(self, decisions: Iterable[ChampionDecision]) -> int:
+        """Scores decisions that another model made, keeps the scores and returns how many.
 
         Raises:
-            UnknownFeatures: the challenger reads others than it is given.
+            UnknownFeatures: the challenger reads features that the decisions lack.
         """
         served = self.challenger.scorer().served
         if served is None:
             return 0
-        others = [one for one in decided if one.sha256 != served.bundle.sha256]
-        made = _scores(served, others, self.clock())
-        if made:
+        others = [decision for decision in decisions if decision.sha256 != served.bundle.sha256]
+        scores = _scores(served, others, self.clock())
+        if scores:
             with self.engine.begin() as connection:
-                shadow.add(connection, made)
-        return len(made)
+                shadow_scores.add(connection, scores)
+        return len(scores)
 
     def _run(self) -> None:
-        goes_on = True
-        while goes_on:
+        running = True
+        while running:
             batch = self._next()
-            goes_on = batch[-1] is not None
-            if made := [one for one in batch if one is not None]:
+            running = batch[-1] is not None
+            if made := [decision for decision in batch if decision is not None]:
                 self._try(made)
             self._stopping.wait(_PAUSE)
 
     def _next(self) -> "list[StoredDecision | None]":
-        """What waits, up to many at once; ends with None where there shall be no more."""
-        batch = [self._line.get()]
+        """The next batch of the queue; it ends with None where the thread shall stop."""
+        batch = [self._queue.get()]
         try:
-            while batch[-1] is not None and len(batch) < _AT_ONCE:
-                batch.append(self._line.get_nowait())
+            while batch[-1] is not None and len(batch) < _BATCH:
+                batch.append(self._queue.get_nowait())
         except Empty:
             pass
         return batch
 
     def _try(self, made: Sequence[StoredDecision]) -> None:
         try:
-            self.score(decided(one) for one in made)
+            self.score(map(champion_decision, made))
             self._failed = None
-        except Exception as error:  # whatever is wrong with the challenger, it is not the caller's concern
-            why = str(error) if isinstance(error, UnknownFeatures) else type(error).__name__
-            if why != self._failed:
-                _LOG.warning("the challenger in shadow does not score: %s", why)
-            self._failed = why
+        except Exception as error:  # a broken challenger must not disturb the champion
+            reason = str(error) if isinstance(error, UnknownFeatures) else type(error).__name__
+            if reason != self._failed:
+                _LOG.warning("the challenger in shadow does not score: %s", reason)
+            self._failed = reason
 
 
-def _scores(served: Served, decided: Sequence[Decided], now: int) -> list[ShadowScore]:
+def _scores(served: ServedModel, decisions: Sequence[ChampionDecision], now: int) -> list[ShadowScore]:
     bundle = served.bundle
     names = bundle.encoding.names
-    if not decided:
+    if not decisions:
         return []
-    if lacking := {*names} - decided[0].features.keys():
+    if lacking := {*names} - decisions[0].features.keys():
         raise UnknownFeatures(f"it reads {len(lacking)} features that the champion's catalogue does not have")
-    columns = {name: [one.features[name] for one in decided] for name in names}
-    values = sigmoid(bundle.parts(bundle.encoding.encode(columns, len(decided))).sum(axis=1))
+    columns = {name: [decision.features[name] for decision in decisions] for name in names}
+    values = sigmoid(bundle.contributions(bundle.encoding.encode(columns, len(decisions))).sum(axis=1))
     return [
-        ShadowScore(one.decision_id, bundle.sha256, served.version, float(value), now)
-        for one, value in zip(decided, values, strict=True)
+        ShadowScore(
+            decision_id=decision.decision_id,
+            sha256=bundle.sha256,
+            version=served.version,
+            close_probability=float(value),
+            created_at=now,
+        )
+        for decision, value in zip(decisions, values, strict=True)
     ]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What champion and challenger said of the same decisions; figures are None where there are too few.
-
-    Attributes:
-        decisions: how many.
-        champion, challenger: mean close probabilities.
-        difference: mean of the challenger's less the champion's.
-        largest: the greatest difference of a decision, without its sign.
-        correlation: of both, by Pearson.
-        other_grade: share of decisions with another grade.
-    """
-
-    decisions: int
-    champion: float | None = None
-    challenger: float | None = None
-    difference: float | None = None
-    largest: float | None = None
-    correlation: float | None = None
-    other_grade: float | None = None
-
-
-def compare(pairs: Iterable[tuple[Content, float]], challenger: Bundle) -> Comparison:
-    """Decisions with the challenger's close probability of each, compared."""
-    told = [
-        (content["close_probability"]["value"], value, content["grade"] != challenger.grade(value))
-        for content, value in pairs
-        if content["close_probability"]
-    ]
-    if not told:
-        return Comparison(0)
-    ours, theirs, regraded = (np.array(column, dtype=np.float64) for column in zip(*told, strict=True))
-    vary = len(told) > 1 and np.ptp(ours) > 0 and np.ptp(theirs) > 0
-    return Comparison(
-        decisions=len(told),
-        champion=float(ours.mean()),
-        challenger=float(theirs.mean()),
-        difference=float((theirs - ours).mean()),
-        largest=float(np.abs(theirs - ours).max()),
-        correlation=float(np.corrcoef(ours, theirs)[0, 1]) if vary else None,
-        other_grade=float(regraded.mean()),
-    )
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """Which of both told outcomes better; one decision a lead. Figures are None where there are too few outcomes.
-
-    Attributes:
-        leads: how many are old enough for their outcome to be known.
-        won: how many of them were won within the horizon.
-        champion, challenger: log losses, in nats a lead.
-        difference: the challenger's less the champion's; below 0 the challenger is better.
-        lower, upper: the difference's 95 % interval, by account.
-    """
-
-    leads: int
-    won: int
-    champion: float | None = None
-    challenger: float | None = None
-    difference: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-
-
-def judge(matured: Iterable[Matured], horizon_days: int | None) -> Judgement:
-    """What came of the decisions against what champion and challenger said, where both speak of the same horizon."""
-    told = [
-        (said["value"], one.close_probability, one.won, one.cluster)
-        for one in matured
-        if (said := one.content["close_probability"]) and said["horizon_days"] == horizon_days
-    ]
-    wins = sum(won for _, _, won, _ in told)
-    if min(wins, len(told) - wins) < FEWEST_OUTCOMES:
-        return Judgement(len(told), wins)
-    ours, theirs, won, clusters = map(np.array, zip(*told, strict=True))
-    champion, challenger = losses(won, ours), losses(won, theirs)
-    difference = float((challenger - champion).mean())
-    reach = _NORMAL_95 * _error(challenger - champion, clusters)
-    return Judgement(
-        len(told),
-        wins,
-        champion=float(champion.mean()),
-        challenger=float(challenger.mean()),
-        difference=difference,
-        lower=difference - reach,
-        upper=difference + reach,
-    )
-
-
-def _error(values: NDArray[np.float64], clusters: NDArray[np.str_]) -> float:
-    """The standard error of a mean over rows that belong together in clusters (the sandwich)."""
-    _, place = np.unique(clusters, return_inverse=True)
-    sums = np.bincount(place, weights=values - values.mean())
-    return float(np.sqrt((sums**2).sum()) / len(values))

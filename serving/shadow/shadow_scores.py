@@ -1,13 +1,13 @@
-"""What the challenger in shadow said of decisions."""
+"""The close probabilities that the challenger in shadow gave for decisions."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
 from features.value_types import DAY
+from models.decision import Decision
+from serving.decisions.issued import IssuedDecision
 from serving.decisions.tables import decision_payloads as payloads
 from serving.decisions.tables import decisions
 from serving.records.versions import closes, visible_versions
@@ -15,16 +15,16 @@ from serving.shadow.tables import shadow_scores
 from serving.store.database import inserting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ShadowScore:
     """A challenger's close probability for a decision.
 
     Attributes:
-        decision_id: the decision, which the champion made.
+        decision_id: the champion's decision.
         sha256: the challenger's bundle.
         version: its version in the registry.
-        close_probability: what it says.
-        created_at: when it did, microseconds.
+        close_probability: the challenger's probability.
+        created_at: when the challenger scored, microseconds.
     """
 
     decision_id: str
@@ -35,44 +35,49 @@ class ShadowScore:
 
 
 @dataclass(frozen=True)
-class Matured:
-    """A decision on a lead of the store whose horizon is over.
+class ScoredPair:
+    """A decision of the champion with the challenger's close probability."""
+
+    decision: Decision
+    close_probability: float
+
+
+@dataclass(frozen=True)
+class MaturedPair:
+    """A decision on a stored lead whose horizon is over.
 
     Attributes:
-        content: the decision, which the champion made.
-        close_probability: what the challenger says.
+        decision: the champion's decision.
+        close_probability: the challenger's probability.
         won: whether the lead was won within the horizon.
         cluster: the lead's account, else the lead.
     """
 
-    content: dict[str, Any]
+    decision: Decision
     close_probability: float
     won: bool
     cluster: str
 
 
 def add(connection: Connection, scores: Sequence[ShadowScore]) -> None:
-    """Keeps scores of decisions that are kept; the first one of a decision stands."""
+    """Keeps scores of kept decisions; the first score of a decision stands."""
     statement = inserting(connection, shadow_scores).on_conflict_do_nothing()
     connection.execute(statement, [asdict(score) for score in scores])
 
 
-def pairs(connection: Connection, sha256: str) -> Iterator[tuple[dict[str, Any], float]]:
-    """The content of each decision that this challenger scored, with what it said, in the order of its scores.
-
-    Decisions that were erased are left out.
-    """
+def pairs(connection: Connection, sha256: str) -> Iterator[ScoredPair]:
+    """Each decision that this challenger scored, in the order of the scores, without erased decisions."""
     same = payloads.c.decision_id == shadow_scores.c.decision_id
     found = select(payloads.c.content, shadow_scores.c.close_probability).join_from(payloads, shadow_scores, same)
     wanted = found.where(shadow_scores.c.sha256 == sha256).order_by(shadow_scores.c.created_at)
     rows = connection.execute(wanted.execution_options(yield_per=1_000))
-    return ((json.loads(row.content), row.close_probability) for row in rows)
+    return (ScoredPair(IssuedDecision.from_json(row.content).decision, row.close_probability) for row in rows)
 
 
-def matured(connection: Connection, sha256: str, horizon_days: int, now: int) -> Iterator[Matured]:
-    """Of each lead the first decision that this challenger scored, where its horizon is over by `now` (microseconds).
+def matured(connection: Connection, sha256: str, horizon_days: int, now: int) -> Iterator[MaturedPair]:
+    """The first decision on each lead that this challenger scored, where its horizon is over by `now` (microseconds).
 
-    Leads that were known to be closed when it was made are left out, as are those whose close has no date, and those
+    Leads that were known to be closed at the decision are left out, as are leads whose close has no date, and leads
     that were removed or merged since.
     """
     lead, close = visible_versions("leads", now), closes(now)
@@ -95,7 +100,10 @@ def matured(connection: Connection, sha256: str, horizon_days: int, now: int) ->
         .subquery()
     )
     rows = connection.execute(select(found).where(found.c.place == 1).execution_options(yield_per=1_000))
-    return (Matured(json.loads(row.content), row.close_probability, bool(row.won), row.cluster) for row in rows)
+    return (
+        MaturedPair(IssuedDecision.from_json(row.content).decision, row.close_probability, bool(row.won), row.cluster)
+        for row in rows
+    )
 
 
 def newest(connection: Connection) -> str | None:

@@ -1,8 +1,11 @@
 """JSON text; canonical JSON is the same, byte for byte, for equal content."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
+
+Content: TypeAlias = dict[str, Any]
+"""A decision's JSON form, with or without the keys that serving adds."""
 
 
 def as_json(content: Any) -> bytes:

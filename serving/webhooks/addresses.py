@@ -7,6 +7,7 @@ metadata may be within reach (OWASP, Server-Side Request Forgery Prevention). Ho
 import ipaddress
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _MAX_PORT = 65_535
@@ -47,6 +48,13 @@ _DOTTED = re.compile(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}", re.ASCII)
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
 # A last label such as these makes the URL standard (https://url.spec.whatwg.org, "ends in a number") read an address.
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class AllowedHosts:
+    """Hosts of the operator's own network that webhooks may go to; others must be on the public internet."""
+
+    names: frozenset[str] = frozenset()
 
 
 class ForbiddenAddress(ValueError):

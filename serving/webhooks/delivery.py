@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import anyio
 from anyio import to_thread
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from features.value_types import DAY, SECOND
-from serving.identity import TokenSource
 from serving.store.database import reading
+from serving.store.store import Store
 from serving.webhooks import deliveries
 from serving.webhooks import receivers as webhooks
 from serving.webhooks.deliveries import Attempt, Due
@@ -35,17 +35,13 @@ class Delivery:
     """Sends what is due and notes what came of it.
 
     Attributes:
-        engine: the store's.
+        store: keeps the deliveries; its randomness gives the jitter of retries.
         sender: makes the attempts.
-        clock: microseconds now.
-        tokens: gives the jitter of retries.
-        stopping: whether to begin nothing more.
+        stopping: whether to start no further attempt.
     """
 
-    engine: Engine
+    store: Store
     sender: Sender
-    clock: Callable[[], int]
-    tokens: TokenSource
     stopping: Callable[[], bool] = lambda: False
 
     async def run(self) -> None:
@@ -54,7 +50,7 @@ class Delivery:
         finished = anyio.Semaphore(0)
         async with anyio.create_task_group() as tasks:
             while True:
-                due = [] if self.stopping() else await self._read(deliveries.receivers_due, self.clock())
+                due = [] if self.stopping() else await self._read(deliveries.receivers_due, self.store.clock())
                 for webhook_id in {*due} - busy:
                     busy.add(webhook_id)
                     tasks.start_soon(self._serve, webhook_id, busy, finished)
@@ -73,7 +69,7 @@ class Delivery:
 
     async def batch(self, webhook_id: int) -> int:
         """Sends some of what is due for a webhook, all at once, and notes it; returns how much."""
-        now = self.clock()
+        now = self.store.clock()
         until = now + CLAIM
         claimed = await self._write(partial(deliveries.claim, webhook_id=webhook_id, limit=BATCH, now=now, until=until))
         made: list[Attempt] = []
@@ -89,8 +85,8 @@ class Delivery:
         return len(made)
 
     def _attempt(self, due: Due, result: Result) -> Attempt:
-        now = self.clock()
-        again = None if result.fault is None else next_due(due.attempts + 1, now, result.asked, self.tokens)
+        now = self.store.clock()
+        again = None if result.fault is None else next_due(due.attempts + 1, now, result.asked, self.store.tokens)
         return Attempt(due, now, result.status, result.fault, again)
 
     def _note(self, connection: Connection, webhook_id: int, made: list[Attempt], until: int) -> None:
@@ -100,7 +96,7 @@ class Delivery:
         elif any(each.fault is None for each in made):
             webhooks.succeeded(connection, webhook_id)
         else:
-            now = self.clock()
+            now = self.store.clock()
             since = webhooks.failed(connection, webhook_id, now)
             if since is not None and now - since >= GIVE_UP:
                 self._disable(connection, webhook_id, f"every attempt failed for {GIVE_UP // DAY} days")
@@ -111,14 +107,14 @@ class Delivery:
 
     async def _read(self, query: Callable[[Connection, int], _T], now: int) -> _T:
         def run() -> _T:
-            with reading(self.engine) as connection:
+            with reading(self.store.engine) as connection:
                 return query(connection, now)
 
         return await to_thread.run_sync(run)
 
     async def _write(self, work: Callable[[Connection], _T]) -> _T:
         def run() -> _T:
-            with self.engine.begin() as connection:
+            with self.store.engine.begin() as connection:
                 return work(connection)
 
         return await to_thread.run_sync(run)

@@ -57,6 +57,3 @@ class Since(BaseModel):
     model_config = _STRICT
 
     since: Instant
-
-
-BODIES: tuple[type[BaseModel], ...] = (NewWebhook, WebhookChange, Since)

@@ -1,46 +1,50 @@
-"""Webhooks: where events are sent, their secrets, and the log of what was delivered."""
+"""The routes of webhooks: their addresses, their secrets, and the log of deliveries."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
 from features.value_types import MAX_INTEGER, rfc3339
-from serving.http.authentication import Permitted, ServiceDependency
+from serving.http.authentication import Permitted
+from serving.http.bodies import Body, json_body, read
+from serving.http.dependencies import StoreDependency, provided
+from serving.http.openapi import RequestBody
 from serving.http.paging import PageAnswer, Paging
-from serving.http.problems import FieldError, from_fields, from_status
-from serving.scoring import requests as schemas
-from serving.scoring.routes import REFUSALS, Body, takes
-from serving.service import Service
+from serving.http.problems import from_status
+from serving.http.responses import REFUSALS, refusals
 from serving.store import outbox
 from serving.store.database import reading
 from serving.store.outbox import TEST
+from serving.validation import FieldError, InvalidFields
 from serving.webhooks import deliveries
 from serving.webhooks import receivers as webhooks
-from serving.webhooks.addresses import ForbiddenAddress, check_url
-from serving.webhooks.bodies import (
-    DeliveryAnswer,
-    EventAnswer,
-    NewWebhook,
-    NewWebhookAnswer,
-    ReplayAnswer,
-    Since,
-    WebhookAnswer,
-    WebhookChange,
-)
+from serving.webhooks.addresses import AllowedHosts, ForbiddenAddress, check_url
 from serving.webhooks.deliveries import Logged
 from serving.webhooks.receivers import Webhook
+from serving.webhooks.requests import NewWebhook, Since, WebhookChange
+from serving.webhooks.responses import DeliveryAnswer, EventAnswer, NewWebhookAnswer, RedeliveryAnswer, WebhookAnswer
 from serving.webhooks.signing import new_secret
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {**REFUSALS, 404: REFUSALS[400]}
+_REFUSALS = {**REFUSALS, **refusals(404)}
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
 Id = Annotated[int, Path(ge=1, le=MAX_INTEGER)]
 EventId = Annotated[str, Path(pattern="^evt_[0-9a-f]{32}$")]
 Page = Annotated[Paging, Query()]
+HostsDependency = Annotated[AllowedHosts, Depends(provided(AllowedHosts))]
+
+
+BODIES = (
+    RequestBody(
+        NewWebhook, {"url": "https://crm.example/hooks/eql", "events": ["lead.scored"], "description": "The CRM"}
+    ),
+    RequestBody(WebhookChange, {"enabled": False}),
+    RequestBody(Since, {"since": "2026-11-01T00:00:00Z"}),
+)
 
 
 @router.post(
@@ -49,16 +53,16 @@ Page = Annotated[Paging, Query()]
     operation_id="createWebhook",
     summary="Register a receiver of events; the answer alone tells its secret",
     responses={201: {"model": NewWebhookAnswer}, **_REFUSALS},
-    openapi_extra=takes(NewWebhook.__name__),
+    openapi_extra=json_body(NewWebhook),
 )
-def create(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse:
+def create(store: StoreDependency, hosts: HostsDependency, _: Permitted, body: Body) -> JSONResponse:
     """The receiver, enabled, and its secret."""
-    new, _sent = schemas.read(NewWebhook, body)
-    _check(service, new.url)
-    secret = new_secret(service.tokens)
-    with service.engine.begin() as connection:
-        made = webhooks.create(connection, new.url, _kinds(new.events), new.description, secret, service.clock())
-    content = _shown(made, service.clock()) | {"secret": secret}
+    new, _sent = read(NewWebhook, body)
+    _check(hosts, new.url)
+    secret = new_secret(store.tokens)
+    with store.engine.begin() as connection:
+        made = webhooks.create(connection, new.url, _kinds(new.events), new.description, secret, store.clock())
+    content = _shown(made, store.clock()) | {"secret": secret}
     return JSONResponse(content, 201, {"Location": f"/v1/webhooks/{made.id}"})
 
 
@@ -68,10 +72,10 @@ def create(service: ServiceDependency, _: Permitted, body: Body) -> JSONResponse
     summary="The receivers of events",
     responses={200: {"model": PageAnswer[WebhookAnswer]}, **_REFUSALS},
 )
-def listed(service: ServiceDependency, _: Permitted, page: Page) -> JSONResponse:
+def listed(store: StoreDependency, _: Permitted, page: Page) -> JSONResponse:
     """A page of receivers."""
-    now = service.clock()
-    with reading(service.engine) as connection:
+    now = store.clock()
+    with reading(store.engine) as connection:
         found = webhooks.listed(connection, _number(page) or 0, page.limit + 1)
     return JSONResponse(page.answer("/v1/webhooks", found, lambda each: (each.id,), lambda each: _shown(each, now)))
 
@@ -82,10 +86,10 @@ def listed(service: ServiceDependency, _: Permitted, page: Page) -> JSONResponse
     summary="A receiver of events",
     responses={200: {"model": WebhookAnswer}, **_REFUSALS},
 )
-def get(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
+def get(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
     """The receiver without its secret."""
-    with reading(service.engine) as connection:
-        return JSONResponse(_shown(_found(connection, webhook_id), service.clock()))
+    with reading(store.engine) as connection:
+        return JSONResponse(_shown(_found(connection, webhook_id), store.clock()))
 
 
 @router.patch(
@@ -93,21 +97,21 @@ def get(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONRespons
     operation_id="changeWebhook",
     summary="Change, enable or disable a receiver",
     responses={200: {"model": WebhookAnswer}, **_REFUSALS},
-    openapi_extra=takes(WebhookChange.__name__),
+    openapi_extra=json_body(WebhookChange),
 )
-def change(service: ServiceDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
+def change(store: StoreDependency, hosts: HostsDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
     """The receiver as it is now."""
-    wanted, _sent = schemas.read(WebhookChange, body)
+    wanted, _sent = read(WebhookChange, body)
     values: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.model_fields_set}
     if "url" in values:
-        _check(service, values["url"])
+        _check(hosts, values["url"])
     if "events" in values:
         values["events"] = _kinds(values["events"])
-    with service.engine.begin() as connection:
+    with store.engine.begin() as connection:
         changed = webhooks.change(connection, webhook_id, values)
     if changed is None:
         raise from_status(404)
-    return JSONResponse(_shown(changed, service.clock()))
+    return JSONResponse(_shown(changed, store.clock()))
 
 
 @router.delete(
@@ -117,9 +121,9 @@ def change(service: ServiceDependency, _: Permitted, webhook_id: Id, body: Body)
     summary="Remove a receiver and the log of its deliveries",
     responses=_REFUSALS,
 )
-def remove(service: ServiceDependency, _: Permitted, webhook_id: Id) -> Response:
+def remove(store: StoreDependency, _: Permitted, webhook_id: Id) -> Response:
     """Nothing."""
-    with service.engine.begin() as connection:
+    with store.engine.begin() as connection:
         removed = webhooks.remove(connection, webhook_id)
     if not removed:
         raise from_status(404)
@@ -132,10 +136,10 @@ def remove(service: ServiceDependency, _: Permitted, webhook_id: Id) -> Response
     summary="Replace the secret; for 24 hours the one before signs too",
     responses={200: {"model": NewWebhookAnswer}, **_REFUSALS},
 )
-def rotate(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
+def rotate(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
     """The receiver and its new secret."""
-    now, secret = service.clock(), new_secret(service.tokens)
-    with service.engine.begin() as connection:
+    now, secret = store.clock(), new_secret(store.tokens)
+    with store.engine.begin() as connection:
         rotated = webhooks.rotate(connection, webhook_id, secret, now)
     if rotated is None:
         raise from_status(404)
@@ -149,11 +153,11 @@ def rotate(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResp
     summary="Send an event of the kind webhook.test to this receiver",
     responses={202: {"model": EventAnswer}, **_REFUSALS},
 )
-def test(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
+def test(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
     """The event's id; the log tells what becomes of it."""
-    now = service.clock()
-    sent = outbox.event(TEST, None, {"webhook_id": webhook_id}, at=now, tokens=service.tokens)
-    with service.engine.begin() as connection:
+    now = store.clock()
+    sent = outbox.event(TEST, None, {"webhook_id": webhook_id}, at=now, tokens=store.tokens)
+    with store.engine.begin() as connection:
         _found(connection, webhook_id)
         outbox.add(connection, [sent])
         deliveries.add(connection, sent.event_id, webhook_id, now)
@@ -166,9 +170,9 @@ def test(service: ServiceDependency, _: Permitted, webhook_id: Id) -> JSONRespon
     summary="What was sent to a receiver, newest first, and what came of it",
     responses={200: {"model": PageAnswer[DeliveryAnswer]}, **_REFUSALS},
 )
-def log(service: ServiceDependency, _: Permitted, webhook_id: Id, page: Page) -> JSONResponse:
+def log(store: StoreDependency, _: Permitted, webhook_id: Id, page: Page) -> JSONResponse:
     """A page of deliveries, without their bodies."""
-    with reading(service.engine) as connection:
+    with reading(store.engine) as connection:
         _found(connection, webhook_id)
         found = deliveries.log(connection, webhook_id, _number(page), page.limit + 1)
     address = f"/v1/webhooks/{webhook_id}/deliveries"
@@ -182,10 +186,10 @@ def log(service: ServiceDependency, _: Permitted, webhook_id: Id, page: Page) ->
     summary="Send an event again, whatever became of it",
     responses={202: {"model": EventAnswer}, **_REFUSALS},
 )
-def replay(service: ServiceDependency, _: Permitted, webhook_id: Id, event_id: EventId) -> JSONResponse:
+def replay(store: StoreDependency, _: Permitted, webhook_id: Id, event_id: EventId) -> JSONResponse:
     """The event's id, which is the same as before."""
-    with service.engine.begin() as connection:
-        if not deliveries.replay(connection, _found(connection, webhook_id), event_id, service.clock()):
+    with store.engine.begin() as connection:
+        if not deliveries.replay(connection, _found(connection, webhook_id), event_id, store.clock()):
             raise from_status(404)
     return JSONResponse({"event_id": event_id}, 202)
 
@@ -195,15 +199,15 @@ def replay(service: ServiceDependency, _: Permitted, webhook_id: Id, event_id: E
     status_code=202,
     operation_id="replayDeliveries",
     summary="Send all events of its kinds since a moment again",
-    responses={202: {"model": ReplayAnswer}, **_REFUSALS},
-    openapi_extra=takes(Since.__name__),
+    responses={202: {"model": RedeliveryAnswer}, **_REFUSALS},
+    openapi_extra=json_body(Since),
 )
-def replay_since(service: ServiceDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
+def replay_since(store: StoreDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
     """How many events that are."""
-    wanted, _sent = schemas.read(Since, body)
-    with service.engine.begin() as connection:
+    wanted, _sent = read(Since, body)
+    with store.engine.begin() as connection:
         webhook = _found(connection, webhook_id)
-        count = deliveries.replay_since(connection, webhook, wanted.since, service.clock())
+        count = deliveries.replay_since(connection, webhook, wanted.since, store.clock())
     return JSONResponse({"events": count}, 202)
 
 
@@ -219,11 +223,11 @@ def _found(connection: Connection, webhook_id: int) -> Webhook:
     return found
 
 
-def _check(service: Service, url: str) -> None:
+def _check(hosts: AllowedHosts, url: str) -> None:
     try:
-        check_url(url, service.webhook_hosts)
+        check_url(url, hosts.names)
     except ForbiddenAddress as error:
-        raise from_fields([FieldError("url", str(error))]) from None
+        raise InvalidFields([FieldError("url", str(error))]) from None
 
 
 def _kinds(events: Sequence[str] | None) -> list[str] | None:

@@ -1,7 +1,6 @@
 """One attempt to deliver an event: a signed POST, and what came of it."""
 
 import logging
-import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -12,6 +11,7 @@ import anyio
 import httpcore
 
 from features.value_types import SECOND, microseconds
+from serving.logs import log_error
 from serving.webhooks.addresses import ForbiddenAddress, check_url
 from serving.webhooks.deliveries import Due
 from serving.webhooks.signing import headers
@@ -69,7 +69,7 @@ class Sender:
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError, UnicodeError):
             return Result(None, "connection failed")
         except Exception as error:  # one event that cannot be sent must not keep the others waiting
-            _LOG.error("not sent: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            log_error(_LOG, "not sent", error)
             return Result(None, "not sent")
 
     async def _post(self, due: Due) -> Result:

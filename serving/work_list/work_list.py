@@ -1,27 +1,26 @@
-"""The work list's content: a page of leads from the current scores, with what their decisions and records say."""
+"""The content of the work list: a page of leads by their current scores, with their decisions and records."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
 
-from features.records import KINDS
+from features.records import KINDS, Row
+from models.decision import CloseProbability, Decision
 from operations.exploration import OFF, Exploration, Exposure
 from operations.work_list import PASSED, View
-from serving.decisions import stored_decisions as decisions
-from serving.decisions.reasons import strongest
-from serving.decisions.stored_decisions import CurrentScore
-from serving.html import charts as figures
-from serving.records import visible as lists
+from serving.decisions import current_scores, stored_decisions
+from serving.decisions.current_scores import CurrentScore
+from serving.decisions.reasons import strongest_reason
+from serving.html import charts
+from serving.records.visible import any_leads, visible
 from serving.work_list import exploration as exploring
+from serving.work_list.addresses import lead_address, list_address
 
 _PASSED = {*PASSED.qualifications}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """One lead of the list.
 
@@ -39,7 +38,7 @@ class Line:
     name: str
     domain: str | None
     partner: str | None
-    probability: Mapping[str, Any] | None
+    probability: CloseProbability | None
     note: str
     missing: Sequence[str] = ()
 
@@ -58,7 +57,7 @@ class Tab:
     address: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WorkList:
     """What the work list shows.
 
@@ -103,21 +102,9 @@ class WorkList:
         """Whether any line has a probability."""
         return any(line.probability for line in self.lines)
 
-    def bar(self, line: Line) -> figures.RangeBar | None:
+    def bar(self, line: Line) -> charts.RangeBar | None:
         """The bar of a line's probability."""
-        return None if line.probability is None else figures.range_bar(line.probability, self.end)
-
-
-def lead_address(lead_id: str) -> str:
-    """The address of a lead's page."""
-    return f"/leads/{quote(lead_id, safe='')}"
-
-
-def list_address(view: View, views: Sequence[View], offset: int = 0, limit: int | None = None) -> str:
-    """The address of a view of the work list; the first view is where the list starts."""
-    query = {"view": view.name if view != views[0] else None, "offset": offset or None, "limit": limit}
-    given = {name: value for name, value in query.items() if value is not None}
-    return f"/?{urlencode(given)}" if given else "/"
+        return None if line.probability is None else charts.range_bar(line.probability, self.end)
 
 
 def work_list(
@@ -145,17 +132,17 @@ def work_list(
         exploration: how priorities are randomised, in views that sales works.
         asked_limit: the limit to keep in the addresses of other pages; None where none was asked for.
     """
-    tallies = lists.tallies(connection, partner_id)
+    tallies = current_scores.tallies(connection, partner_id)
     tabs = [Tab(each, _count(each, tallies), list_address(each, views, 0, asked_limit)) for each in views]
     total = _count(view, tallies)
-    explored = exploring.explored(view, partner_id, exploration)
+    explored = exploring.is_explored(view, partner_id, exploration)
     if explored:
         page = exploring.page(connection, view, exploration, now=now, limit=limit, offset=offset)
     else:
-        page = exploring.Page(_ranked(connection, view, partner_id, limit, offset))
+        page = exploring.ListPage(_ranked(connection, view, partner_id, limit, offset))
     lines = _lines(connection, page.scores, now)
     if partner_id is not None:
-        lines = [_to_partner(line) for line in lines]
+        lines = [_for_partner(line) for line in lines]
     before, after = max(offset - limit, 0), offset + limit
     return WorkList(
         view=view,
@@ -163,11 +150,11 @@ def work_list(
         lines=lines,
         total=total,
         first=offset,
-        end=figures.scale(line.probability["upper"] for line in lines if line.probability),
+        end=charts.scale(line.probability.upper for line in lines if line.probability),
         earlier=list_address(view, views, before, asked_limit) if offset else None,
         later=list_address(view, views, after, asked_limit) if after < total else None,
         scored=bool(tallies),
-        stored=bool(tallies) or lists.any_leads(connection),
+        stored=bool(tallies) or any_leads(connection),
         share=exploration.share if explored else OFF,
         exposures=page.exposures,
         partner=partner_id is not None,
@@ -175,7 +162,7 @@ def work_list(
 
 
 def _ranked(connection: Connection, view: View, partner_id: str | None, limit: int, offset: int) -> list[CurrentScore]:
-    return decisions.ranked(
+    return current_scores.ranked(
         connection,
         qualifications=view.qualifications,
         pending=view.pending,
@@ -190,14 +177,14 @@ def _count(view: View, tallies: Mapping[tuple[str, bool], int]) -> int:
 
 
 def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int) -> list[Line]:
-    found = lists.contents(connection, [score.decision_id for score in scores])
-    leads = lists.latest(connection, KINDS["leads"], [score.lead_id for score in scores], now)
-    accounts = lists.latest(connection, KINDS["accounts"], _named(leads.values(), "account_id"), now)
+    issued = stored_decisions.issued(connection, [score.decision_id for score in scores])
+    leads = visible(connection, KINDS["leads"], [score.lead_id for score in scores], now)
+    accounts = visible(connection, KINDS["accounts"], _ids(leads.values(), "account_id"), now)
     partner_ids = {score.source_partner_id for score in scores if score.source_partner_id}
-    partners = lists.latest(connection, KINDS["partners"], partner_ids, now)
+    partners = visible(connection, KINDS["partners"], partner_ids, now)
     lines = []
     for score in scores:
-        content = json.loads(found[score.decision_id])
+        decision = issued[score.decision_id].decision
         account = accounts.get(leads.get(score.lead_id, {}).get("account_id") or "", {})
         partner = partners.get(score.source_partner_id or "", {})
         lines.append(
@@ -206,15 +193,15 @@ def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int) -> 
                 name=account.get("name") or account.get("domain") or score.lead_id,
                 domain=account.get("domain") if account.get("name") else None,
                 partner=partner.get("name") or score.source_partner_id,
-                probability=content["close_probability"],
-                note=_note(content),
-                missing=content["missing"] if content["pending"] else (),
+                probability=decision.close_probability,
+                note=_note(decision),
+                missing=decision.missing if decision.pending else (),
             )
         )
     return lines
 
 
-def _to_partner(line: Line) -> Line:
+def _for_partner(line: Line) -> Line:
     """What a partner sees of a line; see `serving.decisions.partner_view`."""
     score = replace(
         line.score, close_probability=None, grade=None, expected_value_minor=None, expected_value_currency=None
@@ -222,12 +209,13 @@ def _to_partner(line: Line) -> Line:
     return replace(line, score=score, probability=None, note=next(iter(line.missing), ""))
 
 
-def _named(rows: Any, column: str) -> set[str]:
+def _ids(rows: Iterable[Row], column: str) -> set[str]:
     return {row[column] for row in rows if row[column] is not None}
 
 
-def _note(content: Mapping[str, Any]) -> str:
-    """The strongest reason for a lead that passed, else the next action, which says what it waits for or why not."""
-    passed = content["qualification"] in _PASSED and not content["pending"]
-    reason = strongest(content["explanation"]["contributions"]) if passed and content["explanation"] else None
-    return reason.sentence if reason else next(iter(content["next_actions"]), "")
+def _note(decision: Decision) -> str:
+    """The strongest reason for a lead that passed; else the next action, which says what the lead lacks."""
+    passed = decision.qualification in _PASSED and not decision.pending
+    explanation = decision.explanation if passed else None
+    reason = None if explanation is None else strongest_reason(explanation.contributions)
+    return reason.sentence if reason else next(iter(decision.next_actions), "")

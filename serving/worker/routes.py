@@ -1,4 +1,4 @@
-"""What the worker ran at its set times."""
+"""The route of the worker's runs."""
 
 from typing import Annotated, Any
 
@@ -6,12 +6,13 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from features.value_types import rfc3339
-from serving.http.authentication import Permitted, ServiceDependency
+from serving.http.authentication import Permitted
+from serving.http.dependencies import StoreDependency
 from serving.http.paging import PageAnswer, Paging
-from serving.scoring.routes import REFUSALS
+from serving.http.responses import REFUSALS
 from serving.store.database import reading
-from serving.webhooks.bodies import RunAnswer
-from serving.worker import runs as schedules
+from serving.worker import runs
+from serving.worker.responses import RunAnswer
 from serving.worker.runs import Run
 
 router = APIRouter(prefix="/v1", tags=["runs"])
@@ -23,11 +24,11 @@ router = APIRouter(prefix="/v1", tags=["runs"])
     summary="The runs of scheduled work, newest first, and what came of them",
     responses={200: {"model": PageAnswer[RunAnswer]}, **REFUSALS},
 )
-def listed(service: ServiceDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
+def listed(store: StoreDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of runs."""
     key = page.after(int)
-    with reading(service.engine) as connection:
-        found = schedules.listed(connection, None if key is None else int(key[0]), page.limit + 1)
+    with reading(store.engine) as connection:
+        found = runs.listed(connection, None if key is None else int(key[0]), page.limit + 1)
     return JSONResponse(page.answer("/v1/runs", found, lambda run: (run.id,), _shown))
 
 

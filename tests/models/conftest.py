@@ -99,9 +99,9 @@ def _bundle(model: MarginModel, rows: Rows, encoding: Encoding, columns: Mapping
         "features_sha256": CATALOGUE.values_sha256(encoding.names),
         "expected_amount": (3_600_000, "USD"),
         "history": {"partner_history": [{"partner_id": "P-1", "leads": 40, "wins": 9}]},
-        "facts": {"cut": "2026-11-01T00:00:00Z"},
+        "training_summary": {"cut": "2026-11-01T00:00:00Z"},
     }
-    odds = Bundle(**described, grades=None).parts(rows.matrix).sum(axis=1)
+    odds = Bundle(**described, grades=None).contributions(rows.matrix).sum(axis=1)
     golden = tuple(({name: columns[name][i] for name in encoding.names}, float(odds[i])) for i in range(10))
     return Bundle(**described, grades=cut_offs(odds), golden=golden)
 

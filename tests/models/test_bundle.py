@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from features.catalogue import CATALOGUE
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import Entry
-from models.bundle import MOST_BYTES, Bundle, UntrustedBundle, read, read_folder
+from models.bundle import MAX_BYTES, Bundle, UntrustedBundle, read, read_folder
 from models.probability import RUNGS, TREES, Calibration, Rung
 
 Files = dict[str, bytes]
@@ -186,7 +186,7 @@ def test_a_model_that_tells_no_lead_from_another_gives_no_grade(bundles: Mapping
 
 def test_calibration_scales_every_part_and_shifts_the_base(bundles: Mapping[Rung, Bundle], rows: Any) -> None:
     bundle = replace(bundles["logistic"], calibration=Calibration(2.0, 0.5))
-    raw, parts = bundle.model.contributions(rows.matrix), bundle.parts(rows.matrix)
+    raw, parts = bundle.model.contributions(rows.matrix), bundle.contributions(rows.matrix)
     np.testing.assert_array_equal(parts[:, :-1], 2 * raw[:, :-1])
     np.testing.assert_allclose(parts[:, -1], 2 * raw[:, -1] + 0.5, rtol=0, atol=1e-12)
 
@@ -232,7 +232,7 @@ def test_a_path_out_of_the_bundle_is_refused(bundles: Mapping[Rung, Bundle], pat
 
 def test_a_bundle_has_a_largest_size(bundles: Mapping[Rung, Bundle]) -> None:
     with pytest.raises(UntrustedBundle, match="64 MiB"):
-        read(signed({**bundles["logistic"].files, "golden.json": b" " * MOST_BYTES}))
+        read(signed({**bundles["logistic"].files, "golden.json": b" " * MAX_BYTES}))
 
 
 def test_a_folder_with_anything_but_plain_files_is_refused(bundles: Mapping[Rung, Bundle], tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from features.engines.python import Evaluation, evaluate
 from features.value_types import Scalar
 from models import policy
 from models.bundle import Bundle
-from models.change import qualification_change, score_change
+from models.change import PathProbabilities, qualification_change, score_change
 from models.probability import Logistic, Rung, logit
-from models.verdict import judge
+from models.verdict import apply_policy
 from serving.scoring.requests import ScoreRequest
 
 LEADS = 500
@@ -38,7 +38,7 @@ def pairs(bundles: Mapping[Rung, Bundle]) -> st.SearchStrategy[tuple[Bundle, Bun
 def served(bundle: Bundle, features: Mapping[str, Scalar]) -> float:
     """The log-odds that serving gives."""
     matrix = bundle.encoding.encode({name: [features[name]] for name in bundle.encoding.names}, 1)
-    return float(bundle.parts(matrix).sum())
+    return float(bundle.contributions(matrix).sum())
 
 
 @some
@@ -135,8 +135,8 @@ STRICT = DEFAULT.model_copy(update={"minimum_probability": 0.4})
 
 
 def test_a_qualification_that_facts_change_is_put_down_to_facts() -> None:
-    found = qualification_change(DEFAULT, SMALL, DEFAULT, FITS, (0.2, 0.3, 0.3))
-    assert (found.facts.before, found.facts.after) == (judge(DEFAULT, SMALL, 0.2).qualification, "EQL")
+    found = qualification_change(DEFAULT, SMALL, DEFAULT, FITS, PathProbabilities(0.2, 0.3, 0.3))
+    assert (found.facts.before, found.facts.after) == (apply_policy(DEFAULT, SMALL, 0.2).qualification, "EQL")
     assert found.facts.changed
     assert not found.model.changed
     assert not found.policy.changed
@@ -145,7 +145,7 @@ def test_a_qualification_that_facts_change_is_put_down_to_facts() -> None:
 
 
 def test_a_qualification_that_a_policy_changes_is_put_down_to_it() -> None:
-    found = qualification_change(DEFAULT, FITS, STRICT, FITS, (0.3, 0.3, 0.3))
+    found = qualification_change(DEFAULT, FITS, STRICT, FITS, PathProbabilities(0.3, 0.3, 0.3))
     assert not found.facts.changed
     assert not found.model.changed
     assert (found.policy.before, found.policy.changed) == ("EQL", True)
@@ -156,7 +156,7 @@ def test_a_qualification_that_a_policy_changes_is_put_down_to_it() -> None:
 
 
 def test_a_qualification_that_a_model_changes_is_put_down_to_it() -> None:
-    found = qualification_change(STRICT, FITS, STRICT, FITS, (0.3, 0.3, 0.5))
+    found = qualification_change(STRICT, FITS, STRICT, FITS, PathProbabilities(0.3, 0.3, 0.5))
     assert (found.model.after, found.facts.changed, found.policy.changed) == ("EQL", False, False)
     assert "became EQL by a new model" in found.sentence
 
@@ -166,19 +166,19 @@ def test_a_qualification_that_a_model_changes_is_put_down_to_it() -> None:
     st.sampled_from([FITS, SMALL]),
     st.sampled_from([DEFAULT, STRICT]),
     st.sampled_from([DEFAULT, STRICT]),
-    st.tuples(*[st.none() | st.floats(0.01, 0.99)] * 3),
+    st.builds(PathProbabilities, *[st.none() | st.floats(0.01, 0.99)] * 3),
 )
 def test_the_steps_lead_from_one_verdict_to_the_other(
     before: Evaluation,
     after: Evaluation,
     old: policy.Policy,
     new: policy.Policy,
-    probabilities: tuple[float | None, float | None, float | None],
+    probabilities: PathProbabilities,
 ) -> None:
     found = qualification_change(old, before, new, after, probabilities)
-    assert found.facts.before == judge(old, before, probabilities[0]).qualification
+    assert found.facts.before == apply_policy(old, before, probabilities.before).qualification
     assert found.facts.after == found.model.before
     assert found.model.after == found.policy.before
-    assert found.policy.after == judge(new, after, probabilities[2]).qualification
+    assert found.policy.after == apply_policy(new, after, probabilities.after).qualification
     assert not (old == new and found.policy.changed)
-    assert not (probabilities[1] == probabilities[2] and found.model.changed)
+    assert not (probabilities.old_model == probabilities.after and found.model.changed)

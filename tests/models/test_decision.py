@@ -17,8 +17,9 @@ from features.records import OWN_CHANNELS, PARTNER_CHANNELS
 from features.value_types import DAY, rfc3339
 from models import policy
 from models.bundle import Bundle
-from models.decision import NO_MODEL, Scorer, Served
+from models.decision import CatalogueReference, ExpectedValue, ModelReference, PolicyReference
 from models.probability import RUNGS, BaseRate, Rung, logit
+from models.scorer import NO_MODEL, Scorer, ServedModel
 from serving.scoring.requests import ScoreRequest
 
 NOW = 20_000 * DAY
@@ -135,7 +136,7 @@ def without_partners(body: Body) -> Body:
 
 
 def scorer(bundle: Bundle | None) -> Scorer:
-    return Scorer(CATALOGUE, POLICY, None if bundle is None else Served(bundle, "3"))
+    return Scorer(CATALOGUE, POLICY, None if bundle is None else ServedModel(bundle, "3"))
 
 
 @pytest.mark.parametrize("rung", RUNGS)
@@ -144,15 +145,15 @@ def scorer(bundle: Bundle | None) -> Scorer:
 def test_log_odds_and_points_of_a_decision_add_up(
     bundles: Mapping[Rung, Bundle], rung: Rung, body: Body, history: list[Body]
 ) -> None:
-    content = scorer(bundles[rung]).decide("L-1", NOW, evaluation(body, history))
-    probability, explanation = content["close_probability"], content["explanation"]
-    value, baseline = probability["value"], explanation["baseline"]
-    assert probability["lower"] <= value <= probability["upper"]
-    log_odds = sum(each["log_odds"] for each in explanation["contributions"])
+    decision = scorer(bundles[rung]).decide("L-1", NOW, evaluation(body, history))
+    probability, explanation = decision.close_probability, decision.explanation
+    value, baseline = probability.value, explanation.baseline
+    assert probability.lower <= value <= probability.upper
+    log_odds = sum(each.log_odds for each in explanation.contributions)
     assert log_odds == pytest.approx(float(logit(value) - logit(baseline)), abs=1e-9)
-    points = sum(each["points"] for each in explanation["contributions"])
+    points = sum(each.points for each in explanation.contributions)
     assert points == pytest.approx(100 * (value - baseline), abs=1e-9)
-    assert sum(each["points"] for each in explanation["families"]) == pytest.approx(points, abs=1e-9)
+    assert sum(explanation.families.values()) == pytest.approx(points, abs=1e-9)
 
 
 @given(bodies, histories)
@@ -169,12 +170,12 @@ def test_without_partner_is_the_score_of_the_lead_without_any_partner(
     bundles: Mapping[Rung, Bundle], rung: Rung, body: Body, history: list[Body]
 ) -> None:
     served = scorer(bundles[rung])
-    content = served.decide("L-1", NOW, evaluation(body, history))
+    decision = served.decide("L-1", NOW, evaluation(body, history))
     alone = served.decide("L-1", NOW, evaluation(without_partners(body), []))
-    found = content["without_partner"]
-    assert found["close_probability"] == alone["close_probability"]["value"]
-    assert found["difference"] == content["close_probability"]["value"] - found["close_probability"]
-    assert alone["without_partner"]["difference"] == 0
+    found = decision.without_partner
+    assert found.close_probability == alone.close_probability.value
+    assert found.difference == decision.close_probability.value - found.close_probability
+    assert alone.without_partner.difference == 0
 
 
 @pytest.mark.parametrize("rung", RUNGS)
@@ -186,7 +187,9 @@ def test_many_leads_are_decided_as_each_alone(
     served = scorer(bundles[rung])
     asked = [(f"L-{i}", NOW, evaluation(body, history)) for i, (body, history) in enumerate(found)]
     together = served.decide_all(asked)
-    assert [json.dumps(each) for each in together] == [json.dumps(served.decide(*each)) for each in asked]
+    assert [json.dumps(each.to_dict()) for each in together] == [
+        json.dumps(served.decide(*each).to_dict()) for each in asked
+    ]
 
 
 @given(bodies)
@@ -198,8 +201,8 @@ def test_facts_recorded_later_change_no_byte(bundles: Mapping[Rung, Bundle], bod
         for name, found in body.items()
     }
     served = scorer(bundles["lightgbm"])
-    contents = [json.dumps(served.decide("L-1", NOW, evaluation(each, []))) for each in (body, earlier)]
-    assert contents[0] == contents[1]
+    decisions = [json.dumps(served.decide("L-1", NOW, evaluation(each, [])).to_dict()) for each in (body, earlier)]
+    assert decisions[0] == decisions[1]
 
 
 BODY: Body = {
@@ -214,38 +217,39 @@ BODY: Body = {
 
 def test_a_decision_says_what_decided_it(bundles: Mapping[Rung, Bundle]) -> None:
     bundle = bundles["logistic"]
-    content = scorer(bundle).decide("L-1", NOW, evaluation(BODY, []))
-    assert content["lead_id"] == "L-1"
-    assert content["as_of"] == rfc3339(NOW)
-    assert content["model"] == {"name": "test", "version": "3", "sha256": bundle.sha256}
-    assert content["policy"] == {"version": "1", "sha256": POLICY.sha256}
-    assert content["catalogue"] == {"sha256": CATALOGUE.sha256}
-    assert content["close_probability"]["horizon_days"] == 90
-    assert content["close_probability"]["rung"] == "logistic"
-    assert content["grade"] == bundle.grade(content["close_probability"]["value"])
-    assert {each["feature"] for each in content["explanation"]["contributions"]} == set(bundle.encoding.names)
-    assert content == json.loads(json.dumps(content, allow_nan=False))
+    decision = scorer(bundle).decide("L-1", NOW, evaluation(BODY, []))
+    assert decision.lead_id == "L-1"
+    assert decision.as_of == NOW
+    assert decision.to_dict()["as_of"] == rfc3339(NOW)
+    assert decision.model == ModelReference(name="test", version="3", sha256=bundle.sha256)
+    assert decision.policy == PolicyReference(version="1", sha256=POLICY.sha256)
+    assert decision.catalogue == CatalogueReference(sha256=CATALOGUE.sha256)
+    assert decision.close_probability.horizon_days == 90
+    assert decision.close_probability.rung == "logistic"
+    assert decision.grade == bundle.grade(decision.close_probability.value)
+    assert {each.feature for each in decision.explanation.contributions} == set(bundle.encoding.names)
+    assert decision.to_dict() == json.loads(json.dumps(decision.to_dict(), allow_nan=False))
 
 
 def test_the_expected_value_is_the_usual_amount_times_the_probability(bundles: Mapping[Rung, Bundle]) -> None:
     bundle = bundles["lightgbm"]
-    content = scorer(bundle).decide("L-1", NOW, evaluation(BODY, []))
-    minor = round(3_600_000 * content["close_probability"]["value"])
-    assert content["expected_value"] == {"minor": minor, "currency": "USD"}
+    decision = scorer(bundle).decide("L-1", NOW, evaluation(BODY, []))
+    minor = round(3_600_000 * decision.close_probability.value)
+    assert decision.expected_value == ExpectedValue(minor=minor, currency="USD")
     unknown = scorer(replace(bundle, expected_amount=None)).decide("L-1", NOW, evaluation(BODY, []))
-    assert unknown["expected_value"] is None
+    assert unknown.expected_value is None
 
 
 def test_at_the_base_rate_every_lead_is_alike(bundles: Mapping[Rung, Bundle]) -> None:
     other = {**BODY, "lead": {"lead_id": "L-2", "channel": "trade_show"}, "referrals": [], "buying_signals": []}
     served = scorer(bundles["base_rate"])
-    contents = [served.decide("L", NOW, evaluation(body, [])) for body in (BODY, other)]
-    assert contents[0]["close_probability"] == contents[1]["close_probability"]
-    for content in contents:
-        assert content["grade"] is None
-        assert content["close_probability"]["lower"] < content["close_probability"]["upper"]
-        assert content["without_partner"]["difference"] == 0
-        assert {each["log_odds"] for each in content["explanation"]["contributions"]} == {0}
+    decisions = [served.decide("L", NOW, evaluation(body, [])) for body in (BODY, other)]
+    assert decisions[0].close_probability == decisions[1].close_probability
+    for decision in decisions:
+        assert decision.grade is None
+        assert decision.close_probability.lower < decision.close_probability.upper
+        assert decision.without_partner.difference == 0
+        assert {each.log_odds for each in decision.explanation.contributions} == {0}
 
 
 def test_contributions_that_are_not_finite_are_no_decision(bundles: Mapping[Rung, Bundle]) -> None:
@@ -255,36 +259,36 @@ def test_contributions_that_are_not_finite_are_no_decision(bundles: Mapping[Rung
 
 
 def test_without_a_model_the_rules_decide_and_the_reason_is_given() -> None:
-    content = scorer(None).decide("L-1", NOW, evaluation(BODY, []))
-    assert content["close_probability_reason"] == NO_MODEL
+    decision = scorer(None).decide("L-1", NOW, evaluation(BODY, []))
+    assert decision.close_probability_reason == NO_MODEL
     for name in ("close_probability", "grade", "expected_value", "explanation", "without_partner", "model"):
-        assert content[name] is None
-    assert content["qualification"] == "MQL"
-    assert content["pending"]
+        assert getattr(decision, name) is None
+    assert decision.qualification == "MQL"
+    assert decision.pending
     assert scorer(None).decide_all([]) == []
 
 
 def test_a_model_without_features_serves_its_base_rate(bundles: Mapping[Rung, Bundle]) -> None:
     bundle = bundles["base_rate"]
     empty = replace(bundle, encoding=replace(bundle.encoding, features=()), model=replace(bundle.model, features=0))
-    content = scorer(empty).decide("L-1", NOW, evaluation(BODY, []))
+    decision = scorer(empty).decide("L-1", NOW, evaluation(BODY, []))
     with_features = scorer(bundle).decide("L-1", NOW, evaluation(BODY, []))
-    assert content["close_probability"] == with_features["close_probability"]
-    assert content["explanation"]["contributions"] == []
+    assert decision.close_probability == with_features.close_probability
+    assert decision.explanation.contributions == ()
 
 
 def test_what_is_missing_is_asked_of_the_partner_by_name_before_sales_is_told() -> None:
-    content = scorer(None).decide("L-1", NOW, evaluation(BODY, []))
-    assert content["missing"]
-    asks, last = content["next_actions"][:-1], content["next_actions"][-1]
-    assert len(asks) == len(content["missing"])
+    decision = scorer(None).decide("L-1", NOW, evaluation(BODY, []))
+    assert decision.missing
+    asks, last = decision.next_actions[:-1], decision.next_actions[-1]
+    assert len(asks) == len(decision.missing)
     assert "Ask Integrators to confirm fit and intent" in asks
     assert last == POLICY.actions["MQL"]
 
 
 def test_the_disqualified_are_not_worked_and_the_reason_is_named() -> None:
     body = {**BODY, "lead": {**BODY["lead"], "email": "cto@gmail.com"}}
-    content = scorer(None).decide("L-1", NOW, evaluation(body, []))
-    assert content["qualification"] == "DISQUALIFIED"
-    assert content["missing"] == []
-    assert content["next_actions"] == ["Do not work it: email domain gmail.com"]
+    decision = scorer(None).decide("L-1", NOW, evaluation(body, []))
+    assert decision.qualification == "DISQUALIFIED"
+    assert decision.missing == ()
+    assert decision.next_actions == ("Do not work it: email domain gmail.com",)

@@ -39,7 +39,7 @@ def test_parts_add_up_to_the_served_log_odds(bundles: Mapping[Rung, Bundle], run
     bundle = bundles[rung]
     matrix = matrix_of(bundle.encoding, found)
     margins = bundle.model.contributions(matrix).sum(axis=1)
-    parts = bundle.parts(matrix)
+    parts = bundle.contributions(matrix)
     assert parts.shape == (len(found), len(CATALOGUE) + 1)
     np.testing.assert_allclose(parts.sum(axis=1), bundle.calibration.log_odds(margins), rtol=0, atol=TOLERANCE)
     np.testing.assert_allclose(bundle.margins(parts), margins, rtol=0, atol=TOLERANCE)
@@ -77,7 +77,7 @@ def test_contributions_of_lightgbm_are_those_of_the_shap_library(
 
 
 def test_every_rung_but_the_lowest_tells_leads_apart(bundles: Mapping[Rung, Bundle], rows: Rows) -> None:
-    spread = {rung: np.ptp(bundle.parts(rows.matrix).sum(axis=1)) for rung, bundle in bundles.items()}
+    spread = {rung: np.ptp(bundle.contributions(rows.matrix).sum(axis=1)) for rung, bundle in bundles.items()}
     assert spread["base_rate"] == 0
     assert min(spread["logistic"], spread["lightgbm"]) > 1
 
@@ -95,7 +95,7 @@ def test_raising_a_feature_in_its_direction_never_lowers_the_score(
     direction = CATALOGUE[name].direction
     low, high = {**vector, name: base}, {**vector, name: base + raised}
     bundle = bundles[rung]
-    before, after = sigmoid(bundle.parts(matrix_of(bundle.encoding, [low, high])).sum(axis=1))
+    before, after = sigmoid(bundle.contributions(matrix_of(bundle.encoding, [low, high])).sum(axis=1))
     assert (after - before) * direction >= -TOLERANCE
 
 
@@ -112,7 +112,7 @@ def test_directions_bind_and_still_leave_directed_features_something_to_say(
 def test_a_category_never_seen_reads_as_missing(bundles: Mapping[Rung, Bundle], rung: Rung) -> None:
     vector = dict.fromkeys(CATALOGUE.names)
     found = [vector, {**vector, "industry": "mining"}]
-    missing, unseen = bundles[rung].parts(matrix_of(bundles[rung].encoding, found))
+    missing, unseen = bundles[rung].contributions(matrix_of(bundles[rung].encoding, found))
     assert missing.tolist() == unseen.tolist()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from models.probability import LightGBM, MarginModel, Rung
-from models.trees import MalformedTrees, sound
+from models.trees import MalformedTrees, checked_model_text
 
 FOLLOWS = """
 import json, sys, lightgbm, numpy
@@ -31,8 +31,8 @@ def text(fitted: dict[Rung, MarginModel], request: pytest.FixtureRequest) -> str
 
 
 def test_a_model_loses_only_what_predictions_do_not_need(text: str) -> None:
-    assert text.startswith(sound(text))
-    assert sound(sound(text)) == sound(text)
+    assert text.startswith(checked_model_text(text))
+    assert checked_model_text(checked_model_text(text)) == checked_model_text(text)
 
 
 def _number(random: random.Random, text: str) -> str:
@@ -63,7 +63,7 @@ def test_whatever_is_changed_lightgbm_gets_only_what_it_can_follow(text: str) ->
     passed = []
     for _ in range(60):
         try:
-            passed.append(sound(chance.choice(changes)(chance, text)))
+            passed.append(checked_model_text(chance.choice(changes)(chance, text)))
         except MalformedTrees:
             continue
     assert 0 < len(passed) < 60
@@ -98,10 +98,10 @@ def _first(name: str, change: Callable[[list[str]], list[str]]) -> Callable[[str
 )
 def test_what_the_parser_would_follow_out_of_its_memory_is_refused(text: str, edit: Callable[[str], str]) -> None:
     with pytest.raises(MalformedTrees):
-        sound(edit(text))
+        checked_model_text(edit(text))
 
 
 @pytest.mark.parametrize("text", ["", "tree", "tree\n\n", "\n\n", "tree\nversion=v4\n\nend of trees\n"])
 def test_what_is_no_model_at_all_is_refused(text: str) -> None:
     with pytest.raises(MalformedTrees):
-        sound(text)
+        checked_model_text(text)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from features.catalogue import CATALOGUE
 from features.engines.python import Evaluation, evaluate
 from models import policy
-from models.verdict import RuleOutcome, Verdict, is_partner_lead, judge, kleene_and
+from models.verdict import RuleOutcome, Verdict, apply_policy, is_partner_lead, kleene_and
 from serving.scoring.requests import ScoreRequest
 
 FILE = Path(policy.__file__).with_name("default_policy.yaml")
@@ -89,7 +89,7 @@ def look_alike() -> Body:
 def verdict(body: Body, probability: float | None = None, rules: policy.Policy = DEFAULT) -> Verdict:
     request = ScoreRequest.model_validate_json(json.dumps(body))
     assert request.as_of is not None
-    return judge(rules, evaluate(CATALOGUE, request.facts(), request.as_of), probability)
+    return apply_policy(rules, evaluate(CATALOGUE, request.facts(), request.as_of), probability)
 
 
 def varied(**changes: Any) -> policy.Policy:
@@ -447,7 +447,7 @@ class Applied:
             **{"forbid" if self.disqualifies else "require": self.condition},
         )
         only = policy.Policy(version="1", sql_probability=0.5, actions={}, lists={"tiers": ("gold",)}, rules=(rule,))
-        return judge(only, Evaluation(rows["lead"], rows["account"], rows["partner"], {}), None).rules[0].outcome
+        return apply_policy(only, Evaluation(rows["lead"], rows["account"], rows["partner"], {}), None).rules[0].outcome
 
 
 @given(conditions, worlds, known)

@@ -65,9 +65,9 @@ def bundle(intercept: float = -2.0) -> Bundle:
         EncodedFeature("industry", "category", ("software", "mining")),
     )
     columns = (
-        LogisticColumn(0, "number", 0.1, 0.5, 0.4),
-        LogisticColumn(1, "number", 5.0, 2.0, 0.2),
-        LogisticColumn(2, "level", 0.5, 0.5, 0.3, level=0),
+        LogisticColumn(feature=0, transform="number", mean=0.1, scale=0.5, coefficient=0.4),
+        LogisticColumn(feature=1, transform="number", mean=5.0, scale=2.0, coefficient=0.2),
+        LogisticColumn(feature=2, transform="level", mean=0.5, scale=0.5, coefficient=0.3, level=0),
     )
     made = Bundle(
         name="test",
@@ -82,7 +82,7 @@ def bundle(intercept: float = -2.0) -> Bundle:
         expected_amount=(100_000, "USD"),
     )
     row = {"partner_referrals_90d": 1, "employees": 400, "industry": "software"}
-    parts = made.parts(made.encoding.encode({name: [value] for name, value in row.items()}, 1))
+    parts = made.contributions(made.encoding.encode({name: [value] for name, value in row.items()}, 1))
     return Bundle(**{**fields(made), "golden": ((row, float(parts.sum())),)})
 
 

@@ -52,7 +52,9 @@ BODY: dict[str, Any] = {
 def model(intercept: float) -> Bundle:
     """A small logistic model, put together by hand, that reads facts and the partner's history."""
     names = ("buying_signals", "employees", "partner_win_rate")
-    columns = [LogisticColumn(place, "number", 1.0, 2.0, 0.4) for place in range(3)]
+    columns = [
+        LogisticColumn(feature=place, transform="number", mean=1.0, scale=2.0, coefficient=0.4) for place in range(3)
+    ]
     made = Bundle(
         name="test",
         encoding=Encoding(tuple(EncodedFeature(name, "number") for name in names)),
@@ -66,7 +68,7 @@ def model(intercept: float) -> Bundle:
         expected_amount=(100_000, "USD"),
     )
     row = {"buying_signals": 1, "employees": 400, "partner_win_rate": 0.25}
-    parts = made.parts(made.encoding.encode({name: [value] for name, value in row.items()}, 1))
+    parts = made.contributions(made.encoding.encode({name: [value] for name, value in row.items()}, 1))
     return replace(made, golden=((row, float(parts.sum())),))
 
 

@@ -219,7 +219,9 @@ def bundle(intercept: float) -> Bundle:
     made = Bundle(
         name="test",
         encoding=Encoding((EncodedFeature("employees", "number"),)),
-        model=Logistic(1, intercept, (LogisticColumn(0, "number", 5.0, 2.0, 0.2),)),
+        model=Logistic(
+            1, intercept, (LogisticColumn(feature=0, transform="number", mean=5.0, scale=2.0, coefficient=0.2),)
+        ),
         calibration=Calibration(1.0, 0.0, ((1.0, -0.1), (1.0, 0.1))),
         horizon_days=90,
         base_rate=0.1,
@@ -228,7 +230,7 @@ def bundle(intercept: float) -> Bundle:
         features_sha256=CATALOGUE.values_sha256(["employees"]),
         expected_amount=(100_000, "USD"),
     )
-    parts = made.parts(made.encoding.encode({"employees": [400]}, 1))
+    parts = made.contributions(made.encoding.encode({"employees": [400]}, 1))
     return replace(made, golden=(({"employees": 400}, float(parts.sum())),))
 
 

@@ -122,9 +122,9 @@ def test_a_model_fitted_on_the_file_is_the_one_that_training_yields(
     assert version.bundle.rung == "logistic"
     written(signal, tmp_path / "matrix.parquet", "--horizon-days", 30)
     file = File(tmp_path / "matrix.parquet")
-    model = file.logistic(file.frame["part"] == "train", version.bundle.facts["settings"]["strength"])
+    model = file.logistic(file.frame["part"] == "train", version.bundle.training_summary["settings"]["strength"])
     refitted = replace(version.bundle, model=model)
-    probability = sigmoid(refitted.parts(file.matrix(file.frame["part"] == "test")).sum(axis=1))
+    probability = sigmoid(refitted.contributions(file.matrix(file.frame["part"] == "test")).sum(axis=1))
     assert refitted.sha256 == version.bundle.sha256
     assert probability.tolist() == version.predictions.probability.tolist()
     assert file.says["data_sha256"] == data_sha256(version.table)
@@ -181,7 +181,7 @@ def test_excluded_leads_are_as_if_they_had_never_been(signal: Path, tmp_path: Pa
 def test_training_says_what_it_left_out(signal: Path, version: Trained) -> None:
     web_and_new = trained(signal, FAIR, Segment("part", "new"), FAIR)
     left = [{"segment": "origin=fair", "leads": 200}, {"segment": "part=new", "leads": 300}]
-    assert web_and_new.report["excluded"] == left == web_and_new.bundle.facts["excluded"]
+    assert web_and_new.report["excluded"] == left == web_and_new.bundle.training_summary["excluded"]
     kept = {f"L{n:04}" for n in range(COUNT) if ORIGIN[n] != "fair" and PART[n] != "new"}
     assert {*web_and_new.table["lead_id"].to_pylist()} == kept >= {*web_and_new.predictions.lead_id.tolist()}
     assert version.report["excluded"] == []

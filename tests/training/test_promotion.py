@@ -32,12 +32,18 @@ patient = settings(deadline=None, max_examples=30)
 
 def touching(weight: float, intercept: float = -2.5) -> Logistic:
     """Log-odds that rise with the logarithm of touches; weight 1 and intercept -2.5 are the truth."""
-    return Logistic(2, intercept, (LogisticColumn(0, "number", 0.0, 1.0, weight),))
+    return Logistic(
+        2, intercept, (LogisticColumn(feature=0, transform="number", mean=0.0, scale=1.0, coefficient=weight),)
+    )
 
 
 def shifted(rate: float, by: float) -> Logistic:
     """A constant, but for one region."""
-    return Logistic(2, float(logit(rate)), (LogisticColumn(1, "level", 0.0, 1.0, by, level=0),))
+    return Logistic(
+        2,
+        float(logit(rate)),
+        (LogisticColumn(feature=1, transform="level", mean=0.0, scale=1.0, coefficient=by, level=0),),
+    )
 
 
 def bundle(model: MarginModel, horizon_days: int = 90) -> Bundle:

@@ -37,7 +37,7 @@ def made(rate: float) -> Trained:
         attributes=(),
         features_sha256=CATALOGUE.values_sha256(["own_touches"]),
         golden=(({"own_touches": 1}, log_odds),),
-        facts={"settings": {}},
+        training_summary={"settings": {}},
     )
     names = np.array([f"L{n}" for n in range(20)])
     won = np.tile([1.0, 0.0, 0.0, 0.0], 5)

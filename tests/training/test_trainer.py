@@ -92,7 +92,7 @@ def test_the_report_is_that_of_the_predictions_kept(signal: Trained) -> None:
     assert len(found.won) == report["rows"]
     assert log_loss(found.won, found.probability) == report["log_loss"]
     assert log_loss(found.won, np.full(len(found.won), report["base_rate"])) == report["log_loss_constant"]
-    served = sigmoid(signal.bundle.parts(signal.test_matrix).sum(axis=1))
+    served = sigmoid(signal.bundle.contributions(signal.test_matrix).sum(axis=1))
     assert served.tolist() == found.probability.tolist()
     assert json.loads(json.dumps(report, allow_nan=False)) == report
 
@@ -176,7 +176,7 @@ def test_leads_that_nothing_tells_apart_get_the_base_rate(tmp_path: Path) -> Non
     assert found.report["rung"] == "base_rate"
     assert found.report["features"] == 0
     assert found.report["rung_reason"] == "no feature varies among the training leads"
-    assert read(found.bundle.files).parts(np.empty((2, 0))).shape == (2, 1)
+    assert read(found.bundle.files).contributions(np.empty((2, 0))).shape == (2, 1)
 
 
 def test_an_undated_export_is_tested_on_the_last_by_order(tmp_path: Path) -> None:

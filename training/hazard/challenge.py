@@ -13,7 +13,7 @@ import numpy as np
 
 from features.value_types import DAY
 from models.encoding import Encoding
-from models.probability import TREES, Rung, losses
+from models.probability import TREES, Rung, log_losses
 from training.choosing import Choice
 from training.hazard.follow_up import LOST, WON, FollowUp, Indices, Known, Reals
 from training.hazard.incidence import Incidence, periods_for
@@ -136,7 +136,7 @@ def challenge(cohort: Cohort, origins: Origins, choice: Choice, progress: Callab
     if refused:
         return Challenge(False, refused, choice.margins)
     margins = tuple(_margins(cohort, origins, fold, choice, progress) for fold in origins.folds)
-    without, with_ = (losses(origins.won, origins.calibrated(some)) for some in (choice.margins, margins))
+    without, with_ = (log_losses(origins.won, origins.calibrated(some)) for some in (choice.margins, margins))
     return _verdict(choice, margins, float((without - with_).mean()), origins.clusters.standard_error(without - with_))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
 from models.bundle import Bundle
-from models.probability import losses
+from models.probability import log_losses
 from training.evaluation import Clusters, log_loss
 from training.hazard.follow_up import WON, FollowUp, Indices, Reals
 from training.hazard.incidence import CURVE, Curve, aalen_johansen
@@ -48,7 +48,7 @@ def figures(
 
 def _compared(won: Reals, promised: Reals, constant: float, clusters: Clusters) -> Mapping[str, Any]:
     flat = np.full(len(won), constant)
-    low, high = clusters.mean_interval(losses(won, promised) - losses(won, flat))
+    low, high = clusters.mean_interval(log_losses(won, promised) - log_losses(won, flat))
     return {
         "rows": len(won),
         "observed_rate": float(won.mean()),

@@ -88,7 +88,7 @@ def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: i
     if not rows["lead_id"]:
         raise NothingToMonitor("no dated lead is known by then; import leads with their dates, or give a later --as-of")
     full = bundle.catalogue(catalogue)
-    excluded = [Segment.parse(left["segment"]) for left in bundle.facts.get("excluded", ())]
+    excluded = [Segment.parse(left["segment"]) for left in bundle.training_summary.get("excluded", ())]
     names = dict.fromkeys((*bundle.encoding.names, *(segment.name for segment in excluded)))
     read = Catalogue(tuple(full[name] for name in names))
     wanted = pa.table(
@@ -111,7 +111,7 @@ def _spoken_for(found: pa.Table, excluded: Sequence[Segment]) -> Flags:
 
 def assemble(rows: Mapping[str, Sequence[Any]], matrix: Matrix, bundle: Bundle) -> Leads:
     """Leads of their columns (as `Leads` names them; None where unknown) and their encoded features."""
-    parts = bundle.parts(matrix)
+    parts = bundle.contributions(matrix)
     return Leads(
         lead_id=_texts(rows["lead_id"]),
         created=_times(rows["created"]),
@@ -163,7 +163,7 @@ def periods(leads: Leads, bundle: Bundle, as_of: int, days: int) -> Periods:
     if bundle.horizon_days is None:
         raise NothingToMonitor('the champion predicts "ever won", which has no date to check; train on dated leads')
     horizon = bundle.horizon_days * DAY
-    cut = min(parse_instant(bundle.facts["cut"]), as_of)
+    cut = min(parse_instant(bundle.training_summary["cut"]), as_of)
     known = leads.created + horizon <= cut
     if not known.any():
         raise NothingToMonitor(_FOREIGN)
@@ -181,7 +181,7 @@ _FOREIGN = "none of the leads the champion learned from is in the records; give 
 
 def _judged_from(created: NDArray[np.int64], bundle: Bundle) -> int:
     """The start of the champion's test window; where the bundle does not say, as `training.splits` divides."""
-    said = bundle.facts.get("judged_from")
+    said = bundle.training_summary.get("judged_from")
     if said is not None:
         return parse_instant(said)
     return int(np.sort(created)[int(len(created) * (1 - TEST_SHARE_DATED))])

@@ -64,7 +64,7 @@ def look(
         NothingToMonitor: as `monitor`.
     """
     when = periods(leads, bundle, as_of, days)
-    compared = windows(leads.created, parse_instant(bundle.facts["cut"]), as_of, days)
+    compared = windows(leads.created, parse_instant(bundle.training_summary["cut"]), as_of, days)
     counts = {name: int(flags.sum()) for name, flags in when.__dict__.items()} | {
         "before": int(compared.recent.before.sum())
     }
@@ -74,7 +74,7 @@ def look(
     told = partial(apart, leads, bundle.encoding, steady, seed=seed)
     return Report(
         as_of=as_of,
-        cut=parse_instant(bundle.facts["cut"]),
+        cut=parse_instant(bundle.training_summary["cut"]),
         days=days,
         leads=counts,
         notes=tuple(_notes(counts, bundle)),

@@ -13,7 +13,7 @@ from scipy import stats
 
 from features.value_types import DAY, iso_date
 from models.bundle import Bundle
-from models.probability import losses, sigmoid
+from models.probability import log_losses, sigmoid
 from training.calibrating import ROWS_FOR_SLOPE
 from training.evaluation import Clusters, calibration_slope, log_loss
 from training.hazard import Hazard
@@ -83,7 +83,7 @@ class _Share:
 
 def expected_losses(probability: Reals) -> Reals:
     """Each row's expected log loss if its probability is true; no outcome is needed (CBPE)."""
-    return probability * losses(np.ones(len(probability)), probability) + (1 - probability) * losses(
+    return probability * log_losses(np.ones(len(probability)), probability) + (1 - probability) * log_losses(
         np.zeros(len(probability)), probability
     )
 

@@ -1,0 +1,52 @@
+"""The page of a lead: its current decision with the reasons; a partner sees the state of its own leads alone."""
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from features.records import KINDS, Row
+from operations import work_list as views
+from serving.decisions import current_scores, stored_decisions
+from serving.decisions.stored_decisions import StoredDecision
+from serving.html import rendering, visitors
+from serving.html.page_routes import page_router
+from serving.html.rendering import Refusal
+from serving.http.dependencies import StoreDependency
+from serving.leads.lead_page import Subject, lead_page
+from serving.records.visible import visible
+from serving.store.database import reading
+from serving.work_list.addresses import list_address
+
+router = page_router()
+
+
+@router.get("/leads/{lead_id:path}", response_model=None)
+def lead(request: Request, store: StoreDependency, lead_id: str) -> Response:
+    """The page of a lead."""
+    visitor = visitors.visitor(request)
+    with reading(store.engine) as connection:
+        score = current_scores.get(connection, lead_id)
+        kept = None if score is None else stored_decisions.get(connection, score.decision_id)
+        hidden = score is not None and visitor.role == "partner" and visitor.partner_id != score.source_partner_id
+        if score is None or kept is None or hidden:
+            raise Refusal(404, "No such lead", "No lead of that name is scored, or none that you may see.")
+        subject = _subject(connection, lead_id, kept)
+    own_views = views.views(visitor.role)
+    back = next((view for view in own_views if view.shows(score.qualification, score.pending)), None)
+    around = {"visitor": visitor, "back": (back, list_address(back or own_views[0], own_views)), "now": store.clock()}
+    if visitor.role == "partner":
+        content = {"decision": kept.issued.decision, "subject": subject}
+        return rendering.page("leads/partner_lead.html", {**around, **content})
+    return rendering.page("leads/lead.html", {**around, "page": lead_page(kept.issued, subject)})
+
+
+def _subject(connection: Connection, lead_id: str, decision: StoredDecision) -> Subject:
+    """The lead and the records around it, as recorded by the decision's moment."""
+
+    def record(kind: str, identity: str | None) -> Row:
+        found = visible(connection, KINDS[kind], [identity], decision.as_of) if identity else {}
+        return found.get(identity or "", {})
+
+    found = record("leads", lead_id)
+    account, partner = found.get("account_id"), found.get("source_partner_id")
+    return Subject(found, record("accounts", account), record("partners", partner))

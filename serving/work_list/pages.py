@@ -1,0 +1,62 @@
+"""The page of the work list."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from operations import work_list as views
+from operations.exploration import Exploration
+from serving.html import rendering, visitors
+from serving.html.page_routes import page_router
+from serving.html.rendering import NOT_FOUND, Refusal
+from serving.http.dependencies import StoreDependency, provided
+from serving.scoring.dependencies import ScoringDependency
+from serving.store.database import reading
+from serving.work_list.exploration import log
+from serving.work_list.work_list import work_list
+
+PAGE_SIZE = 25
+_MAX_OFFSET = 1_000_000_000
+
+Limit = Annotated[int | None, Query(ge=1, le=200)]
+Offset = Annotated[int, Query(ge=0, le=_MAX_OFFSET)]
+ExplorationDependency = Annotated[Exploration, Depends(provided(Exploration))]
+router = page_router()
+
+
+@router.get("/", response_model=None)
+def leads(
+    request: Request,
+    store: StoreDependency,
+    scoring: ScoringDependency,
+    exploration: ExplorationDependency,
+    view: str | None = None,
+    limit: Limit = None,
+    offset: Offset = 0,
+) -> Response:
+    """A view of the leads in the order in which sales works them."""
+    visitor = visitors.visitor(request)
+    shown = views.view(visitor.role, view)
+    if shown is None:
+        raise Refusal(404, *NOT_FOUND)
+    now = store.clock()
+    with reading(store.engine) as connection:
+        listed = work_list(
+            connection,
+            shown,
+            views.views(visitor.role),
+            partner_id=visitor.partner_id,
+            now=now,
+            limit=limit or PAGE_SIZE,
+            offset=offset,
+            exploration=exploration,
+            asked_limit=limit,
+        )
+    model = scoring.champion.scorer().served
+    content = {"visitor": visitor, "list": listed, "now": now, "model": model, "fault": scoring.champion.error}
+    answer = rendering.page("work_list/work_list.html", content)
+    if visitor.role == "sales" and listed.exposures:
+        log(store.engine, listed.exposures)
+    return answer
