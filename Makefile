@@ -1,4 +1,5 @@
-# Everything runs in .venv, built from the hashed locks. `make run` needs locks/run.txt only; `make test` adds the tests' tools.
+# All commands run in .venv, which is built from the hashed locks. `make run` needs locks/run.txt only; `make test`
+# adds locks/test.txt.
 PYTHON ?= python3
 PORT ?= 8000
 EQL_HOME ?= var
