@@ -32,7 +32,7 @@ from serving.store import bundles, database, export, provenance, records
 from serving.telemetry import exported
 
 if TYPE_CHECKING:
-    from training.registry import Registry
+    from training.promotion.registry import Registry
 
 
 _ANSWERS_WITHIN = 5
@@ -148,7 +148,7 @@ class Wiring:
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         _reach(self.settings.tracking_uri)
-        from training.registry import Registry
+        from training.promotion.registry import Registry
 
         if self.settings.artifacts is not None:
             self.settings.artifacts.mkdir(parents=True, exist_ok=True)

@@ -15,15 +15,16 @@ import numpy as np
 
 from benchmarks.rungs import bundled, climbed, of_depth, tested
 from benchmarks.runs import Case, Run, grouped, run_all, spread, table, teller
-from benchmarks.simulated import Counted, Reals, frozen_world
+from benchmarks.simulated import Counted, frozen_world
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
+from models.arrays import Reals
 from models.bundle import Bundle
 from models.encoding import Matrix
 from models.probability import RUNGS, losses
-from training.evaluation import Clusters, Predictions
-from training.matrix import Data, Progress, prepare
-from training.trainer import train
+from training.data.matrix import Data, Progress, prepare
+from training.evaluation.metrics import Clusters, Predictions
+from training.fitting.trainer import train
 
 NAME = "ladder"
 SIZES = (30, 300, 3_000, 30_000)

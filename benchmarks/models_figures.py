@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from models.arrays import Reals
 from models.probability import logit, losses
-from training.evaluation import Clusters, auc
-from training.guardrails import SLOPE
+from training.evaluation.metrics import Clusters, auc
+from training.promotion.guardrails import SLOPE
 
-Reals: TypeAlias = NDArray[np.float64]
 OURS, CONSTANT = "EQL", "constant"
 FEW_DRAWS = 200
 """Of the slope and of smECE, which take long."""

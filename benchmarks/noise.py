@@ -23,8 +23,8 @@ from features.partner_history import HORIZON_DAYS
 from features.provenance import ATTRIBUTE_PREFIX, Attribute, Provenance
 from features.records import KINDS
 from features.values import DAY, EPOCH, Scalar
-from training.evaluation import Clusters, auc
-from training.matrix import Data, prepare
+from training.data.matrix import Data, prepare
+from training.evaluation.metrics import Clusters, auc
 
 NAME = "noise"
 PURE, PLAIN, PUBLIC = "pure noise", "plain, permuted", "sparklesquad_crm, permuted"

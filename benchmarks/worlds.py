@@ -14,11 +14,12 @@ import numpy as np
 
 from benchmarks.features_contestants import peak_mib
 from benchmarks.runs import Case, Run, grouped, run_all, spread, table, teller
-from benchmarks.simulated import Counted, Reals, frozen_world, true_probabilities
+from benchmarks.simulated import Counted, frozen_world, true_probabilities
 from features.catalogue import CATALOGUE
+from models.arrays import Reals
 from models.probability import sigmoid
-from training.evaluation import attainable
-from training.trainer import Trained, train
+from training.evaluation.metrics import attainable
+from training.fitting.trainer import Trained, train
 from training.world.frozen import WORLDS
 
 LEADS = (5_000, 50_000)

@@ -40,11 +40,11 @@ def _():
     from features.records import DERIVED, KINDS
     from models.encoding import Encoding
     from models.probability import losses, sigmoid
-    from training.evaluation import Clusters
-    from training.ladder import TreeSettings, fit_logistic, fit_trees
-    from training.matrix import prepare
-    from training.origins import FEWEST_WINS
-    from training.trial import trial_records
+    from training.data.matrix import prepare
+    from training.data.rows import MIN_WINS
+    from training.evaluation.metrics import Clusters
+    from training.fitting.ladder import TreeSettings, fit_logistic, fit_trees
+    from training.world.sample_records import sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
@@ -58,7 +58,7 @@ def _():
         Encoding,
         Entry,
         FACTS,
-        FEWEST_WINS,
+        MIN_WINS,
         Figure,
         HORIZON_DAYS,
         KINDS,
@@ -77,14 +77,14 @@ def _():
         replace,
         sigmoid,
         tempfile,
-        trial_records,
+        sample_records,
     )
 
 
 @app.cell
-def _(Path, dt, mo, tempfile, trial_records):
+def _(Path, dt, mo, tempfile, sample_records):
     scratch = tempfile.TemporaryDirectory()
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
 
 
@@ -208,8 +208,8 @@ def _(Encoding, TreeSettings, data, fit_logistic, fit_trees, np, replace, sigmoi
 
 
 @app.cell
-def _(Clusters, FEWEST_WINS, data, entry, losses, np, pd, predicted):
-    folds = [f for f in data.split.folds if data.rows.won[f.fit].sum() >= FEWEST_WINS and len(f.judge)]
+def _(Clusters, MIN_WINS, data, entry, losses, np, pd, predicted):
+    folds = [f for f in data.split.folds if data.rows.won[f.fit].sum() >= MIN_WINS and len(f.judge)]
     others = [name for name in data.encoding.names if name != entry.name]
     tried = []
     if folds and entry.name in data.encoding.names:

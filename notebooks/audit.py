@@ -33,10 +33,10 @@ def _():
 
     from features.catalogue import CATALOGUE
     from models.probability import losses
-    from training.evaluation import Clusters
-    from training.trainer import train
-    from training.trial import trial_records
-    from training.window import Window
+    from training.evaluation.metrics import Clusters
+    from training.evaluation.test_window import Window
+    from training.fitting.trainer import train
+    from training.world.sample_records import sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
@@ -53,14 +53,14 @@ def _():
         pd,
         tempfile,
         train,
-        trial_records,
+        sample_records,
     )
 
 
 @app.cell
-def _(Path, dt, mo, tempfile, trial_records):
+def _(Path, dt, mo, tempfile, sample_records):
     scratch = tempfile.TemporaryDirectory()
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
 
 

@@ -32,10 +32,10 @@ def _():
     from features.catalogue import CATALOGUE
     from features.engines.duckdb import DuckDBEngine
     from features.partner_history import HORIZON_DAYS
-    from training.plots import plots
-    from training.snapshots import label
-    from training.trainer import train
-    from training.trial import trial_records
+    from training.data.snapshots import label
+    from training.evaluation.plots import plots
+    from training.fitting.trainer import train
+    from training.world.sample_records import sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
@@ -51,14 +51,14 @@ def _():
         plots,
         tempfile,
         train,
-        trial_records,
+        sample_records,
     )
 
 
 @app.cell
-def _(Path, dt, mo, tempfile, trial_records):
+def _(Path, dt, mo, tempfile, sample_records):
     scratch = tempfile.TemporaryDirectory()
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
 
 

@@ -34,12 +34,12 @@ def _():
     from features.catalogue import CATALOGUE
     from models.explanation import explain
     from models.probability import sigmoid
-    from training.capacity import LEADS_A_WEEK, at_capacity
-    from training.card import card
-    from training.importance import importance
-    from training.trainer import train
-    from training.trial import trial_records
-    from training.window import Window
+    from training.evaluation.card import card
+    from training.evaluation.importance import importance
+    from training.evaluation.lift import LEADS_A_WEEK, at_capacity
+    from training.evaluation.test_window import Window
+    from training.fitting.trainer import train
+    from training.world.sample_records import sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
@@ -59,14 +59,14 @@ def _():
         sigmoid,
         tempfile,
         train,
-        trial_records,
+        sample_records,
     )
 
 
 @app.cell
-def _(Path, dt, mo, tempfile, trial_records):
+def _(Path, dt, mo, tempfile, sample_records):
     scratch = tempfile.TemporaryDirectory()
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
 
 

@@ -31,11 +31,11 @@ def _():
     from matplotlib.figure import Figure
 
     from features.catalogue import CATALOGUE
-    from training.plots import plots
-    from training.promotion import Contender, decide
-    from training.trainer import train
-    from training.trial import as_they_stood, trial_records
-    from training.window import Window
+    from training.evaluation.plots import plots
+    from training.evaluation.test_window import Window
+    from training.fitting.trainer import train
+    from training.promotion.promotion import Contender, decide
+    from training.world.sample_records import records_before, sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
@@ -44,7 +44,7 @@ def _():
         Figure,
         Path,
         Window,
-        as_they_stood,
+        records_before,
         decide,
         dt,
         mo,
@@ -52,16 +52,16 @@ def _():
         plots,
         tempfile,
         train,
-        trial_records,
+        sample_records,
     )
 
 
 @app.cell
-def _(Path, as_they_stood, dt, mo, tempfile, trial_records):
+def _(Path, records_before, dt, mo, tempfile, sample_records):
     scratch = tempfile.TemporaryDirectory()
     days = int(mo.cli_args().get("days") or 180)
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
-    earlier = as_they_stood(records, days, Path(scratch.name) / "earlier")
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    earlier = records_before(records, days, Path(scratch.name) / "earlier")
     return days, earlier, records
 
 

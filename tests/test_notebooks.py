@@ -18,7 +18,7 @@ from features.provenance import Attribute, Provenance
 from features.records import KINDS
 from features.values import DAY, Scalar
 from models.probability import RUNGS, sigmoid
-from training.snapshots import label
+from training.data.snapshots import label
 from training.world.simulation import simulate
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

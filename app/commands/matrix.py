@@ -30,8 +30,8 @@ def matrix(
     as_json: Json = False,
 ) -> None:
     """Every labelled snapshot with its features, label, weight, and part in training, testing and rolling origins."""
-    from training.matrix import exported, prepare
-    from training.segments import Segment
+    from training.data.matrix import exported, prepare
+    from training.data.segments import Segment
 
     if out.suffix != ".parquet":
         raise UsageError(f"OUT must end in .parquet, not {out.name!r}")

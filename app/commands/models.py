@@ -21,8 +21,8 @@ from features.values import microseconds
 from serving.reload import Champion
 
 if TYPE_CHECKING:
-    from training.promotion import Contender, Decision
-    from training.registry import Version
+    from training.promotion.promotion import Contender, Decision
+    from training.promotion.registry import Version
 
 app = typer.Typer()
 models_app = typer.Typer()
@@ -93,12 +93,12 @@ def trained(
         The version's number and its report.
 
     Raises:
-        NothingToLearn, UnknownSegment, LeakFound, FolderError, UnreadableRecords: see `training.trainer.train`.
+        NothingToLearn, UnknownSegment, LeakFound, FolderError, UnreadableRecords: see `training.fitting.trainer.train`.
     """
-    from training.capacity import LEADS_A_WEEK
-    from training.segments import Segment
-    from training.trainer import train as run
-    from training.tuning import Search
+    from training.data.segments import Segment
+    from training.evaluation.lift import LEADS_A_WEEK
+    from training.fitting.trainer import train as run
+    from training.fitting.tuning import Search
 
     search = Search(tune_minutes, wiring().settings.home / "tuning.db") if tune_minutes else None
     segments = [Segment.parse(text) for text in excluded]
@@ -133,13 +133,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """What a version's served rung is worth on the out-of-time leads at creation, beside the constant."""
-    from training import evaluation
+    from training.evaluation import metrics
 
     registry = wiring().registry
     found = registry.resolve(version)
     report = dict(registry.report(found))
     predictions = registry.predictions(found)
-    report.update(evaluation.evaluate(predictions, report["rung"] != "base_rate", seed=0))
+    report.update(metrics.evaluate(predictions, report["rung"] != "base_rate", seed=0))
     if truth is not None:
         known = {
             (row["lead_id"], microseconds(row["as_of"])): row["probability"] for row in pq.read_table(truth).to_pylist()
@@ -149,7 +149,7 @@ def evaluate(
             true = np.array([known[key] for key in keys])
         except KeyError as missing:
             raise ValueError(f"{truth} has no true probability of {missing}; is it the truth of this world?") from None
-        report["attainable"] = dict(evaluation.attainable(predictions, true))
+        report["attainable"] = dict(metrics.attainable(predictions, true))
     console.emit({"version": found.version, **report}, f"version {found.version}\n{_text(report)}", as_json)
 
 
@@ -166,7 +166,7 @@ def promote(
     It is compared with the champion on the test leads of its training that the champion was not trained on, and must
     hold the guard-rails. What was decided and why is kept with the version.
     """
-    from training.promotion import Refused
+    from training.promotion.promotion import Refused
 
     if force and not reason:
         raise UsageError("--force needs --reason, for the history")
@@ -187,7 +187,7 @@ def promote(
 
 
 def _decide(found: "Version") -> "Decision":
-    from training import promotion
+    from training.promotion import promotion
 
     registry = wiring().registry
     challenger = registry.contender(found)

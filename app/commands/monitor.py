@@ -78,7 +78,7 @@ def _report(folder: Path | None, bundle: Bundle, as_of: int | None, days: int) -
 
 def _hazard(bundle: Bundle) -> "Hazard | None":
     """The hazard model of the registered version with this bundle; None where the registry has none."""
-    from training.registry import NoSuchVersion
+    from training.promotion.registry import NoSuchVersion
 
     registry = wiring().registry
     try:
@@ -92,7 +92,7 @@ def _recorded(champion: Bundle, report: "Report") -> str | None:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    from training.monitoring.record import record
+    from training.monitoring.mlflow_log import record
 
     uri = wiring().settings.tracking_uri
     try:

@@ -15,11 +15,11 @@ from features.values import DAY
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration
-from training.capacity import at_capacity
-from training.card import card
-from training.evaluation import Predictions, evaluate
-from training.importance import importance
-from training.plots import plots
+from training.evaluation.card import card
+from training.evaluation.importance import importance
+from training.evaluation.lift import at_capacity
+from training.evaluation.metrics import Predictions, evaluate
+from training.evaluation.plots import plots
 
 patient = settings(deadline=None)
 NAMES = ("own_touches", "buying_signals", "employees")

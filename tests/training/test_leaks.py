@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from features.values import Scalar
 from models.encoding import EncodedFeature, Encoding
-from training.ladder import FEWEST_LEVEL_ROWS, Rows
+from training.data.rows import MIN_LEVEL_ROWS, Rows
+from training.data.splits import Fold, Split
 from training.leaks import Evidence, LeakFound, Suspect, examine
-from training.splits import Fold, Split
 
 COUNT = 800
 RNG = np.random.default_rng(3)
@@ -31,13 +31,15 @@ def found(name: str, values: Sequence[Scalar], *, attribute: bool = True, won: n
     """Suspects among one column and one of noise."""
     category = any(isinstance(value, str) for value in values)
     counts = {value: list(values).count(value) for value in set(values) if isinstance(value, str)}
-    levels = tuple(sorted(level for level, count in counts.items() if count >= FEWEST_LEVEL_ROWS))
+    levels = tuple(sorted(level for level, count in counts.items() if count >= MIN_LEVEL_ROWS))
     columns = {name: list(values), "noise": NOISE.tolist()}
     features = [EncodedFeature("noise", "number")]
     if levels or not category:
         features.append(EncodedFeature(name, "category" if category else "number", levels))
     encoding = Encoding(tuple(features))
-    rows = Rows(encoding.encode(columns, COUNT), won, np.ones(COUNT), np.ones(COUNT, dtype=bool))
+    rows = Rows(
+        matrix=encoding.encode(columns, COUNT), won=won, weight=np.ones(COUNT), at_creation=np.ones(COUNT, dtype=bool)
+    )
     declared = [name] if attribute else []
     return list(examine(rows, encoding, DIVISION, declared, pa.table(columns)).suspects)
 

@@ -23,11 +23,12 @@ from features.records import KINDS
 from features.values import DAY, Scalar
 from models.encoding import EncodedFeature, Encoding
 from models.probability import Logistic, sigmoid
-from training.ladder import Rows, fit_logistic
-from training.matrix import METADATA, Data, data_sha256, exported, prepare
-from training.segments import Segment, UnknownSegment
-from training.snapshots import NothingToLearn
-from training.trainer import Trained, train
+from training.data.matrix import METADATA, Data, data_sha256, exported, prepare
+from training.data.rows import Rows
+from training.data.segments import Segment, UnknownSegment
+from training.data.snapshots import NothingToLearn
+from training.fitting.ladder import fit_logistic
+from training.fitting.trainer import Trained, train
 from training.world.simulation import simulate
 
 CUT = 20_000 * DAY
@@ -104,8 +105,13 @@ class File:
 
     def logistic(self, rows: Any, strength: float) -> Logistic:
         some = self.frame[rows]
-        columns = some["won"].to_numpy(float), some["weight"].to_numpy(), some["at_creation"].to_numpy()
-        return fit_logistic(Rows(self.matrix(rows), *columns), self.encoding, self.directions, strength)
+        learned = Rows(
+            matrix=self.matrix(rows),
+            won=some["won"].to_numpy(float),
+            weight=some["weight"].to_numpy(),
+            at_creation=some["at_creation"].to_numpy(),
+        )
+        return fit_logistic(learned, self.encoding, self.directions, strength)
 
 
 def written(folder: Path, out: Path, *arguments: object) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from features.catalogue import CATALOGUE
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration, Logistic, LogisticColumn, MarginModel, logit, sigmoid
-from training.evaluation import Predictions, calibration_slope
-from training.guardrails import Check, slope_interval, top_decile_overlap
-from training.promotion import Contender, Decision, compare, decide
-from training.window import NotComparable, Window
+from training.evaluation.metrics import Predictions, calibration_slope
+from training.evaluation.test_window import NotComparable, Window
+from training.promotion.guardrails import Check, slope_interval, top_decile_overlap
+from training.promotion.promotion import Contender, Decision, compare, decide
 
 COUNT = 4000
 RNG = np.random.default_rng(5)

@@ -12,11 +12,11 @@ from features.catalogue import CATALOGUE
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration
-from training.evaluation import Predictions, evaluate
-from training.matrix import data_sha256
-from training.promotion import decide
-from training.registry import NoSuchVersion, Registry
-from training.trainer import Trained
+from training.data.matrix import data_sha256
+from training.evaluation.metrics import Predictions, evaluate
+from training.fitting.trainer import Trained
+from training.promotion.promotion import decide
+from training.promotion.registry import NoSuchVersion, Registry
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow calls what its own libraries deprecate.
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

@@ -16,10 +16,10 @@ from features.records import KINDS
 from features.values import DAY, Scalar
 from models.bundle import read
 from models.probability import RUNGS, sigmoid
-from training.evaluation import log_loss
+from training.data.snapshots import NothingToLearn
+from training.evaluation.metrics import log_loss
+from training.fitting.trainer import Trained, cut_offs, train
 from training.leaks import LeakFound
-from training.snapshots import NothingToLearn
-from training.trainer import Trained, cut_offs, train
 from training.world.simulation import simulate
 
 CUT = 20_000 * DAY

@@ -8,16 +8,17 @@ import numpy as np
 
 from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
+from models.arrays import Integers, Reals
 from models.bundle import Bundle
 from models.probability import losses
-from training.evaluation import Clusters, log_loss
-from training.hazard.follow_up import WON, FollowUp, Indices, Reals
+from training.evaluation.metrics import Clusters, log_loss
+from training.hazard.follow_up import WON, FollowUp
 from training.hazard.incidence import CURVE, Curve, aalen_johansen
 from training.hazard.model import Hazard
 
 
 def figures(
-    hazard: Hazard, matrix: Reals, follow_up: FollowUp, judge: Indices, moment: int, cut: int, seed: int = 0
+    hazard: Hazard, matrix: Reals, follow_up: FollowUp, judge: Integers, moment: int, cut: int, seed: int = 0
 ) -> list[Mapping[str, Any]]:
     """What the curve is worth on later leads, beside the incidence without features of what was known before them.
 

@@ -12,12 +12,12 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import Integers, Reals
 from models.encoding import Encoding
-from training.evaluation import auc
-from training.ladder import ROWS_FOR_THREADS, Rows
-from training.leaks.columns import Indices, Reals
-from training.leaks.skill import null_error
-from training.splits import Split
+from training.data.rows import MIN_ROWS_FOR_THREADS, Rows
+from training.data.splits import Split
+from training.evaluation.metrics import auc
+from training.leaks.single_feature_auc import null_error
 
 DRIFTING_AUC = 0.65
 CARRIES = 0.1
@@ -82,7 +82,7 @@ def drifting(rows: Rows, encoding: Encoding, split: Split, rng: np.random.Genera
     return named
 
 
-def _some(positions: Indices, rng: np.random.Generator) -> Indices:
+def _some(positions: Integers, rng: np.random.Generator) -> Integers:
     return np.sort(rng.choice(positions, _MOST_ROWS, replace=False)) if len(positions) > _MOST_ROWS else positions
 
 
@@ -114,4 +114,4 @@ def _fit(matrix: Reals, later: Reals, encoding: Encoding) -> lightgbm.Booster:
 
 
 def _threads(rows: int) -> int:
-    return 2 if rows >= ROWS_FOR_THREADS else 1
+    return 2 if rows >= MIN_ROWS_FOR_THREADS else 1

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.ladder import Rows
-from training.leaks.columns import Indices, Reals
-from training.snapshots import MOST_SNAPSHOTS, WEEK, Snapshots
-from training.splits import Split
+from models.arrays import Integers, Reals
+from training.data.rows import Rows
+from training.data.snapshots import MOST_SNAPSHOTS, WEEK, Snapshots
+from training.data.splits import Split
 
 FAMILY = 1e-3
 """Probability that chance alone raises one suspect anywhere among honest columns, for each search."""
@@ -28,9 +28,9 @@ class History:
     """
 
     lead_id: NDArray[np.str_]
-    as_of: Indices
+    as_of: Integers
     cluster: NDArray[np.str_]
-    place: Indices | None
+    place: Integers | None
     ever_won: NDArray[np.bool_]
     closing: NDArray[np.bool_]
 
@@ -69,7 +69,7 @@ class Sample:
             leads of an account share their fate, so chance explains more than their number says.
     """
 
-    positions: Indices
+    positions: Integers
     won: NDArray[np.bool_]
     overdispersion: float
 

@@ -12,12 +12,13 @@ import numpy as np
 from scipy import stats
 
 from features.values import DAY, iso_date
+from models.arrays import Booleans, Reals
 from models.bundle import Bundle
 from models.probability import losses, sigmoid
-from training.calibrating import ROWS_FOR_SLOPE
-from training.evaluation import Clusters, calibration_slope, log_loss
+from training.evaluation.metrics import Clusters, calibration_slope, log_loss
+from training.fitting.calibration import ROWS_FOR_SLOPE
 from training.hazard import Hazard
-from training.monitoring.leads import SEGMENTS, Flags, Leads, Periods, Reals
+from training.monitoring.leads import SEGMENTS, Leads, Periods
 from training.monitoring.windows import Pair, Windows, beyond
 
 EARLY_DAYS = (14, 30)
@@ -264,12 +265,12 @@ def _resampled(some: Leads, won: Reals, rng: np.random.Generator) -> list[tuple[
     return [(np.repeat(won, time), np.repeat(some.probability, time)) for time in times]
 
 
-def _worth(leads: Leads, before: Flags, won: Reals) -> float:
+def _worth(leads: Leads, before: Booleans, won: Reals) -> float:
     """What the champion's promise was worth before: wins for each that it expected."""
     return float(won[before].mean() / leads.probability[before].mean())
 
 
-def _telling(leads: Leads, now: Flags, before: Flags, won: Reals) -> bool:
+def _telling(leads: Leads, now: Booleans, before: Booleans, won: Reals) -> bool:
     """Whether enough leads, wins and losses are on both sides for a gap to say something."""
     if not now.any() or not before.any():
         return False
@@ -277,7 +278,7 @@ def _telling(leads: Leads, now: Flags, before: Flags, won: Reals) -> bool:
     return _enough(int(now.sum()), promised) and _enough(int(before.sum()), float(won[before].mean()))
 
 
-def _gap(of: str, leads: Leads, now: Flags, before: Flags, won: Reals, seed: int) -> Gap:
+def _gap(of: str, leads: Leads, now: Booleans, before: Booleans, won: Reals, seed: int) -> Gap:
     """A gap against the champion's promise, scaled to what that promise was worth before; both sides hold a lead."""
     some, past = leads.take(now), leads.take(before)
     worth = _worth(leads, before, won)
