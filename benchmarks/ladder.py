@@ -23,7 +23,8 @@ from models.bundle import Bundle
 from models.encoding import Matrix
 from models.probability import RUNGS, losses
 from training.data.matrix import Data, Progress, prepare
-from training.evaluation.metrics import Clusters, Predictions
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.metrics import Predictions
 from training.fitting.trainer import train
 
 NAME = "ladder"
@@ -64,7 +65,7 @@ def measure(case: Case) -> Mapping[str, Any]:
         trained = train(folder, CATALOGUE, tell)
         data = prepare(folder, CATALOGUE, lambda _words: None, horizon_days=HORIZON_DAYS)
     counts = {"training_leads": len(data.created), "test_leads": len(data.split.test)}
-    served = {"served": trained.bundle.rung, "log_loss": trained.report["log_loss"]}
+    served = {"served": trained.bundle.rung, "log_loss": trained.report.metrics.log_loss}
     beside = _beside(data, trained.predictions, tell)
     return {**counts, **served, "beside": beside, "depths": _by_depth(data, tell) if "lightgbm" in beside else {}}
 
@@ -74,7 +75,7 @@ def _beside(data: Data, served: Predictions, tell: Progress) -> Mapping[str, Dif
     if not np.array_equal(served.lead_id, data.snapshots.lead_id[data.split.test]):
         raise RuntimeError("the test leads of the matrix are not those of training")
     ladder = climbed(data, 0, tell)
-    won, clusters = served.won, Clusters(served.cluster, np.random.default_rng(0))
+    won, clusters = served.won, ClusterBootstrap(served.cluster, np.random.default_rng(0))
     # Where nothing can be fitted what is served is the base rate itself.
     said = {"base_rate": np.full(len(won), served.constant)}
     said |= {rung: tested(data, bundled(data, choice, 0)) for rung, choice in ladder.choices.items()}
@@ -82,7 +83,7 @@ def _beside(data: Data, served: Predictions, tell: Progress) -> Mapping[str, Dif
     return {rung: _difference(ours, losses(won, p), clusters) for rung, p in said.items()}
 
 
-def _difference(ours: Reals, theirs: Reals, clusters: Clusters) -> Difference:
+def _difference(ours: Reals, theirs: Reals, clusters: ClusterBootstrap) -> Difference:
     low, high = clusters.mean_interval(ours - theirs)
     return {"log_loss": float(theirs.mean()), "difference": float((ours - theirs).mean()), "low": low, "high": high}
 
@@ -90,7 +91,7 @@ def _difference(ours: Reals, theirs: Reals, clusters: Clusters) -> Difference:
 def _by_depth(data: Data, tell: Progress) -> Mapping[str, Mapping[str, float]]:
     """By depth: trees, microseconds for one row's contributions, and log loss less that of the default depth."""
     test = data.split.test
-    clusters = Clusters(data.snapshots.cluster[test], np.random.default_rng(0))
+    clusters = ClusterBootstrap(data.snapshots.cluster[test], np.random.default_rng(0))
     found: dict[str, Mapping[str, float]] = {}
     default: Reals | None = None
     for depth in DEPTHS:

@@ -92,7 +92,7 @@ def _result(name: str, tell: Progress) -> Result:
     progress("intervals")
     ours = found.probability
     figures = {peer: measure(found.won, p, ours, found.cluster, SEED) for peer, p in said.items()}
-    drifting = [each["name"] for each in trained.report["drifting"]]
+    drifting = [each.name for each in trained.report.drifting]
     return Result(name, trained, figures, judge(figures, found.won, found.cluster, found.constant, drifting, SEED))
 
 
@@ -188,7 +188,7 @@ def _verdict(result: Result) -> list[str]:
     slope = found.slope.text(2) if found.slope else "none"
     return [
         result.name,
-        f"{trained.report['training_leads']:,}, {len(trained.predictions.won):,}",
+        f"{trained.report.training_leads:,}, {len(trained.predictions.won):,}",
         trained.bundle.rung,
         "no" if found.above_constant else "yes",
         ", ".join(found.better) or "none",

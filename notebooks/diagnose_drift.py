@@ -42,19 +42,19 @@ def _():
         Figure,
         Path,
         Switches,
-        records_before,
         dt,
         mo,
         monitor,
         pd,
+        records_before,
+        sample_records,
         tempfile,
         train,
-        sample_records,
     )
 
 
 @app.cell
-def _(Path, Switches, records_before, dt, mo, tempfile, sample_records):
+def _(Path, Switches, dt, mo, records_before, sample_records, tempfile):
     scratch = tempfile.TemporaryDirectory()
     days = int(mo.cli_args().get("days") or 180)
     today = dt.datetime.now(dt.UTC).date()

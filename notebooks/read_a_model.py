@@ -36,7 +36,7 @@ def _():
     from models.probability import sigmoid
     from training.evaluation.card import card
     from training.evaluation.importance import importance
-    from training.evaluation.lift import LEADS_A_WEEK, at_capacity
+    from training.evaluation.lift import LEADS_A_WEEK, lift_at_capacity
     from training.evaluation.test_window import Window
     from training.fitting.trainer import train
     from training.world.sample_records import sample_records
@@ -48,23 +48,23 @@ def _():
         LEADS_A_WEEK,
         Path,
         Window,
-        at_capacity,
         card,
         dt,
         explain,
         importance,
+        lift_at_capacity,
         mo,
         np,
         pd,
+        sample_records,
         sigmoid,
         tempfile,
         train,
-        sample_records,
     )
 
 
 @app.cell
-def _(Path, dt, mo, tempfile, sample_records):
+def _(Path, dt, mo, sample_records, tempfile):
     scratch = tempfile.TemporaryDirectory()
     records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
@@ -181,8 +181,8 @@ def _(Figure, bundle, catalogue, feature, mo, np, parts, trained):
 
 
 @app.cell
-def _(LEADS_A_WEEK, at_capacity, bundle, card, found, mo, trained):
-    capacity = at_capacity(trained.predictions, LEADS_A_WEEK)
+def _(LEADS_A_WEEK, bundle, card, found, lift_at_capacity, mo, trained):
+    capacity = lift_at_capacity(trained.predictions, LEADS_A_WEEK)
     card_text = card(bundle, trained.report, found, capacity, {"bundle": bundle.sha256})
     mo.vstack([mo.md("## The model card"), mo.md(card_text)])
     return (card_text,)

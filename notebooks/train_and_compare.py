@@ -23,6 +23,7 @@ def _(mo):
 def _():
     import datetime as dt
     import tempfile
+    from dataclasses import asdict
     from pathlib import Path
 
     import marimo as mo
@@ -44,20 +45,21 @@ def _():
         Figure,
         Path,
         Window,
-        records_before,
+        asdict,
         decide,
         dt,
         mo,
         pd,
         plots,
+        records_before,
+        sample_records,
         tempfile,
         train,
-        sample_records,
     )
 
 
 @app.cell
-def _(Path, records_before, dt, mo, tempfile, sample_records):
+def _(Path, dt, mo, records_before, sample_records, tempfile):
     scratch = tempfile.TemporaryDirectory()
     days = int(mo.cli_args().get("days") or 180)
     records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
@@ -75,16 +77,16 @@ def _(CATALOGUE, earlier, records, train):
 
 
 @app.cell
-def _(mo, trained):
+def _(asdict, mo, trained):
     report = trained.report
-    rungs = report["out_of_time_rungs"]
+    rungs = [asdict(rung) for rung in report.out_of_time_rungs]
     mo.vstack(
         [
             mo.md(f"""
             ## Every rung, out of time
 
-            Fitted at three rolling origins and judged on the leads after each. **{report["rung"]}** serves, because
-            {report["rung_reason"]}.
+            Each rung is fitted at every rolling origin and judged on the leads after it. **{report.rung}** serves,
+            because {report.rung_reason}.
             """),
             mo.ui.table(rungs, selection=None) if rungs else mo.md("No rung above the base rate could be judged."),
         ]

@@ -12,13 +12,13 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from features.values import Scalar
 from models.bundle import Bundle
 from models.decision import Content, Served
 from models.probability import losses, sigmoid
+from models.statistics import NORMAL_95, clustered_standard_error
 from serving.basis import evaluation_of
 from serving.reload import Champion
 from serving.store import shadow
@@ -33,7 +33,6 @@ _PAUSE = 0.2
 _STOPS_WITHIN = 5.0
 FEWEST_OUTCOMES = 10
 """Leads won, and as many not won, that it takes to compare; promotion asks for as many."""
-_NORMAL_95 = 1.96
 
 
 class UnknownFeatures(ValueError):
@@ -250,7 +249,7 @@ def judge(matured: Iterable[Matured], horizon_days: int | None) -> Judgement:
     ours, theirs, won, clusters = map(np.array, zip(*told, strict=True))
     champion, challenger = losses(won, ours), losses(won, theirs)
     difference = float((challenger - champion).mean())
-    reach = _NORMAL_95 * _error(challenger - champion, clusters)
+    reach = NORMAL_95 * clustered_standard_error(challenger - champion, clusters)
     return Judgement(
         len(told),
         wins,
@@ -260,10 +259,3 @@ def judge(matured: Iterable[Matured], horizon_days: int | None) -> Judgement:
         lower=difference - reach,
         upper=difference + reach,
     )
-
-
-def _error(values: NDArray[np.float64], clusters: NDArray[np.str_]) -> float:
-    """The standard error of a mean over rows that belong together in clusters (the sandwich)."""
-    _, place = np.unique(clusters, return_inverse=True)
-    sums = np.bincount(place, weights=values - values.mean())
-    return float(np.sqrt((sums**2).sum()) / len(values))

@@ -115,7 +115,8 @@ def _retrained(
 
     registry = wiring().registry
     newest = next(iter(registry.versions()), None)
-    learned = parse_instant(registry.report(newest)["cut"]) if newest else report.cut
+    cut = registry.report(newest).cut if newest else None
+    learned = report.cut if cut is None else parse_instant(cut)
     why = due(report, learned, by_verdict=by_verdict, after_days=after_days)
     if why is None:
         return None
@@ -126,7 +127,8 @@ def _retrained(
         excluded=[left["segment"] for left in champion.facts.get("excluded", ())],
         reason=why,
     )
-    return {**{name: found[name] for name in ("version", "rung", "skill")}, "reason": why}
+    rung, skill = found.report.rung, found.report.metrics.skill
+    return {"version": found.version, "rung": rung, "skill": skill, "reason": why}
 
 
 def _text(report: "Report", trained: Mapping[str, Any] | None, asked: bool) -> str:

@@ -338,12 +338,12 @@ def test_the_figures_stand_beside_the_incidence_without_features(world: Cohort) 
     own = fit(world.rows.matrix, world.follow_up, moment, PERIODS, ENCODING, 0)
     assert own is not None
     judge = np.flatnonzero(world.rows.at_creation & (world.follow_up.as_of >= moment))
-    found = {row["days"]: row for row in figures(own, world.rows.matrix, world.follow_up, judge, moment, CUT)}
+    found = {row.days: row for row in figures(own, world.rows.matrix, world.follow_up, judge, moment, CUT)}
     assert set(found) == set(CURVE)
     for days, row in found.items():
-        assert row["rows"] == (world.follow_up.as_of[judge] + days * DAY <= CUT).sum()
-        assert row["constant"] == pytest.approx(truth(world, days).mean(), rel=0.2)
-    assert found[90]["log_loss"] < found[90]["log_loss_constant"]
+        assert row.rows == (world.follow_up.as_of[judge] + days * DAY <= CUT).sum()
+        assert row.constant == pytest.approx(truth(world, days).mean(), rel=0.2)
+    assert found[90].log_loss < found[90].log_loss_constant
 
 
 def test_columns_of_a_follow_up_are_of_one_length(world: Cohort) -> None:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from models.probability import sigmoid
-from training.evaluation.metrics import Clusters, Predictions, attainable, auc, calibration_slope, evaluate, log_loss
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.calibration_slope import calibration_slope
+from training.evaluation.metrics import Predictions, attainable_skill, auc, evaluate, log_loss
 
 patient = settings(deadline=None)
 rows = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0])), min_size=2, max_size=40)
@@ -18,7 +20,14 @@ rows = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0
 def predictions(won: np.ndarray, probability: np.ndarray, cluster: np.ndarray | None = None) -> Predictions:
     count = len(won)
     names = np.array([f"A{n}" for n in range(count)]) if cluster is None else cluster
-    return Predictions(names, np.zeros(count, dtype=np.int64), names, won, probability, 0.2)
+    return Predictions(
+        lead_id=names,
+        as_of=np.zeros(count, dtype=np.int64),
+        cluster=names,
+        won=won,
+        probability=probability,
+        constant=0.2,
+    )
 
 
 def made(count: int, seed: int = 0, base: float = -1.4) -> tuple[np.ndarray, np.ndarray]:
@@ -56,34 +65,34 @@ def test_the_constant_has_no_skill() -> None:
     won, _ = made(400)
     for fitted_rung in (False, True):
         found = evaluate(predictions(won, np.full(400, 0.2)), fitted_rung, 0)
-        assert found["auc"] == 0.5
-        assert found["auc_95"] == [0.5, 0.5]
-        assert found["skill"] is False
-        assert found["log_loss"] == found["log_loss_constant"]
-        assert found["log_loss_difference_95"] == [0, 0]
-        assert found["calibration_slope"] is None
+        assert found.auc == 0.5
+        assert found.auc_95 == (0.5, 0.5)
+        assert found.skill is False
+        assert found.log_loss == found.log_loss_constant
+        assert found.log_loss_difference_95 == (0, 0)
+        assert found.calibration_slope is None
 
 
 def test_skill_is_a_fitted_rung_whose_auc_lies_above_a_half() -> None:
     won, truth = made(400)
     good = predictions(won, truth)
-    assert evaluate(good, True, 0)["skill"] is True
-    assert evaluate(good, False, 0)["skill"] is False
-    assert evaluate(predictions(won, 1 - truth), True, 0)["skill"] is False
+    assert evaluate(good, True, 0).skill is True
+    assert evaluate(good, False, 0).skill is False
+    assert evaluate(predictions(won, 1 - truth), True, 0).skill is False
 
 
 def test_figures_are_plain_json_and_come_again_with_the_seed() -> None:
     won, truth = made(300)
     found = evaluate(predictions(won, truth), True, 0)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False)) == found.to_dict()
     assert found == evaluate(predictions(won, truth), True, 0)
-    assert found["rows"] == 300
-    assert found["won"] == won.sum()
-    assert found["base_rate"] == 0.2
-    assert found["brier"] == pytest.approx(metrics.brier_score_loss(won, truth))
-    assert found["auc_95"][0] < found["auc"] < found["auc_95"][1]
-    low, high = found["log_loss_difference_95"]
-    assert low < found["log_loss"] - found["log_loss_constant"] < high
+    assert found.rows == 300
+    assert found.won == won.sum()
+    assert found.base_rate == 0.2
+    assert found.brier == pytest.approx(metrics.brier_score_loss(won, truth))
+    assert found.auc_95[0] < found.auc < found.auc_95[1]
+    low, high = found.log_loss_difference_95
+    assert low < found.log_loss - found.log_loss_constant < high
 
 
 @pytest.mark.parametrize("slope", [0.2, 0.5, 1.0, 2.0, 20.0])
@@ -96,7 +105,7 @@ def test_the_calibration_slope_is_that_of_outcomes_on_log_odds(slope: float) -> 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_theory() -> None:
     values = np.random.default_rng(0).normal(size=2000)
-    clusters = Clusters(np.arange(2000).astype(str), np.random.default_rng(1))
+    clusters = ClusterBootstrap(np.arange(2000).astype(str), np.random.default_rng(1))
     error = values.std() / np.sqrt(2000)
     assert clusters.standard_error(values) == pytest.approx(error, rel=0.1)
     low, high = clusters.mean_interval(values)
@@ -110,14 +119,14 @@ def test_repeating_an_accounts_rows_adds_no_certainty() -> None:
     names = np.repeat(np.array([f"A{n}" for n in range(300)]), 9)
     tenfold = evaluate(predictions(np.repeat(won, 9), np.repeat(truth, 9), names), True, 0)
     blind = evaluate(predictions(np.repeat(won, 9), np.repeat(truth, 9)), True, 0)
-    width = {name: np.ptp(found["auc_95"]) for name, found in (("1", alone), ("9", tenfold), ("?", blind))}
-    assert tenfold["auc"] == pytest.approx(alone["auc"])
+    width = {name: np.ptp(found.auc_95) for name, found in (("1", alone), ("9", tenfold), ("?", blind))}
+    assert tenfold.auc == pytest.approx(alone.auc)
     assert width["9"] == pytest.approx(width["1"], rel=0.15)
     assert width["?"] < width["1"] / 2
 
 
 def test_everything_compared_is_judged_on_the_same_draws() -> None:
-    clusters = Clusters(np.array(["a", "b", "b", "c"]), np.random.default_rng(0), 50)
+    clusters = ClusterBootstrap(np.array(["a", "b", "b", "c"]), np.random.default_rng(0), 50)
     values = np.array([1.0, 2.0, 3.0, 10.0])
     shifted = clusters.mean_interval(values + 1)
     assert shifted == pytest.approx(tuple(bound + 1 for bound in clusters.mean_interval(values)))
@@ -127,11 +136,10 @@ def test_everything_compared_is_judged_on_the_same_draws() -> None:
 
 def test_the_share_of_attainable_skill_runs_from_the_constant_to_the_truth() -> None:
     won, truth = made(2000)
-    name = "share_of_attainable_skill"
-    assert attainable(predictions(won, np.full(2000, 0.2)), truth)[name] == pytest.approx(0)
-    best = attainable(predictions(won, truth), truth)
-    assert best[name] == pytest.approx(1)
-    assert best[f"{name}_expected"] == pytest.approx(1)
-    assert best["log_loss_truth"] == log_loss(won, truth)
-    halfway = attainable(predictions(won, (truth + 0.2) / 2), truth)
-    assert 0 < halfway[f"{name}_expected"] < 1
+    assert attainable_skill(predictions(won, np.full(2000, 0.2)), truth).share_of_attainable_skill == pytest.approx(0)
+    best = attainable_skill(predictions(won, truth), truth)
+    assert best.share_of_attainable_skill == pytest.approx(1)
+    assert best.share_of_attainable_skill_expected == pytest.approx(1)
+    assert best.log_loss_truth == log_loss(won, truth)
+    halfway = attainable_skill(predictions(won, (truth + 0.2) / 2), truth)
+    assert 0 < halfway.share_of_attainable_skill_expected < 1

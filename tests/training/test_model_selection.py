@@ -11,7 +11,7 @@ from models.encoding import EncodedFeature, Encoding
 from models.probability import logit, sigmoid
 from training.data.rows import MIN_WINS, Rows
 from training.data.splits import Fold, Split
-from training.evaluation.metrics import Clusters
+from training.evaluation.bootstrap import ClusterBootstrap
 from training.fitting.ladder import fit_base_rate, fit_logistic
 from training.fitting.model_selection import Choice, choose, select_rung
 from training.fitting.rolling_origins import Origins
@@ -67,8 +67,8 @@ def test_a_plain_effect_is_left_to_the_logistic_rung(linear: tuple[Rows, Choice]
     _, found = linear
     assert found.rung == "logistic"
     assert "standard error" in found.reason
-    assert [row["rung"] for row in found.table] == ["base_rate", "logistic", "additive", "lightgbm"]
-    assert found.table[1]["log_loss"] < found.table[0]["log_loss"]
+    assert [row.rung for row in found.table] == ["base_rate", "logistic", "additive", "lightgbm"]
+    assert found.table[1].log_loss < found.table[0].log_loss
 
 
 def test_an_interaction_is_worth_the_trees() -> None:
@@ -125,8 +125,8 @@ def test_a_level_that_shifts_with_time_is_no_merit_of_any_rung() -> None:
     assert chosen(rows).rung == "base_rate"
 
 
-def _clusters(count: int) -> Clusters:
-    return Clusters(np.arange(count).astype(str), np.random.default_rng(0))
+def _clusters(count: int) -> ClusterBootstrap:
+    return ClusterBootstrap(np.arange(count).astype(str), np.random.default_rng(0))
 
 
 def _probabilities(won: np.ndarray, sharpness: float, noise: float, seed: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from features.records import DERIVED
 from features.values import DAY, rfc3339
 from models.encoding import EncodedFeature, Encoding
 from training.data.rows import MAX_LEVELS, MIN_LEVEL_ROWS, Rows
-from training.data.segments import Segment, members
+from training.data.segments import ExcludedSegment, Segment, members
 from training.data.snapshots import NothingToLearn, Snapshots, label
 from training.data.splits import Split, split
 
@@ -69,9 +69,9 @@ class Data:
         return self.split.train[self.rows.at_creation[self.split.train]]
 
     @property
-    def left_out(self) -> list[Mapping[str, Any]]:
-        """`excluded` as JSON types."""
-        return [{"segment": str(segment), "leads": leads} for segment, leads in self.excluded.items()]
+    def excluded_segments(self) -> tuple[ExcludedSegment, ...]:
+        """The segments left out, for reports."""
+        return tuple(ExcludedSegment(str(segment), leads) for segment, leads in self.excluded.items())
 
 
 def prepare(
@@ -231,7 +231,7 @@ def _described(data: Data, names: Mapping[str, str]) -> Mapping[str, Any]:
         "cut": rfc3339(data.snapshots.cut),
         "split": data.split.how,
         "point_in_time": data.provenance.point_in_time,
-        "excluded": data.left_out,
+        "excluded": [excluded.to_dict() for excluded in data.excluded_segments],
         "encoding": [
             {**asdict(feature), "column": names[feature.name], "direction": direction}
             for feature, direction in zip(data.encoding.features, data.directions, strict=True)

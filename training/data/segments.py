@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +51,23 @@ class Segment:
         """
         name, _, value = text.partition("=")
         return cls(name.strip(), value.strip())
+
+
+@dataclass(frozen=True)
+class ExcludedSegment:
+    """A segment left out of training and testing.
+
+    Attributes:
+        segment: the segment, NAME=VALUE.
+        leads: how many leads it has.
+    """
+
+    segment: str
+    leads: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return asdict(self)
 
 
 def members(segment: Segment, snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> NDArray[np.str_]:

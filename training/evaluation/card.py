@@ -6,7 +6,8 @@ from typing import Any
 from models.bundle import Bundle
 from models.probability import Rung
 from training.evaluation.importance import Importance
-from training.evaluation.lift import AtCapacity
+from training.evaluation.lift import CapacityLift
+from training.evaluation.report import EvaluationReport
 
 _TOP = 10
 _RUNGS: Mapping[Rung, str] = {
@@ -20,9 +21,9 @@ _RUNGS: Mapping[Rung, str] = {
 
 def card(
     bundle: Bundle,
-    report: Mapping[str, Any],
+    report: EvaluationReport,
     found: Importance,
-    capacity: AtCapacity | None,
+    capacity: CapacityLift | None,
     digests: Mapping[str, str],
 ) -> str:
     """The model card.
@@ -50,15 +51,15 @@ def card(
     )
 
 
-def _what(bundle: Bundle, report: Mapping[str, Any]) -> list[str]:
+def _what(bundle: Bundle, report: EvaluationReport) -> list[str]:
     target = f"won within {bundle.horizon_days} days" if bundle.horizon_days else "ever won"
     lines = [
         f"It gives each open lead the probability of being {target}, from the facts recorded by then.",
         f"It is {_RUNGS[bundle.rung]}.",
     ]
-    if reason := report.get("rung_reason"):
-        lines.append(f"Why this and nothing more: {reason}.")
-    if report.get("level") == "latest":
+    if report.rung_reason:
+        lines.append(f"Why this and nothing more: {report.rung_reason}.")
+    if report.intercept_sample == "latest":
         lines.append(
             "How often leads close it takes from the latest quarter of the training leads: at the rolling origins they "
             "foretold better than all of them did."
@@ -66,33 +67,34 @@ def _what(bundle: Bundle, report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _worth(report: Mapping[str, Any]) -> list[str]:
-    low, high = report["log_loss_difference_95"]
+def _worth(report: EvaluationReport) -> list[str]:
+    metrics = report.metrics
+    low, high = metrics.log_loss_difference_95
     lines = [
-        f"Judged on {report['rows']:,} leads at their creation, {report['won']:,} of them won, that came after "
+        f"Judged on {metrics.rows:,} leads at their creation, {metrics.won:,} of them won, that came after "
         "everything it was trained on; intervals are 95 % and resample whole accounts.",
         "",
         "| | this model | the constant |",
         "|---|---|---|",
-        f"| log loss, nats a lead | {report['log_loss']:.4f} | {report['log_loss_constant']:.4f} |",
-        f"| AUC | {report['auc']:.3f} ({_range(report['auc_95'], '.3f')}) | 0.500 |",
-        f"| Brier score | {report['brier']:.4f} | {report['brier_constant']:.4f} |",
-        f"| mean probability | {report['mean_probability']:.1%} | {report['base_rate']:.1%} |",
+        f"| log loss, nats a lead | {metrics.log_loss:.4f} | {metrics.log_loss_constant:.4f} |",
+        f"| AUC | {metrics.auc:.3f} ({_range(metrics.auc_95, '.3f')}) | 0.500 |",
+        f"| Brier score | {metrics.brier:.4f} | {metrics.brier_constant:.4f} |",
+        f"| mean probability | {metrics.mean_probability:.1%} | {metrics.base_rate:.1%} |",
         "",
-        f"{report['observed_rate']:.1%} were really won. The difference in log loss is "
-        f"{report['log_loss_difference']:+z.4f} ({low:+z.4f} to {high:+z.4f}); below 0 the model is better.",
+        f"{metrics.observed_rate:.1%} were really won. The difference in log loss is "
+        f"{metrics.log_loss_difference:+z.4f} ({low:+z.4f} to {high:+z.4f}); below 0 the model is better.",
     ]
     return [*lines, _skill(report), *_slope(report)]
 
 
-def _skill(report: Mapping[str, Any]) -> str:
-    if report["skill"]:
+def _skill(report: EvaluationReport) -> str:
+    if report.metrics.skill:
         return "It has skill: the interval of its AUC lies above .5, which is what chance would give."
     return "It has no proven skill: do not rank leads by it."
 
 
-def _slope(report: Mapping[str, Any]) -> list[str]:
-    slope = report.get("calibration_slope")
+def _slope(report: EvaluationReport) -> list[str]:
+    slope = report.metrics.calibration_slope
     if slope is None:
         return []
     words = (
@@ -105,7 +107,7 @@ def _slope(report: Mapping[str, Any]) -> list[str]:
     return [f"Its calibration slope is {slope:.2f}, where 1 is perfect: it is {words}."]
 
 
-def _capacity(capacity: AtCapacity | None) -> list[str]:
+def _capacity(capacity: CapacityLift | None) -> list[str]:
     if capacity is None:
         return []
     lift = "" if capacity.lift is None else f", {capacity.lift:.2f} times what taking any leads would find"
@@ -129,7 +131,7 @@ def _table(what: str, strength: Mapping[str, float]) -> Sequence[str]:
     return ["", f"| {what} | log-odds |", "|---|---|", *rows]
 
 
-def _limits(bundle: Bundle, report: Mapping[str, Any]) -> list[str]:
+def _limits(bundle: Bundle, report: EvaluationReport) -> list[str]:
     lines = [
         "* It says how leads like this one fared under the way sales worked then; not what calling one would change.",
         "* Its range speaks of the calibration, not of the truth about one lead.",
@@ -137,28 +139,28 @@ def _limits(bundle: Bundle, report: Mapping[str, Any]) -> list[str]:
     ]
     if bundle.horizon_days is None:
         lines.append("* Closes or leads were undated: a probability of ever winning, on weaker evidence.")
-    if point := report.get("point_in_time"):
-        lines.append(f"* Point in time: {point}.")
+    if report.point_in_time:
+        lines.append(f"* Point in time: {report.point_in_time}.")
     lines += [
-        f"* It was neither trained nor judged on leads with {_cell(left['segment'])} ({left['leads']:,} of them): it "
+        f"* It was neither trained nor judged on leads with {_cell(left.segment)} ({left.leads:,} of them): it "
         "answers for such leads without having seen any."
-        for left in report.get("excluded", ())
+        for left in report.excluded
     ]
     if allowed := bundle.facts.get("allowed_leaks"):
         lines.append(f"* Allowed although it may tell the outcome: {', '.join(map(_cell, allowed))}.")
-    leaks = [_cell(suspect["name"]) for suspect in report.get("leaks", [])]
+    leaks = [_cell(suspect.name) for suspect in report.leaks]
     if leaks:
         lines.append(f"* Suspected of telling the outcome: {', '.join(leaks)}.")
     return lines
 
 
-def _made_of(bundle: Bundle, report: Mapping[str, Any], digests: Mapping[str, str]) -> list[str]:
+def _made_of(bundle: Bundle, report: EvaluationReport, digests: Mapping[str, str]) -> list[str]:
     facts = {
-        "training leads": report.get("training_leads"),
-        "training rows": report.get("training_rows"),
+        "training leads": report.training_leads,
+        "training rows": report.training_rows,
         "features": len(bundle.encoding.features),
-        "set aside to test on": report.get("split"),
-        "data cut": report.get("cut"),
+        "set aside to test on": report.split,
+        "data cut": report.cut,
         **{f"{name}, SHA-256": f"`{value}`" for name, value in digests.items()},
     }
     rows = [f"| {name} | {_said(value)} |" for name, value in facts.items() if value is not None]

@@ -1,30 +1,41 @@
-"""Evaluation of probabilities against outcomes, with account-clustered bootstrap intervals."""
+"""Metrics of probabilities against outcomes, with intervals that resample whole accounts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
-from models.arrays import Reals
-from models.probability import SMALLEST, logit, losses
-
-DRAWS = 1000
+from models.arrays import Integers, Reals
+from models.probability import SMALLEST, losses
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.calibration_slope import calibration_slope
 
 
 def log_loss(won: Reals, probability: Reals, weight: Reals | None = None) -> float:
-    """Mean negative log-likelihood of outcomes (0 or 1), in nats."""
+    """Mean negative log-likelihood of outcomes (0 or 1), in nats.
+
+    A probability of one half costs log 2, whatever the outcome:
+
+    >>> log_loss(np.array([1.0, 0.0]), np.array([0.5, 0.5])) == float(np.log(2))
+    True
+    """
     return float(np.average(losses(won, probability), weights=weight))
 
 
 def auc(won: Reals, probability: Reals, weight: Reals | None = None) -> float:
-    """Area under the ROC curve, ties counting half; .5 where one class is missing."""
-    return _auc_by_weight(won, probability)(np.ones(len(won)) if weight is None else weight)
+    """Area under the ROC curve, ties counting half; .5 where one class is missing.
+
+    Of the four pairs of a won and a lost lead here, three are in the right order and one ties:
+
+    >>> auc(np.array([1.0, 1.0, 0.0, 0.0]), np.array([0.9, 0.4, 0.4, 0.1]))
+    0.875
+    """
+    return auc_by_weight(won, probability)(np.ones(len(won)) if weight is None else weight)
 
 
-def _auc_by_weight(won: Reals, probability: Reals) -> Callable[[Reals], float]:
+def auc_by_weight(won: Reals, probability: Reals) -> Callable[[Reals], float]:
     """The AUC as a function of row weights; the costly ranking is done once."""
     _, rank = np.unique(probability, return_inverse=True)
 
@@ -38,131 +49,142 @@ def _auc_by_weight(won: Reals, probability: Reals) -> Callable[[Reals], float]:
     return weighted
 
 
-def calibration_slope(won: Reals, probability: Reals) -> float | None:
-    """Slope of a logistic regression of outcomes on log-odds: 1 is calibrated; None where nothing varies."""
-    log_odds = logit(np.clip(probability, SMALLEST, 1 - SMALLEST))
-    if np.ptp(log_odds) < 1e-9 or won.min() == won.max():
-        return None
-    return calibration_line(log_odds, won)[0]
+def null_auc_error(won: Reals) -> float:
+    """Standard deviation of the AUC of a ranking that is independent of `won`, which holds both outcomes.
 
+    It is that of the Mann-Whitney statistic, sqrt((rows + 1) / (12 * wins * losses)):
 
-def calibration_line(log_odds: Reals, won: Reals) -> tuple[float, float]:
-    """Slope and intercept of a logistic regression of outcomes of both kinds on log-odds that vary."""
-    # Standardised, the solver's tolerance means the same however little or much they vary.
-    centre, scale = log_odds.mean(), log_odds.std()
-    fitted = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8, max_iter=1000)
-    fitted.fit(((log_odds - centre) / scale)[:, None], won)
-    slope = float(fitted.coef_[0, 0] / scale)
-    return slope, float(fitted.intercept_[0] - slope * centre)
-
-
-class Clusters:
-    """Bootstrap weights that resample whole clusters, the same draws for everything compared; one in memory at a time.
-
-    Args:
-        cluster: each row's cluster.
-        rng: the source of randomness.
-        draws: bootstrap replicates.
+    >>> null_auc_error(np.array([1.0, 0.0])) == 0.5
+    True
     """
-
-    def __init__(self, cluster: NDArray[np.str_], rng: np.random.Generator, draws: int = DRAWS) -> None:
-        _, self._row_cluster = np.unique(cluster, return_inverse=True)
-        self._seed = int(rng.integers(2**63))
-        self._draws = draws
-
-    def _times(self) -> Iterator[Reals]:
-        """How often each cluster is drawn, draw by draw."""
-        rng = np.random.default_rng(self._seed)
-        count = int(self._row_cluster.max()) + 1
-        for _ in range(self._draws):
-            yield np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
-
-    def interval(self, statistic: Callable[[Reals], float]) -> tuple[float, float]:
-        """The central 95 % of a statistic of row weights."""
-        return _central([statistic(times[self._row_cluster]) for times in self._times()])
-
-    def mean_interval(self, values: Reals) -> tuple[float, float]:
-        """The central 95 % of a mean over rows."""
-        return _central(self._means(values))
-
-    def standard_error(self, values: Reals) -> float:
-        """The clustered standard error of a mean over rows."""
-        return float(np.std(self._means(values)))
-
-    def _means(self, values: Reals) -> list[float]:
-        sums = np.bincount(self._row_cluster, weights=values)
-        counts = np.bincount(self._row_cluster).astype(np.float64)
-        return [float((times @ sums) / (times @ counts)) for times in self._times()]
+    wins = won.sum()
+    return float(np.sqrt((len(won) + 1) / (12 * wins * (len(won) - wins))))
 
 
-def _central(drawn: Sequence[float]) -> tuple[float, float]:
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What a version said of the out-of-time rows, one row a lead at creation, kept with the version.
+    """A version's predictions of the out-of-time rows, one row a lead at creation, kept with the version.
 
     Attributes:
-        lead_id, as_of: the rows.
-        cluster: each row's account, group or lead.
-        won: what came of it.
+        lead_id: the lead of each row.
+        as_of: the moment of each row, microseconds.
+        cluster: the account, group or lead of each row.
+        won: the outcome, 0 or 1.
         probability: the served probability.
         constant: the base rate of the version's training rows.
     """
 
     lead_id: NDArray[np.str_]
-    as_of: NDArray[np.int64]
+    as_of: Integers
     cluster: NDArray[np.str_]
     won: Reals
     probability: Reals
     constant: float
 
 
-def evaluate(predictions: Predictions, fitted_rung: bool, seed: int) -> Mapping[str, Any]:
-    """The figures of `eql evaluate --json`; `skill` as CONTRACT.md defines it."""
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """The metrics of a version on the out-of-time rows, beside those of the constant.
+
+    Attributes:
+        rows: leads judged.
+        won: wins among them.
+        base_rate: the constant, the share won of the training leads.
+        observed_rate: share won of the leads judged.
+        mean_probability: mean of the served probabilities.
+        skill: whether a fitted rung is served and its AUC's interval lies above .5.
+        log_loss, log_loss_constant: in nats a lead.
+        log_loss_difference: the model's less the constant's; below 0 the model is better.
+        log_loss_difference_95: the central 95 % of the difference.
+        auc: area under the ROC curve; the constant's is .5.
+        auc_95: its central 95 %.
+        brier, brier_constant: mean squared errors.
+        calibration_slope: 1 is calibrated; None where nothing varies.
+    """
+
+    rows: int
+    won: int
+    base_rate: float
+    observed_rate: float
+    mean_probability: float
+    skill: bool
+    log_loss: float
+    log_loss_constant: float
+    log_loss_difference: float
+    log_loss_difference_95: tuple[float, float]
+    auc: float
+    auc_95: tuple[float, float]
+    brier: float
+    brier_constant: float
+    calibration_slope: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types, in the order of `eql evaluate --json`."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def evaluate(predictions: Predictions, fitted_rung: bool, seed: int) -> Metrics:
+    """The metrics of predictions.
+
+    Args:
+        predictions: of the out-of-time rows.
+        fitted_rung: whether the served rung is above the base rate; the base rate has no skill by definition.
+        seed: random seed of the bootstrap by account.
+    """
     won, p = predictions.won, predictions.probability
     constant = np.full(len(won), predictions.constant)
-    clusters = Clusters(predictions.cluster, np.random.default_rng(seed))
+    bootstrap = ClusterBootstrap(predictions.cluster, np.random.default_rng(seed))
     difference = losses(won, p) - losses(won, constant)
-    auc_low, auc_high = clusters.interval(_auc_by_weight(won, p))
-    low, high = clusters.mean_interval(difference)
-    return {
-        "rows": len(won),
-        "won": int(won.sum()),
-        "base_rate": predictions.constant,
-        "observed_rate": float(won.mean()),
-        "mean_probability": float(p.mean()),
-        "skill": bool(fitted_rung and auc_low > 0.5),
-        "log_loss": log_loss(won, p),
-        "log_loss_constant": log_loss(won, constant),
-        "log_loss_difference": float(difference.mean()),
-        "log_loss_difference_95": [low, high],
-        "auc": auc(won, p),
-        "auc_95": [auc_low, auc_high],
-        "brier": float(np.mean((won - p) ** 2)),
-        "brier_constant": float(np.mean((won - constant) ** 2)),
-        "calibration_slope": calibration_slope(won, p),
-    }
+    auc_95 = bootstrap.interval(auc_by_weight(won, p))
+    return Metrics(
+        rows=len(won),
+        won=int(won.sum()),
+        base_rate=predictions.constant,
+        observed_rate=float(won.mean()),
+        mean_probability=float(p.mean()),
+        skill=bool(fitted_rung and auc_95[0] > 0.5),
+        log_loss=log_loss(won, p),
+        log_loss_constant=log_loss(won, constant),
+        log_loss_difference=float(difference.mean()),
+        log_loss_difference_95=bootstrap.mean_interval(difference),
+        auc=auc(won, p),
+        auc_95=auc_95,
+        brier=float(np.mean((won - p) ** 2)),
+        brier_constant=float(np.mean((won - constant) ** 2)),
+        calibration_slope=calibration_slope(won, p),
+    )
 
 
-def attainable(predictions: Predictions, truth: Reals) -> Mapping[str, float]:
-    """The share of attainable log-loss skill: 0 for the constant, 1 for the true probabilities."""
-    won = predictions.won
-    served = log_loss(won, predictions.probability)
-    constant = log_loss(won, np.full(len(won), predictions.constant))
+@dataclass(frozen=True)
+class AttainableSkill:
+    """How much of the log-loss skill that the true probabilities have a version attains: 0 for the constant, 1 for all.
+
+    Attributes:
+        log_loss_truth: the log loss of the true probabilities.
+        share_of_attainable_skill: the share on the outcomes drawn.
+        share_of_attainable_skill_expected: the share in expectation over the outcomes, which cancels their noise.
+    """
+
+    log_loss_truth: float
+    share_of_attainable_skill: float
+    share_of_attainable_skill_expected: float
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON types."""
+        return asdict(self)
+
+
+def attainable_skill(predictions: Predictions, truth: Reals) -> AttainableSkill:
+    """The attainable skill of predictions, given the true probability of each row (of a simulated world)."""
+    won, constant = predictions.won, np.full(len(predictions.won), predictions.constant)
+    served_loss, constant_loss = log_loss(won, predictions.probability), log_loss(won, constant)
     best = log_loss(won, truth)
-    # Against the outcomes' expectation under the truth rather than their draw, noise cancels.
-    expected = [
-        _cross_entropy(truth, q) for q in (predictions.probability, np.full(len(won), predictions.constant), truth)
-    ]
-    share = (expected[1] - expected[0]) / (expected[1] - expected[2])
-    return {
-        "log_loss_truth": best,
-        "share_of_attainable_skill": (constant - served) / (constant - best),
-        "share_of_attainable_skill_expected": share,
-    }
+    expected = [_cross_entropy(truth, q) for q in (predictions.probability, constant, truth)]
+    return AttainableSkill(
+        log_loss_truth=best,
+        share_of_attainable_skill=(constant_loss - served_loss) / (constant_loss - best),
+        share_of_attainable_skill_expected=(expected[1] - expected[0]) / (expected[1] - expected[2]),
+    )
 
 
 def _cross_entropy(truth: Reals, probability: Reals) -> float:

@@ -12,9 +12,10 @@ from features.catalogue import CATALOGUE
 from features.catalogue.catalogue import Catalogue
 from models.arrays import Integers
 from models.bundle import Bundle
+from training.evaluation.bootstrap import ClusterBootstrap
 from training.evaluation.importance import importance
-from training.evaluation.lift import LEADS_A_WEEK, at_capacity
-from training.evaluation.metrics import Clusters, Predictions
+from training.evaluation.lift import LEADS_A_WEEK, lift_at_capacity
+from training.evaluation.metrics import Predictions
 
 _BINS = 10
 _SHOWN = 15
@@ -61,7 +62,7 @@ def _observed(predictions: Predictions, groups: list[Integers]) -> tuple[Any, An
     shares, reach = [], []
     for group in groups:
         won, cluster = predictions.won[group], predictions.cluster[group]
-        low, high = Clusters(cluster, np.random.default_rng(0), _DRAWS).mean_interval(won)
+        low, high = ClusterBootstrap(cluster, np.random.default_rng(0), _DRAWS).mean_interval(won)
         shares.append(won.mean())
         reach.append((max(won.mean() - low, 0.0), max(high - won.mean(), 0.0)))
     return np.array(shares), np.array(reach).T
@@ -84,7 +85,7 @@ def _lift(predictions: Predictions, leads_a_week: int) -> Figure:
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
     worked, found = _gains(predictions)
     axes.plot(worked, found)
-    real = at_capacity(predictions, leads_a_week)
+    real = lift_at_capacity(predictions, leads_a_week)
     if real is not None:
         axes.plot(real.worked, real.found, marker="o", linestyle="", label=f"the best {leads_a_week} of each week")
         axes.legend(loc="lower right")

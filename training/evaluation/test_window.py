@@ -71,7 +71,12 @@ class Window:
         """Some of the rows."""
         p = self.predictions
         some = Predictions(
-            p.lead_id[chosen], p.as_of[chosen], p.cluster[chosen], p.won[chosen], p.probability[chosen], p.constant
+            lead_id=p.lead_id[chosen],
+            as_of=p.as_of[chosen],
+            cluster=p.cluster[chosen],
+            won=p.won[chosen],
+            probability=p.probability[chosen],
+            constant=p.constant,
         )
         return Window(some, self.features.filter(pa.array(chosen)))
 

@@ -17,6 +17,7 @@ from models.encoding import Encoding
 from models.probability import TREES, Rung, losses
 from training.data.rows import MIN_WINS, Rows
 from training.data.splits import Fold
+from training.evaluation.report import ImmatureSnapshots
 from training.fitting.model_selection import Choice
 from training.fitting.rolling_origins import Origins
 from training.hazard.follow_up import LOST, WON, FollowUp, Known
@@ -84,9 +85,10 @@ class Challenge:
     gain: float | None = None
     error: float | None = None
 
-    def to_json(self) -> dict[str, object]:
-        """JSON types."""
-        return {"used": self.used, "reason": self.reason, "gain": self.gain, "standard_error": self.error}
+    @property
+    def summary(self) -> ImmatureSnapshots:
+        """As reports keep it."""
+        return ImmatureSnapshots(self.used, self.reason, self.gain, self.error)
 
 
 def soft_labels(known: Known, incidence: Incidence, horizon_days: int) -> Reals:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from models.arrays import Integers, Reals
 from models.probability import losses
+from models.statistics import NORMAL_95
 from training.data.rows import Rows
 from training.data.splits import Fold
-from training.evaluation.metrics import Clusters
+from training.evaluation.bootstrap import ClusterBootstrap
 from training.fitting.ladder import share_won
 
 Level: TypeAlias = Literal["all", "latest"]
 LATEST_SHARE = 0.25
-_SIGNIFICANT = 1.96
 
 
 def intercept_leads(rows: Rows, learned: Integers, level: Level) -> Integers:
@@ -41,8 +41,8 @@ def select_intercept_sample(rows: Rows, folds: Sequence[Fold], cluster: NDArray[
         return "all"
     gain = np.concatenate([_loss(rows, fold, "all") - _loss(rows, fold, "latest") for fold in asked])
     judged = np.concatenate([fold.judge for fold in asked])
-    error = Clusters(cluster[judged], np.random.default_rng(seed)).standard_error(gain)
-    return "latest" if gain.mean() > _SIGNIFICANT * error else "all"
+    error = ClusterBootstrap(cluster[judged], np.random.default_rng(seed)).standard_error(gain)
+    return "latest" if gain.mean() > NORMAL_95 * error else "all"
 
 
 def _loss(rows: Rows, fold: Fold, level: Level) -> Reals:

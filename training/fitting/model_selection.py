@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +9,9 @@ from models.arrays import Reals
 from models.encoding import Encoding, Matrix
 from models.probability import TREES, MarginModel, Rung, SegmentRates, losses
 from training.data.rows import Rows, has_enough_outcomes
-from training.evaluation.metrics import Clusters, auc, log_loss
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.metrics import auc, log_loss
+from training.evaluation.report import RungMetrics
 from training.fitting.intercept_sample import Level, intercept_leads
 from training.fitting.ladder import (
     STAGES,
@@ -51,7 +52,7 @@ class Choice:
     tuned: Tuned
     level: Level
     margins: tuple[Reals, ...] = ()
-    table: Sequence[Mapping[str, Any]] = ()
+    table: tuple[RungMetrics, ...] = ()
 
     def with_scaled_trees(self, origins: Origins, leads: int) -> "Choice":
         """It for so many leads: with the square root as many more trees as they are more than at an origin on average.
@@ -107,7 +108,7 @@ def choose(origins: Origins, created: Reals, progress: Callable[[str], None], tu
     found = candidates(origins, progress, tuned.settings)
     rung, reason = select_rung(origins.won, {c.rung: c.probability for c in found}, origins.clusters)
     chosen = next(c for c in found if c.rung == rung)
-    table = [{"rung": c.rung, **_figures(origins.won, c.probability)} for c in found]
+    table = tuple(_metrics(c.rung, origins.won, c.probability) for c in found)
     return Choice(rung, reason, chosen.settings, tuned, origins.level, chosen.margins, table)
 
 
@@ -173,7 +174,7 @@ _FIRST_STEP = 2.5
 """Standard errors: with four rungs trying, chance alone takes the step in at most 1 of 40 trainings (Bonferroni)."""
 
 
-def select_rung(won: Reals, probabilities: Mapping[Rung, Reals], clusters: Clusters) -> tuple[Rung, str]:
+def select_rung(won: Reals, probabilities: Mapping[Rung, Reals], clusters: ClusterBootstrap) -> tuple[Rung, str]:
     """Climb from rung to rung while it pays out of time; returns the rung and why.
 
     The first step off the base rate must gain significantly (95 %, clustered, four rungs trying), for a base rate
@@ -194,10 +195,11 @@ def select_rung(won: Reals, probabilities: Mapping[Rung, Reals], clusters: Clust
     return rung, reason
 
 
-def _figures(won: Reals, probability: Reals) -> Mapping[str, Any]:
-    return {
-        "rows": len(won),
-        "log_loss": log_loss(won, probability),
-        "auc": auc(won, probability),
-        "brier": float(np.mean((won - probability) ** 2)),
-    }
+def _metrics(rung: Rung, won: Reals, probability: Reals) -> RungMetrics:
+    return RungMetrics(
+        rung=rung,
+        rows=len(won),
+        log_loss=log_loss(won, probability),
+        auc=auc(won, probability),
+        brier=float(np.mean((won - probability) ** 2)),
+    )

@@ -13,7 +13,7 @@ from models.encoding import Encoding
 from models.probability import sigmoid
 from training.data.rows import Rows, has_enough_outcomes
 from training.data.splits import Fold
-from training.evaluation.metrics import Clusters
+from training.evaluation.bootstrap import ClusterBootstrap
 from training.fitting.calibration import fit_level, fit_slope
 from training.fitting.intercept_sample import Level, intercept_leads, select_intercept_sample
 from training.fitting.ladder import STAGES, TreeSettings, fit_trees, staged_margins
@@ -72,9 +72,9 @@ class Origins:
         return np.repeat(np.arange(len(self.folds)), [len(fold.judge) for fold in self.folds])
 
     @property
-    def clusters(self) -> Clusters:
+    def clusters(self) -> ClusterBootstrap:
         """The judged rows' clusters, the same draws each time."""
-        return Clusters(self.cluster[self.judged], np.random.default_rng(self.seed))
+        return ClusterBootstrap(self.cluster[self.judged], np.random.default_rng(self.seed))
 
     @property
     def digest(self) -> str:

@@ -25,6 +25,7 @@ from training.data.matrix import Data, Progress, prepare
 from training.data.rows import Rows, has_enough_outcomes
 from training.data.segments import Segment
 from training.evaluation.metrics import Predictions, evaluate
+from training.evaluation.report import CalibrationSummary, CurveMetrics, EvaluationReport, ImmatureSnapshots
 from training.fitting.calibration import NOTHING_JUDGED, Judged, calibrate
 from training.fitting.immature_snapshots import Cohort, challenge, with_immature
 from training.fitting.intercept_sample import intercept_leads
@@ -44,7 +45,7 @@ class Trained:
 
     Attributes:
         bundle: ready to serve.
-        report: figures and words, JSON types only.
+        report: its metrics, and what the training data were.
         predictions: the served rung's, on the test window.
         test_matrix: those rows, encoded.
         table: features of every labelled snapshot, as the engine gave them.
@@ -52,7 +53,7 @@ class Trained:
     """
 
     bundle: Bundle
-    report: Mapping[str, Any]
+    report: EvaluationReport
     predictions: Predictions
     test_matrix: Matrix
     table: pa.Table
@@ -105,7 +106,7 @@ def train(
     return _foreseen(trained, data, immature, progress, seed)
 
 
-_UNDATED = {"used": False, "reason": "not tried: leads or closes are undated", "gain": None, "standard_error": None}
+_UNDATED = ImmatureSnapshots(False, "not tried: leads or closes are undated")
 
 
 def _cohort(data: Data, horizon_days: int) -> Cohort:
@@ -123,7 +124,7 @@ def _start(data: Data) -> int:
 
 def _with_immature(
     data: Data, origins: Origins, choice: Choice, progress: Progress
-) -> tuple[Choice, Rows, Mapping[str, object]]:
+) -> tuple[Choice, Rows, ImmatureSnapshots]:
     """The choice, the rows to fit it on, and whether immature snapshots are among them and why."""
     rows, horizon = data.rows.take(data.split.train), data.snapshots.horizon_days
     if horizon is None:
@@ -132,12 +133,13 @@ def _with_immature(
     found = challenge(cohort, origins, choice, progress)
     if found.used:
         rows = with_immature(cohort, data.split.train, _start(data), origins.seed)
-    return replace(choice, margins=found.margins), rows, found.to_json()
+    return replace(choice, margins=found.margins), rows, found.summary
 
 
-def _foreseen(trained: Trained, data: Data, immature: Mapping[str, object], progress: Progress, seed: int) -> Trained:
+def _foreseen(trained: Trained, data: Data, immature: ImmatureSnapshots, progress: Progress, seed: int) -> Trained:
     """With the hazard model, and what its curve is worth on the test leads."""
-    horizon, found, curve = data.snapshots.horizon_days, None, []
+    horizon, found = data.snapshots.horizon_days, None
+    curve: tuple[CurveMetrics, ...] = ()
     if horizon is not None:
         progress("fitting when leads close")
         cohort, start = _cohort(data, horizon), _start(data)
@@ -146,7 +148,7 @@ def _foreseen(trained: Trained, data: Data, immature: Mapping[str, object], prog
             curve = hazard.figures(
                 found, data.rows.matrix, cohort.follow_up, data.split.test, start, data.snapshots.cut, seed
             )
-    return replace(trained, foreseen=found, report={**trained.report, "immature": immature, "curve": curve})
+    return replace(trained, foreseen=found, report=replace(trained.report, immature=immature, curve=curve))
 
 
 def _choice(data: Data, origins: Origins, search: Search | None, progress: Progress) -> Choice:
@@ -183,8 +185,8 @@ def bundle_of(data: Data, origins: Origins, choice: Choice, fitted: Rows, allowe
             "rung_reason": choice.reason,
             "settings": choice.settings,
             "level": choice.level,
-            "tuning": choice.tuned.to_json(),
-            "excluded": data.left_out,
+            "tuning": choice.tuned.summary.to_dict(),
+            "excluded": [excluded.to_dict() for excluded in data.excluded_segments],
             "allowed_leaks": sorted({*allowed_leaks}),
         },
     )
@@ -256,30 +258,32 @@ def _report(data: Data, choice: Choice, bundle: Bundle, searched: leaks.Examinat
         probability=np.asarray(probability),
         constant=bundle.base_rate,
     )
-    figures = evaluate(predictions, bundle.rung != "base_rate", seed)
-    report = {
-        **figures,
-        "rung": bundle.rung,
-        "rung_reason": choice.reason,
-        "tuning": choice.tuned.to_json(),
-        "horizon_days": snapshots.horizon_days,
-        "target": f"won within {snapshots.horizon_days} days"
-        if snapshots.horizon_days
-        else "ever won: weaker evidence",
-        "split": data.split.how,
-        "point_in_time": "recorded times"
-        if data.provenance.point_in_time
-        else "not verifiable: the export has no recorded times",
-        "training_rows": len(data.split.train),
-        "training_leads": len(set(snapshots.lead_id[data.split.train].tolist())),
-        "features": len(bundle.encoding.features),
-        "calibration": {"slope": bundle.calibration.slope, "intercept": bundle.calibration.intercept},
-        "level": choice.level,
-        "out_of_time_rungs": list(choice.table),
-        "leaks": [suspect.to_json() for suspect in searched.suspects],
-        "drifting": [each.to_json() for each in searched.drifting],
-        "leak_searches_skipped": list(searched.skipped),
-        "excluded": data.left_out,
-        "cut": rfc3339(snapshots.cut),
-    }
+    report = EvaluationReport(
+        metrics=evaluate(predictions, bundle.rung != "base_rate", seed),
+        rung=bundle.rung,
+        rung_reason=choice.reason,
+        tuning=choice.tuned.summary,
+        horizon_days=snapshots.horizon_days,
+        target=_target(snapshots.horizon_days),
+        split=data.split.how,
+        point_in_time=_POINT_IN_TIME[data.provenance.point_in_time],
+        training_rows=len(data.split.train),
+        training_leads=len(set(snapshots.lead_id[data.split.train].tolist())),
+        features=len(bundle.encoding.features),
+        calibration=CalibrationSummary(bundle.calibration.slope, bundle.calibration.intercept),
+        intercept_sample=choice.level,
+        out_of_time_rungs=choice.table,
+        leaks=searched.suspects,
+        drifting=searched.drifting,
+        leak_searches_skipped=searched.skipped,
+        excluded=data.excluded_segments,
+        cut=rfc3339(snapshots.cut),
+    )
     return Trained(bundle, report, predictions, data.rows.matrix[test], data.table)
+
+
+_POINT_IN_TIME = {True: "recorded times", False: "not verifiable: the export has no recorded times"}
+
+
+def _target(horizon_days: int | None) -> str:
+    return f"won within {horizon_days} days" if horizon_days else "ever won: weaker evidence"

@@ -6,7 +6,7 @@ are; the test window is not seen. The best settings are taken only where they ga
 error over the defaults: else a long search would find luck.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ import optuna
 
 from models.arrays import Reals
 from models.probability import losses
+from training.evaluation.report import TuningSummary
 from training.fitting.ladder import STAGES, TreeSettings
 from training.fitting.rolling_origins import Origins
 
@@ -57,9 +58,10 @@ class Tuned:
     reason: str
     trials: int
 
-    def to_json(self) -> Mapping[str, Any]:
-        """As reports and the registry keep it."""
-        return {"settings": _searched(self.settings), "reason": self.reason, "trials": self.trials}
+    @property
+    def summary(self) -> TuningSummary:
+        """As reports and bundles keep it."""
+        return TuningSummary(_searched(self.settings), self.reason, self.trials)
 
 
 NOT_TUNED = Tuned(TreeSettings(), "not tuned: the defaults", 0)

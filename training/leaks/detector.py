@@ -10,9 +10,10 @@ from models.encoding import Encoding
 from training.data.rows import Rows
 from training.data.snapshots import MOST_SNAPSHOTS
 from training.data.splits import Split
+from training.evaluation.leak_findings import DriftingFeature, Evidence, Suspect
 from training.leaks import drift, id_order, near_close, single_feature_auc
 from training.leaks.columns import Column, column
-from training.leaks.evidence import Evidence, Suspect, ranked
+from training.leaks.evidence import ranked
 from training.leaks.sample import FAMILY, History, Sample
 from training.leaks.value_leaks import evidence as telling
 from training.leaks.value_leaks import tells
@@ -29,7 +30,7 @@ class Examination:
     """
 
     suspects: tuple[Suspect, ...]
-    drifting: tuple[drift.Drift, ...]
+    drifting: tuple[DriftingFeature, ...]
     skipped: tuple[str, ...]
 
 

@@ -10,11 +10,10 @@ import numpy as np
 from scipy.stats import norm, rankdata, spearmanr
 
 from models.arrays import Reals
-from training.evaluation.metrics import auc
+from training.evaluation.leak_findings import Evidence
+from training.evaluation.metrics import auc, null_auc_error
 from training.leaks.columns import Column
-from training.leaks.evidence import Evidence
 from training.leaks.sample import History, Sample
-from training.leaks.single_feature_auc import null_error
 
 RUNS = 0.8
 """Least rank correlation with the order of creation of what is given out in order."""
@@ -40,7 +39,7 @@ def evidence(column: Column, sample: Sample, history: History, chance: float) ->
     ahead = rankdata(numbers) * np.sign(runs) - rankdata(place)
     later = auc(won.astype(np.float64), ahead)
     strength = max(later, 1 - later)
-    error = null_error(won.astype(np.float64)) * np.sqrt(sample.overdispersion)
+    error = null_auc_error(won.astype(np.float64)) * np.sqrt(sample.overdispersion)
     if strength < OUT_OF_STEP or 2 * norm.sf((strength - 0.5) / error) >= chance:
         return []
     which = "later" if later > 0.5 else "earlier"
@@ -48,7 +47,15 @@ def evidence(column: Column, sample: Sample, history: History, chance: float) ->
         f"runs with the order of creation (rank correlation {abs(runs):.2f}), but the won come {which} in it than they "
         f"were created: that alone ranks outcomes with AUC {strength:.3f}"
     )
-    return [Evidence("order", words, strength, False, {"auc": strength, "rank_correlation": abs(runs)})]
+    return [
+        Evidence(
+            kind="order",
+            words=words,
+            strength=strength,
+            decisive=False,
+            figures={"auc": strength, "rank_correlation": abs(runs)},
+        )
+    ]
 
 
 def _numbers(column: Column) -> Reals:

@@ -12,11 +12,11 @@ from scipy.stats import norm
 
 from models.arrays import Integers, Reals
 from training.data.rows import Rows
-from training.evaluation.metrics import auc
+from training.evaluation.leak_findings import Evidence
+from training.evaluation.metrics import auc, null_auc_error
 from training.leaks.columns import Column
-from training.leaks.evidence import Evidence
 from training.leaks.sample import History
-from training.leaks.single_feature_auc import SUSPECT_AUC, null_error, shares_won
+from training.leaks.single_feature_auc import SUSPECT_AUC, shares_won
 
 RISE = 0.15
 """Least rise of the AUC from creation to the last week."""
@@ -66,7 +66,7 @@ def enough(closed: Closing) -> bool:
 def evidence(column: Column, closed: Closing, chance: float) -> list[Evidence]:
     """Whether a feature's skill rises steeply from creation to the last week before the close."""
     early, late = (_auc(column, at, closed) for at in (closed.first, closed.last))
-    error = null_error(closed.won) * np.sqrt(2 * closed.overdispersion)
+    error = null_auc_error(closed.won) * np.sqrt(2 * closed.overdispersion)
     if late <= SUSPECT_AUC or late - early < RISE or norm.sf((late - early) / error) >= chance:
         return []
     won = closed.won > 0
@@ -77,7 +77,7 @@ def evidence(column: Column, closed: Closing, chance: float) -> list[Evidence]:
         f"tells more the nearer the close: AUC {early:.3f} at creation, {late:.3f} in the last week, when it changed "
         f"for {figures['changed_won']:.0%} of the won and {figures['changed_lost']:.0%} of the lost"
     )
-    return [Evidence("close", words, late, False, figures)]
+    return [Evidence(kind="close", words=words, strength=late, decisive=False, figures=figures)]
 
 
 def _auc(column: Column, at: Integers, closed: Closing) -> float:

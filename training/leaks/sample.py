@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Integers, Reals
+from models.statistics import cluster_sums
 from training.data.rows import Rows
 from training.data.snapshots import MOST_SNAPSHOTS, WEEK, Snapshots
 from training.data.splits import Split
@@ -93,5 +94,4 @@ def _overdispersion(won: NDArray[np.bool_], cluster: NDArray[np.str_]) -> float:
     if not len(won) or won.all() or not won.any():
         return 1.0
     residual: Reals = won - won.mean()
-    _, of = np.unique(cluster, return_inverse=True)
-    return max(1.0, float((np.bincount(of, weights=residual) ** 2).sum() / (residual**2).sum()))
+    return max(1.0, float((cluster_sums(residual, cluster) ** 2).sum() / (residual**2).sum()))

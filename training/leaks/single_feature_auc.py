@@ -14,9 +14,9 @@ from scipy.stats import norm
 from models.arrays import Integers, Reals
 from training.data.rows import Rows
 from training.data.splits import Fold
-from training.evaluation.metrics import auc
+from training.evaluation.leak_findings import Evidence
+from training.evaluation.metrics import auc, null_auc_error
 from training.leaks.columns import Column
-from training.leaks.evidence import Evidence
 
 DECISIVE_AUC = 0.9
 SUSPECT_AUC = 0.75
@@ -54,15 +54,9 @@ def alone(column: Column, rows: Rows, folds: Collection[Fold], overdispersion: f
     if not judged:
         return None
     shares = np.array([len(won) for _, won in judged]) / sum(len(won) for _, won in judged)
-    errors = np.array([null_error(won) for _, won in judged])
+    errors = np.array([null_auc_error(won) for _, won in judged])
     error = float(np.sqrt(overdispersion * (shares**2 @ errors**2)))
     return Skill(float(shares @ [found for found, _ in judged]), error)
-
-
-def null_error(won: Reals) -> float:
-    """Standard deviation of the AUC of a ranking that says nothing of `won`, which holds both outcomes."""
-    wins = won.sum()
-    return float(np.sqrt((len(won) + 1) / (12 * wins * (len(won) - wins))))
 
 
 def evidence(skill: Skill | None, chance: float) -> Sequence[Evidence]:
@@ -70,7 +64,11 @@ def evidence(skill: Skill | None, chance: float) -> Sequence[Evidence]:
     if skill is None or skill.auc <= SUSPECT_AUC or skill.by_chance() >= chance:
         return ()
     words = f"alone ranks out-of-time outcomes with AUC {skill.auc:.3f}"
-    return (Evidence("skill", words, skill.auc, skill.auc > DECISIVE_AUC, {"auc": skill.auc}),)
+    return (
+        Evidence(
+            kind="skill", words=words, strength=skill.auc, decisive=skill.auc > DECISIVE_AUC, figures={"auc": skill.auc}
+        ),
+    )
 
 
 def shares_won(codes: Integers, won: Reals, weight: Reals, levels: int) -> Reals:

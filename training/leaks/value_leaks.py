@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom, hypergeom
 
 from models.arrays import Reals
+from training.evaluation.leak_findings import Evidence
 from training.leaks.columns import Column
-from training.leaks.evidence import Evidence
 from training.leaks.sample import Sample
 
 HONEST_ODDS = 10.0
@@ -199,7 +199,7 @@ class _Judged:
 
     def blank_with_one_outcome(self, i: int) -> Evidence:
         words = f"is blank only where the lead was {self.outcome(i)} ({self.tells.leads[i]:,} leads)"
-        return Evidence("missing", words, 1.0, True, self.figures(i))
+        return Evidence(kind="missing", words=words, strength=1.0, decisive=True, figures=self.figures(i))
 
     def filled_for_one_outcome(self, i: int) -> Evidence:
         decisive = self.covered(i) >= LARGE_PART and self.honestly[i] < _HONEST_CHANCE
@@ -208,7 +208,9 @@ class _Judged:
             f"({self.tells.leads[i]:,} leads, {self.covered(i):.0%} of the {self.outcome(i)})"
         )
         kind: Literal["missing", "value"] = "missing" if self.tells.sorts[i] == "filled" else "value"
-        return Evidence(kind, words, self.purity(i), bool(decisive), self.figures(i))
+        return Evidence(
+            kind=kind, words=words, strength=self.purity(i), decisive=bool(decisive), figures=self.figures(i)
+        )
 
     def values(self, some: Sequence[int]) -> list[Evidence]:
         """Of values beyond any honest signal, the most covering first; together they may decide."""
@@ -222,7 +224,11 @@ class _Judged:
         if covered >= HALF:
             words = f"has values that only {rarer} leads have, {covered:.0%} of those: {told}{rest}"
         strength = max(self.purity(i) for i in ordered)
-        return [Evidence("value", words, strength, covered >= HALF, self.figures(ordered[0]))]
+        return [
+            Evidence(
+                kind="value", words=words, strength=strength, decisive=covered >= HALF, figures=self.figures(ordered[0])
+            )
+        ]
 
     def _is_level(self, i: int) -> bool:
         return not self.tells.words[i].startswith("a text with")
@@ -232,12 +238,18 @@ class _Judged:
             f"says more of the outcome than an honest signal would by being {self.tells.words[i]}: {self.counted(i)}"
         )
         kind: Literal["missing", "value"] = "value" if self.tells.sorts[i] == "other" else "missing"
-        return Evidence(kind, words, self.purity(i), False, self.figures(i))
+        return Evidence(kind=kind, words=words, strength=self.purity(i), decisive=False, figures=self.figures(i))
 
     def blanker(self, i: int) -> Evidence:
         lost, won = ((self.tells.leads[i] - self.tells.wins[i]) / self.lost, self.tells.wins[i] / self.won)
         words = f"is blank for {lost:.0%} of the lost and {won:.0%} of the won"
-        return Evidence("missing", words, 0.5 + abs(self.difference(i)) / 2, False, self.figures(i))
+        return Evidence(
+            kind="missing",
+            words=words,
+            strength=0.5 + abs(self.difference(i)) / 2,
+            decisive=False,
+            figures=self.figures(i),
+        )
 
 
 _HONEST_CHANCE = 0.01

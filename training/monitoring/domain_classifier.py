@@ -9,20 +9,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Reals
 from models.encoding import Encoding
-from training.evaluation.metrics import Clusters, auc
+from training.evaluation.bootstrap import ClusterBootstrap, central_95
+from training.evaluation.metrics import auc, auc_by_weight
+from training.evaluation.two_sample_classifier import MIN_GAIN_SHARE, ClassifierSettings, cross_validate
 from training.monitoring.leads import Leads
 from training.monitoring.windows import Pair, beyond
 
-_FOLDS, _ROUNDS, _DRAWS = 5, 30, 200
+_FOLDS, _DRAWS = 5, 200
+_SETTINGS = ClassifierSettings(learning_rate=0.1, balanced=True)
 _MOST_ROWS = 5000
-_CARRIES = 0.1
-"""Least share of the classifier's gain that names a feature."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +64,13 @@ def apart(leads: Leads, encoding: Encoding, names: Collection[str], pair: Pair, 
     rows = np.concatenate([_some(np.flatnonzero(flags), rng) for flags in (pair.before, pair.after)])
     target, cluster = pair.after[rows].astype(np.float64), leads.cluster[rows]
     matrix = leads.matrix[rows][:, columns]
-    found, gain = _cross_validated(matrix, target, encoding, _folds(cluster, rng))
-    clusters = Clusters(cluster, rng, _DRAWS)
-    draws: list[float] = []
-
-    def remembered(weight: Reals) -> float:
-        draws.append(auc(target, found, weight))
-        return draws[-1]
-
-    interval = clusters.interval(remembered)
-    order = np.argsort(-gain, kind="stable")
-    carriers = tuple((encoding.names[j], float(gain[j])) for j in order if gain[j] >= _CARRIES)
-    return Apart(auc(target, found), interval, float(np.std(draws)), carriers)
+    found = cross_validate(matrix, target, encoding, _folds(cluster, rng), _SETTINGS)
+    draws = ClusterBootstrap(cluster, rng, _DRAWS).draw(auc_by_weight(target, found.score))
+    order = np.argsort(-found.gain_share, kind="stable")
+    carriers = tuple(
+        (encoding.names[j], float(found.gain_share[j])) for j in order if found.gain_share[j] >= MIN_GAIN_SHARE
+    )
+    return Apart(auc(target, found.score), central_95(draws), float(np.std(draws)), carriers)
 
 
 def _some(positions: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -88,33 +82,3 @@ def _folds(cluster: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.in
     names, place = np.unique(cluster, return_inverse=True)
     found: NDArray[np.int64] = (rng.permutation(len(names)) % _FOLDS)[place]
     return found
-
-
-def _cross_validated(matrix: Reals, target: Reals, encoding: Encoding, fold: NDArray[np.int64]) -> tuple[Reals, Reals]:
-    """Out-of-fold scores, and each feature's share of the gain."""
-    score, gain = np.full(len(target), 0.5), np.zeros(len(encoding.features))
-    for one in range(_FOLDS):
-        judge = fold == one
-        if judge.any() and np.ptp(target[~judge]) > 0:
-            booster = _fit(matrix[~judge], target[~judge], encoding)
-            score[judge] = np.asarray(booster.predict(matrix[judge], num_threads=1))
-            gain += booster.feature_importance("gain")
-    return score, gain / max(float(gain.sum()), 1e-12)
-
-
-def _fit(matrix: Reals, target: Reals, encoding: Encoding) -> lightgbm.Booster:
-    categories = [j for j, feature in enumerate(encoding.features) if feature.kind == "category"]
-    # Both windows weigh alike, so that the score of a fold does not hang on how many of each it got.
-    weight = np.where(target == 1, 0.5 / target.mean(), 0.5 / (1 - target.mean()))
-    data = lightgbm.Dataset(matrix, target, weight=weight, categorical_feature=categories, free_raw_data=True)
-    settings = {
-        "objective": "binary",
-        "num_leaves": 8,
-        "min_data_in_leaf": 20,
-        "learning_rate": 0.1,
-        "num_threads": 1,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
-    return lightgbm.train(settings, data, num_boost_round=_ROUNDS)

@@ -15,8 +15,11 @@ from scipy.stats import norm
 from features.catalogue.catalogue import Catalogue
 from models.arrays import Reals
 from models.bundle import Bundle
-from models.probability import logit, losses, sigmoid
-from training.evaluation.metrics import Clusters, calibration_line, log_loss
+from models.probability import losses
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.calibration_slope import sandwich_slope
+from training.evaluation.lift import top_shares
+from training.evaluation.metrics import log_loss
 from training.evaluation.test_window import Window, log_odds
 
 Name: TypeAlias = Literal[
@@ -108,7 +111,7 @@ def _fall(bundle: Bundle, rows: Reals, column: Reals, place: int, direction: int
     return max(float(-(direction * np.diff(odds, axis=1)).min(initial=0.0)), 0.0)
 
 
-def beats_constant(bundle: Bundle, window: Window, probability: Reals, clusters: Clusters) -> Check:
+def beats_constant(bundle: Bundle, window: Window, probability: Reals, clusters: ClusterBootstrap) -> Check:
     """A fitted rung loses less than the base rate of its training; the base rate itself claims nothing."""
     if bundle.rung == "base_rate":
         return Check("constant", True, "it is the base rate and claims no more")
@@ -121,28 +124,13 @@ def beats_constant(bundle: Bundle, window: Window, probability: Reals, clusters:
 
 def slope(window: Window, probability: Reals) -> Check:
     """The calibration slope's 95 % interval meets .9 to 1.1."""
-    found = slope_interval(window.predictions.won, probability, window.predictions.cluster)
+    found = sandwich_slope(window.predictions.won, probability, window.predictions.cluster)
     if found is None:
         return Check("calibration_slope", True, "every lead has the same probability, or one outcome: no slope")
-    value, low, high = found
-    words = f"calibration slope {value:.2f} ({low:.2f} to {high:.2f})"
-    passed = low <= SLOPE[1] and high >= SLOPE[0]
-    return Check("calibration_slope", passed, words, {"slope": value, "low": low, "high": high})
-
-
-def slope_interval(won: Reals, probability: Reals, cluster: NDArray[np.str_]) -> tuple[float, float, float] | None:
-    """The slope of outcomes on log-odds and its 95 % interval, clustered (the sandwich); None where nothing varies."""
-    odds = np.asarray(logit(np.clip(probability, 1e-12, 1 - 1e-12)))
-    if np.ptp(odds) < 1e-9 or won.min() == won.max():
-        return None
-    design = np.column_stack([odds, np.ones(len(odds))])
-    beta = np.array(calibration_line(odds, won))
-    p = np.asarray(sigmoid(design @ beta))
-    inverse = np.linalg.inv((design * (p * (1 - p))[:, None]).T @ design + 1e-12 * np.eye(2))
-    _, of = np.unique(cluster, return_inverse=True)
-    scores = np.column_stack([np.bincount(of, weights=column * (won - p)) for column in design.T])
-    error = float(np.sqrt((inverse @ scores.T @ scores @ inverse)[0, 0]))
-    return float(beta[0]), float(beta[0] - 1.96 * error), float(beta[0] + 1.96 * error)
+    words = f"calibration slope {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    passed = found.low <= SLOPE[1] and found.high >= SLOPE[0]
+    figures = {"slope": found.value, "low": found.low, "high": found.high}
+    return Check("calibration_slope", passed, words, figures)
 
 
 @dataclass(frozen=True)
@@ -215,7 +203,7 @@ def segment_loss(window: Window, probability: Reals, other: Reals, other_name: s
 
 def _z(values: Reals, cluster: NDArray[np.str_], draws: int) -> float:
     """How many clustered standard errors a mean is from 0."""
-    error = Clusters(cluster, np.random.default_rng(0), draws).standard_error(values)
+    error = ClusterBootstrap(cluster, np.random.default_rng(0), draws).standard_error(values)
     return float(values.mean() / error) if error > 0 else 0.0
 
 
@@ -227,16 +215,10 @@ def top_decile_overlap(probability: Reals, other: Reals) -> Check:
     """The tenth of leads that sales would work first is mostly the champion's."""
     if min(np.ptp(probability), np.ptp(other)) < TOLERANCE:
         return Check("top_decile_overlap", True, "one of the two gives every lead the same: there is no top tenth")
-    shared = float(np.minimum(_top(probability), _top(other)).sum() / (TOP * len(probability)))
+    places = TOP * len(probability)
+    shared = float(np.minimum(top_shares(probability, places), top_shares(other, places)).sum() / places)
     words = f"{shared:.0%} of the champion's top tenth stays in the top tenth (at least {LEAST_OVERLAP:.0%})"
     return Check("top_decile_overlap", shared >= LEAST_OVERLAP, words, {"shared": shared})
-
-
-def _top(probability: Reals) -> Reals:
-    """How much of each row is in the top tenth: rows that tie at its edge share what is left."""
-    _, tied, counts = np.unique(-probability, return_inverse=True, return_counts=True)
-    room = np.clip(TOP * len(probability) - (np.cumsum(counts) - counts), 0, counts)
-    return np.asarray((room / counts)[tied])
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:

@@ -16,7 +16,8 @@ from models.arrays import Reals
 from models.bundle import Bundle
 from models.probability import losses
 from training.data.rows import MIN_WINS
-from training.evaluation.metrics import Clusters, Predictions
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.metrics import Predictions
 from training.evaluation.test_window import NotComparable, Window
 from training.promotion import guardrails
 from training.promotion.guardrails import Check
@@ -141,7 +142,7 @@ def compare(rows: Window, ours: Reals, theirs: Reals, excluded: int, draws: int 
     """The paired comparison of two sets of probabilities of the same rows."""
     predictions = rows.predictions
     difference = losses(predictions.won, ours) - losses(predictions.won, theirs)
-    low, high = Clusters(predictions.cluster, np.random.default_rng(0), draws).mean_interval(difference)
+    low, high = ClusterBootstrap(predictions.cluster, np.random.default_rng(0), draws).mean_interval(difference)
     accounts = len(np.unique(predictions.cluster))
     return Comparison(len(rows), accounts, excluded, float(difference.mean()), low, high)
 
@@ -164,7 +165,7 @@ def _common(challenger: Contender, champion: Contender, window: Window) -> Windo
 def _own_checks(bundle: Bundle, window: Window, catalogue: Catalogue, draws: int) -> tuple[Check, ...]:
     """What a model must hold whoever serves."""
     probability = window.probability(bundle)
-    clusters = Clusters(window.predictions.cluster, np.random.default_rng(0), draws)
+    clusters = ClusterBootstrap(window.predictions.cluster, np.random.default_rng(0), draws)
     return (
         guardrails.replay(window, probability),
         guardrails.additivity(bundle, window),

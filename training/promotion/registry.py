@@ -26,9 +26,10 @@ from models.bundle import Bundle, read_folder
 from training.data.matrix import data_sha256
 from training.evaluation.card import card
 from training.evaluation.importance import Importance, importance
-from training.evaluation.lift import LEADS_A_WEEK, at_capacity
+from training.evaluation.lift import LEADS_A_WEEK, lift_at_capacity
 from training.evaluation.metrics import Predictions
 from training.evaluation.plots import plots
+from training.evaluation.report import EvaluationReport
 from training.evaluation.test_window import Window
 from training.fitting.trainer import NAME, Trained
 from training.hazard import Hazard
@@ -125,10 +126,11 @@ class Registry:
         with mlflow.start_run(experiment_id=self._experiment()) as run:
             _log_datasets(trained, digests)
             mlflow.log_params({**settings, "rung": trained.bundle.rung, **trained.bundle.facts["settings"]})
-            mlflow.log_metrics(_numbers(trained.report))
+            mlflow.log_metrics(_numbers(trained.report.to_dict()))
             _log_files(trained, catalogue, leads_a_week, digests)
         self._ensure_model()
-        tags = {name: str(trained.report[name]) for name in ("rung", "skill", "log_loss", "log_loss_constant", "auc")}
+        report = trained.report.to_dict()
+        tags = {name: str(report[name]) for name in ("rung", "skill", "log_loss", "log_loss_constant", "auc")}
         tags |= {f"{name}_sha256": digest for name, digest in digests.items()}
         tags["sha256"] = trained.bundle.sha256
         source = f"{run.info.artifact_uri}/bundle"
@@ -193,10 +195,9 @@ class Registry:
         folder = Path(self._download(version, "hazard"))
         return read_hazard({file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
 
-    def report(self, version: Version) -> Mapping[str, Any]:
-        """The report of a version's training."""
-        found: Mapping[str, Any] = json.loads(Path(self._download(version, _REPORT)).read_text())
-        return found
+    def report(self, version: Version) -> EvaluationReport:
+        """The evaluation report of a version's training."""
+        return EvaluationReport.from_dict(json.loads(Path(self._download(version, _REPORT)).read_text()))
 
     def predictions(self, version: Version) -> Predictions:
         """What a version said of its out-of-time rows."""
@@ -303,13 +304,13 @@ def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digest
     parts = bundle.parts(trained.test_matrix)
     families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
     found = importance(bundle.encoding.names, families, parts)
-    real = at_capacity(predictions, leads_a_week)
+    real = lift_at_capacity(predictions, leads_a_week)
     figures = plots(bundle, predictions, parts, catalogue=catalogue, leads_a_week=leads_a_week)
     files = {
         **{f"bundle/{name}": content for name, content in bundle.files.items()},
         **({f"hazard/{name}": content for name, content in trained.foreseen.files.items()} if trained.foreseen else {}),
         **figures,
-        _REPORT: json.dumps(trained.report, indent=1).encode(),
+        _REPORT: json.dumps(trained.report.to_dict(), indent=1).encode(),
         _CARD: card(bundle, trained.report, found, real, digests).encode(),
         "importance.json": json.dumps(_importance(found), indent=1).encode(),
     }
