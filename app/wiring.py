@@ -35,7 +35,7 @@ from serving.shadow.shadow import Shadow
 from serving.store import database
 
 if TYPE_CHECKING:
-    from training.registry import Registry
+    from training.promotion.registry import Registry
 
 
 _ANSWERS_WITHIN = 5
@@ -151,7 +151,7 @@ class Wiring:
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         _reach(self.settings.tracking_uri)
-        from training.registry import Registry
+        from training.promotion.registry import Registry
 
         if self.settings.artifacts is not None:
             self.settings.artifacts.mkdir(parents=True, exist_ok=True)

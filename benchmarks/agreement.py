@@ -24,7 +24,7 @@ from features.engines.engine import Engine
 from features.engines.python import Facts, evaluate
 from features.partner_history import HORIZON_DAYS
 from features.records import DERIVED, KINDS, Kind, Row
-from training.snapshots import label
+from training.data.snapshots import label
 
 TOLERANCE = 1e-9
 Opened: TypeAlias = AbstractContextManager[Engine]

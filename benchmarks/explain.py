@@ -11,7 +11,8 @@ import numpy as np
 import shap
 
 from models.encoding import EncodedFeature, Encoding
-from training.ladder import Rows, TreeSettings, fit_trees
+from training.data.rows import Rows
+from training.fitting.ladder import TreeSettings, fit_trees
 
 ROWS, FEATURES, REPEATS = 20_000, 40, 200
 
@@ -22,7 +23,7 @@ def explain_single() -> dict[str, Any]:
     matrix = rng.normal(size=(ROWS, FEATURES))
     won = (rng.random(ROWS) < 1 / (1 + np.exp(2 - matrix[:, 0] - matrix[:, 1] * matrix[:, 2]))).astype(float)
     encoding = Encoding(tuple(EncodedFeature(f"f{j}", "number") for j in range(FEATURES)))
-    rows = Rows(matrix, won, np.ones(ROWS), np.ones(ROWS, dtype=bool))
+    rows = Rows(matrix=matrix, won=won, weight=np.ones(ROWS), at_creation=np.ones(ROWS, dtype=bool))
     model = fit_trees(rows, encoding, [0] * FEATURES, TreeSettings(), seed=0)
     explainer = shap.TreeExplainer(lightgbm.Booster(model_str=model.text))
     ours = _median_ms(lambda row: model.contributions(row), matrix)

@@ -15,15 +15,17 @@ import numpy as np
 
 from benchmarks.rungs import bundled, climbed, of_depth, tested
 from benchmarks.runs import Case, Run, grouped, run_all, spread, table, teller
-from benchmarks.simulated import Counted, Reals, frozen_world
+from benchmarks.simulated import Counted, frozen_world
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
+from models.arrays import Reals
 from models.bundle import Bundle
 from models.encoding import Matrix
 from models.probability import RUNGS, log_losses
-from training.evaluation import Clusters, Predictions
-from training.matrix import Data, Progress, prepare
-from training.trainer import train
+from training.data.matrix import Data, Progress, prepare
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.metrics import Predictions
+from training.fitting.trainer import train
 
 NAME = "ladder"
 SIZES = (30, 300, 3_000, 30_000)
@@ -63,7 +65,7 @@ def measure(case: Case) -> Mapping[str, Any]:
         trained = train(folder, CATALOGUE, tell)
         data = prepare(folder, CATALOGUE, lambda _words: None, horizon_days=HORIZON_DAYS)
     counts = {"training_leads": len(data.created), "test_leads": len(data.split.test)}
-    served = {"served": trained.bundle.rung, "log_loss": trained.report["log_loss"]}
+    served = {"served": trained.bundle.rung, "log_loss": trained.report.metrics.log_loss}
     beside = _beside(data, trained.predictions, tell)
     return {**counts, **served, "beside": beside, "depths": _by_depth(data, tell) if "lightgbm" in beside else {}}
 
@@ -73,7 +75,7 @@ def _beside(data: Data, served: Predictions, tell: Progress) -> Mapping[str, Dif
     if not np.array_equal(served.lead_id, data.snapshots.lead_id[data.split.test]):
         raise RuntimeError("the test leads of the matrix are not those of training")
     ladder = climbed(data, 0, tell)
-    won, clusters = served.won, Clusters(served.cluster, np.random.default_rng(0))
+    won, clusters = served.won, ClusterBootstrap(served.cluster, np.random.default_rng(0))
     # Where nothing can be fitted what is served is the base rate itself.
     said = {"base_rate": np.full(len(won), served.constant)}
     said |= {rung: tested(data, bundled(data, choice, 0)) for rung, choice in ladder.choices.items()}
@@ -81,7 +83,7 @@ def _beside(data: Data, served: Predictions, tell: Progress) -> Mapping[str, Dif
     return {rung: _difference(ours, log_losses(won, p), clusters) for rung, p in said.items()}
 
 
-def _difference(ours: Reals, theirs: Reals, clusters: Clusters) -> Difference:
+def _difference(ours: Reals, theirs: Reals, clusters: ClusterBootstrap) -> Difference:
     low, high = clusters.mean_interval(ours - theirs)
     return {"log_loss": float(theirs.mean()), "difference": float((ours - theirs).mean()), "low": low, "high": high}
 
@@ -89,7 +91,7 @@ def _difference(ours: Reals, theirs: Reals, clusters: Clusters) -> Difference:
 def _by_depth(data: Data, tell: Progress) -> Mapping[str, Mapping[str, float]]:
     """By depth: trees, microseconds for one row's contributions, and log loss less that of the default depth."""
     test = data.split.test
-    clusters = Clusters(data.snapshots.cluster[test], np.random.default_rng(0))
+    clusters = ClusterBootstrap(data.snapshots.cluster[test], np.random.default_rng(0))
     found: dict[str, Mapping[str, float]] = {}
     default: Reals | None = None
     for depth in DEPTHS:

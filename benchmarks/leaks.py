@@ -26,10 +26,10 @@ from features.partner_history import HORIZON_DAYS
 from features.value_types import DAY, Scalar, microseconds
 from models.encoding import EncodedFeature, Encoding
 from models.probability import logit
-from training.ladder import FEWEST_LEVEL_ROWS, MOST_LEVELS, Rows
+from training.data.rows import MAX_LEVELS, MIN_LEVEL_ROWS, Rows
+from training.data.snapshots import Snapshots, label
+from training.data.splits import Split, split
 from training.leaks import Examination, History, examine
-from training.snapshots import Snapshots, label
-from training.splits import Split, split
 from training.world.simulation import TRUTH, simulate
 
 ACCOUNTS = 3_700
@@ -218,7 +218,7 @@ def search(of: World, attributes: Mapping[str, Values], division: Split, history
     encoding = Encoding(tuple(_encoded(table.take(pa.array(division.train)))))
     matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names}, len(of.lead))
     seen = of.snapshots
-    rows = Rows(matrix, seen.won.astype(np.float64), seen.weight, seen.at_creation)
+    rows = Rows(matrix=matrix, won=seen.won.astype(np.float64), weight=seen.weight, at_creation=seen.at_creation)
     return examine(rows, encoding, division, [*attributes], table, history)
 
 
@@ -227,9 +227,9 @@ def _encoded(train: pa.Table) -> Iterator[EncodedFeature]:
     for name in train.column_names:
         counts = [row for row in train[name].value_counts().to_pylist() if row["values"] is not None]
         text = pa.types.is_string(train[name].type)
-        common = sorted((row for row in counts if row["counts"] >= FEWEST_LEVEL_ROWS), key=lambda row: -row["counts"])
+        common = sorted((row for row in counts if row["counts"] >= MIN_LEVEL_ROWS), key=lambda row: -row["counts"])
         if len(counts) + (train[name].null_count > 0) > 1 and (common or not text):
-            levels = tuple(row["values"] for row in common[:MOST_LEVELS]) if text else ()
+            levels = tuple(row["values"] for row in common[:MAX_LEVELS]) if text else ()
             yield EncodedFeature(name, "category" if text else "number", levels)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.models_figures import CONSTANT, MOST_GAP, OURS, Figures, Verdict, judge, measure
@@ -25,10 +24,11 @@ from features.folder import FolderWriter
 from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
 from features.value_types import DAY
+from models.arrays import Reals
+from training.data.snapshots import Snapshots, label
+from training.data.splits import Split, split
+from training.fitting.trainer import Trained, train
 from training.importing import importer, mapping
-from training.snapshots import Snapshots, label
-from training.splits import Split, split
-from training.trainer import Trained, train
 
 ROOT = Path(__file__).parent.parent
 DATASETS = Path(os.environ.get("EQL_DATASETS", ROOT / ".." / "shared" / "datasets"))
@@ -36,7 +36,6 @@ SETS = ("olist_funnel", "sparklesquad_crm", "xeducation_leads", "bank_marketing"
 """Those with a mapping in `examples/`."""
 SEED = 0
 Progress = Callable[[str], None]
-Reals = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _result(name: str, tell: Progress) -> Result:
     progress("intervals")
     ours = found.probability
     figures = {peer: measure(found.won, p, ours, found.cluster, SEED) for peer, p in said.items()}
-    drifting = [each["name"] for each in trained.report["drifting"]]
+    drifting = [each.name for each in trained.report.drifting]
     return Result(name, trained, figures, judge(figures, found.won, found.cluster, found.constant, drifting, SEED))
 
 
@@ -189,7 +188,7 @@ def _verdict(result: Result) -> list[str]:
     slope = found.slope.text(2) if found.slope else "none"
     return [
         result.name,
-        f"{trained.report['training_leads']:,}, {len(trained.predictions.won):,}",
+        f"{trained.report.training_leads:,}, {len(trained.predictions.won):,}",
         trained.bundle.rung,
         "no" if found.above_constant else "yes",
         ", ".join(found.better) or "none",

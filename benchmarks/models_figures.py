@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from models.arrays import Reals
 from models.probability import log_losses, logit
-from training.evaluation import Clusters, auc
-from training.guardrails import SLOPE
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.metrics import auc
+from training.promotion.guardrails import SLOPE
 
-Reals: TypeAlias = NDArray[np.float64]
 OURS, CONSTANT = "EQL", "constant"
 FEW_DRAWS = 200
 """Of the slope and of smECE, which take long."""
@@ -62,8 +62,8 @@ class Figures:
 
 def measure(won: Reals, probability: Reals, ours: Reals, cluster: NDArray[np.str_], seed: int) -> Figures:
     """The figures of `probability`; `ours` are those of EQL for the same leads, `cluster` their accounts."""
-    clusters = Clusters(cluster, np.random.default_rng(seed))
-    few = Clusters(cluster, np.random.default_rng(seed), FEW_DRAWS)
+    clusters = ClusterBootstrap(cluster, np.random.default_rng(seed))
+    few = ClusterBootstrap(cluster, np.random.default_rng(seed), FEW_DRAWS)
     ones = np.ones(len(won))
     return Figures(
         _mean(clusters, log_losses(won, probability)),
@@ -75,11 +75,11 @@ def measure(won: Reals, probability: Reals, ours: Reals, cluster: NDArray[np.str
     )
 
 
-def _mean(clusters: Clusters, values: Reals) -> Estimate:
+def _mean(clusters: ClusterBootstrap, values: Reals) -> Estimate:
     return Estimate(float(values.mean()), *clusters.mean_interval(values))
 
 
-def _slope(won: Reals, probability: Reals, clusters: Clusters) -> Estimate | None:
+def _slope(won: Reals, probability: Reals, clusters: ClusterBootstrap) -> Estimate | None:
     odds = np.asarray(logit(np.clip(probability, 1e-12, 1 - 1e-12)))
     if np.ptp(odds) < 1e-9:
         return None
@@ -158,6 +158,6 @@ def judge(
         figures[OURS].log_loss.value - figures[best].log_loss.value,
         figures[OURS].slope,
         trained,
-        _mean(Clusters(cluster, np.random.default_rng(seed)), won),
+        _mean(ClusterBootstrap(cluster, np.random.default_rng(seed)), won),
         drifting,
     )

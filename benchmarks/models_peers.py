@@ -1,6 +1,7 @@
 """What the ladder is compared with: each peer at its library's defaults, uncalibrated, as people use it.
 
-Every peer is given the same rows and the same features as `training.trainer.train`, and answers the same test leads.
+Every peer is given the same rows and the same features as `training.fitting.trainer.train`, and answers the same test
+leads.
 """
 
 import warnings
@@ -10,15 +11,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from models.arrays import Integers, Reals
 from models.encoding import EncodedFeature, Matrix
 from models.probability import sigmoid
-from training.ladder import ROWS_FOR_THREADS
-
-Reals: TypeAlias = NDArray[np.float64]
-Indices: TypeAlias = NDArray[np.int64]
+from training.data.rows import MIN_ROWS_FOR_THREADS
 
 THREADS = 2
 """At most."""
@@ -39,7 +37,7 @@ class Followed:
         horizon: days within which a win counts.
     """
 
-    event: Indices
+    event: Integers
     days: Reals
     horizon: int
 
@@ -62,18 +60,18 @@ class Task:
     known: Matrix
     won: Reals
     asked: Matrix
-    folds: Sequence[tuple[Indices, Indices]]
+    folds: Sequence[tuple[Integers, Integers]]
     followed: Followed | None
     seed: int
 
     @property
     def threads(self) -> int:
         """How many are worth their waiting for each other."""
-        return THREADS if len(self.known) >= ROWS_FOR_THREADS else 1
+        return THREADS if len(self.known) >= MIN_ROWS_FOR_THREADS else 1
 
     @property
     def categories(self) -> list[int]:
-        """Positions of the categories."""
+        """Integers of the categories."""
         return [place for place, feature in enumerate(self.features) if feature.kind == "category"]
 
     def frame(self, matrix: Matrix) -> pd.DataFrame:

@@ -25,13 +25,14 @@ from features.engines.duckdb import DuckDBEngine
 from features.folder import PROVENANCE, read_provenance
 from features.provenance import Provenance
 from features.value_types import DAY
+from models.arrays import Booleans, Reals
 from models.bundle import Bundle
 from models.probability import sigmoid
-from training.monitoring.leads import Flags, Leads, Reals, observe
-from training.monitoring.look import look
+from training.data.snapshots import NEVER
+from training.fitting.trainer import train
+from training.monitoring.leads import Leads, observe
+from training.monitoring.monitor import look
 from training.monitoring.report import Report
-from training.snapshots import NEVER
-from training.trainer import train
 from training.world import PLAIN, Switches, simulate
 
 Times = NDArray[np.int64]
@@ -63,7 +64,7 @@ class Scene:
         """The moment after which something is planted, microseconds."""
         return self.as_of - LATE_DAYS * DAY
 
-    def late(self, share: float, seed: int) -> Flags:
+    def late(self, share: float, seed: int) -> Booleans:
         """A share of the leads of the last 90 days, at random."""
         drawn = np.random.default_rng(seed).random(len(self.leads)) < share
         return drawn & (self.leads.created > self.late_from)
@@ -164,7 +165,7 @@ def drifting(rate: float) -> Plant:
     return drifted
 
 
-def _changed(scene: Scene, name: str, rows: Flags, change: Callable[[Reals], Reals]) -> Scene:
+def _changed(scene: Scene, name: str, rows: Booleans, change: Callable[[Reals], Reals]) -> Scene:
     matrix, column = scene.leads.matrix.copy(), scene.bundle.encoding.names.index(name)
     matrix[rows, column] = change(matrix[rows, column])
     parts = scene.bundle.contributions(matrix)

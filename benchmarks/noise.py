@@ -23,8 +23,9 @@ from features.partner_history import HORIZON_DAYS
 from features.provenance import ATTRIBUTE_PREFIX, Attribute, Provenance
 from features.records import KINDS
 from features.value_types import DAY, EPOCH, Scalar
-from training.evaluation import Clusters, auc
-from training.matrix import Data, prepare
+from training.data.matrix import Data, prepare
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.metrics import auc
 
 NAME = "noise"
 PURE, PLAIN, PUBLIC = "pure noise", "plain, permuted", "sparklesquad_crm, permuted"
@@ -66,7 +67,7 @@ def measure(case: Case) -> Mapping[str, Any]:
     if best is None:
         return {**counts, "served": ladder.served, "best": None, "auc": None, "auc_95": None}
     won, said = data.rows.won[test], tested(data, bundled(data, best, 0))
-    clusters = Clusters(data.snapshots.cluster[test], np.random.default_rng(0))
+    clusters = ClusterBootstrap(data.snapshots.cluster[test], np.random.default_rng(0))
     interval = clusters.interval(lambda weight: auc(won, said, weight))
     return {**counts, "served": ladder.served, "best": best.rung, "auc": auc(won, said), "auc_95": interval}
 

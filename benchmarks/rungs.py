@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.arrays import Reals
 from models.bundle import Bundle
 from models.probability import Rung, sigmoid
-from training.choosing import Choice, candidates, climb
-from training.evaluation import log_loss
-from training.ladder import STAGES, TreeSettings
-from training.matrix import Data, Progress
-from training.origins import Origins, enough
-from training.trainer import bundle_of
-from training.tuning import NOT_TUNED, Tuned
-from training.window import log_odds
+from training.data.matrix import Data, Progress
+from training.data.rows import has_enough_outcomes
+from training.evaluation.metrics import log_loss
+from training.evaluation.test_window import log_odds
+from training.fitting.ladder import STAGES, TreeSettings
+from training.fitting.model_selection import Choice, candidates, select_rung
+from training.fitting.rolling_origins import Origins
+from training.fitting.trainer import bundle_of
+from training.fitting.tuning import NOT_TUNED, Tuned
 
-Reals = NDArray[np.float64]
 MOST_LEAVES = 32
 """Of deeper trees; tuning tries no more either."""
 
@@ -54,10 +54,10 @@ class Ladder:
 def climbed(data: Data, seed: int, progress: Progress) -> Ladder:
     """Every rung at its best settings, and how far the trainer would climb."""
     origins = origins_of(data, seed)
-    if not origins.encoding.features or not enough(origins.won):
+    if not origins.encoding.features or not has_enough_outcomes(origins.won):
         return Ladder("base_rate", {}, {})
     found = candidates(origins, progress, NOT_TUNED.settings)
-    served, _ = climb(origins.won, {each.rung: each.probability for each in found}, origins.clusters)
+    served, _ = select_rung(origins.won, {each.rung: each.probability for each in found}, origins.clusters)
     chosen = {each.rung: _as_chosen(origins, each.rung, each.settings, each.margins, NOT_TUNED) for each in found}
     return Ladder(served, chosen, {each.rung: log_loss(origins.won, each.probability) for each in found})
 

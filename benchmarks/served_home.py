@@ -19,8 +19,8 @@ from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from models.bundle import Bundle
 from serving.access import keys
-from training.ladder import TreeSettings
-from training.matrix import prepare
+from training.data.matrix import prepare
+from training.fitting.ladder import TreeSettings
 from training.world.simulation import simulate
 
 ACCOUNTS = 2_000

@@ -9,17 +9,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from features.engines.duckdb import DuckDBEngine
 from features.partner_history import HORIZON_DAYS
-from training.evaluation import Predictions
-from training.snapshots import NothingToLearn, label
-from training.splits import split
+from models.arrays import Reals
+from training.data.snapshots import NothingToLearn, label
+from training.data.splits import split
+from training.evaluation.metrics import Predictions
 from training.world.frozen import WORLDS
 from training.world.simulation import TRUTH, simulate
 
-Reals: TypeAlias = NDArray[np.float64]
 Counted: TypeAlias = Literal["training", "all"]
 """Which leads of a world are counted: those trained on, whose label was complete before testing starts; or all."""
 

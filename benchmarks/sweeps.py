@@ -17,17 +17,18 @@ import numpy as np
 
 from benchmarks.rungs import bundled, climbed
 from benchmarks.runs import Case, Run, run_all, table, teller
-from benchmarks.simulated import Reals, frozen_world
+from benchmarks.simulated import frozen_world
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from features.value_types import Scalar
+from models.arrays import Reals
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Matrix
 from models.probability import TREES, BaseRate, LightGBM, Logistic, MarginModel, Rung, SegmentRates
-from training.choosing import Choice
-from training.guardrails import TOLERANCE
-from training.ladder import STAGES
-from training.matrix import Data, prepare
+from training.data.matrix import Data, prepare
+from training.fitting.ladder import STAGES
+from training.fitting.model_selection import Choice
+from training.promotion.guardrails import TOLERANCE
 
 NAME = "sweeps"
 LEADS, ROWS = 3_000, 100_000

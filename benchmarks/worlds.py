@@ -14,11 +14,12 @@ import numpy as np
 
 from benchmarks.features_contestants import peak_mib
 from benchmarks.runs import Case, Run, grouped, run_all, spread, table, teller
-from benchmarks.simulated import Counted, Reals, frozen_world, true_probabilities
+from benchmarks.simulated import Counted, frozen_world, true_probabilities
 from features.catalogue import CATALOGUE
+from models.arrays import Reals
 from models.probability import sigmoid
-from training.evaluation import attainable
-from training.trainer import Trained, train
+from training.evaluation.metrics import attainable_skill
+from training.fitting.trainer import Trained, train
 from training.world.frozen import WORLDS
 
 LEADS = (5_000, 50_000)
@@ -73,7 +74,7 @@ def measure(case: Case) -> Mapping[str, Any]:
 
 
 def _trained(trained: Trained) -> Mapping[str, Any]:
-    report = trained.report
+    report = trained.report.to_dict()
     kept = ("rung", "training_leads", "training_rows", "features", "log_loss", "log_loss_constant", "auc")
     immature = report["immature"]["used"]
     return {**{name: report[name] for name in kept}, "test_leads": report["rows"], "recent_used": immature}
@@ -94,11 +95,11 @@ def beside_truth(trained: Trained, truth: Reals) -> Mapping[str, Any]:
     if not np.allclose(served, sigmoid(parts.sum(axis=1)), rtol=0, atol=1e-9):
         raise RuntimeError("the bundle does not say of the test rows what training did")
     outside = outside_range(served, lower, upper, truth)
-    shares = attainable(trained.predictions, truth)
+    shares = attainable_skill(trained.predictions, truth)
     return {
-        "log_loss_truth": shares["log_loss_truth"],
-        "share_drawn": shares["share_of_attainable_skill"],
-        "share_expected": shares["share_of_attainable_skill_expected"],
+        "log_loss_truth": shares.log_loss_truth,
+        "share_drawn": shares.share_of_attainable_skill,
+        "share_expected": shares.share_of_attainable_skill_expected,
         "smooth_error": float(smECE(served, truth)),
         "bins": outside,
         "covered": sum(gap == 0 for gap in outside),

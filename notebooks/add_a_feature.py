@@ -40,28 +40,28 @@ def _():
     from features.records import DERIVED, KINDS
     from models.encoding import Encoding
     from models.probability import log_losses, sigmoid
-    from training.evaluation import Clusters
-    from training.ladder import TreeSettings, fit_logistic, fit_trees
-    from training.matrix import prepare
-    from training.origins import FEWEST_WINS
-    from training.trial import trial_records
+    from training.data.matrix import prepare
+    from training.data.rows import MIN_WINS
+    from training.evaluation.bootstrap import ClusterBootstrap
+    from training.fitting.ladder import TreeSettings, fit_logistic, fit_trees
+    from training.world.sample_records import sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
         Aggregate,
         CATALOGUE,
         Catalogue,
-        Clusters,
+        ClusterBootstrap,
         Condition,
         DERIVED,
         DuckDBEngine,
         Encoding,
         Entry,
         FACTS,
-        FEWEST_WINS,
         Figure,
         HORIZON_DAYS,
         KINDS,
+        MIN_WINS,
         Path,
         TreeSettings,
         dt,
@@ -75,16 +75,16 @@ def _():
         pd,
         prepare,
         replace,
+        sample_records,
         sigmoid,
         tempfile,
-        trial_records,
     )
 
 
 @app.cell
-def _(Path, dt, mo, tempfile, trial_records):
+def _(Path, dt, mo, sample_records, tempfile):
     scratch = tempfile.TemporaryDirectory()
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
 
 
@@ -208,13 +208,16 @@ def _(Encoding, TreeSettings, data, fit_logistic, fit_trees, np, replace, sigmoi
 
 
 @app.cell
-def _(Clusters, FEWEST_WINS, data, entry, log_losses, np, pd, predicted):
-    folds = [f for f in data.split.folds if data.rows.won[f.fit].sum() >= FEWEST_WINS and len(f.judge)]
+def _(ClusterBootstrap, MIN_WINS, data, entry, log_losses, np, pd, predicted):
+    folds = [f for f in data.split.folds if data.rows.won[f.fit].sum() >= MIN_WINS and len(f.judge)]
     others = [name for name in data.encoding.names if name != entry.name]
     tried = []
     if folds and entry.name in data.encoding.names:
         judged = np.concatenate([fold.judge for fold in folds])
-        won, clusters = data.rows.won[judged], Clusters(data.snapshots.cluster[judged], np.random.default_rng(0))
+        won, clusters = (
+            data.rows.won[judged],
+            ClusterBootstrap(data.snapshots.cluster[judged], np.random.default_rng(0)),
+        )
         for rung in ("logistic", "lightgbm"):
             without, with_it = (
                 log_losses(won, predicted(rung, names, folds)) for names in (others, data.encoding.names)

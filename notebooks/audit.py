@@ -33,15 +33,15 @@ def _():
 
     from features.catalogue import CATALOGUE
     from models.probability import log_losses
-    from training.evaluation import Clusters
-    from training.trainer import train
-    from training.trial import trial_records
-    from training.window import Window
+    from training.evaluation.bootstrap import ClusterBootstrap
+    from training.evaluation.test_window import Window
+    from training.fitting.trainer import train
+    from training.world.sample_records import sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
         CATALOGUE,
-        Clusters,
+        ClusterBootstrap,
         Figure,
         Path,
         Window,
@@ -51,16 +51,16 @@ def _():
         norm,
         np,
         pd,
+        sample_records,
         tempfile,
         train,
-        trial_records,
     )
 
 
 @app.cell
-def _(Path, dt, mo, tempfile, trial_records):
+def _(Path, dt, mo, sample_records, tempfile):
     scratch = tempfile.TemporaryDirectory()
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
 
 
@@ -95,12 +95,12 @@ def _(pd, window):
 
 
 @app.cell
-def _(Clusters, cuts, leads, np, pd):
+def _(ClusterBootstrap, cuts, leads, np, pd):
     FEWEST = 30
 
     def judged(cut, value, some):
         """One segment's figures; intervals and errors resample whole accounts."""
-        clusters = Clusters(some["cluster"].to_numpy(str), np.random.default_rng(0), draws=400)
+        clusters = ClusterBootstrap(some["cluster"].to_numpy(str), np.random.default_rng(0), draws=400)
         error = clusters.standard_error(some["gap"].to_numpy())
         chance = np.sqrt((some["probability"] * (1 - some["probability"])).mean() / len(some))
         return {
@@ -143,7 +143,7 @@ By log loss it helps **{lost["by"]} {lost["segment"]}** least: {lost["log_loss"]
 """
 
     worst = words()
-    mo.md(f"## The worst segment\n\nRung **{trained.bundle.rung}**; {trained.report['split']}.\n\n{worst}")
+    mo.md(f"## The worst segment\n\nRung **{trained.bundle.rung}**; {trained.report.split}.\n\n{worst}")
     return (worst,)
 
 

@@ -31,10 +31,10 @@ def _():
     from matplotlib.figure import Figure
 
     from features.catalogue import CATALOGUE
+    from training.fitting.trainer import train
     from training.monitoring import monitor
-    from training.trainer import train
-    from training.trial import as_they_stood, trial_records
     from training.world import Switches
+    from training.world.sample_records import records_before, sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
@@ -42,24 +42,24 @@ def _():
         Figure,
         Path,
         Switches,
-        as_they_stood,
         dt,
         mo,
         monitor,
         pd,
+        records_before,
+        sample_records,
         tempfile,
         train,
-        trial_records,
     )
 
 
 @app.cell
-def _(Path, Switches, as_they_stood, dt, mo, tempfile, trial_records):
+def _(Path, Switches, dt, mo, records_before, sample_records, tempfile):
     scratch = tempfile.TemporaryDirectory()
     days = int(mo.cli_args().get("days") or 180)
     today = dt.datetime.now(dt.UTC).date()
-    records = trial_records(mo.cli_args(), Path(scratch.name), today, Switches(drift=1.0))
-    earlier = as_they_stood(records, days, Path(scratch.name) / "earlier")
+    records = sample_records(mo.cli_args(), Path(scratch.name), today, Switches(drift=1.0))
+    earlier = records_before(records, days, Path(scratch.name) / "earlier")
     return earlier, records
 
 

@@ -22,6 +22,7 @@ def _(mo):
 def _():
     import datetime as dt
     import tempfile
+    from dataclasses import asdict
     from pathlib import Path
 
     import marimo as mo
@@ -32,10 +33,10 @@ def _():
     from features.catalogue import CATALOGUE
     from features.engines.duckdb import DuckDBEngine
     from features.partner_history import HORIZON_DAYS
-    from training.plots import plots
-    from training.snapshots import label
-    from training.trainer import train
-    from training.trial import trial_records
+    from training.data.snapshots import label
+    from training.evaluation.plots import plots
+    from training.fitting.trainer import train
+    from training.world.sample_records import sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
@@ -44,21 +45,22 @@ def _():
         Figure,
         HORIZON_DAYS,
         Path,
+        asdict,
         dt,
         label,
         mo,
         pd,
         plots,
+        sample_records,
         tempfile,
         train,
-        trial_records,
     )
 
 
 @app.cell
-def _(Path, dt, mo, tempfile, trial_records):
+def _(Path, dt, mo, sample_records, tempfile):
     scratch = tempfile.TemporaryDirectory()
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
 
 
@@ -129,21 +131,21 @@ def _(catalogue, drawn, feature, leads, mo, pd):
 
 
 @app.cell
-def _(CATALOGUE, mo, records, train):
+def _(CATALOGUE, asdict, mo, records, train):
     steps = []
     trained = train(records, CATALOGUE, steps.append)
-    report = trained.report
+    report, metrics = trained.report, trained.report.metrics
     figures = ("rows", "log_loss", "log_loss_constant", "auc", "auc_95", "brier", "calibration_slope")
     mo.vstack(
         [
             mo.md(f"""
             ## One model
 
-            Rung **{report["rung"]}**, because {report["rung_reason"]}. **{"Skill" if report["skill"] else "No skill"}**
-            out of time ({report["split"]}); target: {report["target"]}; point in time: {report["point_in_time"]}.
+            Rung **{report.rung}**, because {report.rung_reason}. **{"Skill" if metrics.skill else "No skill"}**
+            out of time ({report.split}); target: {report.target}; point in time: {report.point_in_time}.
             """),
-            mo.ui.table([{"figure": name, "value": str(report[name])} for name in figures], selection=None),
-            mo.ui.table(report["out_of_time_rungs"], selection=None, label="Rolling origins"),
+            mo.ui.table([{"figure": name, "value": str(getattr(metrics, name))} for name in figures], selection=None),
+            mo.ui.table([asdict(rung) for rung in report.out_of_time_rungs], selection=None, label="Rolling origins"),
         ]
     )
     return (trained,)

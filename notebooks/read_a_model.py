@@ -34,12 +34,12 @@ def _():
     from features.catalogue import CATALOGUE
     from models.explanation import explain
     from models.probability import sigmoid
-    from training.capacity import LEADS_A_WEEK, at_capacity
-    from training.card import card
-    from training.importance import importance
-    from training.trainer import train
-    from training.trial import trial_records
-    from training.window import Window
+    from training.evaluation.card import card
+    from training.evaluation.importance import importance
+    from training.evaluation.lift import LEADS_A_WEEK, lift_at_capacity
+    from training.evaluation.test_window import Window
+    from training.fitting.trainer import train
+    from training.world.sample_records import sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
@@ -48,25 +48,25 @@ def _():
         LEADS_A_WEEK,
         Path,
         Window,
-        at_capacity,
         card,
         dt,
         explain,
         importance,
+        lift_at_capacity,
         mo,
         np,
         pd,
+        sample_records,
         sigmoid,
         tempfile,
         train,
-        trial_records,
     )
 
 
 @app.cell
-def _(Path, dt, mo, tempfile, trial_records):
+def _(Path, dt, mo, sample_records, tempfile):
     scratch = tempfile.TemporaryDirectory()
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
     return (records,)
 
 
@@ -181,8 +181,8 @@ def _(Figure, bundle, catalogue, feature, mo, np, parts, trained):
 
 
 @app.cell
-def _(LEADS_A_WEEK, at_capacity, bundle, card, found, mo, trained):
-    capacity = at_capacity(trained.predictions, LEADS_A_WEEK)
+def _(LEADS_A_WEEK, bundle, card, found, lift_at_capacity, mo, trained):
+    capacity = lift_at_capacity(trained.predictions, LEADS_A_WEEK)
     card_text = card(bundle, trained.report, found, capacity, {"bundle": bundle.sha256})
     mo.vstack([mo.md("## The model card"), mo.md(card_text)])
     return (card_text,)

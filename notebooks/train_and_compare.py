@@ -23,6 +23,7 @@ def _(mo):
 def _():
     import datetime as dt
     import tempfile
+    from dataclasses import asdict
     from pathlib import Path
 
     import marimo as mo
@@ -31,11 +32,11 @@ def _():
     from matplotlib.figure import Figure
 
     from features.catalogue import CATALOGUE
-    from training.plots import plots
-    from training.promotion import Contender, decide
-    from training.trainer import train
-    from training.trial import as_they_stood, trial_records
-    from training.window import Window
+    from training.evaluation.plots import plots
+    from training.evaluation.test_window import Window
+    from training.fitting.trainer import train
+    from training.promotion.promotion import Contender, decide
+    from training.world.sample_records import records_before, sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
@@ -44,24 +45,25 @@ def _():
         Figure,
         Path,
         Window,
-        as_they_stood,
+        asdict,
         decide,
         dt,
         mo,
         pd,
         plots,
+        records_before,
+        sample_records,
         tempfile,
         train,
-        trial_records,
     )
 
 
 @app.cell
-def _(Path, as_they_stood, dt, mo, tempfile, trial_records):
+def _(Path, dt, mo, records_before, sample_records, tempfile):
     scratch = tempfile.TemporaryDirectory()
     days = int(mo.cli_args().get("days") or 180)
-    records = trial_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
-    earlier = as_they_stood(records, days, Path(scratch.name) / "earlier")
+    records = sample_records(mo.cli_args(), Path(scratch.name), dt.datetime.now(dt.UTC).date())
+    earlier = records_before(records, days, Path(scratch.name) / "earlier")
     return days, earlier, records
 
 
@@ -75,16 +77,16 @@ def _(CATALOGUE, earlier, records, train):
 
 
 @app.cell
-def _(mo, trained):
+def _(asdict, mo, trained):
     report = trained.report
-    rungs = report["out_of_time_rungs"]
+    rungs = [asdict(rung) for rung in report.out_of_time_rungs]
     mo.vstack(
         [
             mo.md(f"""
             ## Every rung, out of time
 
-            Fitted at three rolling origins and judged on the leads after each. **{report["rung"]}** serves, because
-            {report["rung_reason"]}.
+            Each rung is fitted at every rolling origin and judged on the leads after it. **{report.rung}** serves,
+            because {report.rung_reason}.
             """),
             mo.ui.table(rungs, selection=None) if rungs else mo.md("No rung above the base rate could be judged."),
         ]

@@ -18,7 +18,7 @@ from features.provenance import Attribute, Provenance
 from features.records import KINDS
 from features.value_types import DAY, Scalar
 from models.probability import RUNGS, sigmoid
-from training.snapshots import label
+from training.data.snapshots import label
 from training.world.simulation import simulate
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -31,7 +31,7 @@ TOLD = {
     "explore": lambda f: {
         "leads": len(f["leads"]),
         "won": int(f["leads"].won.sum()),
-        "rung": f["trained"].report["rung"],
+        "rung": f["trained"].report.rung,
         "plots": [*f["pictures"]],
     },
     "add_a_feature": lambda f: {
@@ -42,7 +42,7 @@ TOLD = {
     "train_and_compare": lambda f: {
         "promote": f["decision"].promote,
         "words": f["decision"].words,
-        "cuts": [f[name].report["cut"] for name in ("before", "trained")],
+        "cuts": [f[name].report.cut for name in ("before", "trained")],
         "rungs": [row["rung"] for row in f["rungs"]],
     },
     "read_a_model": lambda f: {

@@ -30,8 +30,8 @@ def matrix(
     as_json: Json = False,
 ) -> None:
     """Every labelled snapshot with its features, label, weight, and part in training, testing and rolling origins."""
-    from training.matrix import exported, prepare
-    from training.segments import Segment
+    from training.data.matrix import exported, prepare
+    from training.data.segments import Segment
 
     if out.suffix != ".parquet":
         raise UsageError(f"OUT must end in .parquet, not {out.name!r}")
@@ -42,7 +42,13 @@ def matrix(
     write_table(table, out)
     counted = {row["values"]: row["counts"] for row in pc.value_counts(table["part"]).to_pylist()}
     parts = {part: counted.get(part, 0) for part in ("train", "test", "purged", "later")}
-    result = {"out": str(out), "rows": len(table), **parts, "excluded": data.left_out}
+    result = {
+        "out": str(out),
+        "rows": len(table),
+        **parts,
+        "excluded": [each.to_dict() for each in data.excluded_segments],
+    }
     told = ", ".join(f"{rows:,} {part}" for part, rows in parts.items())
-    left = "".join(f"; {segment['leads']:,} leads of {segment['segment']} left out" for segment in data.left_out)
+    excluded = data.excluded_segments
+    left = "".join(f"; {each.leads:,} leads of {each.segment} left out" for each in excluded)
     console.emit(result, f"{out}: {len(table):,} snapshots ({told}){left}", as_json)

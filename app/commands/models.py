@@ -1,8 +1,9 @@
 """Models: train, evaluate, promote, roll back, list, show."""
 
 import getpass
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,8 +22,10 @@ from features.value_types import microseconds
 from serving.champion.watcher import Champion
 
 if TYPE_CHECKING:
-    from training.promotion import Contender, Decision
-    from training.registry import Version
+    from training.evaluation.metrics import AttainableSkill
+    from training.evaluation.report import EvaluationReport
+    from training.promotion.promotion import Contender, Decision
+    from training.promotion.registry import Version
 
 app = typer.Typer()
 models_app = typer.Typer()
@@ -63,7 +66,19 @@ def train(
         leads_a_week=leads_a_week,
         tune_minutes=tune_minutes,
     )
-    console.emit(result, f"version {result['version']}\n{_text(result)}", as_json)
+    console.emit(result.to_dict(), f"version {result.version}\n{_text(result.report)}", as_json)
+
+
+@dataclass(frozen=True)
+class TrainedVersion:
+    """A version that was trained and registered, with its evaluation report."""
+
+    version: str
+    report: "EvaluationReport"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return {"version": self.version, **self.report.to_dict()}
 
 
 def trained(
@@ -76,7 +91,7 @@ def trained(
     leads_a_week: int | None = None,
     tune_minutes: float | None = None,
     reason: str = "trained",
-) -> Mapping[str, Any]:
+) -> TrainedVersion:
     """Train, register the version in MLflow and make it the challenger.
 
     Args:
@@ -90,15 +105,15 @@ def trained(
         reason: why, for the history.
 
     Returns:
-        The version's number and its report.
+        The version's number and its evaluation report.
 
     Raises:
-        NothingToLearn, UnknownSegment, LeakFound, FolderError, UnreadableRecords: see `training.trainer.train`.
+        NothingToLearn, UnknownSegment, LeakFound, FolderError, UnreadableRecords: see `training.fitting.trainer.train`.
     """
-    from training.capacity import LEADS_A_WEEK
-    from training.segments import Segment
-    from training.trainer import train as run
-    from training.tuning import Search
+    from training.data.segments import Segment
+    from training.evaluation.lift import LEADS_A_WEEK
+    from training.fitting.trainer import train as run
+    from training.fitting.tuning import Search
 
     search = Search(tune_minutes, wiring().settings.home / "tuning.db") if tune_minutes else None
     segments = [Segment.parse(text) for text in excluded]
@@ -121,7 +136,7 @@ def trained(
     }
     version = registry.resolve(registry.log(found, settings, CATALOGUE, leads_a_week or LEADS_A_WEEK))
     registry.point("challenger", version, actor_of(None), reason, datetime.now(UTC))
-    return {"version": version.version, **found.report}
+    return TrainedVersion(version.version, found.report)
 
 
 @app.command(epilog="Example: eql evaluate --json")
@@ -133,13 +148,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """What a version's served rung is worth on the out-of-time leads at creation, beside the constant."""
-    from training import evaluation
+    from training.evaluation import metrics
 
     registry = wiring().registry
     found = registry.resolve(version)
-    report = dict(registry.report(found))
-    predictions = registry.predictions(found)
-    report.update(evaluation.evaluate(predictions, report["rung"] != "base_rate", seed=0))
+    report, predictions = registry.report(found), registry.predictions(found)
+    report = report.with_metrics(metrics.evaluate(predictions, report.rung != "base_rate", seed=0))
+    attainable = None
     if truth is not None:
         known = {
             (row["lead_id"], microseconds(row["as_of"])): row["probability"] for row in pq.read_table(truth).to_pylist()
@@ -149,8 +164,11 @@ def evaluate(
             true = np.array([known[key] for key in keys])
         except KeyError as missing:
             raise ValueError(f"{truth} has no true probability of {missing}; is it the truth of this world?") from None
-        report["attainable"] = dict(evaluation.attainable(predictions, true))
-    console.emit({"version": found.version, **report}, f"version {found.version}\n{_text(report)}", as_json)
+        attainable = metrics.attainable_skill(predictions, true)
+    result = {"version": found.version, **report.to_dict()}
+    if attainable is not None:
+        result["attainable"] = attainable.to_dict()
+    console.emit(result, f"version {found.version}\n{_text(report, attainable)}", as_json)
 
 
 @app.command(epilog='Example: eql promote 2 --reason "better out of time"')
@@ -166,7 +184,7 @@ def promote(
     It is compared with the champion on the test leads of its training that the champion was not trained on, and must
     hold the guard-rails. What was decided and why is kept with the version.
     """
-    from training.promotion import Refused
+    from training.promotion.promotion import Refused
 
     if force and not reason:
         raise UsageError("--force needs --reason, for the history")
@@ -187,7 +205,7 @@ def promote(
 
 
 def _decide(found: "Version") -> "Decision":
-    from training import promotion
+    from training.promotion import promotion
 
     registry = wiring().registry
     challenger = registry.contender(found)
@@ -271,7 +289,12 @@ def show(
     registry = wiring().registry
     found = registry.resolve(version)
     card = registry.card(found)
-    result = {"version": found.version, "tags": dict(found.tags), "report": registry.report(found), "card": card}
+    result = {
+        "version": found.version,
+        "tags": dict(found.tags),
+        "report": registry.report(found).to_dict(),
+        "card": card,
+    }
     console.emit(result, card.rstrip(), as_json)
 
 
@@ -288,36 +311,36 @@ def actor_of(given: str | None) -> str:
     return given or getpass.getuser()
 
 
-def _text(report: Any) -> str:
+def _text(report: "EvaluationReport", attainable: "AttainableSkill | None" = None) -> str:
     """A report in words and two tables."""
+    found = report.metrics
     lines = [
-        f"target: {report['target']}; rows: {report['split']}; point in time: {report['point_in_time']}",
-        f"rung: {report['rung']}, because {report['rung_reason']}",
-        f"trees: {report['tuning']['reason']}",
-        f"skill: {'yes' if report['skill'] else 'no skill'}",
+        f"target: {report.target}; rows: {report.split}; point in time: {report.point_in_time}",
+        f"rung: {report.rung}, because {report.rung_reason}",
+        *([f"trees: {report.tuning.reason}"] if report.tuning else []),
+        f"skill: {'yes' if found.skill else 'no skill'}",
     ]
-    low, high = report["log_loss_difference_95"]
-    auc_low, auc_high = report["auc_95"]
-    rows = [
-        ["leads", report["rows"], report["rows"]],
-        ["log loss", report["log_loss"], report["log_loss_constant"]],
-        ["difference, 95 %", _interval(report["log_loss_difference"], low, high), None],
-        ["AUC", _interval(report["auc"], auc_low, auc_high), 0.5],
-        ["Brier", report["brier"], report["brier_constant"]],
-        ["mean probability", report["mean_probability"], report["base_rate"]],
-        ["observed rate", report["observed_rate"], report["observed_rate"]],
-        ["calibration slope", report["calibration_slope"], None],
+    rows: list[list[object]] = [
+        ["leads", found.rows, found.rows],
+        ["log loss", found.log_loss, found.log_loss_constant],
+        ["difference, 95 %", _interval(found.log_loss_difference, *found.log_loss_difference_95), None],
+        ["AUC", _interval(found.auc, *found.auc_95), 0.5],
+        ["Brier", found.brier, found.brier_constant],
+        ["mean probability", found.mean_probability, found.base_rate],
+        ["observed rate", found.observed_rate, found.observed_rate],
+        ["calibration slope", found.calibration_slope, None],
     ]
     tables = [console.table("Out of time, at creation", ["", "served", "constant"], rows)]
-    if rungs := report["out_of_time_rungs"]:
+    if report.out_of_time_rungs:
         columns = ["rung", "rows", "log_loss", "auc", "brier"]
-        tables.append(console.table("Rolling origins", columns, [[rung[name] for name in columns] for rung in rungs]))
-    lines += [f"left out: {left['leads']:,} leads with {left['segment']}" for left in report.get("excluded", ())]
-    lines += [f"suspect of leaking: {suspect['name']} {suspect['evidence']}" for suspect in report["leaks"]]
-    if attainable := report.get("attainable"):
+        rungs = [[getattr(rung, name) for name in columns] for rung in report.out_of_time_rungs]
+        tables.append(console.table("Rolling origins", columns, rungs))
+    lines += [f"left out: {excluded.leads:,} leads with {excluded.segment}" for excluded in report.excluded]
+    lines += [f"suspect of leaking: {suspect.name} {suspect.evidence}" for suspect in report.leaks]
+    if attainable is not None:
         lines.append(
             f"share of attainable log-loss skill (constant 0, true probabilities 1): "
-            f"{attainable['share_of_attainable_skill']:.3f} on the outcomes drawn, "
-            f"{attainable['share_of_attainable_skill_expected']:.3f} in expectation"
+            f"{attainable.share_of_attainable_skill:.3f} on the outcomes drawn, "
+            f"{attainable.share_of_attainable_skill_expected:.3f} in expectation"
         )
     return "\n".join([*lines, *tables])

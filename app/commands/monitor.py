@@ -79,7 +79,7 @@ def _report(folder: Path | None, bundle: Bundle, as_of: int | None, days: int) -
 
 def _hazard(bundle: Bundle) -> "Hazard | None":
     """The hazard model of the registered version with this bundle; None where the registry has none."""
-    from training.registry import NoSuchVersion
+    from training.promotion.registry import NoSuchVersion
 
     registry = wiring().registry
     try:
@@ -93,7 +93,7 @@ def _recorded(champion: Bundle, report: "Report") -> str | None:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    from training.monitoring.record import record
+    from training.monitoring.mlflow_log import record
 
     uri = wiring().settings.tracking_uri
     try:
@@ -116,7 +116,8 @@ def _retrained(
 
     registry = wiring().registry
     newest = next(iter(registry.versions()), None)
-    learned = parse_instant(registry.report(newest)["cut"]) if newest else report.cut
+    cut = registry.report(newest).cut if newest else None
+    learned = report.cut if cut is None else parse_instant(cut)
     why = due(report, learned, by_verdict=by_verdict, after_days=after_days)
     if why is None:
         return None
@@ -127,7 +128,8 @@ def _retrained(
         excluded=[left["segment"] for left in champion.training_summary.get("excluded", ())],
         reason=why,
     )
-    return {**{name: found[name] for name in ("version", "rung", "skill")}, "reason": why}
+    rung, skill = found.report.rung, found.report.metrics.skill
+    return {"version": found.version, "rung": rung, "skill": skill, "reason": why}
 
 
 def _text(report: "Report", trained: Mapping[str, Any] | None, asked: bool) -> str:

@@ -81,7 +81,7 @@ def _simulate(parts: Wiring) -> None:
 
 def _train(fault: str | None) -> None:
     """A model where there is none, or none that this version of the software can serve."""
-    from training.promotion import Refused
+    from training.promotion.promotion import Refused
 
     console.progress(f"{fault or 'no model yet'}: training one")
     models.trained()

@@ -14,9 +14,10 @@ from features.value_types import Scalar
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import MarginModel, Rung
-from training.calibrating import NOTHING_JUDGED, Judged, calibrate
-from training.ladder import Rows, TreeSettings, fit_base_rate, fit_logistic, fit_segment_rates, fit_trees
-from training.trainer import cut_offs
+from training.data.rows import Rows
+from training.fitting.calibration import NOTHING_JUDGED, Judged, calibrate
+from training.fitting.ladder import TreeSettings, fit_base_rate, fit_logistic, fit_segment_rates, fit_trees
+from training.fitting.trainer import cut_offs
 
 # A loaded machine is no fault of the code.
 settings.register_profile("patient", deadline=None)
@@ -69,7 +70,7 @@ def rows(columns: Mapping[str, list[Scalar]], encoding: Encoding) -> Rows:
     effect = rng.normal(0, 0.15, matrix.shape[1])
     log_odds = np.nan_to_num(matrix - np.nanmean(matrix, axis=0)) @ effect - 1.0
     won = (rng.random(LEADS) < 1 / (1 + np.exp(-log_odds))).astype(np.float64)
-    return Rows(matrix, won, np.ones(LEADS), np.ones(LEADS, dtype=bool))
+    return Rows(matrix=matrix, won=won, weight=np.ones(LEADS), at_creation=np.ones(LEADS, dtype=bool))
 
 
 @pytest.fixture(scope="session")

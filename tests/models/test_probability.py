@@ -15,7 +15,7 @@ from features.value_types import Scalar
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import RUNGS, Calibration, LightGBM, MarginModel, Rung, logit, read_model, sigmoid
-from training.ladder import Rows
+from training.data.rows import Rows
 
 TOLERANCE = 1e-9
 Vector = Mapping[str, Scalar]

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +14,14 @@ from features.value_types import DAY
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration
-from training.capacity import at_capacity
-from training.card import card
-from training.evaluation import Predictions, evaluate
-from training.importance import importance
-from training.plots import plots
+from training.data.segments import ExcludedSegment
+from training.evaluation.card import card
+from training.evaluation.importance import importance
+from training.evaluation.leak_findings import Suspect
+from training.evaluation.lift import lift_at_capacity
+from training.evaluation.metrics import Predictions, evaluate
+from training.evaluation.plots import plots
+from training.evaluation.report import EvaluationReport
 
 patient = settings(deadline=None)
 NAMES = ("own_touches", "buying_signals", "employees")
@@ -39,31 +41,34 @@ COUNT = 140
 PROBABILITY = np.linspace(0.05, 0.6, COUNT)
 WON = (np.arange(COUNT) % 4 == 0).astype(np.float64)
 PREDICTIONS = Predictions(
-    np.array([f"L{n}" for n in range(COUNT)]),
-    np.arange(COUNT) * DAY,
-    np.array([f"A{n // 2}" for n in range(COUNT)]),
-    WON,
-    PROBABILITY,
-    0.25,
+    lead_id=np.array([f"L{n}" for n in range(COUNT)]),
+    as_of=np.arange(COUNT) * DAY,
+    cluster=np.array([f"A{n // 2}" for n in range(COUNT)]),
+    won=WON,
+    probability=PROBABILITY,
+    constant=0.25,
 )
-REPORT = {**evaluate(PREDICTIONS, True, 0), "rung": "base_rate", "leaks": [], "rung_reason": "few leads"}
+REPORT = EvaluationReport(metrics=evaluate(PREDICTIONS, True, 0), rung="base_rate", rung_reason="few leads")
 
 
-def written(report: dict[str, Any] = REPORT, bundle: Bundle = BUNDLE) -> str:
+TAGS = Suspect(name="Tags", auc=None, decisive=False, evidence="")
+
+
+def written(report: EvaluationReport = REPORT, bundle: Bundle = BUNDLE) -> str:
     parts = np.array([[1.0, -2.0, 0.0, 0.5]])
     found = importance(NAMES, FAMILIES, parts)
-    return card(bundle, report, found, at_capacity(PREDICTIONS, 3), {"bundle": "abc"})
+    return card(bundle, report, found, lift_at_capacity(PREDICTIONS, 3), {"bundle": "abc"})
 
 
 def test_the_card_says_whom_the_model_has_never_seen() -> None:
-    text = written(REPORT | {"excluded": [{"segment": "region=a|b", "leads": 1200}]})
+    text = written(replace(REPORT, excluded=(ExcludedSegment("region=a|b", 1200),)))
     assert r"leads with region=a\|b (1,200 of them)" in text
     assert "neither trained" not in written()
 
 
 def test_the_card_says_where_the_level_is_from_if_not_from_all() -> None:
-    assert "latest quarter of the training leads" in written(REPORT | {"level": "latest"})
-    assert "latest quarter" not in written(REPORT | {"level": "all"})
+    assert "latest quarter of the training leads" in written(replace(REPORT, intercept_sample="latest"))
+    assert "latest quarter" not in written(replace(REPORT, intercept_sample="all"))
 
 
 def test_the_card_names_the_leaks_that_were_allowed() -> None:
@@ -75,15 +80,15 @@ def test_the_card_names_the_leaks_that_were_allowed() -> None:
 def test_the_card_says_what_the_report_says() -> None:
     text = written()
     assert "won within 90 days" in text
-    assert f"{REPORT['log_loss']:.4f}" in text
+    assert f"{REPORT.metrics.log_loss:.4f}" in text
     assert "few leads" in text
     assert "the best 3 leads of each week, 43% of all" in text
     assert "`abc`" in text
     assert text.index("| buying_signals |") < text.index("| own_touches |")
     assert "| employees |" not in text
-    assert ("It has skill" in text) is REPORT["skill"]
-    assert "no proven skill" in written({**REPORT, "skill": False})
-    assert "Suspected of telling the outcome: Tags" in written({**REPORT, "leaks": [{"name": "Tags"}]})
+    assert ("It has skill" in text) is REPORT.metrics.skill
+    assert "no proven skill" in written(REPORT.with_metrics(replace(REPORT.metrics, skill=False)))
+    assert "Suspected of telling the outcome: Tags" in written(replace(REPORT, leaks=(TAGS,)))
     assert "on weaker evidence" in written(bundle=replace(BUNDLE, horizon_days=None))
 
 
@@ -92,7 +97,7 @@ def test_no_name_breaks_the_cards_structure(name: str) -> None:
     def tokens(text: str) -> list[str]:
         return [token.type for token in MarkdownIt("commonmark").enable("table").parse(text)]
 
-    plain, odd = ({**REPORT, "split": f"the {given} rows"} for given in ("last", name))
+    plain, odd = (replace(REPORT, split=f"the {given} rows") for given in ("last", name))
     assert tokens(written(odd)) == tokens(written(plain))
 
 
@@ -116,7 +121,12 @@ def test_a_family_moves_at_most_what_its_features_move(rows: list[list[float]]) 
 def test_no_week_works_more_than_its_capacity(rows: list[tuple[int, float, bool]], places: int) -> None:
     day, probability, won = (np.array(column) for column in zip(*rows, strict=True))
     names = np.array([f"L{n}" for n in range(len(rows))])
-    found = at_capacity(Predictions(names, day * DAY, names, won.astype(float), probability, 0.2), places)
+    found = lift_at_capacity(
+        Predictions(
+            lead_id=names, as_of=day * DAY, cluster=names, won=won.astype(float), probability=probability, constant=0.2
+        ),
+        places,
+    )
     if day.min() == day.max():
         assert found is None
         return
@@ -124,17 +134,24 @@ def test_no_week_works_more_than_its_capacity(rows: list[tuple[int, float, bool]
     weeks = np.unique((day - day.min()) // 7, return_counts=True)[1]
     assert found.worked * len(rows) == pytest.approx(np.minimum(weeks, places).sum())
     assert 0 <= found.found <= 1
-    constant = Predictions(names, day * DAY, names, won.astype(float), np.full(len(rows), 0.2), 0.2)
-    assert at_capacity(constant, 10**6) == at_capacity(replace(constant, probability=probability), 10**6)
+    constant = Predictions(
+        lead_id=names,
+        as_of=day * DAY,
+        cluster=names,
+        won=won.astype(float),
+        probability=np.full(len(rows), 0.2),
+        constant=0.2,
+    )
+    assert lift_at_capacity(constant, 10**6) == lift_at_capacity(replace(constant, probability=probability), 10**6)
 
 
 def test_the_best_first_find_every_win_where_the_ranking_is_perfect() -> None:
-    perfect = at_capacity(replace(PREDICTIONS, probability=WON), 2)
+    perfect = lift_at_capacity(replace(PREDICTIONS, probability=WON), 2)
     assert perfect is not None
     assert perfect.found == 1
     assert perfect.lift == pytest.approx(1 / perfect.worked)
     with pytest.raises(ValueError, match="at least 1 lead a week, not 0"):
-        at_capacity(PREDICTIONS, 0)
+        lift_at_capacity(PREDICTIONS, 0)
 
 
 def test_there_is_a_plot_of_each_kind() -> None:

@@ -9,32 +9,30 @@ from hypothesis import strategies as st
 
 from features.value_types import DAY
 from models.encoding import EncodedFeature, Encoding
-from training.choosing import Choice
+from training.data.rows import Rows
+from training.data.snapshots import NEVER
+from training.data.splits import Fold, Split
+from training.fitting.immature_snapshots import Cohort, challenge, soft_labels, with_immature
+from training.fitting.ladder import fit_logistic
+from training.fitting.model_selection import Choice
+from training.fitting.rolling_origins import Origins
+from training.fitting.tuning import NOT_TUNED
 from training.hazard import (
     CURVE,
     PERIODS,
-    Cohort,
     FollowUp,
     Hazard,
     Incidence,
     Known,
     UntrustedHazard,
     aalen_johansen,
-    challenge,
     figures,
     fit,
     read,
-    with_immature,
 )
-from training.hazard.challenge import soft_labels
 from training.hazard.follow_up import LOST, OPEN, WON
 from training.hazard.incidence import PersonPeriods, periods_for
 from training.hazard.model import Material
-from training.ladder import Rows, fit_logistic
-from training.origins import Origins
-from training.snapshots import NEVER
-from training.splits import Fold, Split
-from training.tuning import NOT_TUNED
 
 CUT = 20_000 * DAY
 SPAN, LEADS, HORIZON = 700, 2500, 90
@@ -68,7 +66,9 @@ def cohort(seed: int = 0, effect: float = 1.0, late: int = 0, leads: int = LEADS
     follow_up = FollowUp(as_of, created[lead], close[lead], known[lead], won[lead], cluster, weight)
     label = (won[lead] & (close[lead] <= as_of + HORIZON * DAY)).astype(np.float64)
     matrix = np.column_stack([x[lead], 28.0 * month])
-    return Cohort(Rows(matrix, label, weight, month == 0), follow_up, ENCODING, (0, 0), HORIZON)
+    return Cohort(
+        Rows(matrix=matrix, won=label, weight=weight, at_creation=month == 0), follow_up, ENCODING, (0, 0), HORIZON
+    )
 
 
 def truth(found: Cohort, days: float = HORIZON, effect: float = 1.0) -> np.ndarray:
@@ -338,12 +338,12 @@ def test_the_figures_stand_beside_the_incidence_without_features(world: Cohort) 
     own = fit(world.rows.matrix, world.follow_up, moment, PERIODS, ENCODING, 0)
     assert own is not None
     judge = np.flatnonzero(world.rows.at_creation & (world.follow_up.as_of >= moment))
-    found = {row["days"]: row for row in figures(own, world.rows.matrix, world.follow_up, judge, moment, CUT)}
+    found = {row.days: row for row in figures(own, world.rows.matrix, world.follow_up, judge, moment, CUT)}
     assert set(found) == set(CURVE)
     for days, row in found.items():
-        assert row["rows"] == (world.follow_up.as_of[judge] + days * DAY <= CUT).sum()
-        assert row["constant"] == pytest.approx(truth(world, days).mean(), rel=0.2)
-    assert found[90]["log_loss"] < found[90]["log_loss_constant"]
+        assert row.rows == (world.follow_up.as_of[judge] + days * DAY <= CUT).sum()
+        assert row.constant == pytest.approx(truth(world, days).mean(), rel=0.2)
+    assert found[90].log_loss < found[90].log_loss_constant
 
 
 def test_columns_of_a_follow_up_are_of_one_length(world: Cohort) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from features.provenance import Attribute
 from training.importing import importer, mapping
-from training.importing.faults import FaultyFile, ImportFailure
+from training.importing.errors import FaultyFile, ImportFailure
 
 SIMPLE = """
 records:

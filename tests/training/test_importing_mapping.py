@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.importing import mapping
-from training.importing.faults import FaultyMapping
+from training.importing.errors import FaultyMapping
 
 SEVERAL_FILES = """
 timezone: America/Sao_Paulo

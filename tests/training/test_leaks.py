@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from features.value_types import Scalar
 from models.encoding import EncodedFeature, Encoding
-from training.ladder import FEWEST_LEVEL_ROWS, Rows
-from training.leaks import Evidence, LeakFound, Suspect, examine
-from training.splits import Fold, Split
+from training.data.rows import MIN_LEVEL_ROWS, Rows
+from training.data.splits import Fold, Split
+from training.evaluation.leak_findings import Evidence, Suspect
+from training.leaks import LeakFound, examine
 
 COUNT = 800
 RNG = np.random.default_rng(3)
@@ -31,13 +32,15 @@ def found(name: str, values: Sequence[Scalar], *, attribute: bool = True, won: n
     """Suspects among one column and one of noise."""
     category = any(isinstance(value, str) for value in values)
     counts = {value: list(values).count(value) for value in set(values) if isinstance(value, str)}
-    levels = tuple(sorted(level for level, count in counts.items() if count >= FEWEST_LEVEL_ROWS))
+    levels = tuple(sorted(level for level, count in counts.items() if count >= MIN_LEVEL_ROWS))
     columns = {name: list(values), "noise": NOISE.tolist()}
     features = [EncodedFeature("noise", "number")]
     if levels or not category:
         features.append(EncodedFeature(name, "category" if category else "number", levels))
     encoding = Encoding(tuple(features))
-    rows = Rows(encoding.encode(columns, COUNT), won, np.ones(COUNT), np.ones(COUNT, dtype=bool))
+    rows = Rows(
+        matrix=encoding.encode(columns, COUNT), won=won, weight=np.ones(COUNT), at_creation=np.ones(COUNT, dtype=bool)
+    )
     declared = [name] if attribute else []
     return list(examine(rows, encoding, DIVISION, declared, pa.table(columns)).suspects)
 
@@ -200,15 +203,18 @@ def test_what_levels_are_called_changes_neither_the_verdict_nor_the_figures(seed
 
 
 def test_the_worst_come_first_and_the_message_names_them_and_the_mend() -> None:
-    copy, weak = named(WON.tolist()), Suspect("weak", 0.8, False, "alone ranks out-of-time outcomes with AUC 0.800")
+    copy, weak = (
+        named(WON.tolist()),
+        Suspect(name="weak", auc=0.8, decisive=False, evidence="alone ranks out-of-time outcomes with AUC 0.800"),
+    )
     error = LeakFound([copy])
     assert error.suspects == (copy,)
     for words in ("'copy'", "known: later", "--allow-leak NAME"):
         assert words in str(error)
     told = {"name": "weak", "auc": 0.8, "decisive": False, "evidence": weak.evidence, "findings": []}
-    assert weak.to_json() == told
+    assert weak.to_dict() == told
 
 
 def test_evidence_has_a_strength_from_none_to_certain() -> None:
     with pytest.raises(ValueError, match=r"strength of evidence must be 0 to 1, not 1\.5"):
-        Evidence("skill", "", 1.5)
+        Evidence(kind="skill", words="", strength=1.5)

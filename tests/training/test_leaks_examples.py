@@ -10,9 +10,9 @@ import pytest
 from features.catalogue import CATALOGUE
 from features.folder import FolderWriter
 from features.records import KINDS, Stored
+from training.fitting.trainer import train
 from training.importing import importer, mapping
 from training.leaks import LeakFound
-from training.trainer import train
 
 ROOT = Path(__file__).parents[2]
 DATASETS = Path(os.environ.get("EQL_DATASETS", ROOT / ".." / "shared" / "datasets"))

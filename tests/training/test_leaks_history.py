@@ -8,10 +8,10 @@ import pytest
 
 from features.value_types import DAY, Scalar
 from models.encoding import EncodedFeature, Encoding
-from training.ladder import Rows
+from training.data.rows import Rows
+from training.data.snapshots import NEVER, WEEK, Snapshots
+from training.data.splits import split
 from training.leaks import Examination, History, examine
-from training.snapshots import NEVER, WEEK, Snapshots
-from training.splits import split
 
 LEADS, HORIZON = 600, 90
 RNG = np.random.default_rng(7)
@@ -60,7 +60,12 @@ def examined(
     category = any(isinstance(value, str) for value in values)
     features = [EncodedFeature("noise", "number")] + ([] if category else [EncodedFeature("column", "number")])
     encoding = Encoding(tuple(features))
-    rows = Rows(encoding.encode(columns, len(LEAD)), seen.won.astype(float), seen.weight, seen.at_creation)
+    rows = Rows(
+        matrix=encoding.encode(columns, len(LEAD)),
+        won=seen.won.astype(float),
+        weight=seen.weight,
+        at_creation=seen.at_creation,
+    )
     declared = ["column"] if attribute else []
     return examine(rows, encoding, DIVISION, declared, pa.table(columns), history or History.of(seen))
 
@@ -95,7 +100,9 @@ def test_without_a_history_two_searches_are_skipped_and_that_is_said() -> None:
     encoding = Encoding((EncodedFeature("noise", "number"),))
     table = pa.table({"noise": NOISE[LEAD].tolist()})
     matrix = NOISE[LEAD][:, None]
-    rows = Rows(matrix, SNAPSHOTS.won.astype(float), SNAPSHOTS.weight, SNAPSHOTS.at_creation)
+    rows = Rows(
+        matrix=matrix, won=SNAPSHOTS.won.astype(float), weight=SNAPSHOTS.weight, at_creation=SNAPSHOTS.at_creation
+    )
     assert len(examine(rows, encoding, DIVISION, [], table).skipped) == 2
 
 

@@ -23,11 +23,12 @@ from features.records import KINDS
 from features.value_types import DAY, Scalar
 from models.encoding import EncodedFeature, Encoding
 from models.probability import Logistic, sigmoid
-from training.ladder import Rows, fit_logistic
-from training.matrix import METADATA, Data, data_sha256, exported, prepare
-from training.segments import Segment, UnknownSegment
-from training.snapshots import NothingToLearn
-from training.trainer import Trained, train
+from training.data.matrix import METADATA, Data, data_sha256, exported, prepare
+from training.data.rows import Rows
+from training.data.segments import Segment, UnknownSegment
+from training.data.snapshots import NothingToLearn
+from training.fitting.ladder import fit_logistic
+from training.fitting.trainer import Trained, train
 from training.world.simulation import simulate
 
 CUT = 20_000 * DAY
@@ -104,8 +105,13 @@ class File:
 
     def logistic(self, rows: Any, strength: float) -> Logistic:
         some = self.frame[rows]
-        columns = some["won"].to_numpy(float), some["weight"].to_numpy(), some["at_creation"].to_numpy()
-        return fit_logistic(Rows(self.matrix(rows), *columns), self.encoding, self.directions, strength)
+        learned = Rows(
+            matrix=self.matrix(rows),
+            won=some["won"].to_numpy(float),
+            weight=some["weight"].to_numpy(),
+            at_creation=some["at_creation"].to_numpy(),
+        )
+        return fit_logistic(learned, self.encoding, self.directions, strength)
 
 
 def written(folder: Path, out: Path, *arguments: object) -> dict[str, Any]:
@@ -124,7 +130,7 @@ def test_a_model_fitted_on_the_file_is_the_one_that_training_yields(
     file = File(tmp_path / "matrix.parquet")
     model = file.logistic(file.frame["part"] == "train", version.bundle.training_summary["settings"]["strength"])
     refitted = replace(version.bundle, model=model)
-    probability = sigmoid(refitted.contributions(file.matrix(file.frame["part"] == "test")).sum(axis=1))
+    probability = sigmoid(refitted.parts(file.matrix(file.frame["part"] == "test")).sum(axis=1))
     assert refitted.sha256 == version.bundle.sha256
     assert probability.tolist() == version.predictions.probability.tolist()
     assert file.says["data_sha256"] == data_sha256(version.table)
@@ -181,10 +187,10 @@ def test_excluded_leads_are_as_if_they_had_never_been(signal: Path, tmp_path: Pa
 def test_training_says_what_it_left_out(signal: Path, version: Trained) -> None:
     web_and_new = trained(signal, FAIR, Segment("part", "new"), FAIR)
     left = [{"segment": "origin=fair", "leads": 200}, {"segment": "part=new", "leads": 300}]
-    assert web_and_new.report["excluded"] == left == web_and_new.bundle.training_summary["excluded"]
+    assert web_and_new.report.to_dict()["excluded"] == left == web_and_new.bundle.training_summary["excluded"]
     kept = {f"L{n:04}" for n in range(COUNT) if ORIGIN[n] != "fair" and PART[n] != "new"}
     assert {*web_and_new.table["lead_id"].to_pylist()} == kept >= {*web_and_new.predictions.lead_id.tolist()}
-    assert version.report["excluded"] == []
+    assert version.report.excluded == ()
 
 
 def versions(lead_id: str, *regions: tuple[str, int]) -> list[dict[str, Scalar]]:

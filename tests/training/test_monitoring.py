@@ -18,13 +18,13 @@ from features.value_types import DAY, Scalar, rfc3339
 from models.bundle import Bundle
 from models.encoding import EncodedFeature
 from models.probability import sigmoid
-from training.evaluation import log_loss
+from training.evaluation.metrics import log_loss
+from training.fitting.trainer import train
 from training.monitoring import NothingToMonitor, Report, due, monitor
+from training.monitoring.feature_drift import null_mean, psi, shift
 from training.monitoring.outcomes import Gap, expected_losses
 from training.monitoring.report import Check, alarming
-from training.monitoring.shift import null_mean, psi, shift
 from training.monitoring.windows import beyond, windows
-from training.trainer import train
 
 COUNT, A_DAY = 3600, 4
 START, CUT = 19_000 * DAY, 19_900 * DAY
@@ -226,7 +226,7 @@ def test_no_window_of_the_past_reaches_what_came_after_the_champion(
     created: np.ndarray, cut: int, age: int, days: int
 ) -> None:
     found = windows(created, cut * DAY, (cut + age) * DAY, days)
-    assert found.reach >= 1
+    assert found.time_gap_ratio >= 1
     for pair in (found.recent, *found.past):
         assert not (pair.before & pair.after).any()
     assert (created[found.recent.after] > (cut + age - days) * DAY).all()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +14,11 @@ from features.catalogue import CATALOGUE
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration, Logistic, LogisticColumn, MarginModel, logit, sigmoid
-from training.evaluation import Predictions, calibration_slope
-from training.guardrails import Check, slope_interval, top_decile_overlap
-from training.promotion import Contender, Decision, compare, decide
-from training.window import NotComparable, Window
+from training.evaluation.calibration_slope import calibration_slope, sandwich_slope
+from training.evaluation.metrics import Predictions
+from training.evaluation.test_window import NotComparable, Window
+from training.promotion.guardrails import Check, top_decile_overlap
+from training.promotion.promotion import Contender, Decision, compare, decide
 
 COUNT = 4000
 RNG = np.random.default_rng(5)
@@ -65,7 +66,14 @@ def window(of: Bundle, won: np.ndarray = WON, partners: Sequence[str | None] | N
     names = np.array([f"L{n}" for n in range(COUNT)])
     columns = {"own_touches": TOUCHES, "region": REGION.tolist()}
     table = pa.table({**columns, **({"lead.source_partner_id": partners} if partners else {})})
-    blank = Predictions(names, DAYS, np.array([f"A{n // 2}" for n in range(COUNT)]), won, np.zeros(COUNT), 0.3)
+    blank = Predictions(
+        lead_id=names,
+        as_of=DAYS,
+        cluster=np.array([f"A{n // 2}" for n in range(COUNT)]),
+        won=won,
+        probability=np.zeros(COUNT),
+        constant=0.3,
+    )
     probability = Window(blank, table).probability(of)
     return Window(replace(blank, probability=probability, constant=float(won.mean())), table)
 
@@ -222,7 +230,12 @@ def test_a_comparison_turns_round_and_the_overlap_is_mutual(
     one: np.ndarray, other: np.ndarray, won: list[bool]
 ) -> None:
     names = np.array([f"A{n // 3}" for n in range(40)])
-    rows = Window(Predictions(names, np.arange(40), names, np.array(won, float), one, 0.5), pa.table({"x": one}))
+    rows = Window(
+        Predictions(
+            lead_id=names, as_of=np.arange(40), cluster=names, won=np.array(won, float), probability=one, constant=0.5
+        ),
+        pa.table({"x": one}),
+    )
     there, back = compare(rows, one, other, 0, 200), compare(rows, other, one, 0, 200)
     assert there.difference == pytest.approx(-back.difference, abs=1e-12)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=1e-12)
@@ -235,17 +248,25 @@ def test_a_comparison_turns_round_and_the_overlap_is_mutual(
 
 def test_rows_of_one_account_count_once_in_the_slopes_interval() -> None:
     names = np.array([f"A{n}" for n in range(COUNT)])
-    alone = slope_interval(WON, TRUTH, names)
-    again = slope_interval(np.repeat(WON, 4), np.repeat(TRUTH, 4), np.repeat(names, 4))
+    alone = sandwich_slope(WON, TRUTH, names)
+    again = sandwich_slope(np.repeat(WON, 4), np.repeat(TRUTH, 4), np.repeat(names, 4))
     assert alone is not None
-    assert again == pytest.approx(alone, rel=1e-6)
-    assert alone[0] == pytest.approx(calibration_slope(WON, TRUTH), rel=1e-3)
-    assert alone[1] < 1 < alone[2]
-    assert slope_interval(WON, np.full(COUNT, 0.2), names) is None
+    assert again is not None
+    assert astuple(again) == pytest.approx(astuple(alone), rel=1e-6)
+    assert alone.value == pytest.approx(calibration_slope(WON, TRUTH), rel=1e-3)
+    assert alone.low < 1 < alone.high
+    assert sandwich_slope(WON, np.full(COUNT, 0.2), names) is None
 
 
 def test_a_window_takes_its_rows_in_the_order_of_the_predictions() -> None:
-    p = Predictions(np.array(["L2", "L1"]), np.array([5, 7]), np.array(["A", "A"]), np.zeros(2), np.zeros(2), 0.5)
+    p = Predictions(
+        lead_id=np.array(["L2", "L1"]),
+        as_of=np.array([5, 7]),
+        cluster=np.array(["A", "A"]),
+        won=np.zeros(2),
+        probability=np.zeros(2),
+        constant=0.5,
+    )
     table = pa.table({"lead_id": ["L1", "L1", "L2"], "as_of": [7, 5, 5], "own_touches": [1.0, 2.0, 3.0]})
     assert Window.of(p, table).features.to_pydict() == {"own_touches": [3.0, 1.0]}
     with pytest.raises(ValueError, match="1 rows of features for 2 predictions"):

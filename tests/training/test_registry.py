@@ -12,11 +12,12 @@ from features.catalogue import CATALOGUE
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration
-from training.evaluation import Predictions, evaluate
-from training.matrix import data_sha256
-from training.promotion import decide
-from training.registry import NoSuchVersion, Registry
-from training.trainer import Trained
+from training.data.matrix import data_sha256
+from training.evaluation.metrics import Predictions, evaluate
+from training.evaluation.report import EvaluationReport
+from training.fitting.trainer import Trained
+from training.promotion.promotion import decide
+from training.promotion.registry import NoSuchVersion, Registry
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow calls what its own libraries deprecate.
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
@@ -41,8 +42,10 @@ def made(rate: float) -> Trained:
     )
     names = np.array([f"L{n}" for n in range(20)])
     won = np.tile([1.0, 0.0, 0.0, 0.0], 5)
-    predictions = Predictions(names, np.arange(20), names, won, np.full(20, rate), rate)
-    report = {**evaluate(predictions, False, 0), "rung": "base_rate", "leaks": [], "rung_reason": "few leads"}
+    predictions = Predictions(
+        lead_id=names, as_of=np.arange(20), cluster=names, won=won, probability=np.full(20, rate), constant=rate
+    )
+    report = EvaluationReport(metrics=evaluate(predictions, False, 0), rung="base_rate", rung_reason="few leads")
     table = pa.table({"lead_id": names.tolist(), "as_of": range(20), "own_touches": [1.0] * 20})
     return Trained(bundle, report, predictions, np.ones((20, 1)), table)
 

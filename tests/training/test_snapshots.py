@@ -14,7 +14,7 @@ from features.folder import FolderWriter
 from features.provenance import Provenance
 from features.records import KINDS
 from features.value_types import DAY, Scalar
-from training.snapshots import MOST_SNAPSHOTS, NothingToLearn, Snapshots, label
+from training.data.snapshots import MOST_SNAPSHOTS, NothingToLearn, Snapshots, label
 
 CUT = 20_000 * DAY
 HORIZON = 90

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.value_types import DAY
-from training.snapshots import NEVER, WEEK, NothingToLearn, Snapshots
-from training.splits import ORIGINS, Split, split
+from training.data.snapshots import NEVER, WEEK, NothingToLearn, Snapshots
+from training.data.splits import ORIGINS, Split, split
 
 patient = settings(deadline=None)
 

@@ -16,10 +16,11 @@ from features.records import KINDS
 from features.value_types import DAY, Scalar
 from models.bundle import read
 from models.probability import RUNGS, sigmoid
-from training.evaluation import log_loss
+from training.data.snapshots import NothingToLearn
+from training.evaluation.metrics import log_loss
+from training.evaluation.report import EvaluationReport
+from training.fitting.trainer import Trained, cut_offs, train
 from training.leaks import LeakFound
-from training.snapshots import NothingToLearn
-from training.trainer import Trained, cut_offs, train
 from training.world.simulation import simulate
 
 CUT = 20_000 * DAY
@@ -78,23 +79,25 @@ def signal(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def test_a_signal_is_found_served_and_measured(signal: Trained) -> None:
     report = signal.report
-    assert report["rung"] == signal.bundle.rung != "base_rate"
-    assert report["skill"] is True
-    assert report["log_loss"] < report["log_loss_constant"]
-    assert report["auc"] > 0.8
-    assert report["horizon_days"] == 30
-    assert report["point_in_time"].startswith("not verifiable")
-    assert report["leaks"] == [] or not report["leaks"][0]["decisive"]
+    assert report.rung == signal.bundle.rung != "base_rate"
+    assert report.metrics.skill is True
+    assert report.metrics.log_loss < report.metrics.log_loss_constant
+    assert report.metrics.auc > 0.8
+    assert report.horizon_days == 30
+    assert report.point_in_time.startswith("not verifiable")
+    assert report.leaks == () or not report.leaks[0].decisive
 
 
 def test_the_report_is_that_of_the_predictions_kept(signal: Trained) -> None:
     found, report = signal.predictions, signal.report
-    assert len(found.won) == report["rows"]
-    assert log_loss(found.won, found.probability) == report["log_loss"]
-    assert log_loss(found.won, np.full(len(found.won), report["base_rate"])) == report["log_loss_constant"]
+    assert len(found.won) == report.metrics.rows
+    assert log_loss(found.won, found.probability) == report.metrics.log_loss
+    assert log_loss(found.won, np.full(len(found.won), report.metrics.base_rate)) == report.metrics.log_loss_constant
     served = sigmoid(signal.bundle.contributions(signal.test_matrix).sum(axis=1))
     assert served.tolist() == found.probability.tolist()
-    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    content = report.to_dict()
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+    assert EvaluationReport.from_dict(content) == report
 
 
 def test_the_bundle_can_be_read_back_and_has_what_serving_needs(signal: Trained) -> None:
@@ -117,11 +120,11 @@ def test_training_comes_again_byte_for_byte(signal: Trained, tmp_path: Path) -> 
 
 def test_noise_gets_the_base_rate_and_is_called_no_skill(tmp_path: Path) -> None:
     found = trained(export(tmp_path, {"origin": ORIGIN, "noise": RNG.normal(size=COUNT).tolist()}))
-    assert found.report["rung"] == "base_rate"
-    assert found.report["skill"] is False
-    assert found.report["auc"] == 0.5
-    assert found.report["log_loss"] == found.report["log_loss_constant"]
-    assert set(found.predictions.probability) == {found.report["base_rate"]}
+    assert found.report.rung == "base_rate"
+    assert found.report.metrics.skill is False
+    assert found.report.metrics.auc == 0.5
+    assert found.report.metrics.log_loss == found.report.metrics.log_loss_constant
+    assert set(found.predictions.probability) == {found.report.metrics.base_rate}
     assert found.bundle.grades is None
     assert read(found.bundle.files).sha256 == found.bundle.sha256
 
@@ -134,8 +137,8 @@ def test_an_attribute_that_copies_the_outcome_blocks_by_name_unless_allowed(tmp_
     with pytest.raises(LeakFound):
         trained(folder, allowed_leaks=["size"])
     allowed = trained(folder, allowed_leaks=["status"])
-    assert allowed.report["leaks"][0]["name"] == "status"
-    assert allowed.report["auc"] > 0.99
+    assert allowed.report.leaks[0].name == "status"
+    assert allowed.report.metrics.auc > 0.99
 
 
 def test_an_attribute_with_the_name_of_a_feature_blocks_by_its_own_name(tmp_path: Path) -> None:
@@ -143,7 +146,7 @@ def test_an_attribute_with_the_name_of_a_feature_blocks_by_its_own_name(tmp_path
     with pytest.raises(LeakFound, match="industry"):
         trained(folder)
     allowed = trained(folder, allowed_leaks=["industry"])
-    assert [leak["name"] for leak in allowed.report["leaks"] if leak["decisive"]] == ["attributes.industry"]
+    assert [leak.name for leak in allowed.report.leaks if leak.decisive] == ["attributes.industry"]
 
 
 def test_an_attribute_blank_with_one_outcome_blocks_by_name(tmp_path: Path) -> None:
@@ -165,40 +168,40 @@ def test_too_few_of_an_outcome_get_the_base_rate_with_the_reason(
     tmp_path: Path, won: Callable[[int], bool], says: str
 ) -> None:
     found = trained(export(tmp_path, {"size": SIZE.tolist()}, won=won))
-    assert found.report["rung"] == "base_rate"
-    assert says in found.report["rung_reason"]
-    assert found.report["skill"] is False
-    assert 0 < found.report["base_rate"] < 1
+    assert found.report.rung == "base_rate"
+    assert says in found.report.rung_reason
+    assert found.report.metrics.skill is False
+    assert 0 < found.report.metrics.base_rate < 1
 
 
 def test_leads_that_nothing_tells_apart_get_the_base_rate(tmp_path: Path) -> None:
     found = trained(export(tmp_path, {"constant": [1.0] * COUNT}, dated=False))
-    assert found.report["rung"] == "base_rate"
-    assert found.report["features"] == 0
-    assert found.report["rung_reason"] == "no feature varies among the training leads"
-    assert read(found.bundle.files).contributions(np.empty((2, 0))).shape == (2, 1)
+    assert found.report.rung == "base_rate"
+    assert found.report.features == 0
+    assert found.report.rung_reason == "no feature varies among the training leads"
+    assert read(found.bundle.files).parts(np.empty((2, 0))).shape == (2, 1)
 
 
 def test_an_undated_export_is_tested_on_the_last_by_order(tmp_path: Path) -> None:
     found = trained(export(tmp_path, {"size": SIZE.tolist()}, dated=False))
-    assert found.report["horizon_days"] is None
-    assert found.report["target"] == "ever won: weaker evidence"
-    assert found.report["split"] == "the last 30 % by order"
+    assert found.report.horizon_days is None
+    assert found.report.target == "ever won: weaker evidence"
+    assert found.report.split == "the last 30 % by order"
     assert sorted(found.predictions.lead_id) == [f"L{n:04}" for n in range(COUNT * 7 // 10, COUNT)]
-    assert found.report["skill"] is True
+    assert found.report.metrics.skill is True
 
 
 def test_an_undated_export_without_an_order_is_tested_on_groups(tmp_path: Path) -> None:
     found = trained(export(tmp_path, {"size": SIZE.tolist()}, dated=False, ordered=False))
-    assert found.report["split"] == "30 % of the groups; no order is known"
-    assert found.report["skill"] is True
+    assert found.report.split == "30 % of the groups; no order is known"
+    assert found.report.metrics.skill is True
 
 
 def test_without_closing_times_the_target_is_ever_won_of_what_has_an_outcome(tmp_path: Path) -> None:
     folder = export(tmp_path, {"size": SIZE.tolist()}, closes=False, won=lambda n: bool(WON[n]) if n % 5 else None)
     found = trained(folder)
-    assert found.report["horizon_days"] is None
-    assert found.report["training_leads"] + found.report["rows"] == COUNT * 4 // 5
+    assert found.report.horizon_days is None
+    assert found.report.training_leads + found.report.metrics.rows == COUNT * 4 // 5
 
 
 def test_a_history_shorter_than_the_horizon_is_said(tmp_path: Path) -> None:
@@ -211,10 +214,10 @@ def test_a_simulated_world_is_learned_from_end_to_end(tmp_path: Path) -> None:
     simulate(tmp_path / "world", 400, 1, dt.date(2026, 11, 21))
     words: list[str] = []
     found = train(tmp_path / "world", CATALOGUE, words.append)
-    assert found.report["horizon_days"] == 90
-    assert found.report["point_in_time"] == "recorded times"
-    assert found.report["training_rows"] > found.report["training_leads"] > 100
-    assert [row["rung"] for row in found.report["out_of_time_rungs"]] == [*RUNGS]
+    assert found.report.horizon_days == 90
+    assert found.report.point_in_time == "recorded times"
+    assert found.report.training_rows > found.report.training_leads > 100
+    assert [row.rung for row in found.report.out_of_time_rungs] == [*RUNGS]
     assert found.bundle.history["partner_history"]
     assert found.bundle.history["tier_history"]
     assert found.bundle.expected_amount is not None

@@ -7,11 +7,12 @@ import pytest
 
 from models.encoding import EncodedFeature, Encoding
 from models.probability import sigmoid
-from training.choosing import choose
-from training.ladder import Rows, TreeSettings
-from training.origins import Origins
-from training.splits import Fold
-from training.tuning import Search, tune
+from training.data.rows import Rows
+from training.data.splits import Fold
+from training.fitting.ladder import TreeSettings
+from training.fitting.model_selection import choose
+from training.fitting.rolling_origins import Origins
+from training.fitting.tuning import Search, tune
 
 ENCODING = Encoding((EncodedFeature("a", "number"), EncodedFeature("b", "number")))
 ROWS = 500
@@ -22,7 +23,7 @@ def origins(seed: int = 0) -> Origins:
     rng = np.random.default_rng(seed)
     matrix = rng.normal(size=(ROWS, 2))
     won = (rng.random(ROWS) < sigmoid(2 * np.sign(matrix[:, 0]) - 0.5)).astype(float)
-    rows = Rows(matrix, won, np.ones(ROWS), np.ones(ROWS, dtype=bool))
+    rows = Rows(matrix=matrix, won=won, weight=np.ones(ROWS), at_creation=np.ones(ROWS, dtype=bool))
     folds = (Fold(np.arange(250), np.arange(250, 375)), Fold(np.arange(375), np.arange(375, ROWS)))
     return Origins.of(rows, ENCODING, (0, 0), folds, np.arange(ROWS).astype(str), seed)
 

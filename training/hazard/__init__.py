@@ -1,6 +1,5 @@
 """The discrete hazard: when leads close, soft labels for those too young for a label, curves. See docs/forecast.md."""
 
-from training.hazard.challenge import Challenge, Cohort, challenge, with_immature
 from training.hazard.follow_up import FollowUp, Known
 from training.hazard.forecast import Forecast, figures, open_leads
 from training.hazard.incidence import CURVE, PERIODS, Curve, Incidence, aalen_johansen
@@ -9,8 +8,6 @@ from training.hazard.model import Hazard, UntrustedHazard, fit, read
 __all__ = [
     "CURVE",
     "PERIODS",
-    "Challenge",
-    "Cohort",
     "Curve",
     "FollowUp",
     "Forecast",
@@ -19,10 +16,8 @@ __all__ = [
     "Known",
     "UntrustedHazard",
     "aalen_johansen",
-    "challenge",
     "figures",
     "fit",
     "open_leads",
     "read",
-    "with_immature",
 ]

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.value_types import DAY
+from models.arrays import Integers, Reals
 
-Reals = NDArray[np.float64]
-Indices = NDArray[np.int64]
 OPEN, WON, LOST = range(3)
 _LATE = 0.95
 """The share of closes that are on record when watching is said to end."""
@@ -29,11 +28,11 @@ class Known:
         watched: days from the snapshot to the end of watching, whatever came of it; never below 0.
     """
 
-    event: Indices
+    event: Integers
     days: Reals
     watched: Reals
 
-    def take(self, chosen: Indices | NDArray[np.bool_]) -> Self:
+    def take(self, chosen: Integers | NDArray[np.bool_]) -> Self:
         """Some of the snapshots, by positions or flags."""
         return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
@@ -45,8 +44,8 @@ class FollowUp:
     Attributes:
         as_of: the moment of the snapshot.
         created: the moment of the lead's creation snapshot.
-        closed_at: when the lead was won, else lost; `training.snapshots.NEVER` where it is open.
-        known_at: when that was recorded; `training.snapshots.NEVER` where it is open.
+        closed_at: when the lead was won, else lost; `training.data.snapshots.NEVER` where it is open.
+        known_at: when that was recorded; `training.data.snapshots.NEVER` where it is open.
         won: whether it was won.
         cluster: the account, group or lead it belongs to.
         weight: of the snapshot.
@@ -55,10 +54,10 @@ class FollowUp:
         ValueError: the arrays differ in length.
     """
 
-    as_of: Indices
-    created: Indices
-    closed_at: Indices
-    known_at: Indices
+    as_of: Integers
+    created: Integers
+    closed_at: Integers
+    known_at: Integers
     won: NDArray[np.bool_]
     cluster: NDArray[np.str_]
     weight: Reals
@@ -71,7 +70,7 @@ class FollowUp:
     def __len__(self) -> int:
         return len(self.as_of)
 
-    def take(self, chosen: Indices | NDArray[np.bool_]) -> Self:
+    def take(self, chosen: Integers | NDArray[np.bool_]) -> Self:
         """Some of the snapshots, by positions or flags."""
         return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 

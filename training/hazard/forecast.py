@@ -8,17 +8,20 @@ import numpy as np
 
 from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
+from models.arrays import Integers, Reals
 from models.bundle import Bundle
 from models.probability import log_losses
-from training.evaluation import Clusters, log_loss
-from training.hazard.follow_up import WON, FollowUp, Indices, Reals
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.metrics import log_loss
+from training.evaluation.report import CurveMetrics
+from training.hazard.follow_up import WON, FollowUp
 from training.hazard.incidence import CURVE, Curve, aalen_johansen
 from training.hazard.model import Hazard
 
 
 def figures(
-    hazard: Hazard, matrix: Reals, follow_up: FollowUp, judge: Indices, moment: int, cut: int, seed: int = 0
-) -> list[Mapping[str, Any]]:
+    hazard: Hazard, matrix: Reals, follow_up: FollowUp, judge: Integers, moment: int, cut: int, seed: int = 0
+) -> tuple[CurveMetrics, ...]:
     """What the curve is worth on later leads, beside the incidence without features of what was known before them.
 
     Args:
@@ -35,29 +38,29 @@ def figures(
     constant = aalen_johansen(before.known_by(moment), before.weight, hazard.periods)
     known = follow_up.take(judge).known_by(cut)
     incidence = hazard.incidence(matrix[judge])
-    found: list[Mapping[str, Any]] = []
+    found: list[CurveMetrics] = []
     for days in (some for some in CURVE if some <= hazard.periods[-1]):
         seen = np.flatnonzero(known.watched >= days)
         if len(seen):
             won = ((known.event == WON) & (known.days <= days))[seen].astype(np.float64)
             promised = incidence.won_by(float(days))[seen]
-            clusters = Clusters(follow_up.cluster[judge][seen], np.random.default_rng(seed))
-            found.append({"days": days, **_compared(won, promised, float(constant.won_by(float(days))[0]), clusters)})
-    return found
+            clusters = ClusterBootstrap(follow_up.cluster[judge][seen], np.random.default_rng(seed))
+            found.append(_curve_metrics(days, won, promised, float(constant.won_by(float(days))[0]), clusters))
+    return tuple(found)
 
 
-def _compared(won: Reals, promised: Reals, constant: float, clusters: Clusters) -> Mapping[str, Any]:
+def _curve_metrics(days: int, won: Reals, promised: Reals, constant: float, clusters: ClusterBootstrap) -> CurveMetrics:
     flat = np.full(len(won), constant)
-    low, high = clusters.mean_interval(log_losses(won, promised) - log_losses(won, flat))
-    return {
-        "rows": len(won),
-        "observed_rate": float(won.mean()),
-        "mean_probability": float(promised.mean()),
-        "constant": constant,
-        "log_loss": log_loss(won, promised),
-        "log_loss_constant": log_loss(won, flat),
-        "log_loss_difference_95": [low, high],
-    }
+    return CurveMetrics(
+        days=days,
+        rows=len(won),
+        observed_rate=float(won.mean()),
+        mean_probability=float(promised.mean()),
+        constant=constant,
+        log_loss=log_loss(won, promised),
+        log_loss_constant=log_loss(won, flat),
+        log_loss_difference_95=clusters.mean_interval(log_losses(won, promised) - log_losses(won, flat)),
+    )
 
 
 @dataclass(frozen=True)

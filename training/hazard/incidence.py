@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from training.hazard.follow_up import LOST, OPEN, WON, Indices, Known, Reals
+from models.arrays import Integers, Reals
+from training.hazard.follow_up import LOST, OPEN, WON, Known
 
 PERIODS = (7, 14, 21, 30, 45, 60, 90, 120, 150, 180)
 """Ends of the periods, in days after the snapshot."""
@@ -36,9 +37,9 @@ class PersonPeriods:
         event: `OPEN`, `WON` or `LOST` at the period's end.
     """
 
-    row: Indices
-    period: Indices
-    event: Indices
+    row: Integers
+    period: Integers
+    event: Integers
 
     @classmethod
     def of(cls, known: Known, periods: tuple[int, ...]) -> Self:
@@ -55,7 +56,7 @@ class PersonPeriods:
     def __len__(self) -> int:
         return len(self.row)
 
-    def take(self, chosen: Indices | NDArray[np.bool_]) -> Self:
+    def take(self, chosen: Integers | NDArray[np.bool_]) -> Self:
         """Some of the rows, by positions or flags."""
         return type(self)(self.row[chosen], self.period[chosen], self.event[chosen])
 

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from models.arrays import Integers, Reals
 from models.encoding import Encoding, Matrix
-from training.hazard.follow_up import WON, FollowUp, Indices, Reals
+from training.data.rows import MIN_WINS
+from training.hazard.follow_up import WON, FollowUp
 from training.hazard.incidence import CURVE, Curve, Incidence, PersonPeriods
-from training.origins import FEWEST_WINS
 
 MOST_ROWS = 200_000
 """Person-periods a fit reads; where there are more, later landmarks are left out first."""
@@ -63,13 +64,13 @@ class Baseline:
         shares = (counts + _LEANING * everyone) / (counts.sum(axis=2, keepdims=True) + _LEANING)
         return cls(age, _nested(np.log(np.maximum(shares, _SMALLEST)).tolist()))
 
-    def of(self, matrix: Matrix, row: Indices, period: Indices) -> Reals:
+    def of(self, matrix: Matrix, row: Integers, period: Integers) -> Reals:
         """Log-chances (person-periods, 3) of snapshots and periods at these positions."""
         found: Reals = np.array(self.log_hazards)[_group(matrix, self.age)[row], period]
         return found
 
 
-def _group(matrix: Matrix, age: int | None) -> Indices:
+def _group(matrix: Matrix, age: int | None) -> Integers:
     days = np.zeros(len(matrix)) if age is None else np.nan_to_num(matrix[:, age])
     return np.searchsorted(_AGES, days, side="right").astype(np.int64)
 
@@ -158,10 +159,10 @@ class CrossFitted:
     """
 
     models: tuple[Hazard, Hazard]
-    half: Indices
+    half: Integers
     trees: int
 
-    def incidence(self, matrix: Matrix, rows: Indices) -> Incidence:
+    def incidence(self, matrix: Matrix, rows: Integers) -> Incidence:
         """The incidence of snapshots at these positions, each by the model that never saw its account."""
         found = [model.incidence(matrix[rows]) for model in self.models]
         own = self.half[rows][:, None] == 0
@@ -263,7 +264,7 @@ class Material:
         }
 
 
-def _design(matrix: Matrix, row: Indices, period: Indices, periods: tuple[int, ...]) -> Matrix:
+def _design(matrix: Matrix, row: Integers, period: Integers, periods: tuple[int, ...]) -> Matrix:
     """The features of snapshots with the period's end in days beside them."""
     return np.column_stack([matrix[row], np.array(periods, dtype=np.float64)[period]])
 
@@ -288,7 +289,7 @@ def fit(
 
     The number of trees is the one that does best on accounts left out.
     """
-    if follow_up.wins(moment) < FEWEST_WINS:
+    if follow_up.wins(moment) < MIN_WINS:
         return None
     material = Material.of(matrix, follow_up, moment, periods, encoding)
     if CURVE[0] not in material.periods:

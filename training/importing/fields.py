@@ -13,9 +13,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from features.currencies import minor_digits
 from features.records import InvalidRecord, Kind, parse
 from features.value_types import MAX_INTEGER, Count, Date, Money, Size
-from training.importing.clock import calendar_day, check_form
-from training.importing.faults import hint
-from training.importing.parts import Name, Part, Text
+from training.importing.errors import hint
+from training.importing.mapping_base import Name, Part, Text
+from training.importing.time_parsing import calendar_day, check_form
 
 Shape = Literal["text", "integer", "number", "flag", "date", "money", "list"]
 """What the text of a field is read as."""

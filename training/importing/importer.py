@@ -10,10 +10,10 @@ from typing import TypeAlias
 
 from features.provenance import Provenance
 from features.records import KINDS, InvalidRecord, Stored
-from training.importing.faults import ImportFailure
+from training.importing.errors import ImportFailure
+from training.importing.integrity import Register
 from training.importing.mapping import Mapping as MappingFile
 from training.importing.mapping import Records
-from training.importing.register import Register
 from training.importing.report import ImportReport, Reason, Rejection
 from training.importing.rows import Reader, reader
 from training.importing.sources import STEP, Export, Progress

@@ -9,11 +9,11 @@ from typing import Any
 from features.provenance import Attribute
 from features.records import KINDS, Problem, Stored, parse
 from training.importing.attributes import Column, columns
-from training.importing.clock import Clock
+from training.importing.cell_readers import Step, given, take, time_step
 from training.importing.fields import integer
 from training.importing.mapping import NONE, ROW, Leads
 from training.importing.sources import Cells, Table
-from training.importing.steps import Step, given, take, time_step
+from training.importing.time_parsing import Clock
 
 _APART = frozenset({"account_id", "duplicate_of", "referral_date"})
 """Ids and times among the fields of leads: they do not make two profiles differ."""

@@ -17,10 +17,10 @@ from pydantic import (
 from typing_extensions import override
 
 from features.records import KINDS, constraint
-from training.importing.clock import Clock
-from training.importing.faults import FaultyMapping, hint
+from training.importing.errors import FaultyMapping, hint
 from training.importing.fields import FieldSource, Form, Source, check, short_form
-from training.importing.parts import Name, Names, Part, Text, Texts, listed, read_yaml
+from training.importing.mapping_base import Name, Names, Part, Text, Texts, listed, read_yaml
+from training.importing.time_parsing import Clock
 
 ROW = "row"
 """In place of a column: the number of the row, from 1."""

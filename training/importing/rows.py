@@ -8,13 +8,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from features.records import InvalidRecord, Kind, Problem, Stored, constraint, parse
 from features.value_types import Id
-from training.importing.clock import Clock
+from training.importing.cell_readers import Step, given, take, time_step
 from training.importing.fields import constant, converter
 from training.importing.leads import LeadParts, lead_parts
 from training.importing.mapping import ROW, Block, LeadEvents, Leads
 from training.importing.mapping import Mapping as MappingFile
 from training.importing.sources import Cells, Table
-from training.importing.steps import Step, given, take, time_step
+from training.importing.time_parsing import Clock
 
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 

@@ -13,7 +13,7 @@ from typing import IO, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.importing.faults import FaultyFile, hint
+from training.importing.errors import FaultyFile, hint
 from training.importing.mapping import Block, File, Join
 
 Cells: TypeAlias = Sequence[str]

@@ -7,8 +7,7 @@ what it missed. See docs/leaks.md.
 """
 
 from training.leaks.detector import Examination, examine
-from training.leaks.drift import Drift
-from training.leaks.evidence import Evidence, LeakFound, Suspect
+from training.leaks.evidence import LeakFound
 from training.leaks.sample import History
 
-__all__ = ["Drift", "Evidence", "Examination", "History", "LeakFound", "Suspect", "examine"]
+__all__ = ["Examination", "History", "LeakFound", "examine"]

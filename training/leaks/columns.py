@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Reals = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from models.arrays import Integers, Reals
 
 _MOST_BANDS = 20
 _ROWS_A_BAND = 30
@@ -34,7 +33,7 @@ class Column:
     """
 
     name: str
-    codes: Indices
+    codes: Integers
     labels: tuple[str, ...]
     numbers: Reals | None
 
@@ -44,7 +43,7 @@ class Column:
         return self.codes < 0
 
 
-def column(name: str, values: pa.ChunkedArray, train: Indices) -> Column:
+def column(name: str, values: pa.ChunkedArray, train: Integers) -> Column:
     """A feature's values as levels; a number's bands are cut by the rows `train`."""
     if pa.types.is_null(values.type):
         return Column(name, np.full(len(values), -1), (), None)
@@ -57,7 +56,7 @@ def column(name: str, values: pa.ChunkedArray, train: Indices) -> Column:
     return Column(name, codes, labels, numbers)
 
 
-def _levels(numbers: Reals, train: Reals) -> tuple[Indices, tuple[str, ...]]:
+def _levels(numbers: Reals, train: Reals) -> tuple[Integers, tuple[str, ...]]:
     filled = train[~np.isnan(train)]
     if not len(filled):
         return np.full(len(numbers), -1), ()

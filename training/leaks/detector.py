@@ -7,15 +7,16 @@ import numpy as np
 import pyarrow as pa
 
 from models.encoding import Encoding
-from training.ladder import Rows
-from training.leaks import drift, order, skill, towards
+from training.data.rows import Rows
+from training.data.snapshots import MOST_SNAPSHOTS
+from training.data.splits import Split
+from training.evaluation.leak_findings import DriftingFeature, Evidence, Suspect
+from training.leaks import drift, id_order, near_close, single_feature_auc
 from training.leaks.columns import Column, column
-from training.leaks.evidence import Evidence, Suspect, ranked
+from training.leaks.evidence import ranked
 from training.leaks.sample import FAMILY, History, Sample
-from training.leaks.tells import evidence as telling
-from training.leaks.tells import tells
-from training.snapshots import MOST_SNAPSHOTS
-from training.splits import Split
+from training.leaks.value_leaks import evidence as telling
+from training.leaks.value_leaks import tells
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Examination:
     """
 
     suspects: tuple[Suspect, ...]
-    drifting: tuple[drift.Drift, ...]
+    drifting: tuple[DriftingFeature, ...]
     skipped: tuple[str, ...]
 
 
@@ -77,9 +78,9 @@ def _by_skill(
     columns: Sequence[Column], rows: Rows, split: Split, sample: Sample, found: Findings
 ) -> Mapping[str, float | None]:
     """The AUC of each feature alone."""
-    skills = {each.name: skill.alone(each, rows, split.folds, sample.overdispersion) for each in columns}
+    skills = {each.name: single_feature_auc.alone(each, rows, split.folds, sample.overdispersion) for each in columns}
     for name, one in skills.items():
-        found[name].extend(skill.evidence(one, FAMILY / len(skills)))
+        found[name].extend(single_feature_auc.evidence(one, FAMILY / len(skills)))
     return {name: None if one is None else one.auc for name, one in skills.items()}
 
 
@@ -97,7 +98,7 @@ def _by_order(columns: Sequence[Column], sample: Sample, history: History | None
     if history is None or history.place is None:
         return ["numbers given in order were not looked at: the order of creation is not known"]
     for each in columns:
-        found[each.name].extend(order.evidence(each, sample, history, FAMILY / len(columns)))
+        found[each.name].extend(id_order.evidence(each, sample, history, FAMILY / len(columns)))
     return []
 
 
@@ -113,9 +114,9 @@ def _towards_the_close(
     untold = "skill towards the close was not looked at: "
     if history is None or not history.closing.any():
         return [f"{untold}leads have one snapshot each, or no dated close"]
-    closed = towards.closing(rows, split.train, history, sample.overdispersion, rng)
-    if not towards.enough(closed):
+    closed = near_close.closing(rows, split.train, history, sample.overdispersion, rng)
+    if not near_close.enough(closed):
         return [f"{untold}too few training leads closed within {MOST_SNAPSHOTS} weeks and after their first"]
     for each in columns:
-        found[each.name].extend(towards.evidence(each, closed, FAMILY / len(columns)))
+        found[each.name].extend(near_close.evidence(each, closed, FAMILY / len(columns)))
     return []

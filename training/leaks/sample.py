@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.ladder import Rows
-from training.leaks.columns import Indices, Reals
-from training.snapshots import MOST_SNAPSHOTS, WEEK, Snapshots
-from training.splits import Split
+from models.arrays import Integers, Reals
+from models.statistics import cluster_sums
+from training.data.rows import Rows
+from training.data.snapshots import MOST_SNAPSHOTS, WEEK, Snapshots
+from training.data.splits import Split
 
 FAMILY = 1e-3
 """Probability that chance alone raises one suspect anywhere among honest columns, for each search."""
@@ -28,9 +29,9 @@ class History:
     """
 
     lead_id: NDArray[np.str_]
-    as_of: Indices
+    as_of: Integers
     cluster: NDArray[np.str_]
-    place: Indices | None
+    place: Integers | None
     ever_won: NDArray[np.bool_]
     closing: NDArray[np.bool_]
 
@@ -69,7 +70,7 @@ class Sample:
             leads of an account share their fate, so chance explains more than their number says.
     """
 
-    positions: Indices
+    positions: Integers
     won: NDArray[np.bool_]
     overdispersion: float
 
@@ -93,5 +94,4 @@ def _overdispersion(won: NDArray[np.bool_], cluster: NDArray[np.str_]) -> float:
     if not len(won) or won.all() or not won.any():
         return 1.0
     residual: Reals = won - won.mean()
-    _, of = np.unique(cluster, return_inverse=True)
-    return max(1.0, float((np.bincount(of, weights=residual) ** 2).sum() / (residual**2).sum()))
+    return max(1.0, float((cluster_sums(residual, cluster) ** 2).sum() / (residual**2).sum()))

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
 from features.value_types import DAY, parse_instant
+from models.arrays import Booleans, Reals
 from models.bundle import Bundle
 from models.encoding import Matrix
 from models.probability import sigmoid
-from training.segments import Segment
-from training.snapshots import NEVER
-from training.splits import TEST_SHARE_DATED
+from training.data.segments import Segment
+from training.data.snapshots import NEVER
+from training.data.splits import TEST_SHARE_DATED
 
-Reals = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 SEGMENTS = ("partner", "region", "channel")
 
 
@@ -58,7 +57,7 @@ class Leads:
     def __len__(self) -> int:
         return len(self.lead_id)
 
-    def take(self, chosen: Flags | NDArray[np.int64]) -> "Leads":
+    def take(self, chosen: Booleans | NDArray[np.int64]) -> "Leads":
         """Some of the leads, by flags or positions."""
         return Leads(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
@@ -101,7 +100,7 @@ def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: i
     return assemble(rows, matrix, bundle).take(_spoken_for(found, excluded))
 
 
-def _spoken_for(found: pa.Table, excluded: Sequence[Segment]) -> Flags:
+def _spoken_for(found: pa.Table, excluded: Sequence[Segment]) -> Booleans:
     """The leads of no excluded segment."""
     out = np.zeros(len(found), np.bool_)
     for segment in excluded:
@@ -146,10 +145,10 @@ class Periods:
         recent: created in the last `days` days, whatever came of them.
     """
 
-    training: Flags
-    judged: Flags
-    since: Flags
-    recent: Flags
+    training: Booleans
+    judged: Booleans
+    since: Booleans
+    recent: Booleans
 
 
 def periods(leads: Leads, bundle: Bundle, as_of: int, days: int) -> Periods:
@@ -180,7 +179,7 @@ _FOREIGN = "none of the leads the champion learned from is in the records; give 
 
 
 def _judged_from(created: NDArray[np.int64], bundle: Bundle) -> int:
-    """The start of the champion's test window; where the bundle does not say, as `training.splits` divides."""
+    """The start of the champion's test window; where the bundle does not say, as `training.data.splits` divides."""
     said = bundle.training_summary.get("judged_from")
     if said is not None:
         return parse_instant(said)

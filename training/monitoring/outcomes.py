@@ -12,17 +12,20 @@ import numpy as np
 from scipy import stats
 
 from features.value_types import DAY, iso_date
+from models.arrays import Booleans, Reals
 from models.bundle import Bundle
 from models.probability import log_losses, sigmoid
-from training.calibrating import ROWS_FOR_SLOPE
-from training.evaluation import Clusters, calibration_slope, log_loss
+from training.evaluation.bootstrap import ClusterBootstrap
+from training.evaluation.calibration_slope import bootstrap_slope
+from training.evaluation.metrics import log_loss
+from training.fitting.calibration import ROWS_FOR_SLOPE
 from training.hazard import Hazard
-from training.monitoring.leads import SEGMENTS, Flags, Leads, Periods, Reals
+from training.monitoring.leads import SEGMENTS, Leads, Periods
 from training.monitoring.windows import Pair, Windows, beyond
 
 EARLY_DAYS = (14, 30)
 FEWEST, FEWEST_WINS = 50, 10.0
-"""Leads, and wins and losses predicted, without which a gap says nothing."""
+"""Leads, and wins and log_losses predicted, without which a gap says nothing."""
 SLOPES = (0.9, 1.1)
 
 
@@ -180,7 +183,7 @@ def matured(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Gap | 
     won = some.won_within(bundle.horizon_days or 0)
     gap = _share(some, won - some.probability, seed)
     error = float(np.hypot(_error(gap, some.probability), _promise_error(some, bundle)))
-    clusters = Clusters(some.cluster, np.random.default_rng(seed))
+    clusters = ClusterBootstrap(some.cluster, np.random.default_rng(seed))
     enough = _enough(len(some), float(some.probability.mean()))
     return Gap(
         of=f"won within {bundle.horizon_days} days",
@@ -218,7 +221,7 @@ def by_month(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> list[
     for month in np.unique(months[periods.since]).tolist():
         some = leads.take(periods.since & (months == month))
         won = some.won_within(bundle.horizon_days or 0)
-        interval = Clusters(some.cluster, np.random.default_rng(seed)).mean_interval(won)
+        interval = ClusterBootstrap(some.cluster, np.random.default_rng(seed)).mean_interval(won)
         found.append(Gap(month, len(some), float(won.mean()), float(some.probability.mean()), interval, None))
     return found
 
@@ -246,38 +249,29 @@ def slope(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Slope | 
     """The slope once enough labels have matured; tested against the nearest of .9 to 1.1."""
     some = leads.take(periods.since)
     won = some.won_within(bundle.horizon_days or 0)
-    value = calibration_slope(won, some.probability) if len(some) >= ROWS_FOR_SLOPE else None
-    if value is None:
+    if len(some) < ROWS_FOR_SLOPE:
         return None
-    rng = np.random.default_rng(seed)
-    draws = [d for d in (calibration_slope(*pair) for pair in _resampled(some, won, rng)) if d is not None]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    away = max(SLOPES[0] - value, value - SLOPES[1], 0.0)
-    return Slope(value, (float(low), float(high)), 2 * float(stats.norm.sf(away / max(float(np.std(draws)), 1e-9))))
+    found = bootstrap_slope(won, some.probability, some.cluster, seed)
+    if found is None:
+        return None
+    away = max(SLOPES[0] - found.value, found.value - SLOPES[1], 0.0)
+    return Slope(found.value, (found.low, found.high), 2 * float(stats.norm.sf(away / max(found.error, 1e-9))))
 
 
-def _resampled(some: Leads, won: Reals, rng: np.random.Generator) -> list[tuple[Reals, Reals]]:
-    """Outcomes and probabilities of 200 draws of whole accounts."""
-    _, place = np.unique(some.cluster, return_inverse=True)
-    count = int(place.max()) + 1
-    times = (np.bincount(rng.integers(count, size=count), minlength=count)[place] for _ in range(200))
-    return [(np.repeat(won, time), np.repeat(some.probability, time)) for time in times]
-
-
-def _worth(leads: Leads, before: Flags, won: Reals) -> float:
+def _worth(leads: Leads, before: Booleans, won: Reals) -> float:
     """What the champion's promise was worth before: wins for each that it expected."""
     return float(won[before].mean() / leads.probability[before].mean())
 
 
-def _telling(leads: Leads, now: Flags, before: Flags, won: Reals) -> bool:
-    """Whether enough leads, wins and losses are on both sides for a gap to say something."""
+def _telling(leads: Leads, now: Booleans, before: Booleans, won: Reals) -> bool:
+    """Whether enough leads, wins and log_losses are on both sides for a gap to say something."""
     if not now.any() or not before.any():
         return False
     promised = _worth(leads, before, won) * float(leads.probability[now].mean())
     return _enough(int(now.sum()), promised) and _enough(int(before.sum()), float(won[before].mean()))
 
 
-def _gap(of: str, leads: Leads, now: Flags, before: Flags, won: Reals, seed: int) -> Gap:
+def _gap(of: str, leads: Leads, now: Booleans, before: Booleans, won: Reals, seed: int) -> Gap:
     """A gap against the champion's promise, scaled to what that promise was worth before; both sides hold a lead."""
     some, past = leads.take(now), leads.take(before)
     worth = _worth(leads, before, won)
@@ -290,7 +284,7 @@ def _gap(of: str, leads: Leads, now: Flags, before: Flags, won: Reals, seed: int
         rows=len(some),
         observed=float(won[now].mean()),
         predicted=float(promised.mean()),
-        interval=Clusters(some.cluster, np.random.default_rng(seed)).mean_interval(won[now]),
+        interval=ClusterBootstrap(some.cluster, np.random.default_rng(seed)).mean_interval(won[now]),
         p=_two_sided(gap.mean, error) if _telling(leads, now, before, won) else None,
     )
 
@@ -300,7 +294,7 @@ def _enough(rows: int, share: float) -> bool:
 
 
 def _share(some: Leads, values: Reals, seed: int) -> _Share:
-    clusters = Clusters(some.cluster, np.random.default_rng(seed))
+    clusters = ClusterBootstrap(some.cluster, np.random.default_rng(seed))
     return _Share(float(values.mean()), clusters.standard_error(values))
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from features.value_types import DAY, rfc3339
-from training.monitoring.apart import Apart
+from training.monitoring.domain_classifier import Apart
+from training.monitoring.feature_drift import Shift
 from training.monitoring.outcomes import Expected, Gap, Slope
-from training.monitoring.shift import Shift
 
 Verdict = Literal["fine", "watch", "retrain"]
 ALPHA = 0.05
@@ -75,25 +75,25 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """`retrain` where outcomes belie the champion, `watch` where what goes in has moved, else `fine`."""
-        if self._belied:
+        if self._outcome_alarms:
             return "retrain"
-        return "watch" if self._moved else "fine"
+        return "watch" if self._input_alarms else "fine"
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why, each a sentence with figures; of a fine champion, what it was found fine by."""
-        found = (*self._belied, *self._moved)
+        found = (*self._outcome_alarms, *self._input_alarms)
         return tuple(check.sentence for check in found) if found else tuple(self._fine())
 
     @property
-    def _belied(self) -> list[Check]:
+    def _outcome_alarms(self) -> list[Check]:
         gaps = (*self.early, *self.segments, *([self.matured] if self.matured else []))
         checks = [Check(gap.p, gap.sentence) for gap in gaps if gap.p is not None]
         checks += [Check(self.slope.p, self.slope.sentence)] if self.slope else []
         return alarming(checks, ALPHA / 2)
 
     @property
-    def _moved(self) -> list[Check]:
+    def _input_alarms(self) -> list[Check]:
         checks = [Check(shift.p, shift.sentence) for shift in self.shifts]
         if self.apart:
             checks.append(Check(self.apart.beyond(self.usual), self._told_apart(self.apart)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from features.value_types import DAY
-from training.monitoring.leads import Flags
+from models.arrays import Booleans
 
 Times = NDArray[np.int64]
 
@@ -28,8 +28,8 @@ _MOST = 12
 class Pair:
     """Two windows of leads that are compared."""
 
-    before: Flags
-    after: Flags
+    before: Booleans
+    after: Booleans
 
     @property
     def fewest(self) -> int:
@@ -44,13 +44,13 @@ class Windows:
     Attributes:
         recent: the last leads before the champion was made, and the recent ones.
         past: pairs from before the champion was made, the latest first; may be none.
-        reach: square of the time between recent leads and those before, as a multiple of that in the past; at least 1,
-            and 1 where there was time enough to hold the past against as long ago.
+        time_gap_ratio: square of the time between the recent leads and those before, divided by the square of that
+            time in the past pairs; at least 1, and 1 without past pairs.
     """
 
     recent: Pair
     past: tuple[Pair, ...]
-    reach: float
+    time_gap_ratio: float
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def windows(created: Times, cut: int, as_of: int, days: int) -> Windows:
     return Windows(
         recent=Pair(_between(created, end - now.before, end), _between(created, since, as_of)),
         past=_past(created, end - time, end, then) if then.window else (),
-        reach=max(1.0, (now.apart / then.apart) ** 2) if then.window else 1.0,
+        time_gap_ratio=max(1.0, (now.apart / then.apart) ** 2) if then.window else 1.0,
     )
 
 
@@ -100,8 +100,8 @@ def _past(created: Times, first: int, end: int, lengths: _Lengths) -> tuple[Pair
     return tuple(found)
 
 
-def _between(created: Times, after: int, until: int) -> Flags:
-    flags: Flags = (created > after) & (created <= until)
+def _between(created: Times, after: int, until: int) -> Booleans:
+    flags: Booleans = (created > after) & (created <= until)
     return flags
 
 

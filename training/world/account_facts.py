@@ -6,9 +6,10 @@ from itertools import compress
 import numpy as np
 
 from features.value_types import DAY
+from models.arrays import Booleans, Integers
 from training.world.accounts import COUNTRIES, INDUSTRIES, RELATIONSHIPS
-from training.world.chunk import Chunk, Rows, rows, where
-from training.world.hazard import WON, Flags, Integers
+from training.world.chunk import Chunk, RecordRows, rows, where
+from training.world.hazard import WON
 from training.world.partner_facts import CURRENCY, PARTNER_IDS, integration_of
 
 TECHNOLOGIES = ("salesforce", "hubspot", "slack", "shopify", "snowflake", "jira", "aws", "azure")
@@ -31,7 +32,7 @@ def _trade(number: int) -> str:
     return _TRADES[number % len(_TRADES)]
 
 
-def account_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
+def account_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
     """Each account's versions: first seen, changed, and after its first win, when its revenue is known."""
     accounts, ids = chunk.accounts, chunk.account_ids
     names = [f"{_stem(n)} {_trade(n)} {n}" for n in accounts.number.tolist()]
@@ -66,7 +67,7 @@ def _first_wins(chunk: Chunk) -> Integers:
     return found
 
 
-def shared_customer_rows(chunk: Chunk) -> Rows:
+def shared_customer_rows(chunk: Chunk) -> RecordRows:
     """The partners that have an account too, known with its first version."""
     accounts, ids = chunk.accounts, chunk.account_ids
     account, place = np.nonzero(accounts.overlaps >= 0)
@@ -94,11 +95,11 @@ class _Days:
     calls: Integers
     users: Integers
 
-    def take(self, these: Flags) -> "_Days":
+    def take(self, these: Booleans) -> "_Days":
         return _Days(*(column[these] for column in vars(self).values()))
 
 
-def usage_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
+def usage_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
     """Every day on which an account used its integration; a few days' calls are corrected two days later."""
     account, day = np.nonzero(chunk.usage.active)
     intensity = chunk.usage.intensity[account]
@@ -115,7 +116,7 @@ def usage_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
     yield from _usage_rows(chunk, corrected.take(corrected.recorded <= chunk.window.cut))
 
 
-def _usage_rows(chunk: Chunk, days: _Days) -> Rows:
+def _usage_rows(chunk: Chunk, days: _Days) -> RecordRows:
     ids, provider, account = chunk.account_ids, chunk.accounts.provider[days.account], days.account.tolist()
     integrations = integration_of(chunk.partners)
     midnight = chunk.window.start + days.day * DAY

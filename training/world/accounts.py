@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from features.value_types import DAY, SECOND
-from training.world.hazard import Flags, Integers, Reals
+from models.arrays import Booleans, Integers, Reals
 from training.world.partners import KINDS, PARTNERS, Partners
 from training.world.window import DAYS, Window
 
@@ -62,11 +62,11 @@ class Accounts:
     employees: Reals
     industry: Integers
     country: Integers
-    competitor: Flags
+    competitor: Booleans
     revenue: Reals
-    revenue_known: Flags
+    revenue_known: Booleans
     leads: Integers
-    uses: Flags
+    uses: Booleans
     provider: Integers
     overlaps: Integers
     relationship: Integers
@@ -88,7 +88,7 @@ class Usage:
         intensity: of each account, the share of its days on which it does.
     """
 
-    active: Flags
+    active: Booleans
     recorded: Integers
     intensity: Reals
 
@@ -142,7 +142,7 @@ def _lead_times(rng: np.random.Generator, window: Window, n: int) -> Integers:
     return np.sort(np.where(np.arange(3) < count[:, None], times, window.cut), axis=1)
 
 
-def _two_sizes(rng: np.random.Generator, employees: Reals, changes: Flags) -> Reals:
+def _two_sizes(rng: np.random.Generator, employees: Reals, changes: Booleans) -> Reals:
     """Employees before and after a change: some are unknown at first, the others grow or shrink a little."""
     n = len(employees)
     first = np.where(rng.random(n) < 0.08, np.nan, employees)

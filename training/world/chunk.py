@@ -10,20 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from features.value_types import DAY, SECOND, Scalar
+from models.arrays import Booleans, Integers, Reals
 from training.world.accounts import Accounts, Usage, draw_accounts, draw_usage, obscured
-from training.world.hazard import (
-    LOST,
-    MOST_SIGNALS,
-    SIGNAL,
-    WON,
-    Covariates,
-    Flags,
-    Integers,
-    Pace,
-    Reals,
-    walk,
-    weights,
-)
+from training.world.hazard import LOST, MOST_SIGNALS, SIGNAL, WON, Covariates, Pace, walk, weights
 from training.world.hidden import Frailty, waits
 from training.world.leads import Leads, covariates, draw_leads, occasions, partner_chance
 from training.world.partners import Partners
@@ -37,8 +26,8 @@ _YEAR = 365.25 * DAY
 _PARTNERS_PART = 0.8
 """What all leads' log weight of winning gains where partner signals do nothing, so that about as many are won."""
 
-Rows: TypeAlias = Iterator[dict[str, Scalar]]
-"""Rows of one kind of record, by column."""
+RecordRows: TypeAlias = Iterator[dict[str, Scalar]]
+"""RecordRows of one kind of record, by column."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +119,7 @@ class Chunk:
     frail: Integers
     prior: Reals
     history: History
-    kept: Flags
+    kept: Booleans
 
     @property
     def window(self) -> Window:
@@ -163,7 +152,7 @@ class Chunk:
         return [f"L{self.account_ids[account][1:]}-{ordinal}" for account, ordinal in places]
 
     @cached_property
-    def kept_leads(self) -> Flags:
+    def kept_leads(self) -> Booleans:
         """Whether each lead is wanted."""
         return self.kept[self.leads.account]
 
@@ -205,7 +194,7 @@ def signals(chunk: Chunk) -> tuple[Integers, Integers, Integers]:
     return lead, at, place + 1 + chunk.leads.start()[lead] % (MOST_SIGNALS + 1)
 
 
-def rows(wanted: Flags, **columns: Any) -> Rows:
+def rows(wanted: Booleans, **columns: Any) -> RecordRows:
     """The wanted rows of columns: arrays and lists hold a value a row, anything else is the same in all rows."""
     values = (_values(column, len(wanted)) for column in columns.values())
     return (dict(zip(columns, row, strict=True)) for row in compress(zip(*values, strict=True), wanted.tolist()))
@@ -217,6 +206,6 @@ def _values(column: Any, count: int) -> Iterable[Scalar]:
     return column if isinstance(column, list) else repeat(column, count)
 
 
-def where(known: Flags, values: npt.NDArray[Any]) -> list[Scalar]:
+def where(known: Booleans, values: npt.NDArray[Any]) -> list[Scalar]:
     """A column of `values` where known, and None elsewhere."""
     return [value if there else None for value, there in zip(values.tolist(), known.tolist(), strict=True)]

@@ -5,9 +5,10 @@ from itertools import chain
 import numpy as np
 
 from features.value_types import DAY
+from models.arrays import Integers
 from training.world.accounts import COUNTRIES
-from training.world.chunk import Chunk, Rows, rows, signals, where
-from training.world.hazard import LOST, WON, Integers
+from training.world.chunk import Chunk, RecordRows, rows, signals, where
+from training.world.hazard import LOST, WON
 from training.world.partner_facts import PARTNER_IDS
 
 STAGES = ("qualified", "proposal", "negotiation")
@@ -16,7 +17,7 @@ STAGES = ("qualified", "proposal", "negotiation")
 _PAYOUT_STEPS = (("pending", 1), ("approved", 15), ("paid", 30))
 
 
-def deal_rows(chunk: Chunk, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def deal_rows(chunk: Chunk, rng: np.random.Generator) -> tuple[RecordRows, RecordRows]:
     """The lead events, and the payouts, of one draw of what won deals are worth."""
     lead, at = chunk.history.of(WON)
     acv = _acv(chunk, lead, rng)
@@ -34,7 +35,7 @@ def _currencies(chunk: Chunk, lead: Integers) -> list[str]:
     return ["GBP" if country == "GB" else "EUR" if region == "EMEA" else "USD" for country, region in places]
 
 
-def _lead_events(chunk: Chunk, won: Integers, acv: Integers, rng: np.random.Generator) -> Rows:
+def _lead_events(chunk: Chunk, won: Integers, acv: Integers, rng: np.random.Generator) -> RecordRows:
     leads = chunk.leads
     everyone = np.arange(len(leads.account))
     moved, moved_at, ordinal = signals(chunk)
@@ -56,7 +57,7 @@ def _events(
     event: str,
     stage: str | list[str],
     **worth: Integers | list[str],
-) -> Rows:
+) -> RecordRows:
     """Events that happened and were recorded at `times`."""
     ids = [chunk.lead_ids[place] for place in lead.tolist()]
     stages = [stage] * len(ids) if isinstance(stage, str) else stage
@@ -73,7 +74,7 @@ def _events(
     )
 
 
-def _payouts(chunk: Chunk, won: Integers, won_at: Integers, acv: Integers) -> Rows:
+def _payouts(chunk: Chunk, won: Integers, won_at: Integers, acv: Integers) -> RecordRows:
     """What the source partner is paid once a win is recorded: a payout that is pending, then approved, then paid."""
     partner = chunk.leads.partner[won]
     ids = [chunk.lead_ids[place] for place in won.tolist()]

@@ -16,10 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.records import OWN_CHANNELS, PARTNER_CHANNELS
-
-Reals = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from models.arrays import Booleans, Integers, Reals
 
 CHANNELS = (*PARTNER_CHANNELS, *OWN_CHANNELS)
 EVENTS = ("won", "lost", "signal", "partner_confirmation", "vendor_confirmation")
@@ -103,15 +100,15 @@ class Covariates:
 
     channel: Integers
     employees: Reals
-    icp_industry: Flags
-    competitor: Flags
-    partner: Flags
-    referred: Flags
-    certified: Flags
+    icp_industry: Booleans
+    competitor: Booleans
+    partner: Booleans
+    referred: Booleans
+    certified: Booleans
     tier: Integers
     active_days: Integers
     shared_customers: Integers
-    barred: Flags
+    barred: Booleans
 
 
 def state(signals: npt.ArrayLike, partner: npt.ArrayLike, vendor: npt.ArrayLike) -> Integers:
@@ -126,7 +123,7 @@ def after(states: Integers, event: int | Integers) -> Integers:
     return found
 
 
-def merit(employees: Reals, icp_industry: Flags, competitor: Flags) -> Reals:
+def merit(employees: Reals, icp_industry: Booleans, competitor: Booleans) -> Reals:
     """The part of `attraction` that is the account's own: log odds that no partner adds to."""
     total: Reals = _size(employees) + 0.4 * _fit(employees, icp_industry) - 2.5 * competitor
     return total
@@ -137,7 +134,7 @@ def _size(employees: Reals) -> Reals:
     return np.maximum(found, -1.0)
 
 
-def _fit(employees: Reals, icp_industry: Flags) -> Flags:
+def _fit(employees: Reals, icp_industry: Booleans) -> Booleans:
     return (employees >= 50) & (employees <= 5000) & icp_industry
 
 

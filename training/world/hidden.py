@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.world.hazard import LOST, WON, Integers, Pace, Reals, after, on_day
+from models.arrays import Integers, Reals
+from training.world.hazard import LOST, WON, Pace, after, on_day
 
 _CLASSES = 5
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.value_types import DAY, SECOND, Scalar
+from models.arrays import Booleans, Integers
 from training.world.account_facts import domains
 from training.world.accounts import COUNTRIES
-from training.world.chunk import Chunk, Rows, rows, signals, where
-from training.world.hazard import CHANNELS, LOST, PARTNER, VENDOR, Flags, Integers
+from training.world.chunk import Chunk, RecordRows, rows, signals, where
+from training.world.hazard import CHANNELS, LOST, PARTNER, VENDOR
 from training.world.hidden import waits
 from training.world.partner_facts import PARTNER_IDS
 from training.world.partners import TIERS
@@ -31,7 +32,7 @@ def _partner_ids(partner: Integers) -> list[Scalar]:
     return [PARTNER_IDS[place] if place >= 0 else None for place in partner.tolist()]
 
 
-def lead_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
+def lead_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
     """Each lead's versions: as created; with another product line, for some; opted out after it was lost, for a few."""
     leads, n = chunk.leads, len(chunk.leads.account)
     columns = _unchanging(chunk, rng)
@@ -104,7 +105,7 @@ def _happened(chunk: Chunk, rng: np.random.Generator, lead: Integers, recorded: 
     return np.maximum(recorded - before, chunk.leads.created[lead])
 
 
-def referral_rows(chunk: Chunk) -> Rows:
+def referral_rows(chunk: Chunk) -> RecordRows:
     """The referral of each referred lead, made as it was created."""
     leads, ids = chunk.leads, chunk.lead_ids
     return rows(
@@ -126,11 +127,11 @@ class _Confirmations:
     happened: Integers
     recorded: Integers
 
-    def take(self, these: Flags) -> "_Confirmations":
+    def take(self, these: Booleans) -> "_Confirmations":
         return _Confirmations(self.lead[these], self.happened[these], self.recorded[these])
 
 
-def confirmation_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
+def confirmation_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
     """Both sides' confirmations, of fit and intent at once or in two records at one moment.
 
     Of some leads the partner confirms the fit alone as it brings them, which moves nothing.
@@ -150,7 +151,7 @@ def confirmation_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
     yield from _confirmation_rows(chunk, _Confirmations(early, created, created), "partner", "fit", label="early")
 
 
-def _confirmation_rows(chunk: Chunk, made: _Confirmations, side: str, *subjects: str, label: str = "") -> Rows:
+def _confirmation_rows(chunk: Chunk, made: _Confirmations, side: str, *subjects: str, label: str = "") -> RecordRows:
     ids = [chunk.lead_ids[place] for place in made.lead.tolist()]
     name = "-".join((side, *subjects, label)).removesuffix("-")
     return rows(
@@ -166,7 +167,7 @@ def _confirmation_rows(chunk: Chunk, made: _Confirmations, side: str, *subjects:
     )
 
 
-def buying_signal_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
+def buying_signal_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
     """The buying signals of leads, each of another kind; that of a demo request is the first."""
     leads, demo = chunk.leads, CHANNELS.index("demo_request")
     order = rng.random((len(leads.account), len(SIGNALS)))

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.records import OWN_CHANNELS
+from models.arrays import Booleans, Integers, Reals
 from training.world.accounts import ICP_INDUSTRIES, RELATIONSHIPS, Accounts, Usage
-from training.world.hazard import CHANNELS, Covariates, Flags, Integers, Reals, merit, state
+from training.world.hazard import CHANNELS, Covariates, merit, state
 from training.world.partners import CHANNELS_BY_KIND, KINDS, PARTNERS, Partners
 from training.world.window import Window
 
@@ -43,11 +44,11 @@ class Leads:
     created: Integers
     channel: Integers
     partner: Integers
-    referred: Flags
-    confirmed: Flags
-    free_mail: Flags
-    opted_out: Flags
-    duplicate: Flags
+    referred: Booleans
+    confirmed: Booleans
+    free_mail: Booleans
+    opted_out: Booleans
+    duplicate: Booleans
 
     def start(self) -> Integers:
         """The state at creation: a demo request is a buying signal."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.value_types import DAY
-from training.world.hazard import Flags, Integers, Reals
+from models.arrays import Booleans, Integers, Reals
 from training.world.window import Window
 
 PARTNERS = 60
@@ -48,14 +48,14 @@ class Partners:
     share: Reals
     changes: Integers
     tier: Integers
-    certified: Flags
+    certified: Booleans
     sourced: Reals
 
     def tier_at(self, partner: Integers, instant: Integers) -> Integers:
         """Level of partners as recorded by an instant; 0 for no partner (a negative position)."""
         return np.where(partner < 0, 0, self.tier[self._version(partner, instant), partner])
 
-    def certified_at(self, partner: Integers, instant: Integers) -> Flags:
+    def certified_at(self, partner: Integers, instant: Integers) -> Booleans:
         """Whether partners are certified as recorded by an instant; False for no partner."""
         return (partner >= 0) & self.certified[self._version(partner, instant), partner]
 

@@ -17,7 +17,7 @@ from features.folder import FolderWriter, Format
 from features.provenance import Provenance
 from features.records import KINDS
 from training.world.account_facts import account_rows, shared_customer_rows, usage_rows
-from training.world.chunk import CHUNK, Chunk, Rows, Setting, Streams, draw_chunk
+from training.world.chunk import CHUNK, Chunk, RecordRows, Setting, Streams, draw_chunk
 from training.world.deal_facts import deal_rows
 from training.world.lead_facts import buying_signal_rows, confirmation_rows, lead_rows, referral_rows
 from training.world.partner_facts import agreement_rows, exchange_rate_rows, partner_rows, spend_rows
@@ -114,7 +114,7 @@ def _generator(seed: int, *place: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
 
-def _world_rows(rng: np.random.Generator, setting: Setting, accounts: int) -> Mapping[str, Rows]:
+def _world_rows(rng: np.random.Generator, setting: Setting, accounts: int) -> Mapping[str, RecordRows]:
     window, partners = setting.window, setting.partners
     return {
         "partners": partner_rows(window, partners),
@@ -124,7 +124,7 @@ def _world_rows(rng: np.random.Generator, setting: Setting, accounts: int) -> Ma
     }
 
 
-def _chunk_rows(chunk: Chunk, rng: np.random.Generator) -> Mapping[str, Rows]:
+def _chunk_rows(chunk: Chunk, rng: np.random.Generator) -> Mapping[str, RecordRows]:
     lead_events, payouts = deal_rows(chunk, rng)
     return {
         "accounts": account_rows(chunk, rng),
@@ -140,12 +140,12 @@ def _chunk_rows(chunk: Chunk, rng: np.random.Generator) -> Mapping[str, Rows]:
     }
 
 
-def _write(writer: FolderWriter, written: Counter[str], rows_by_kind: Mapping[str, Rows]) -> None:
+def _write(writer: FolderWriter, written: Counter[str], rows_by_kind: Mapping[str, RecordRows]) -> None:
     for name, rows in rows_by_kind.items():
         writer.write(KINDS[name], _counted(rows, name, written))
 
 
-def _counted(rows: Rows, name: str, written: Counter[str]) -> Rows:
+def _counted(rows: RecordRows, name: str, written: Counter[str]) -> RecordRows:
     for row in rows:
         written[name] += 1
         yield row

@@ -7,8 +7,9 @@ import numpy as np
 
 from features.records import DETAILS, PARTNER_CHANNELS
 from features.value_types import DAY, SECOND, Scalar
-from training.world.chunk import Chunk, Rows, rows, where
-from training.world.hazard import CHANNELS, Integers
+from models.arrays import Integers
+from training.world.chunk import Chunk, RecordRows, rows, where
+from training.world.hazard import CHANNELS
 from training.world.partner_facts import PARTNER_IDS
 
 _BEFORE = 2.0
@@ -34,7 +35,7 @@ class _Touches:
         return _Touches(*(column[these] for column in vars(self).values()))
 
 
-def touchpoint_rows(chunk: Chunk, rng: np.random.Generator) -> Rows:
+def touchpoint_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
     """The touch that made each lead, others in the two months before and while it is open; a few are retracted."""
     touches = _touches(chunk, rng)
     ordinal = 1 + np.arange(len(touches.lead)) - np.searchsorted(touches.lead, touches.lead)

@@ -6,8 +6,9 @@ import numpy as np
 
 from features.partner_history import HORIZON_DAYS
 from features.value_types import DAY
+from models.arrays import Integers, Reals
 from training.world.chunk import Chunk
-from training.world.hazard import LOST, MOST_SIGNALS, STEPS, Integers, Reals, alone, win_chance
+from training.world.hazard import LOST, MOST_SIGNALS, STEPS, alone, win_chance
 from training.world.hidden import Belief, Observed, beliefs
 
 LANDMARKS = 26

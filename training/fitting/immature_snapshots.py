@@ -1,0 +1,185 @@
+"""The challenge: is the chosen rung better for having learned from snapshots too young for a label too?
+
+Of a snapshot made s, with horizon H, a moment before s + H and its lead open after c days, the label is not known; what
+it is worth is q = [F(H) - F(c)] / S(c), by a hazard model that never saw the account. It counts as a win with weight q
+and as a loss with weight 1 - q. Soft labels must earn their place: at every rolling origin the rung is fitted anew with
+what was known by the origin, and they are used only where that loses less out of time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.value_types import DAY
+from models.arrays import Integers, Reals
+from models.encoding import Encoding
+from models.probability import TREES, Rung, log_losses
+from training.data.rows import MIN_WINS, Rows
+from training.data.splits import Fold
+from training.evaluation.report import ImmatureSnapshots
+from training.fitting.model_selection import Choice
+from training.fitting.rolling_origins import Origins
+from training.hazard.follow_up import LOST, WON, FollowUp, Known
+from training.hazard.incidence import Incidence, periods_for
+from training.hazard.model import CrossFitted, Material
+
+_LEARN_FROM_WEIGHTS: tuple[Rung, ...] = ("logistic", *TREES)
+"""The rungs that take part of a lead; the others count whole ones."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Snapshots with their features and what came of them; arrays of a row each.
+
+    Attributes:
+        rows: encoded features, complete labels and weights.
+        follow_up: when their leads closed and when that was recorded.
+        encoding: of the features.
+        directions: of the features.
+        horizon_days: H.
+
+    Raises:
+        ValueError: rows and follow-up differ in length.
+    """
+
+    rows: Rows
+    follow_up: FollowUp
+    encoding: Encoding
+    directions: Sequence[int]
+    horizon_days: int
+
+    def __post_init__(self) -> None:
+        if len(self.rows.won) != len(self.follow_up):
+            raise ValueError(f"{len(self.rows.won)} rows cannot have {len(self.follow_up)} follow-ups; give one each")
+
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """The periods' ends, the horizon among them."""
+        return periods_for(self.horizon_days)
+
+    def immature(self, moment: int) -> Integers:
+        """Integers of the snapshots made before a moment whose horizon ends after it."""
+        as_of = self.follow_up.as_of
+        return np.flatnonzero((as_of < moment) & (as_of + self.horizon_days * DAY > moment))
+
+    def material(self, moment: int) -> Material:
+        """What a hazard may learn from by a moment."""
+        return Material.of(self.rows.matrix, self.follow_up, moment, self.periods, self.encoding)
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What came of asking whether soft labels are worth it.
+
+    Attributes:
+        used: whether they are.
+        reason: why, in words.
+        margins: where used, the rung's margins with them, as the choice has its own; else the choice's.
+        gain, error: nats a lead less, and its clustered standard error; None where nothing was compared.
+    """
+
+    used: bool
+    reason: str
+    margins: tuple[Reals, ...]
+    gain: float | None = None
+    error: float | None = None
+
+    @property
+    def summary(self) -> ImmatureSnapshots:
+        """As reports keep it."""
+        return ImmatureSnapshots(self.used, self.reason, self.gain, self.error)
+
+
+def soft_labels(known: Known, incidence: Incidence, horizon_days: int) -> Reals:
+    """P(won within the horizon | what is known), of snapshots that are not old enough to tell.
+
+    A win is 1 and a loss 0, being known; of open leads q = [F(H) - F(c)] / S(c), c days after the snapshot.
+    """
+    followed = np.minimum(known.days, float(horizon_days))
+    ahead = incidence.won_by(float(horizon_days)) - incidence.won_by(followed)
+    q = np.clip(ahead / np.maximum(incidence.open_at(followed), 1e-9), 0.0, 1.0)
+    return np.where(known.event == WON, 1.0, np.where(known.event == LOST, 0.0, q))
+
+
+def with_immature(cohort: Cohort, complete: Integers, moment: int, seed: int) -> Rows:
+    """The rows at `complete`, and after them the immature ones at a moment with their soft labels.
+
+    Two hazards are fitted, each on half of the accounts.
+    """
+    young = cohort.immature(moment)
+    hazard = cohort.material(moment).cross_fit(cohort.follow_up.cluster, seed)
+    q = _soft(cohort, hazard, young, moment)
+    won, weight = np.repeat([1.0, 0.0], len(young)), np.tile(cohort.rows.weight[young], 2) * np.append(q, 1 - q)
+    counted = weight > 0
+    both = np.tile(young, 2)[counted]
+    whole, parts = cohort.rows.take(complete), cohort.rows.take(both)
+    return Rows(
+        matrix=np.concatenate([whole.matrix, parts.matrix]),
+        won=np.append(whole.won, won[counted]),
+        weight=np.append(whole.weight, weight[counted]),
+        # Half a lead is no lead: what counts leads at creation counts those with a complete label.
+        at_creation=np.append(whole.at_creation, np.zeros(len(both), dtype=bool)),
+        position=None
+        if whole.position is None or parts.position is None
+        else np.append(whole.position, parts.position),
+    )
+
+
+def _soft(cohort: Cohort, hazard: CrossFitted, young: Integers, moment: int) -> Reals:
+    incidence = hazard.incidence(cohort.rows.matrix, young)
+    return soft_labels(cohort.follow_up.take(young).known_by(moment), incidence, cohort.horizon_days)
+
+
+def challenge(cohort: Cohort, origins: Origins, choice: Choice, progress: Callable[[str], None]) -> Challenge:
+    """Whether the chosen rung, at its settings, gains by soft-labelled immature snapshots; two hazard fits an origin.
+
+    They are used where the rung loses less with them by more than one standard error, paired and by account, both
+    calibrated alike.
+    """
+    refused = _unasked(cohort, choice, origins.folds)
+    if refused:
+        return Challenge(False, refused, choice.margins)
+    margins = tuple(_margins(cohort, origins, fold, choice, progress) for fold in origins.folds)
+    without, with_ = (log_losses(origins.won, origins.calibrated(some)) for some in (choice.margins, margins))
+    return _verdict(choice, margins, float((without - with_).mean()), origins.clusters.standard_error(without - with_))
+
+
+def _verdict(choice: Choice, margins: tuple[Reals, ...], gain: float, error: float) -> Challenge:
+    used = gain > error
+    words = (
+        f"with soft-labelled immature snapshots the {choice.rung} rung loses {abs(gain):.4f} nats a lead "
+        f"{'less' if gain >= 0 else 'more'} out of time"
+    )
+    bar = f"the standard error of {error:.4f}"
+    reason = f"{words}, {'more than' if used else 'which is no gain beyond'} {bar}"
+    return Challenge(used, reason, margins if used else choice.margins, gain, error)
+
+
+def origin(cohort: Cohort, fold: Fold) -> int:
+    """The moment of a rolling origin: the first that it judges."""
+    return int(cohort.follow_up.as_of[fold.judge].min())
+
+
+def _unasked(cohort: Cohort, choice: Choice, folds: Sequence[Fold]) -> str | None:
+    """Why soft labels are not tried, if they are not."""
+    if choice.rung not in _LEARN_FROM_WEIGHTS:
+        return f"not tried: the {choice.rung} rung counts whole leads"
+    for fold in folds:
+        moment = origin(cohort, fold)
+        wins = cohort.follow_up.wins(moment)
+        if wins < MIN_WINS:
+            return f"not tried: only {wins} wins were known by a rolling origin, {MIN_WINS} are needed"
+        if cohort.horizon_days not in cohort.material(moment).periods:
+            return f"not tried: too few leads were watched for {cohort.horizon_days} days by a rolling origin"
+    return None
+
+
+def _margins(cohort: Cohort, origins: Origins, fold: Fold, choice: Choice, progress: Callable[[str], None]) -> Reals:
+    """The rung's margins of what a fold asks, soft labels being known by its origin."""
+    moment = origin(cohort, fold)
+    progress(f"soft labels for {len(cohort.immature(moment)):,} immature snapshots at a rolling origin")
+    rows = with_immature(cohort, fold.fit, moment, origins.seed)
+    fitted = choice.fit(rows, cohort.encoding, cohort.directions, origins.seed)
+    margins: Reals = fitted.contributions(cohort.rows.matrix[origins.asked(fold)]).sum(axis=1)
+    return margins

@@ -1,0 +1,95 @@
+"""What records must satisfy together: unique ids, a lead or account to speak of, times that can be."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+
+from features.records import InvalidRecord, Lead, LeadEvent, Problem, Stored
+from features.value_types import rfc3339
+from training.importing.time_parsing import Clock
+
+
+@dataclass
+class Register:
+    """The records admitted so far.
+
+    Attributes:
+        clock: of the export, to tell its days.
+        cut: the declared data cut, None where it is the latest time.
+        latest: the latest time of any admitted record.
+    """
+
+    clock: Clock
+    cut: int | None
+    latest: int | None = None
+    _ids: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _created: dict[str, int | None] = field(default_factory=dict)
+    _accounts: dict[str, None] = field(default_factory=dict)
+    _ends: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def admit(self, batch: tuple[Stored, ...]) -> tuple[Stored, ...]:
+        """The records of one row, as they enter.
+
+        A close dated on the day of the creation, without a time of day, enters at the creation.
+
+        Raises:
+            InvalidRecord: one of them cannot be; then none enters.
+        """
+        own = batch[0]
+        if own.id in self._ids[own.kind.name]:
+            raise _invalid(own, own.kind.id, "must be unique, and an earlier row has it", own.id)
+        created = own.record.created_at if isinstance(own.record, Lead) else self._creation(own)
+        admitted = tuple(self._timely(stored, created) for stored in batch)
+        for stored in admitted:
+            self._enter(stored)
+        return admitted
+
+    def outcomes(self) -> dict[str, int]:
+        """How many leads have a win, how many only a loss, and how many neither."""
+        won, lost = self._ends["won"], self._ends["lost"] - self._ends["won"]
+        return {"won": len(won), "lost": len(lost), "open": len(self._created) - len(won) - len(lost)}
+
+    def _creation(self, stored: Stored) -> int | None:
+        """When the lead was created that a record speaks of."""
+        if stored.parent is None:
+            return None
+        entity, known = ("lead", self._created) if stored.kind.parent == "lead_id" else ("account", self._accounts)
+        if stored.parent not in known:
+            raise _invalid(stored, f"{entity}_id", f"must be the id of an imported {entity}", stored.parent)
+        return known[stored.parent]
+
+    def _timely(self, stored: Stored, created: int | None) -> Stored:
+        stored = self._closed_after(stored, created)
+        for name, time in (("occurred_at", stored.record.happened()), ("recorded_at", stored.record.recorded_at)):
+            if time is not None and self.cut is not None and time > self.cut:
+                raise _invalid(stored, name, f"must not lie after the data cut, {rfc3339(self.cut)}", rfc3339(time))
+        return stored
+
+    def _closed_after(self, stored: Stored, created: int | None) -> Stored:
+        event = stored.record
+        if not isinstance(event, LeadEvent) or event.event not in ("won", "lost"):
+            return stored
+        closed = event.occurred_at
+        if closed is None or created is None or closed >= created:
+            return stored
+        if not self.clock.starts_day_of(closed, created):
+            raise _invalid(
+                stored, "occurred_at", "is the time of a close and must not be before the creation", rfc3339(closed)
+            )
+        return replace(stored, record=event.model_copy(update={"occurred_at": created}))
+
+    def _enter(self, stored: Stored) -> None:
+        record = stored.record
+        self._ids[stored.kind.name].add(stored.id)
+        times = [t for t in (self.latest, record.happened(), record.recorded_at) if t is not None]
+        self.latest = max(times, default=None)
+        if isinstance(record, Lead):
+            self._created[stored.id] = record.created_at
+        if isinstance(record, LeadEvent) and record.event in ("won", "lost") and stored.parent:
+            self._ends[record.event].add(stored.parent)
+        account = stored.id if stored.kind.name == "accounts" else getattr(record, "account_id", None)
+        if account:
+            self._accounts[account] = None
+
+
+def _invalid(stored: Stored, name: str, words: str, value: str) -> InvalidRecord:
+    return InvalidRecord(stored.kind.name, (Problem(name, words, value),))

@@ -1,0 +1,109 @@
+"""What a mapping file is built of: YAML read without guessing, text written as text, parts that know their keys.
+
+YAML 1.1 reads an unquoted `yes`, `1`, `1.5` or `2018-12-31` as something other than text. A mapping compares text with
+text, so such scalars are kept as written and marked; wherever text is compared they are refused.
+"""
+
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from training.importing.errors import hint
+
+_TEXT_TAG = "tag:yaml.org,2002:str"
+
+
+class Unquoted(str):
+    """A scalar as written that YAML would read as a boolean, number, date or null."""
+
+    __slots__ = ()
+
+
+def read_yaml(text: str) -> Any:
+    """Dictionaries, lists and text of a YAML document; scalars that YAML would not read as text are `Unquoted`.
+
+    Raises:
+        ValueError: the text is no YAML, or has duplicate keys or aliases; the message says where.
+    """
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise ValueError("has an alias (*name); write the part out in full")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return {} if node is None else _plain(node)
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"is not valid YAML, {where}{error.problem}; mend it there") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"is not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply; a mapping needs a handful of levels") from None
+
+
+def _plain(node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return _dictionary(node)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(child) for child in node.value]
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in node.value):
+        raise ValueError(f"line {node.start_mark.line + 1}: has NUL or half a surrogate pair; take it out")
+    return node.value if node.tag == _TEXT_TAG else Unquoted(node.value)
+
+
+def _dictionary(node: yaml.MappingNode) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key_node, value in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise ValueError(f"line {line}: a key must be text; put it in quotes")
+        key = _plain(key_node)
+        if key in content:
+            raise ValueError(f"line {line}: the key {str(key)!r} is there twice; keep one of them")
+        content[key] = _plain(value)
+    return content
+
+
+def _quoted(value: Any) -> Any:
+    if isinstance(value, Unquoted) and value:
+        raise ValueError(
+            f'must be text, and YAML reads an unquoted {value} as something else; write "{value}" in quotes'
+        )
+    if isinstance(value, Unquoted) or not isinstance(value, str):
+        raise ValueError('must be text, such as name or "1"')
+    return value
+
+
+def listed(value: Any) -> Any:
+    """A list as a tuple; a ValueError for anything else."""
+    if not isinstance(value, list | tuple):
+        raise ValueError('must be a list, such as ["a", "b"]')
+    return tuple(value)
+
+
+Text = Annotated[str, BeforeValidator(_quoted)]
+"""Text that YAML reads as text."""
+Texts = Annotated[tuple[Text, ...], BeforeValidator(listed, json_schema_input_type=list[Text])]
+"""A list of such texts."""
+Name = Annotated[Text, Field(min_length=1)]
+"""The name of a column, file or field."""
+Names = Annotated[tuple[Name, ...], BeforeValidator(listed, json_schema_input_type=list[Name])]
+"""A list of names."""
+
+
+class Part(BaseModel):
+    """A part of a mapping file: frozen, strict, and it names the key that a typing error was meant to be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys(cls, content: Any) -> Any:
+        if isinstance(content, cls):
+            return content
+        if not isinstance(content, dict):
+            raise ValueError("must hold keys and values")
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in content:
+            if key not in known and cls.model_config.get("extra") == "forbid":
+                raise ValueError(f"has no key {str(key)!r}; {hint(key, known)}")
+        return content

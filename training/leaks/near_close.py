@@ -1,0 +1,91 @@
+"""Skill that rises towards the close: what tells the outcome only in a lead's last week was written down by the close.
+
+Only where leads have several snapshots. The same closed leads are compared with themselves: at creation, and in the
+last snapshot before they closed. An honest signal grows too, so the bar is high and nothing here blocks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from models.arrays import Integers, Reals
+from training.data.rows import Rows
+from training.evaluation.leak_findings import Evidence
+from training.evaluation.metrics import auc, null_auc_error
+from training.leaks.columns import Column
+from training.leaks.sample import History
+from training.leaks.single_feature_auc import SUSPECT_AUC, shares_won
+
+RISE = 0.15
+"""Least rise of the AUC from creation to the last week."""
+_FEWEST_OF_AN_OUTCOME = 25
+
+
+@dataclass(frozen=True)
+class Closing:
+    """Closed leads seen twice or more; arrays of a lead each.
+
+    Attributes:
+        first: the row of its creation.
+        before: the row of the last snapshot but one.
+        last: the row of the last snapshot, within a week of its close.
+        won: whether it was won.
+        half: which half of the leads it is judged in; the other half is what is learned from.
+        overdispersion: see `Sample`.
+    """
+
+    first: Integers
+    before: Integers
+    last: Integers
+    won: Reals
+    half: NDArray[np.bool_]
+    overdispersion: float
+
+
+def closing(rows: Rows, train: Integers, history: History, overdispersion: float, rng: np.random.Generator) -> Closing:
+    """The closed leads among the training rows that have a snapshot before that of their last week."""
+    ordered = train[np.lexsort((history.as_of[train], history.lead_id[train]))]
+    lead = history.lead_id[ordered]
+    starts = np.flatnonzero(np.r_[True, lead[1:] != lead[:-1]]) if len(lead) else np.empty(0, np.int64)
+    ends = np.r_[starts[1:], len(lead)] - 1 if len(lead) else starts
+    wanted = (ends - starts >= 1) & rows.at_creation[ordered[starts]] & history.closing[ordered[ends]]
+    first, before, last = (ordered[at[wanted]] for at in (starts, ends - 1, ends))
+    _, cluster = np.unique(history.cluster[last], return_inverse=True)
+    half = rng.random(cluster.max(initial=0) + 1)[cluster] < 0.5
+    return Closing(first, before, last, history.ever_won[last].astype(np.float64), half, overdispersion)
+
+
+def enough(closed: Closing) -> bool:
+    """Whether both halves hold enough of both outcomes."""
+    counts = [int((closed.won[side] == won).sum()) for side in (closed.half, ~closed.half) for won in (0, 1)]
+    return min(counts) >= _FEWEST_OF_AN_OUTCOME
+
+
+def evidence(column: Column, closed: Closing, chance: float) -> list[Evidence]:
+    """Whether a feature's skill rises steeply from creation to the last week before the close."""
+    early, late = (_auc(column, at, closed) for at in (closed.first, closed.last))
+    error = null_auc_error(closed.won) * np.sqrt(2 * closed.overdispersion)
+    if late <= SUSPECT_AUC or late - early < RISE or norm.sf((late - early) / error) >= chance:
+        return []
+    won = closed.won > 0
+    moved = column.codes[closed.last] != column.codes[closed.before]
+    figures = {"auc_at_creation": early, "auc_in_last_week": late}
+    figures |= {"changed_won": float(moved[won].mean()), "changed_lost": float(moved[~won].mean())}
+    words = (
+        f"tells more the nearer the close: AUC {early:.3f} at creation, {late:.3f} in the last week, when it changed "
+        f"for {figures['changed_won']:.0%} of the won and {figures['changed_lost']:.0%} of the lost"
+    )
+    return [Evidence(kind="close", words=words, strength=late, decisive=False, figures=figures)]
+
+
+def _auc(column: Column, at: Integers, closed: Closing) -> float:
+    """AUC of the levels' shares won among `at`, each half judged by the other."""
+    levels = len(column.labels)
+    codes = np.where(column.blank, levels, column.codes)[at]
+    found = []
+    for fit, judge in ((closed.half, ~closed.half), (~closed.half, closed.half)):
+        shares = shares_won(codes[fit], closed.won[fit], np.ones(int(fit.sum())), levels)
+        found.append(auc(closed.won[judge], shares[codes[judge]]))
+    return float(np.mean(found))

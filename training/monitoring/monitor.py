@@ -1,0 +1,110 @@
+"""`monitor`: from a folder of records and the champion to a report."""
+
+from functools import partial
+from pathlib import Path
+
+from features.catalogue.catalogue import Catalogue
+from features.engines.duckdb import DuckDBEngine
+from features.value_types import parse_instant
+from models.bundle import Bundle
+from training.fitting.calibration import ROWS_FOR_SLOPE
+from training.hazard import Hazard
+from training.monitoring import outcomes
+from training.monitoring.domain_classifier import apart
+from training.monitoring.feature_drift import Shift, shift
+from training.monitoring.leads import Leads, observe, periods
+from training.monitoring.report import Report
+from training.monitoring.windows import FEWEST, Windows, windows
+
+DAYS = 90
+"""How far back leads are recent."""
+
+
+def monitor(
+    folder: Path,
+    bundle: Bundle,
+    catalogue: Catalogue,
+    as_of: int | None = None,
+    *,
+    days: int = DAYS,
+    seed: int = 0,
+    hazard: Hazard | None = None,
+) -> Report:
+    """Look at the champion over a folder of records.
+
+    Args:
+        folder: the records, those the champion learned from among them.
+        bundle: the champion.
+        catalogue: the base catalogue.
+        as_of: what was known then, microseconds; by default at the cut of the records.
+        days: leads created in the last so many days are recent.
+        seed: of the classifier and the bootstraps.
+        hazard: the champion's, which foresees early wins; without one its probability does.
+
+    Raises:
+        NothingToMonitor: no dated lead, or none of the champion's, is in the records.
+        UntrustedBundle: the champion reads features that this software no longer has.
+        FolderError, UnreadableRecords: the folder cannot be read.
+    """
+    with DuckDBEngine(folder, bundle.horizon_days or DAYS) as engine:
+        known = engine.provenance.cut
+        moment = as_of if as_of is not None else known
+        if moment is None:
+            raise ValueError(f"{folder} does not say when it was cut; give the moment with --as-of")
+        leads = observe(engine, bundle, catalogue, moment)
+        return look(leads, bundle, moment, days=days, seed=seed, hazard=hazard)
+
+
+def look(
+    leads: Leads, bundle: Bundle, as_of: int, *, days: int = DAYS, seed: int = 0, hazard: Hazard | None = None
+) -> Report:
+    """The report on leads that were observed as of a moment.
+
+    Raises:
+        NothingToMonitor: as `monitor`.
+    """
+    when = periods(leads, bundle, as_of, days)
+    compared = windows(leads.created, parse_instant(bundle.training_summary["cut"]), as_of, days)
+    counts = {name: int(flags.sum()) for name, flags in when.__dict__.items()} | {
+        "before": int(compared.recent.before.sum())
+    }
+    inputs, judged = compared.recent.fewest >= FEWEST, counts["judged"] > 0
+    shifts = _shifts(leads, bundle, compared) if inputs else []
+    steady = {one.name for one in shifts if not one.dates}
+    told = partial(apart, leads, bundle.encoding, steady, seed=seed)
+    return Report(
+        as_of=as_of,
+        cut=parse_instant(bundle.training_summary["cut"]),
+        days=days,
+        leads=counts,
+        notes=tuple(_notes(counts, bundle)),
+        shifts=tuple(sorted(shifts, key=lambda one: (one.p, one.name))),
+        apart=told(compared.recent) if inputs else None,
+        usual=tuple(told(pair) for pair in compared.past) if inputs else (),
+        expected=outcomes.expected(leads, when, compared, bundle, seed) if inputs and judged else None,
+        early=tuple(outcomes.early(leads, when, bundle, as_of, days, seed, hazard)),
+        matured=outcomes.matured(leads, when, bundle, seed),
+        slope=outcomes.slope(leads, when, bundle, seed),
+        segments=tuple(outcomes.by_segment(leads, when, bundle, seed)),
+        months=tuple(outcomes.by_month(leads, when, bundle, seed)),
+    )
+
+
+def _shifts(leads: Leads, bundle: Bundle, compared: Windows) -> list[Shift]:
+    return [
+        shift(leads.matrix[:, column], feature, bundle.reference[feature.name], compared)
+        for column, feature in enumerate(bundle.encoding.features)
+    ]
+
+
+def _notes(counts: dict[str, int], bundle: Bundle) -> list[str]:
+    found = []
+    for name in ("before", "recent"):
+        if counts[name] < FEWEST:
+            found.append(f"drift of what goes in was not looked for: {counts[name]} {name} leads, {FEWEST} are needed")
+    if not counts["since"]:
+        found.append(f"no lead matured since the champion was made: a label needs {bundle.horizon_days} days")
+    elif counts["since"] < ROWS_FOR_SLOPE:
+        needed = f"{ROWS_FOR_SLOPE:,} are needed"
+        found.append(f"no calibration slope: {counts['since']:,} leads matured since the champion was made, {needed}")
+    return found

@@ -1,0 +1,351 @@
+"""The MLflow registry: every version with digests, parameters, metrics, plots, card and bundle; aliases with history.
+
+The registry is the data scientists' record. Serving never reads it: promotion hands the bundle to a publisher. Of the
+data it keeps digests, and the features of the test leads, on which later versions are compared with this one.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import mlflow
+import mlflow.data.pandas_dataset
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
+
+from features.catalogue.catalogue import Catalogue
+from models.bundle import Bundle, read_folder
+from training.data.matrix import data_sha256
+from training.evaluation.card import card
+from training.evaluation.importance import Importance, importance
+from training.evaluation.lift import LEADS_A_WEEK, lift_at_capacity
+from training.evaluation.metrics import Predictions
+from training.evaluation.plots import plots
+from training.evaluation.report import EvaluationReport
+from training.evaluation.test_window import Window
+from training.fitting.trainer import NAME, Trained
+from training.hazard import Hazard
+from training.hazard import read as read_hazard
+from training.promotion.promotion import Contender, Decision
+
+Alias = Literal["champion", "challenger"]
+_CHANGE = "eql.alias."
+"""Each change is a tag of its own: one tag for all would meet the length that MLflow allows."""
+_PREDICTIONS = "predictions.parquet"
+_WINDOW = "test_features.parquet"
+_REPORT = "report.json"
+_CARD = "card.md"
+_LONGEST_TAG = 5000
+
+
+class NoSuchVersion(ValueError):
+    """The registry has no such version or alias; the message says which there are."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version.
+
+    Attributes:
+        version: its number, as text.
+        run_id: the MLflow run that trained it.
+        created_at: when, milliseconds since the epoch.
+        aliases: champion, challenger or none.
+        tags: rung, skill, log loss and the like.
+    """
+
+    version: str
+    run_id: str
+    created_at: int
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of an alias.
+
+    Attributes:
+        alias: which.
+        previous: the version it named before, if any.
+        version: the version it names since.
+        actor: who did it.
+        reason: why, in that person's words.
+        at: when (RFC 3339).
+        decision: what the comparison and the guard-rails said of it; empty where nothing was judged.
+    """
+
+    alias: Alias
+    previous: str | None
+    version: str
+    actor: str
+    reason: str
+    at: str
+    decision: str = ""
+
+
+class Registry:
+    """The versions of one registered model on any MLflow tracking server.
+
+    Args:
+        tracking_uri: such as `sqlite:///var/mlflow/mlflow.db` or a server's URL.
+        artifacts: where artifacts go when the tracking server does not say; None to leave it to the server.
+    """
+
+    def __init__(self, tracking_uri: str, artifacts: Path | None) -> None:
+        self._client = MlflowClient(tracking_uri, tracking_uri)
+        self._uri = tracking_uri
+        self._artifacts = artifacts
+
+    def log(
+        self,
+        trained: Trained,
+        settings: Mapping[str, Any],
+        catalogue: Catalogue,
+        leads_a_week: int = LEADS_A_WEEK,
+    ) -> str:
+        """Record a training and register its bundle; returns the version.
+
+        Args:
+            trained: what training yielded.
+            settings: what it was asked for.
+            catalogue: the base catalogue it was trained with.
+            leads_a_week: how many leads sales can work, for lift.
+        """
+        mlflow.set_tracking_uri(self._uri)
+        mlflow.set_registry_uri(self._uri)
+        digests = _digests(trained, catalogue.with_attributes(trained.bundle.attributes))
+        with mlflow.start_run(experiment_id=self._experiment()) as run:
+            _log_datasets(trained, digests)
+            mlflow.log_params({**settings, "rung": trained.bundle.rung, **trained.bundle.training_summary["settings"]})
+            mlflow.log_metrics(_numbers(trained.report.to_dict()))
+            _log_files(trained, catalogue, leads_a_week, digests)
+        self._ensure_model()
+        report = trained.report.to_dict()
+        tags = {name: str(report[name]) for name in ("rung", "skill", "log_loss", "log_loss_constant", "auc")}
+        tags |= {f"{name}_sha256": digest for name, digest in digests.items()}
+        tags["sha256"] = trained.bundle.sha256
+        source = f"{run.info.artifact_uri}/bundle"
+        version = self._client.create_model_version(NAME, source, run.info.run_id, tags=tags)
+        return str(version.version)
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(NAME)
+        if found is not None:
+            return str(found.experiment_id)
+        location = self._artifacts.absolute().as_uri() if self._artifacts else None
+        return str(self._client.create_experiment(NAME, artifact_location=location))
+
+    def _ensure_model(self) -> None:
+        try:
+            self._client.get_registered_model(NAME)
+        except MlflowException:
+            self._client.create_registered_model(NAME)
+
+    def versions(self) -> list[Version]:
+        """Every version, newest first."""
+        found = self._client.search_model_versions(f"name = '{NAME}'", max_results=1000)
+        aliases = self._aliases()
+        listed = [
+            Version(
+                version=str(v.version),
+                run_id=str(v.run_id),
+                created_at=v.creation_timestamp,
+                aliases=tuple(sorted(alias for alias, version in aliases.items() if version == str(v.version))),
+                tags=v.tags,
+            )
+            for v in found
+        ]
+        return sorted(listed, key=lambda v: -int(v.version))
+
+    def resolve(self, wanted: str | None = None) -> Version:
+        """A version by number or alias; the latest by default.
+
+        Raises:
+            NoSuchVersion: there is none.
+        """
+        versions = self.versions()
+        if not versions:
+            raise NoSuchVersion("no model is registered yet; run `eql train` first")
+        for version in versions:
+            if wanted is None or wanted == version.version or wanted in version.aliases:
+                return version
+        numbers = ", ".join(v.version for v in reversed(versions))
+        raise NoSuchVersion(f"there is no version or alias {wanted!r}; versions are {numbers}")
+
+    def bundle(self, version: Version) -> Bundle:
+        """A version's verified bundle."""
+        return read_folder(Path(self._download(version, "bundle")))
+
+    def hazard(self, version: Version) -> Hazard:
+        """A version's verified hazard model.
+
+        Raises:
+            NoSuchVersion: it has none.
+            UntrustedHazard: its files are not what they say.
+        """
+        folder = Path(self._download(version, "hazard"))
+        return read_hazard({file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
+
+    def report(self, version: Version) -> EvaluationReport:
+        """The evaluation report of a version's training."""
+        return EvaluationReport.from_dict(json.loads(Path(self._download(version, _REPORT)).read_text()))
+
+    def predictions(self, version: Version) -> Predictions:
+        """What a version said of its out-of-time rows."""
+        return _read_predictions(Path(self._download(version, _PREDICTIONS)))
+
+    def card(self, version: Version) -> str:
+        """The model card of a version, as Markdown."""
+        return Path(self._download(version, _CARD)).read_text("utf-8")
+
+    def contender(self, version: Version) -> Contender:
+        """A version as promotion sees it."""
+        return Contender(version.version, self.bundle(version), self.predictions(version))
+
+    def window(self, version: Version) -> Window:
+        """The frozen test window of a version."""
+        return Window(self.predictions(version), pq.read_table(self._download(version, _WINDOW)))
+
+    def _download(self, version: Version, path: str) -> str:
+        try:
+            return str(self._client.download_artifacts(version.run_id, path))
+        except (MlflowException, OSError) as error:
+            raise NoSuchVersion(
+                f"the registry cannot give {path} of version {version.version} ({' '.join(str(error).split())}); "
+                "mend its artifact store, or train again"
+            ) from None
+
+    def record(self, version: Version, decision: Decision, actor: str, at: datetime) -> None:
+        """Keep with a version what was decided of its promotion, and why: tags, metrics and a file for each time."""
+        said = {"promoted": str(decision.promote), "words": decision.words, "actor": actor, "at": at.isoformat()}
+        for name, value in said.items():
+            self._client.set_model_version_tag(NAME, version.version, f"promotion.{name}", value[:_LONGEST_TAG])
+        moment = int(at.timestamp() * 1000)
+        metrics = [Metric(f"promotion.{name}", value, moment, 0) for name, value in decision.figures.items()]
+        self._client.log_batch(version.run_id, metrics=metrics)
+        content = {**decision.to_json(), "actor": actor, "at": at.isoformat()}
+        self._client.log_dict(version.run_id, content, f"promotions/{_stamp(at).replace(':', '')}.json")
+
+    def point(
+        self, alias: Alias, version: Version, actor: str, reason: str, at: datetime, decision: str = ""
+    ) -> Change:
+        """Set an alias, and remember from what, by whom, why and on what judgement."""
+        change = Change(alias, self._aliases().get(alias), version.version, actor, reason, at.isoformat(), decision)
+        self._client.set_registered_model_alias(NAME, alias, version.version)
+        self._client.set_registered_model_tag(NAME, f"{_CHANGE}{_stamp(at)}.{alias}", json.dumps(change.__dict__))
+        return change
+
+    def history(self) -> Sequence[Change]:
+        """Every change of an alias, oldest first."""
+        try:
+            tags = self._client.get_registered_model(NAME).tags
+        except MlflowException:
+            return []
+        return [Change(**json.loads(tags[name])) for name in sorted(tags) if name.startswith(_CHANGE)]
+
+    def before(self, alias: Alias) -> Version:
+        """The version to roll back to: the one the alias named before, and before that when asked again.
+
+        Raises:
+            NoSuchVersion: it never named another.
+        """
+        named: list[str] = []
+        for version in (change.version for change in self.history() if change.alias == alias):
+            if version in named[-2:-1]:
+                named.pop()
+            elif version not in named[-1:]:
+                named.append(version)
+        if len(named) < 2:
+            raise NoSuchVersion(f"there is no earlier {alias} to roll back to")
+        return self.resolve(named[-2])
+
+    def _aliases(self) -> Mapping[str, str]:
+        try:
+            model = self._client.get_registered_model(NAME)
+        except MlflowException:
+            return {}
+        return {alias: str(version) for alias, version in model.aliases.items()}
+
+
+def _stamp(at: datetime) -> str:
+    """A moment that sorts as text and that MLflow takes in a name."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"
+
+
+def _digests(trained: Trained, catalogue: Catalogue) -> Mapping[str, str]:
+    """SHA-256 of the bundle, of what its features mean, of the catalogue, and of every labelled snapshot."""
+    return {
+        "bundle": trained.bundle.sha256,
+        "features": trained.bundle.features_sha256,
+        "catalogue": catalogue.sha256,
+        "data": data_sha256(trained.table),
+    }
+
+
+def _log_datasets(trained: Trained, digests: Mapping[str, str]) -> None:
+    """Names what was learned from and judged on; MLflow gets a schema and a digest of it, not the rows."""
+    frame = trained.table.drop_columns(["lead_id"]).to_pandas()
+    # MLflow takes 36 characters of a digest.
+    snapshots = mlflow.data.pandas_dataset.from_pandas(frame, name="snapshots", digest=digests["data"][:36])
+    mlflow.log_input(snapshots, context="training")
+
+
+def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digests: Mapping[str, str]) -> None:
+    bundle, predictions = trained.bundle, trained.predictions
+    parts = bundle.contributions(trained.test_matrix)
+    families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
+    found = importance(bundle.encoding.names, families, parts)
+    real = lift_at_capacity(predictions, leads_a_week)
+    figures = plots(bundle, predictions, parts, catalogue=catalogue, leads_a_week=leads_a_week)
+    files = {
+        **{f"bundle/{name}": content for name, content in bundle.files.items()},
+        **({f"hazard/{name}": content for name, content in trained.foreseen.files.items()} if trained.foreseen else {}),
+        **figures,
+        _REPORT: json.dumps(trained.report.to_dict(), indent=1).encode(),
+        _CARD: card(bundle, trained.report, found, real, digests).encode(),
+        "importance.json": json.dumps(_importance(found), indent=1).encode(),
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, content in files.items():
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_bytes(content)
+        _write_predictions(predictions, folder / _PREDICTIONS)
+        pq.write_table(Window.of(predictions, trained.table).features, folder / _WINDOW)
+        mlflow.log_artifacts(str(folder))
+
+
+def _importance(found: Importance) -> Mapping[str, Any]:
+    return {"features": dict(found.features), "families": dict(found.families)}
+
+
+def _numbers(report: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in report.items() if isinstance(value, int | float)}
+
+
+def _write_predictions(predictions: Predictions, path: Path) -> None:
+    columns = {
+        name: getattr(predictions, name).tolist() for name in ("lead_id", "as_of", "cluster", "won", "probability")
+    }
+    pq.write_table(pa.table(columns).replace_schema_metadata({"constant": repr(predictions.constant)}), path)
+
+
+def _read_predictions(path: Path) -> Predictions:
+    table = pq.read_table(path)
+    return Predictions(
+        lead_id=np.array(table["lead_id"].to_pylist()),
+        as_of=table["as_of"].to_numpy(),
+        cluster=np.array(table["cluster"].to_pylist()),
+        won=table["won"].to_numpy().astype(np.float64),
+        probability=table["probability"].to_numpy(),
+        constant=float(table.schema.metadata[b"constant"]),
+    )
