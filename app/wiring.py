@@ -24,12 +24,11 @@ from models.bundle import Bundle
 from models.policy import Policy, load
 from serving.access.oidc import RelyingParty
 from serving.champion import bundles
-from serving.champion.watcher import Champion
+from serving.champion.watcher import ModelWatcher
 from serving.http.telemetry import exported
 from serving.http.token_bucket import RateLimit
-from serving.records import export, provenance
-from serving.records import versions as records
-from serving.records.partner_history_job import derive_histories
+from serving.records import export, provenance, versions
+from serving.records.partner_history_job import derive_partner_history
 from serving.service import Service
 from serving.shadow.shadow import Shadow
 from serving.store import database
@@ -118,20 +117,19 @@ class Wiring:
     @cached_property
     def service(self) -> Service:
         """What the API and the pages work with."""
-        champion = Champion(self.engine, CATALOGUE, self.policy, now)
-        challenger = Champion(self.engine, CATALOGUE, self.policy, now, bundles.CHALLENGER)
+        challenger = ModelWatcher(self.engine, CATALOGUE, self.policy, now, bundles.CHALLENGER)
         docs = Path(__file__).parent.parent / "docs"
         return Service(
-            self.engine,
-            champion,
-            now,
-            secrets.token_bytes,
-            docs if docs.is_dir() else None,
-            self.settings.exploration,
-            self.settings.webhook_hosts,
-            Shadow(self.engine, challenger, now),
-            self._sign_in(),
-            RateLimit(self.settings.rate_limit) if self.settings.rate_limit else None,
+            engine=self.engine,
+            champion=ModelWatcher(self.engine, CATALOGUE, self.policy, now),
+            clock=now,
+            tokens=secrets.token_bytes,
+            docs=docs if docs.is_dir() else None,
+            exploration=self.settings.exploration,
+            webhook_hosts=self.settings.webhook_hosts,
+            shadow=Shadow(self.engine, challenger, now),
+            sign_in=self._sign_in(),
+            rate_limit=RateLimit(self.settings.rate_limit) if self.settings.rate_limit else None,
             retention=self.settings.retention,
             traces=self._traces(),
         )
@@ -169,7 +167,7 @@ class Wiring:
 
     def _cut(self, connection: Connection, known: Provenance) -> int:
         """The data cut: that of what was imported, or of what came in live since."""
-        return now() if known.cut is None else max(known.cut, records.last_recorded(connection))
+        return now() if known.cut is None else max(known.cut, versions.last_recorded(connection))
 
     def close(self) -> None:
         """Close the store's connections, if it was opened."""
@@ -180,8 +178,8 @@ class Wiring:
         """Add imported records and what is known of them, all or nothing; then derive the partners' history anew."""
         with self.engine.begin() as connection:
             provenance.add(connection, known)
-            records.add(connection, stored)
-            derive_histories(connection)
+            versions.add(connection, stored)
+            derive_partner_history(connection)
 
     def publish(self, bundle: Bundle, version: str, actor: str, reason: str, alias: str = bundles.CHAMPION) -> None:
         """Hand a bundle to serving as its champion, or under another alias."""

@@ -19,7 +19,7 @@ from app.wiring import now
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from features.value_types import microseconds
-from serving.champion.watcher import Champion
+from serving.champion.watcher import ModelWatcher
 
 if TYPE_CHECKING:
     from training.evaluation.metrics import AttainableSkill
@@ -217,10 +217,10 @@ def _decide(found: "Version") -> "Decision":
 def _champion() -> "Contender | None":
     """What serves, as the registry knows it; none where nothing does, for then there is nothing to lose."""
     # A look of its own: the service's keeps what it saw for a second, in which the open leads may be scored.
-    champion = Champion(wiring().engine, CATALOGUE, wiring().policy, now)
+    champion = ModelWatcher(wiring().engine, CATALOGUE, wiring().policy, now)
     served = champion.scorer().served
     if served is None:
-        console.progress(champion.fault or "no model serves yet")
+        console.progress(champion.error or "no model serves yet")
         return None
     found = registered(served.bundle.sha256)
     if found is None:

@@ -17,13 +17,12 @@ from app import console
 from app.commands.models import Actor
 from app.commands.options import Json, UsageError, wiring
 from app.wiring import now
-from features import overlap
-from features.overlap import partner_list
+from features.overlap import partner_list, shared_customers
 from features.overlap.matching import Index
 from features.overlap.partner_list import RELATIONSHIPS, Columns, InvalidKey, InvalidList, PartnerList, Rejection
 from features.records import KINDS, Stored
 from features.value_types import rfc3339
-from serving.records import versions as records
+from serving.records import versions
 from serving.store import database
 
 overlap_app = typer.Typer(
@@ -61,7 +60,7 @@ class _Upload:
     file: Path
     known: PartnerList
     rejects: Path
-    found: overlap.Found
+    found: shared_customers.Found
     apart: frozenset[str]
     stored: Sequence[Stored] = ()
 
@@ -87,7 +86,7 @@ class _Upload:
         }
 
     @property
-    def kept(self) -> overlap.Found:
+    def kept(self) -> shared_customers.Found:
         """Without what was marked wrong."""
         return self.found.without(self.apart)
 
@@ -114,10 +113,10 @@ def match(
     parts = wiring()
     with database.reading(parts.engine) as connection:
         _check_partner(connection, partner)
-        ours = overlap.companies(records.versions(connection, _ACCOUNTS), key)
+        ours = shared_customers.companies(versions.versions(connection, _ACCOUNTS), key)
     known = _read(file, columns, relationship, key is not None)
     console.progress(f"matching {len(known.listed):,} rows with {len(ours):,} accounts")
-    found = overlap.find(known.listed, Index(ours))
+    found = shared_customers.find(known.listed, Index(ours))
     path = rejects or parts.settings.home / "overlap-rejects.csv"
     if counts_only:
         with database.reading(parts.engine) as connection, _rejected(path, known):
@@ -127,10 +126,10 @@ def match(
     source = _source(file)
     # Matching is done before, for a write transaction keeps every other writer waiting.
     with _rejected(path, known), parts.engine.begin() as connection:
-        records.alone(connection)
+        versions.lock_records(connection)
         apart = _apart(connection, partner)
-        stored = overlap.records(found.without(apart), partner, source, now())
-        records.add(connection, stored)
+        stored = shared_customers.records(found.without(apart), partner, source, now())
+        versions.add(connection, stored)
     _tell(_Upload(file, known, path, found, apart, stored), as_json)
 
 
@@ -143,14 +142,14 @@ def wrong(
 ) -> None:
     """Mark a match wrong: it no longer counts, and no later list of the partner brings it back."""
     with wiring().engine.begin() as connection:
-        records.alone(connection)
-        versions = list(records.versions(connection, _OVERLAPS))
+        versions.lock_records(connection)
+        known = list(versions.versions(connection, _OVERLAPS))
         changed = (
-            overlap.unmark(versions, overlap_id, now())
+            shared_customers.unmark(known, overlap_id, now())
             if undo
-            else overlap.mark(versions, overlap_id, actor or getpass.getuser(), now())
+            else shared_customers.mark(known, overlap_id, actor or getpass.getuser(), now())
         )
-        records.add(connection, changed)
+        versions.add(connection, changed)
     ids = [one.id for one in changed]
     said = "holds again" if undo else "is marked wrong"
     result = {"marked_wrong": not undo, "overlaps": [_shown(one) for one in changed]}
@@ -212,13 +211,13 @@ def _check_relationship(relationship: str) -> None:
 
 
 def _check_partner(connection: Connection, partner: str) -> None:
-    known = overlap.latest(_PARTNERS, records.versions(connection, _PARTNERS))
+    known = shared_customers.latest(_PARTNERS, versions.versions(connection, _PARTNERS))
     if partner not in known or known[partner]["deleted"]:
         raise UnknownPartner(f"there is no partner {partner}; `eql import` it, or correct --partner")
 
 
 def _apart(connection: Connection, partner: str) -> frozenset[str]:
-    return overlap.marked_wrong(records.versions(connection, _OVERLAPS), partner)
+    return shared_customers.marked_wrong(versions.versions(connection, _OVERLAPS), partner)
 
 
 def _rejected(path: Path, known: PartnerList) -> AbstractContextManager[None]:
@@ -259,9 +258,9 @@ def _tell(upload: _Upload, as_json: bool) -> None:
 def _tell_counts(upload: _Upload, as_json: bool) -> None:
     """The counts by relationship and nothing that would tell a hidden one."""
     counts = upload.kept.counts()
-    few = f"fewer than {overlap.FEWEST_SHOWN}"
+    few = f"fewer than {shared_customers.FEWEST_SHOWN}"
     lines = [f"{name}: {few if count is None else f'{count:,}'}" for name, count in counts.items()]
-    result = {**upload.summary(), "accounts": counts, "fewest_shown": overlap.FEWEST_SHOWN}
+    result = {**upload.summary(), "accounts": counts, "fewest_shown": shared_customers.FEWEST_SHOWN}
     console.emit(result, "\n".join(lines), as_json)
     _point_to_rejects(upload.rejects, upload.known)
 

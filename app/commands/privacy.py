@@ -26,7 +26,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write everything the store holds about somebody, a JSON line for each row."""
-    from serving.privacy import subject_rights as privacy
+    from serving.privacy import subject_rights
 
     subject = _subject(email, domain)
     if out.exists():
@@ -34,7 +34,7 @@ def export(
     with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         rows = sum(
             file.write(f"{json.dumps(line, ensure_ascii=False)}\n") > 0
-            for line in privacy.export(wiring().engine, subject)
+            for line in subject_rights.export(wiring().engine, subject)
         )
     console.emit({"file": str(out), "rows": rows}, f"{out}: {rows:,} rows", as_json)
 
@@ -49,16 +49,16 @@ def erase(
     as_json: Json = False,
 ) -> None:
     """Erase what the store holds about somebody, in every version; decisions keep their place in the sealed chain."""
-    from serving.privacy import subject_rights as privacy
+    from serving.privacy import subject_rights
 
     subject = _subject(email, domain)
-    privacy.check_reason(subject, reason)
+    subject_rights.check_reason(subject, reason)
     if dry_run:
-        found = privacy.survey(wiring().engine, subject)
+        found = subject_rights.survey(wiring().engine, subject)
         result = {"leads": found.leads, "rows": found.rows, "dry_run": True}
         console.emit(result, f"would erase {found.leads:,} leads, {sum(found.rows.values()):,} rows", as_json)
         return
-    done = privacy.erase(wiring().engine, subject, actor=actor_of(actor), reason=reason, clock=now)
+    done = subject_rights.erase(wiring().engine, subject, actor=actor_of(actor), reason=reason, clock=now)
     result = {"id": done.id, "leads": done.found.leads, "rows": done.found.rows, "remains": done.remains}
     text = f"erasure {done.id}: {done.found.leads:,} leads, {sum(done.found.rows.values()):,} rows"
     console.emit(result, text, as_json)

@@ -1,8 +1,7 @@
 """Scoring in bulk: files of request bodies, folders of records, and the store's open leads."""
 
 import csv
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -14,22 +13,27 @@ from app import console
 from app.commands.data import instant
 from app.commands.options import Json, UsageError, wiring
 from app.wiring import Wiring, now
-from features.engines.python import Evaluation, evaluate
-from features.engines.sql_compiler import ENTITY_COLUMNS
-from features.partner_history import HORIZON_DAYS
-from models.decision import Content, Scorer
-from serving.decisions import rescore_queue as due
+from features.batched import batched
+from models.decision import Decision
+from models.scorer import Scorer
+from serving.decisions import rescore_queue
+from serving.http.bodies import read
 from serving.http.problems import Problem
 from serving.http.strict_json import MalformedBody
-from serving.records import versions as records
-from serving.rescoring.rescoring import announce_promotions, rescore_due
-from serving.scoring import requests as schemas
-from serving.scoring.decide import rescore
+from serving.records import versions
+from serving.rescoring.promotions import announce_promotions
+from serving.rescoring.rescoring import rescore_due
+from serving.scoring.decide import decide
+from serving.scoring.inputs import SentLead, sent_lead
+from serving.scoring.requests import ScoreRequest
+from serving.scoring.scoring import Scoring
+from serving.scoring.stored_leads import rescore
 from serving.store import database
 from serving.store.canonical_json import canonical
+from serving.validation import FieldError, InvalidFields
 
 app = typer.Typer()
-_CHUNK = 2_000
+_BATCH = 2_000
 
 
 @app.command(epilog="Example: eql score leads.ndjson --out decisions.ndjson")
@@ -50,42 +54,43 @@ def score(
         return
     if out is None or out.suffix not in (".ndjson", ".jsonl", ".parquet"):
         raise UsageError("--out FILE is needed, ending in .ndjson or .parquet")
-    scorer = wiring().service.champion.scorer()
+    scoring, rejects = wiring().service.scoring, None
+    scorer = scoring.champion.scorer()
     if source.is_dir():
-        found, rejected = _of_folder(source, scorer, as_of), None
+        decisions = _of_folder(source, scorer, as_of)
     else:
-        rejected = _Rejects(out.with_name(f"{out.name}.rejects.csv"))
-        found = _of_bodies(source, scorer, rejected)
-    written = _write(found, out)
-    result = {"scored": written, "rejected": rejected.count if rejected else 0, "out": str(out)}
+        rejects = _Rejects(out.with_name(f"{out.name}.rejects.csv"))
+        decisions = _of_bodies(source, scoring, scorer, rejects)
+    written = _write(decisions, out)
+    result = {"scored": written, "rejected": rejects.count if rejects else 0, "out": str(out)}
     console.emit(result, f"{out}: {written:,} decisions, {result['rejected']:,} rejected", as_json)
-    if rejected is not None and rejected.count:
-        console.ERRORS.print(f"rejected lines and their reasons are in {rejected.path}", markup=False)
+    if rejects is not None and rejects.count:
+        console.ERRORS.print(f"rejected lines and their reasons are in {rejects.path}", markup=False)
 
 
 def rescore_open(parts: Wiring) -> int:
-    """Score the store's open leads as of now and keep their decisions; returns how many."""
+    """Scores the store's open leads as of now and keeps their decisions; returns how many."""
     with database.reading(parts.engine) as connection:
-        lead_ids = records.open_leads(connection, now())
+        lead_ids = versions.open_leads(connection, now())
     done = 0
-    for done in rescore(parts.service, lead_ids):
+    for done in rescore(parts.service.scoring, lead_ids):
         console.counted("leads scored", done)
     return done
 
 
 def rescore_promoted(parts: Wiring) -> tuple[int, int]:
-    """Score what a promotion made due, beside the workers that run; returns how many leads, and how many are left."""
-    done = 0
-    announce_promotions(parts.service)
-    while some := rescore_due(parts.service):
+    """Scores the leads that a promotion queued, beside the running workers; returns how many, and how many remain."""
+    done, scoring = 0, parts.service.scoring
+    announce_promotions(scoring)
+    while some := rescore_due(scoring):
         done += some
         console.counted("leads scored", done)
     with database.reading(parts.engine) as connection:
-        return done, due.waiting(connection)
+        return done, rescore_queue.length(connection)
 
 
 class _Rejects:
-    """A file of refused lines, made when the first one comes."""
+    """The file of rejected lines; the first one creates it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -93,55 +98,42 @@ class _Rejects:
         self._file: TextIO | None = None
         path.unlink(missing_ok=True)
 
-    def add(self, line: int, field: str, reason: str) -> None:
+    def add(self, line: int, errors: Iterable[FieldError]) -> None:
         if self._file is None:
             self._file = self.path.open("w", newline="", encoding="utf-8")
             csv.writer(self._file).writerow(["line", "field", "reason"])
-        self.count += 1
-        csv.writer(self._file).writerow([line, field, reason])
+        for error in errors:
+            self.count += 1
+            csv.writer(self._file).writerow([line, error.field, error.constraint])
         self._file.flush()
 
 
-def _of_bodies(source: Path, scorer: Scorer, rejects: _Rejects) -> Iterator[Content]:
-    declared = scorer.served.bundle.attributes if scorer.served else ()
-    history = scorer.served.bundle.history if scorer.served else {}
+def _of_bodies(source: Path, scoring: Scoring, scorer: Scorer, rejects: _Rejects) -> Iterator[Decision]:
     with source.open("rb") as lines:
         numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-        while chunk := list(islice(numbered, _CHUNK)):
-            leads = []
-            for number, line in chunk:
-                try:
-                    request, _ = schemas.read(schemas.ScoreRequest, line)
-                    schemas.check_attributes(request, declared)
-                    moment = schemas.moment_of(request, now())
-                except MalformedBody as error:
-                    rejects.add(number, "body", str(error))
-                except Problem as problem:
-                    for fault in problem.errors:
-                        rejects.add(number, fault.field, fault.constraint)
-                else:
-                    facts = {**request.facts(), **history}
-                    leads.append((request.lead.lead_id, moment, evaluate(scorer.catalogue, facts, moment)))
-            yield from scorer.decide_all(leads)
+        for batch in batched(numbered, _BATCH):
+            sent = [lead for number, line in batch if (lead := _read(number, line, scorer, rejects)) is not None]
+            yield from decide(scorer, scoring.inputs(scorer, sent))
 
 
-def _of_folder(folder: Path, scorer: Scorer, as_of: str | None) -> Iterator[Content]:
-    from features.engines.duckdb import DuckDBEngine
+def _read(number: int, line: bytes, scorer: Scorer, rejects: _Rejects) -> SentLead | None:
+    """The lead in a line; None where the line is rejected."""
+    try:
+        request, body = read(ScoreRequest, line)
+        return sent_lead(request, body, scorer, now())
+    except MalformedBody as error:
+        rejects.add(number, [FieldError("body", str(error))])
+    except (Problem, InvalidFields) as error:
+        rejects.add(number, error.errors)
+    return None
 
-    with DuckDBEngine(folder, HORIZON_DAYS) as engine:
-        moment = instant(as_of) if as_of else engine.provenance.cut or now()
-        console.progress("evaluating features")
-        found = engine.evaluate(scorer.catalogue, engine.known_leads(moment), fields=True)
-        for batch in found.to_batches(_CHUNK):
-            leads = [(row["lead_id"], moment, _evaluation(row, scorer)) for row in batch.to_pylist()]
-            yield from scorer.decide_all(leads)
 
+def _of_folder(folder: Path, scorer: Scorer, as_of: str | None) -> Iterator[Decision]:
+    # Imported here, because DuckDB takes time to load that the other ways need not spend.
+    from serving.scoring.folder import decide_folder
 
-def _evaluation(row: Mapping[str, Any], scorer: Scorer) -> Evaluation:
-    entities: dict[str, dict[str, Any]] = {"lead": {}, "account": {}, "partner": {}}
-    for entity, column in ENTITY_COLUMNS:
-        entities[entity][column] = row[f"{entity}.{column}"]
-    return Evaluation(**entities, features={name: row[name] for name in scorer.catalogue.names})
+    console.progress("evaluating features")
+    yield from decide_folder(scorer, folder, instant(as_of) if as_of else None, now())
 
 
 _SCHEMA = pa.schema(
@@ -161,34 +153,34 @@ _SCHEMA = pa.schema(
 )
 
 
-def _write(contents: Iterator[Content], out: Path) -> int:
-    """Write decisions as they come; the file appears when it is complete."""
+def _write(decisions: Iterator[Decision], out: Path) -> int:
+    """Writes decisions as they come; the file appears once it is complete."""
     part = out.with_name(f"{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     if out.suffix == ".parquet":
         with pq.ParquetWriter(part, _SCHEMA) as writer:
-            while chunk := list(islice(contents, _CHUNK)):
-                writer.write_table(pa.Table.from_pylist([_flat(content) for content in chunk], schema=_SCHEMA))
-                written += len(chunk)
+            for batch in batched(decisions, _BATCH):
+                writer.write_table(pa.Table.from_pylist([_row(decision) for decision in batch], schema=_SCHEMA))
+                written += len(batch)
                 console.counted("leads scored", written)
     else:
         with part.open("w", encoding="utf-8") as file:
-            for content in contents:
-                file.write(f"{canonical(content)}\n")
+            for decision in decisions:
+                file.write(f"{canonical(decision.to_dict())}\n")
                 written += 1
     part.replace(out)
     return written
 
 
-def _flat(content: Content) -> dict[str, Any]:
-    probability, value = content["close_probability"] or {}, content["expected_value"] or {}
+def _row(decision: Decision) -> dict[str, Any]:
+    content, probability, value = decision.to_dict(), decision.close_probability, decision.expected_value
     return {
         **{name: content[name] for name in ("lead_id", "as_of", "qualification", "pending", "grade")},
-        "close_probability": probability.get("value"),
-        "lower": probability.get("lower"),
-        "upper": probability.get("upper"),
-        "expected_value_minor": value.get("minor"),
-        "expected_value_currency": value.get("currency"),
+        "close_probability": None if probability is None else probability.value,
+        "lower": None if probability is None else probability.lower,
+        "upper": None if probability is None else probability.upper,
+        "expected_value_minor": None if value is None else value.minor,
+        "expected_value_currency": None if value is None else value.currency,
         "decision": canonical(content),
     }

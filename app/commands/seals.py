@@ -12,7 +12,7 @@ from app.commands.options import Json, wiring
 from app.wiring import Wiring, now
 from serving.decisions import audit, seals
 from serving.replay.replay import replay_all
-from serving.scoring.inputs import Origin
+from serving.replay.requests import Origin
 from serving.store import database
 
 seals_app = typer.Typer(
@@ -75,9 +75,9 @@ def replay_kept(
     as_json: Json = False,
 ) -> None:
     """Make every decision that was not erased again, and compare; ends with 1 where one comes out otherwise."""
-    service = wiring().service
+    scoring = wiring().service.scoring
     equal, unavailable, different = 0, 0, []
-    for done, (decision_id, found) in enumerate(replay_all(service.engine, service.archive, origin), start=1):
+    for done, (decision_id, found) in enumerate(replay_all(scoring.store.engine, scoring.scorers, origin), start=1):
         equal += found is not None and found.equal
         unavailable += found is None
         if found is not None and not found.equal:

@@ -25,7 +25,7 @@ from models.policy import Policy, load
 from serving.access import keys, sessions
 from serving.http.metrics import SHARED_FOLDER
 from serving.identity import InvalidRole, Role, check_role
-from serving.records import versions as records
+from serving.records import versions
 from serving.store import database
 
 app = typer.Typer()
@@ -62,11 +62,11 @@ def up(port: Port = 8000, host: Host = "127.0.0.1", with_worker: WithWorker = Tr
     started = time.monotonic()
     parts = wiring()
     with database.reading(parts.engine) as connection:
-        empty = not records.count(connection)["leads"]
+        empty = not versions.count(connection)["leads"]
     if empty:
         _simulate(parts)
     if parts.service.champion.scorer().served is None:
-        _train(parts.service.champion.fault)
+        _train(parts.service.champion.error)
     console.progress(f"ready after {time.monotonic() - started:.0f} s")
     _serve(parts, host, port, 1, with_worker)
 
@@ -79,11 +79,11 @@ def _simulate(parts: Wiring) -> None:
         data.import_(folder, None, None, False, False)
 
 
-def _train(fault: str | None) -> None:
+def _train(error: str | None) -> None:
     """A model where there is none, or none that this version of the software can serve."""
     from training.promotion.promotion import Refused
 
-    console.progress(f"{fault or 'no model yet'}: training one")
+    console.progress(f"{error or 'no model yet'}: training one")
     models.trained()
     try:
         models.promote(None, "none could be served", None, False)
@@ -281,7 +281,7 @@ def _home(parts: Wiring) -> str:
 
 def _store(parts: Wiring) -> str:
     with database.reading(parts.engine) as connection:
-        found, counts = database.describe(connection), records.count(connection)
+        found, counts = database.describe(connection), versions.count(connection)
     if not counts["leads"]:
         raise InvalidState(f"the store {found} has no leads; run `eql import`, or `make run` for a simulated ecosystem")
     return f"{found}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
@@ -295,8 +295,8 @@ def _policy(parts: Wiring) -> str:
 def _champion(parts: Wiring) -> str:
     champion = parts.service.champion
     served = champion.scorer().served
-    if champion.fault is not None:
-        raise InvalidState(f"{champion.fault}; promote another version")
+    if champion.error is not None:
+        raise InvalidState(f"{champion.error}; promote another version")
     if served is None:
         raise InvalidState("no model is promoted; run `eql train`, then `eql promote`")
     return f"version {served.version}, rung {served.bundle.rung}, {served.bundle.sha256[:12]}"

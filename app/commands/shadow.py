@@ -12,11 +12,11 @@ from app.wiring import now
 from features.catalogue import CATALOGUE
 from models.bundle import read
 from serving.champion import bundles
-from serving.shadow import shadow_scores as store
+from serving.shadow import shadow_scores
 from serving.store import database
 
 if TYPE_CHECKING:
-    from serving.shadow.shadow import Judgement
+    from serving.shadow.comparison import Judgement
 
 app = typer.Typer()
 
@@ -37,7 +37,7 @@ def shadow(
         _report(as_json)
     elif off:
         with wiring().engine.begin() as connection:
-            bundles.vacate(connection, bundles.CHALLENGER, actor=actor_of(actor), reason=reason, at=now())
+            bundles.clear_alias(connection, bundles.CHALLENGER, actor=actor_of(actor), reason=reason, at=now())
         console.emit({"version": None}, "no challenger is in shadow", as_json)
     else:
         _begin(version or bundles.CHALLENGER, actor_of(actor), reason, as_json)
@@ -54,17 +54,17 @@ def _begin(version: str, actor: str, reason: str, as_json: bool) -> None:
 
 
 def _report(as_json: bool) -> None:
-    from serving.shadow.shadow import compare, judge
+    from serving.shadow.comparison import compare, judge
 
     with database.reading(wiring().engine) as connection:
         challenger = bundles.current(connection, bundles.CHALLENGER)
-        sha256 = challenger.sha256 if challenger else store.newest(connection)
+        sha256 = challenger.sha256 if challenger else shadow_scores.newest(connection)
         if sha256 is None:
             raise ValueError("nothing was scored in shadow; `eql shadow VERSION` begins it")
         bundle = read(bundles.files(connection, sha256))
-        found = asdict(compare(store.pairs(connection, sha256), bundle))
+        found = asdict(compare(shadow_scores.pairs(connection, sha256), bundle))
         horizon = bundle.horizon_days
-        matured = store.matured(connection, sha256, horizon, now()) if horizon else ()
+        matured = shadow_scores.matured(connection, sha256, horizon, now()) if horizon else ()
         judged = judge(matured, horizon)
     rows = [[name.replace("_", " "), value] for name, value in found.items()]
     text = f"{console.table('In shadow', ['', sha256[:12]], rows)}\n{_outcomes(judged)}"
@@ -72,11 +72,11 @@ def _report(as_json: bool) -> None:
 
 
 def _outcomes(judged: "Judgement") -> str:
-    from serving.shadow.shadow import FEWEST_OUTCOMES
+    from serving.shadow.comparison import MIN_OUTCOMES
 
     known = f"{judged.leads:,} leads are old enough for their outcome to be known, {judged.won:,} of them won"
     if judged.champion is None:
-        return f"{known}: too few to compare, it takes {FEWEST_OUTCOMES} won and as many not won"
+        return f"{known}: too few to compare, it takes {MIN_OUTCOMES} won and as many not won"
     return (
         f"{known}: log loss {judged.champion:.4f} of the champion, {judged.challenger:.4f} of the challenger, "
         f"difference {judged.difference:.4f} ({judged.lower:.4f} to {judged.upper:.4f})"

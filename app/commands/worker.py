@@ -17,9 +17,10 @@ from app import console
 from app.commands.options import wiring
 from app.wiring import Wiring, now
 from features.value_types import rfc3339
-from serving.decisions import rescore_queue as due
+from serving.decisions import rescore_queue
 from serving.store import database
 from serving.webhooks import deliveries
+from serving.webhooks.addresses import AllowedHosts
 
 app = typer.Typer()
 _LOG = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ def worker(
     companion: Annotated[bool, typer.Option("--companion", hidden=True, help="End with standard input.")] = False,
 ) -> None:
     """Deliver events, score leads anew and run schedules until stopped; any number of workers may run side by side."""
-    from serving.worker.worker import Worker, schedules, steps
+    from serving.worker.tasks import schedules, tasks
+    from serving.worker.worker import Worker
 
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,8 +54,10 @@ def worker(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         Thread(target=_await_end, args=(stopping,), daemon=True).start()
     parts = wiring()
-    plan = schedules(parts.service, _retraining(parts, stopping))
-    runner = Worker(steps(parts.service, plan, stopping.is_set), stopping, stopping.wait)
+    scoring = parts.service.scoring
+    plan = schedules(scoring, parts.settings.retention, _retraining(parts, stopping))
+    hosts = AllowedHosts(parts.settings.webhook_hosts)
+    runner = Worker(tasks(scoring, plan, stopping.is_set, hosts), stopping, stopping.wait)
     if not once:
         runner.run()
     elif failed := runner.once():
@@ -135,13 +139,13 @@ def _finish(process: "subprocess.Popen[bytes]") -> None:
 
 def found(parts: Wiring) -> str:
     """When a worker last showed that it lives, and what waits for one."""
-    from serving.worker.worker import BEAT, beaten_at
+    from serving.worker.tasks import HEARTBEAT, last_beat
 
     with database.reading(parts.engine) as connection:
-        beaten = beaten_at(connection)
-        leads, events = due.waiting(connection), deliveries.waiting(connection)
+        beat = last_beat(connection)
+        leads, events = rescore_queue.length(connection), deliveries.waiting(connection)
     waits = f"{leads:,} leads wait for a score, {events:,} events to be delivered"
-    if beaten is None or now() - beaten > 3 * BEAT:
-        seen = "none was ever seen" if beaten is None else f"the last one was seen {rfc3339(beaten)}"
+    if beat is None or now() - beat > 3 * HEARTBEAT:
+        seen = "none was ever seen" if beat is None else f"the last one was seen {rfc3339(beat)}"
         return f"no worker runs ({seen}): start `eql worker` or `eql serve`; {waits}"
-    return f"seen {rfc3339(beaten)}; {waits}"
+    return f"seen {rfc3339(beat)}; {waits}"

@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from models.scorer import Scorer
 from sqlalchemy import Connection, Engine
 
 from features.records import DERIVED
+from models.scorer import Scorer
 from serving.champion.scorer_cache import ScorerCache, Unavailable
 from serving.decisions import stored_decisions
 from serving.decisions.evaluations import evaluation_to_json
 from serving.decisions.stored_decisions import StoredDecision
 from serving.records.facts import facts_of
 from serving.replay.requests import Origin
-from serving.scoring.decide import issue
+from serving.scoring.decide import decide, issue
 from serving.scoring.inputs import DecisionInputs, from_features, from_sent_facts, from_stored_facts
 from serving.scoring.partner_history import PartnerHistoryUsed
 from serving.scoring.requests import ScoreRequest
@@ -98,7 +98,7 @@ def _replay(
     if before.decision.catalogue.sha256 != scorer.catalogue.sha256:
         raise Unavailable("it was made with another catalogue of features than this version of the software has")
     inputs = from_features(kept, features) if origin == "features" else _from_facts(connection, scorer, kept)
-    decision = scorer.decide(inputs.lead_id, inputs.as_of, inputs.evaluation)
+    (decision,) = decide(scorer, [inputs])
     again = canonical(issue(decision, kept.decision_id, inputs, kept.created_at).to_dict())
     evaluation = evaluation_to_json(inputs.evaluation)
     return Replay(origin, (*_differences(kept.content, again), *_differences(features, evaluation, "/features")))

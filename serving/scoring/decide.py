@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.scorer import Scorer
-
 from models.decision import Decision
+from models.scorer import Scorer
 from serving.decisions import stored_decisions
 from serving.decisions.evaluations import evaluation_to_json
 from serving.decisions.issued import IssuedDecision
@@ -33,12 +32,18 @@ class NewDecision:
     stored: StoredDecision
 
 
-def decide(scorer: Scorer, inputs: Sequence[DecisionInputs], tokens: TokenSource, now: int) -> list[NewDecision]:
-    """The decision on each of these leads, in their order; `now` is the creation time in microseconds."""
-    decisions = scorer.decide_all([(each.lead_id, each.as_of, each.evaluation) for each in inputs])
+def decide(scorer: Scorer, inputs: Sequence[DecisionInputs]) -> list[Decision]:
+    """The decision on each of these leads, in their order."""
+    return scorer.decide_all([(each.lead_id, each.as_of, each.evaluation) for each in inputs])
+
+
+def decide_and_issue(
+    scorer: Scorer, inputs: Sequence[DecisionInputs], tokens: TokenSource, now: int
+) -> list[NewDecision]:
+    """The decision on each of these leads with an id and `now` (microseconds) as its creation time."""
     return [
         _new(issue(decision, stored_decisions.new_id(tokens), each, now), each, tokens)
-        for decision, each in zip(decisions, inputs, strict=True)
+        for decision, each in zip(decide(scorer, inputs), inputs, strict=True)
     ]
 
 

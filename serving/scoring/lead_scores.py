@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 
-from models.scorer import Scorer
-
 from features.engines.python import Facts
 from features.records import Row
 from features.value_types import DAY
+from models.scorer import Scorer
 from serving.decisions import current_scores, stored_decisions
 from serving.decisions.stored_decisions import StoredDecision
 from serving.records import aliases
-from serving.scoring.decide import decide
+from serving.scoring.decide import decide_and_issue
 from serving.scoring.inputs import from_store
 from serving.scoring.scoring import Scoring
 from serving.scoring.stored_leads import decide_current
@@ -44,7 +43,7 @@ def decision_as_of(scoring: Scoring, lead_id: str, as_of: int | None) -> StoredD
         return current
     if as_of is None:
         return decide_current(scoring, scorer, [inputs], now)[0]
-    (decision,) = decide(scorer, [inputs], scoring.store.tokens, now)
+    (decision,) = decide_and_issue(scorer, [inputs], scoring.store.tokens, now)
     scoring.keep_policy(scorer, now)
     with engine.begin() as connection:
         stored_decisions.add(connection, [decision.stored])

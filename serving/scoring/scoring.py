@@ -7,11 +7,10 @@ from itertools import groupby
 from operator import itemgetter
 
 from models.scorer import Scorer
-
 from serving.champion.scorer_cache import ScorerCache
 from serving.champion.watcher import ModelWatcher
-from serving.scoring.decide import NewDecision, decide
-from serving.scoring.inputs import SentLead, from_request
+from serving.scoring.decide import NewDecision, decide_and_issue
+from serving.scoring.inputs import DecisionInputs, SentLead, from_request
 from serving.shadow.shadow import Shadow
 from serving.store.batching import MicroBatcher
 from serving.store.database import reading
@@ -42,9 +41,12 @@ class Scoring:
 
     def decide(self, scorer: Scorer, sent: Sequence[SentLead]) -> list[NewDecision]:
         """The decisions on leads that were sent with their facts, in their order."""
+        return decide_and_issue(scorer, self.inputs(scorer, sent), self.store.tokens, self.store.clock())
+
+    def inputs(self, scorer: Scorer, sent: Sequence[SentLead]) -> list[DecisionInputs]:
+        """The inputs of decisions on leads that were sent with their facts, in their order."""
         with reading(self.store.engine) as connection:
-            inputs = [from_request(connection, scorer, each) for each in sent]
-        return decide(scorer, inputs, self.store.tokens, self.store.clock())
+            return [from_request(connection, scorer, each) for each in sent]
 
     def decide_batched(self, scorer: Scorer, sent: SentLead) -> NewDecision:
         """The same for one lead, together with the leads of concurrent requests: a batch costs less than each alone."""

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from models.scorer import Scorer
 from sqlalchemy import Connection
 
 from features.batched import batched
+from models.scorer import Scorer
 from serving.champion import policies
 from serving.decisions import current_scores, stored_decisions
 from serving.decisions.current_scores import CurrentScore
 from serving.decisions.stored_decisions import StoredDecision
-from serving.scoring.decide import NewDecision, decide
+from serving.scoring.decide import NewDecision, decide_and_issue
 from serving.scoring.inputs import DecisionInputs, from_store
 from serving.scoring.scoring import Scoring
 from serving.store import outbox
@@ -45,7 +45,7 @@ def decide_within(scoring: Scoring, scorer: Scorer, connection: Connection, lead
     """Decides on a lead inside a write transaction, which sees what the transaction itself wrote of the lead."""
     inputs = [each for each, _ in from_store(connection, scorer, [lead_id], now)]
     policies.keep(connection, scorer.policy, now)
-    decisions = decide(scorer, inputs, scoring.store.tokens, now)
+    decisions = decide_and_issue(scorer, inputs, scoring.store.tokens, now)
     _keep(scoring, connection, decisions, inputs, now)
     return decisions[0]
 
@@ -54,7 +54,7 @@ def decide_current(
     scoring: Scoring, scorer: Scorer, inputs: Sequence[DecisionInputs], now: int
 ) -> list[StoredDecision]:
     """Decides on stored leads as of now, and keeps the decisions as the leads' current ones."""
-    decisions = decide(scorer, inputs, scoring.store.tokens, now)
+    decisions = decide_and_issue(scorer, inputs, scoring.store.tokens, now)
     scoring.keep_policy(scorer, now)
     with scoring.store.engine.begin() as connection:
         _keep(scoring, connection, decisions, inputs, now)
