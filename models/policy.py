@@ -317,15 +317,17 @@ _QUOTE = "YAML reads an unquoted yes, no, on or off as a truth value: quote it"
 
 
 def _describe(error: ValidationError, content: Any) -> str:
-    """The first few errors, each with its place and the wrong value."""
-    by_place: dict[str, list[Any]] = {}
+    """The first few errors, each with its location and the wrong value."""
+    by_location: dict[str, list[Any]] = {}
     # Unknown keys come first, because they often explain the other errors.
     for one in sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden"):
-        by_place.setdefault(_place(one["loc"], content), []).append(one)
-    return "; ".join(f"{place}: {_demand(errors)}" for place, errors in list(by_place.items())[:_MAX_ERRORS])
+        by_location.setdefault(_author_location(one["loc"], content), []).append(one)
+    return "; ".join(
+        f"{location}: {_constraints(errors)}" for location, errors in list(by_location.items())[:_MAX_ERRORS]
+    )
 
 
-def _place(location: tuple[int | str, ...], content: Any) -> str:
+def _author_location(location: tuple[int | str, ...], content: Any) -> str:
     """A location in the words of a policy's author: rules by their id."""
     # Pydantic adds the form of a condition and the type of a choice to the location.
     parts = [str(part) for part in location if part not in ("Test", "AllOf", "AnyOf", "Not", "str", "int", "[key]")]
@@ -336,8 +338,8 @@ def _place(location: tuple[int | str, ...], content: Any) -> str:
     return f"rule {named}" + (f", {'.'.join(within)}" if within else "")
 
 
-def _demand(errors: Sequence[Any]) -> str:
-    """The constraints that the errors of one place state (a choice of types has one for each), and the wrong value."""
+def _constraints(errors: Sequence[Any]) -> str:
+    """The constraints that one location breaks, and the wrong value. A choice of types has one constraint for each."""
     if errors[0]["type"] == "extra_forbidden":
         return "is not a key that belongs here"
     value = errors[0]["input"]
