@@ -12,7 +12,7 @@ from collections import Counter
 from benchmarks.bodies import body
 from benchmarks.load import Load, closed_loop, open_loop, request
 from benchmarks.served_home import Home, eql, served_home
-from serving.http.middleware.load_shedding import AT_ONCE, WAITING
+from serving.http.middleware.load_shedding import MAX_RUNNING, MAX_WAITING
 
 SECONDS = 10.0
 TIMES = 3
@@ -23,9 +23,9 @@ def run(home: Home, *options: str) -> None:
     """Measures and prints."""
     with eql(home.folder, {}, *options) as server:
         contents = [request(server.port, "/v1/score", body(), {"X-Api-Key": key}) for key in home.keys]
-        closed_loop(server.port, contents, AT_ONCE, 2)
-        usual = closed_loop(server.port, contents, AT_ONCE, SECONDS)
-        peak = max(usual, closed_loop(server.port, contents, AT_ONCE + WAITING, SECONDS), key=Load.a_second)
+        closed_loop(server.port, contents, MAX_RUNNING, 2)
+        usual = closed_loop(server.port, contents, MAX_RUNNING, SECONDS)
+        peak = max(usual, closed_loop(server.port, contents, MAX_RUNNING + MAX_WAITING, SECONDS), key=Load.a_second)
         health: list[Load] = []
         asking = request(server.port, "/healthz", b"", method="GET")
         aside = threading.Thread(

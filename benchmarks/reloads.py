@@ -29,7 +29,7 @@ from models.probability import Calibration, LightGBM, sigmoid
 from serving.access import keys
 from serving.app import create_app
 from serving.champion import bundles
-from serving.champion.watcher import CHECK_EVERY, Champion
+from serving.champion.watcher import CHECK_EVERY, ModelWatcher
 from serving.service import Service
 from serving.store import database
 
@@ -85,10 +85,10 @@ def served(engine: Any) -> Iterator[tuple[str, dict[str, str]]]:
 
     policy = load(Path("models/default_policy.yaml"), CATALOGUE)
     hurried = SECOND // 50_000 * CHECK_EVERY // SECOND
-    champion = Champion(engine, CATALOGUE, policy, lambda: hurried * clock())
+    champion = ModelWatcher(engine, CATALOGUE, policy, lambda: hurried * clock())
     with engine.begin() as connection:
         key = keys.create(connection, "crm", None, at=clock(), tokens=secrets.token_bytes)
-    app = create_app(Service(engine, champion, clock, secrets.token_bytes))
+    app = create_app(Service(engine=engine, champion=champion, clock=clock, tokens=secrets.token_bytes))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -50,7 +50,7 @@ class Bundle:
         calibration: the map from margins to log-odds.
         horizon_days: days within which "close" counts; None for "ever won".
         base_rate: share of wins among the training rows, 0 to 1.
-        grades: the least probabilities of the grades A, B and C; None where all leads get one probability.
+        grades: the cut-offs (least probabilities) of the grades A, B and C; None where all leads get one probability.
         attributes: the import's attributes among the features.
         features_sha256: hash of the definitions that gave the features their values (`Catalogue.values_sha256`).
         expected_amount: mean amount of the wins known at the data cut (minor units, currency), if any.
@@ -81,7 +81,7 @@ class Bundle:
         if not 0 <= self.base_rate <= 1:
             raise ValueError(f"the base rate must lie between 0 and 1, not {self.base_rate}")
         if self.grades is not None and not 1 >= self.grades[0] >= self.grades[1] >= self.grades[2] >= 0:
-            raise ValueError(f"the grades' least probabilities must fall from 1 to 0, not {self.grades}")
+            raise ValueError(f"the cut-offs of the grades must lie between 1 and 0 and not rise, not {self.grades}")
         if self.horizon_days is not None and not self.horizon_days > 0:
             raise ValueError(f"the horizon must be positive, not {self.horizon_days}")
 
@@ -175,7 +175,7 @@ def read(files: Mapping[str, bytes]) -> Bundle:
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UntrustedBundle(f"the bundle's files cannot be read ({error}); train and promote again") from None
     if not worst <= _TOLERANCE:
-        raise UntrustedBundle(f"a golden row of the bundle scores {worst:.2g} log-odds off; it must not be served")
+        raise UntrustedBundle(f"a golden row of the bundle scores {worst:.2g} log-odds off; train and promote again")
     return bundle
 
 
@@ -200,7 +200,10 @@ def check_size(sizes: Sequence[int]) -> None:
         UntrustedBundle: the files are too many or too large.
     """
     if len(sizes) > MAX_FILES or sum(sizes) > MAX_BYTES:
-        raise UntrustedBundle(f"a bundle has at most {MAX_FILES} files, of {MAX_BYTES // 2**20} MiB together")
+        raise UntrustedBundle(
+            f"a bundle must have at most {MAX_FILES} files of {MAX_BYTES // 2**20} MiB in total, "
+            f"not {len(sizes)} files of {sum(sizes) / 2**20:.1f} MiB"
+        )
 
 
 def _verify(files: Mapping[str, bytes]) -> None:
@@ -208,12 +211,12 @@ def _verify(files: Mapping[str, bytes]) -> None:
     try:
         expected = dict(json.loads(files["manifest.json"])["sha256"])
     except (KeyError, TypeError, ValueError, RecursionError):
-        raise UntrustedBundle("the bundle has no readable manifest.json") from None
+        raise UntrustedBundle("the bundle has no readable manifest.json; promote again") from None
     if set(expected) != set(files) - {"manifest.json"}:
         raise UntrustedBundle(f"the bundle's files must be {sorted(expected)}, not {sorted(set(files))}")
     for name, sha256 in expected.items():
         if hashlib.sha256(files[name]).hexdigest() != sha256:
-            raise UntrustedBundle(f"{name} of the bundle is not the file its manifest names")
+            raise UntrustedBundle(f"{name} of the bundle does not have its hash in the manifest; promote again")
 
 
 def _parse(files: Mapping[str, bytes]) -> Bundle:

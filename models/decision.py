@@ -1,7 +1,6 @@
 """The decision on one lead as a typed value, and its JSON form, which the API returns and the store keeps.
 
-The JSON form holds JSON types only. Its keys stand in a fixed order, and a decision read back from it is equal to the
-decision that wrote it.
+The JSON form holds JSON types only, with its keys in a fixed order. Reading it back gives an equal decision.
 """
 
 from collections.abc import Mapping
@@ -152,14 +151,14 @@ class Decision:
         qualification: the label that the policy gives.
         pending: whether a partner lead is not yet an EQL although no gate has failed.
         rules: every rule's outcome, in the policy's order.
-        missing: what to ask for.
+        missing: the questions to ask.
         close_probability: None without a model.
         close_probability_reason: why there is no close probability; None where there is one.
         grade: A to D; None without a model, or where the model gives all leads one probability.
-        expected_value: None without a model, or where the bundle knows no amount.
+        expected_value: None without a model, or where the bundle has no expected amount.
         explanation: None without a model.
         without_partner: None without a model.
-        next_actions: what to do next, the most urgent first.
+        next_actions: the actions to take, the most urgent first.
         model: None without a model.
         policy: the policy that was applied.
         catalogue: the catalogue that was evaluated.

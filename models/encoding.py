@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from features.value_types import Scalar
 
 Reals = NDArray[np.float64]
-"""One number a row: shape (rows,)."""
+"""A vector of numbers, mostly one a row: shape (rows,)."""
 Matrix = NDArray[np.float64]
 """One row a lead: shape (rows, columns)."""
 

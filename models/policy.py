@@ -84,10 +84,10 @@ Choices: TypeAlias = Annotated[tuple[str | int, ...], Field(min_length=1, strict
 
 
 class Test(Strict):
-    """One test of a field (`lead.channel`) or a catalogue feature; unknown where it has no value.
+    """One test of a field (`lead.channel`) or a catalogue feature. A test of a missing value is unknown.
 
     Text compares without regard to case, spaces, hyphens and underscores. `otherwise: unknown` turns a fail into
-    unknown: what is not yet recorded may still come. `label` is how reasons name the subject.
+    unknown, for values that may still be recorded. `label` names the subject in reasons.
     """
 
     field: str | None = None
@@ -167,15 +167,15 @@ Condition: TypeAlias = Annotated[
 
 
 class Rule(Strict):
-    """One rule: what a qualifying gate requires, or a disqualifier forbids.
+    """One rule: a condition that a qualifying gate requires, or that a disqualifier forbids.
 
     Attributes:
         id: permanent; decisions quote it.
-        gate: the gate it belongs to; a gate passes when all its rules do.
-        description: what it is for.
-        require: must hold (qualifying gates).
-        forbid: must not hold (gate `disqualifier`); unknown is no evidence.
-        ask: how to fill what is unknown, for `missing` and the next actions.
+        gate: the gate that the rule belongs to. A gate passes when all its rules pass.
+        description: the purpose of the rule.
+        require: the condition that must hold (qualifying gates).
+        forbid: the condition that must not hold (gate `disqualifier`); an unknown condition is no evidence.
+        ask: the question that fills an unknown value, for `missing` and the next actions.
     """
 
     id: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
@@ -198,11 +198,11 @@ class Policy(Strict):
 
     Attributes:
         version: named in every decision.
-        sql_probability: close probability from which an ICP-fitting lead with a buying signal is an SQL.
-        minimum_probability: close probability an EQL needs; null for none.
-        actions: what to do next, by qualification.
-        lists: named lists that `in_list` tests use.
-        rules: in the order decisions show them.
+        sql_probability: close probability from which a lead with ICP fit and a buying signal is an SQL.
+        minimum_probability: close probability that an EQL needs; null for none.
+        actions: the next action for each qualification.
+        lists: named lists for `in_list` tests.
+        rules: the rules, in the order in which decisions show them.
     """
 
     version: str
@@ -245,12 +245,12 @@ class Policy(Strict):
         """
         features: dict[str, ColumnType] = {e.name: "text" if e.kind == "category" else "real" for e in catalogue}
         for test in self._tests:
-            sort, name, types = "field", test.field or "", FIELD_TYPES
+            kind, name, types = "field", test.field or "", FIELD_TYPES
             if test.feature is not None:
-                sort, name, types = "feature", test.feature, features
+                kind, name, types = "feature", test.feature, features
             if name not in types:
-                raise InvalidPolicy(f"there is no {sort} {name!r}; the closest are {_closest(name, types)}")
-            _check_fit(test, f"{sort} {name}", types[name])
+                raise InvalidPolicy(f"there is no {kind} {name!r}; the closest are {_closest(name, types)}")
+            _check_fit(test, f"{kind} {name}", types[name])
 
 
 def _closest(name: str, existing: Iterable[str]) -> str:
@@ -317,15 +317,17 @@ _QUOTE = "YAML reads an unquoted yes, no, on or off as a truth value: quote it"
 
 
 def _describe(error: ValidationError, content: Any) -> str:
-    """The first few errors, each with its place and the wrong value."""
-    by_place: dict[str, list[Any]] = {}
+    """The first few errors, each with its location and the wrong value."""
+    by_location: dict[str, list[Any]] = {}
     # Unknown keys come first, because they often explain the other errors.
     for one in sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden"):
-        by_place.setdefault(_place(one["loc"], content), []).append(one)
-    return "; ".join(f"{place}: {_demand(errors)}" for place, errors in list(by_place.items())[:_MAX_ERRORS])
+        by_location.setdefault(_author_location(one["loc"], content), []).append(one)
+    return "; ".join(
+        f"{location}: {_constraints(errors)}" for location, errors in list(by_location.items())[:_MAX_ERRORS]
+    )
 
 
-def _place(location: tuple[int | str, ...], content: Any) -> str:
+def _author_location(location: tuple[int | str, ...], content: Any) -> str:
     """A location in the words of a policy's author: rules by their id."""
     # Pydantic adds the form of a condition and the type of a choice to the location.
     parts = [str(part) for part in location if part not in ("Test", "AllOf", "AnyOf", "Not", "str", "int", "[key]")]
@@ -336,8 +338,8 @@ def _place(location: tuple[int | str, ...], content: Any) -> str:
     return f"rule {named}" + (f", {'.'.join(within)}" if within else "")
 
 
-def _demand(errors: Sequence[Any]) -> str:
-    """The constraints that the errors of one place state (a choice of types has one for each), and the wrong value."""
+def _constraints(errors: Sequence[Any]) -> str:
+    """The constraints that one location breaks, and the wrong value. A choice of types has one constraint for each."""
     if errors[0]["type"] == "extra_forbidden":
         return "is not a key that belongs here"
     value = errors[0]["input"]

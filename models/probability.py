@@ -196,7 +196,7 @@ class Logistic:
 
     def __post_init__(self) -> None:
         if not all(0 <= column.feature < self.features and column.scale > 0 for column in self.columns):
-            raise ValueError(f"every column must read one of {self.features} features, on a positive scale")
+            raise ValueError(f"every column must read one of {self.features} features and have a positive scale")
 
     @property
     def rung(self) -> Rung:
@@ -266,7 +266,7 @@ def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     except Exception as error:  # LightGBM raises a class of its own; naming it here would import LightGBM
         raise ValueError(f"not a model of rung {rung}: {error}") from None
     if contributions.shape != (1, features + 1):
-        raise ValueError(f"a model of {contributions.shape[1] - 1} features, not of the encoding's {features}")
+        raise ValueError(f"the model reads {contributions.shape[1] - 1} features, not the encoding's {features}")
     return model
 
 
@@ -276,7 +276,7 @@ def _read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     fields: dict[str, Any] = json.loads(content)
     # Checked before an array of that size is allocated.
     if fields["features"] != features:
-        raise ValueError(f"it reads {fields['features']} features")
+        raise ValueError(f"it reads {fields['features']} features, not the encoding's {features}")
     if rung == "base_rate":
         return BaseRate(**fields)
     if rung == "segment_rates":

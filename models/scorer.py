@@ -158,7 +158,7 @@ class _NeutralValues(NamedTuple):
 
 def _score(bundle: Bundle, neutral: _NeutralValues, rows: Sequence[Mapping[str, Scalar]]) -> Iterable[_Score]:
     encoded = bundle.encoding.encode_rows(rows)
-    # Each row stands a second time without its partners, so that one call of the model scores both.
+    # Each row is repeated without its partners, so that one call of the model scores both.
     both = bundle.contributions(np.vstack([encoded, np.where(neutral.partner, neutral.values, encoded)]))
     if not np.isfinite(both).all():
         raise ValueError(f"the model {bundle.name!r} gives a lead contributions that are not finite; train it again")

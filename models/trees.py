@@ -55,7 +55,7 @@ def checked_model_text(text: str) -> str:
         _check_tree(content[position : position + size], number, features)
         position += size
     if not content.startswith(_END, position):
-        raise MalformedTrees("the trees do not end where tree_sizes says")
+        raise MalformedTrees("the trees must end where tree_sizes says")
     return content[: position + len(_END)].decode()
 
 
@@ -64,12 +64,12 @@ def _check_header(text: bytes) -> tuple[int, list[int]]:
     first, *lines = _lines(text, "the header")
     header = _fields(lines, "the header")
     if first != "tree" or not _HEADER <= header.keys() <= _HEADER | {"monotone_constraints"}:
-        raise MalformedTrees("the header is not that of a LightGBM model")
+        raise MalformedTrees("the header must be that of a LightGBM model")
     for name, expected in (("version", "v4"), ("num_class", "1"), ("num_tree_per_iteration", "1")):
         if header[name] != expected:
             raise MalformedTrees(f"{name} must be {expected}")
-    features = _count(header["max_feature_idx"], "the header", 0, MAX_FEATURES - 1) + 1
-    _count(header["label_index"], "the header", 0, 0)
+    features = _count(header["max_feature_idx"], "max_feature_idx", 0, MAX_FEATURES - 1) + 1
+    _count(header["label_index"], "label_index", 0, 0)
     for name in ("feature_names", "feature_infos", *({"monotone_constraints"} & header.keys())):
         if len(header[name].split(" ")) != features:
             raise MalformedTrees(f"{name} must have {features} items")
@@ -82,37 +82,37 @@ def _check_header(text: bytes) -> tuple[int, list[int]]:
 
 
 def _check_tree(text: bytes, number: int, features: int) -> None:
-    place = f"tree {number}"
-    first, *lines = _lines(_BLANK.sub(b"\n", text).removesuffix(b"\n"), place)
-    fields = _fields(lines, place)
+    location = f"tree {number}"
+    first, *lines = _lines(_BLANK.sub(b"\n", text).removesuffix(b"\n"), location)
+    fields = _fields(lines, location)
     if first != f"Tree={number}" or not text.endswith(b"\n"):
-        raise MalformedTrees(f"{place} does not start or end where tree_sizes says")
+        raise MalformedTrees(f"{location} must start and end where tree_sizes says")
     if not fields.keys() >= _TREE or fields["is_linear"] != "0":
-        raise MalformedTrees(f"{place} lacks a field, or is linear")
-    leaves = _count(fields["num_leaves"], place, 1, MAX_LEAVES)
-    categories = _count(fields["num_cat"], place, 0, leaves - 1)
-    lists = _lists(fields, leaves, categories, place)
-    _number(fields["shrinkage"], place)
+        raise MalformedTrees(f"{location} must have the fields {', '.join(sorted(_TREE))}, with is_linear=0")
+    leaves = _count(fields["num_leaves"], f"num_leaves of {location}", 1, MAX_LEAVES)
+    categories = _count(fields["num_cat"], f"num_cat of {location}", 0, leaves - 1)
+    lists = _lists(fields, leaves, categories, location)
+    _number(fields["shrinkage"], f"shrinkage of {location}")
     if leaves > 1:
-        _check_links(lists["left_child"], lists["right_child"], place)
-        _check_splits(lists, features, categories, place)
+        _check_links(lists["left_child"], lists["right_child"], location)
+        _check_splits(lists, features, categories, location)
 
 
-def _lines(text: bytes, place: str) -> list[str]:
+def _lines(text: bytes, location: str) -> list[str]:
     if not text.isascii() or _CONTROL.search(text):
-        raise MalformedTrees(f"{place} is not plain text")
+        raise MalformedTrees(f"{location} must be plain ASCII text")
     return text.decode().split("\n")
 
 
-def _fields(lines: list[str], place: str) -> dict[str, str]:
+def _fields(lines: list[str], location: str) -> dict[str, str]:
     pairs = [line.partition("=") for line in lines]
     fields = {name: value for name, _, value in pairs}
     if any(not separator for _, separator, _ in pairs) or len(fields) < len(pairs):
-        raise MalformedTrees(f"{place} has a line that is not a field, or the same field twice")
+        raise MalformedTrees(f"each line of {location} must be a field of its own, written name=value")
     return fields
 
 
-def _lists(fields: Mapping[str, str], leaves: int, categories: int, place: str) -> dict[str, list[Any]]:
+def _lists(fields: Mapping[str, str], leaves: int, categories: int, location: str) -> dict[str, list[Any]]:
     """The lists of a tree; the length of each follows from the number of leaves and of categorical splits."""
     lengths = {"leaf_value": leaves}
     if leaves > 1:
@@ -125,31 +125,31 @@ def _lists(fields: Mapping[str, str], leaves: int, categories: int, place: str) 
         # LightGBM writes the lists of splits for a tree without splits too, empty or with one item. It reads none.
         extra -= {*_SPLITS, *_INNER, *_LEAVES}
     if misfits := (lengths.keys() - fields.keys()) or extra:
-        raise MalformedTrees(f"{place} must not lack or add {', '.join(sorted(misfits))}")
-    lists = {name: _LISTS[name](fields[name], f"{name} of {place}") for name in lengths}
+        raise MalformedTrees(f"{location} must not lack or add {', '.join(sorted(misfits))}")
+    lists = {name: _LISTS[name](fields[name], f"{name} of {location}") for name in lengths}
     for name, length in lengths.items():
         if len(lists[name]) != length:
-            raise MalformedTrees(f"{name} of {place} must have {length} items")
+            raise MalformedTrees(f"{name} of {location} must have {length} items")
     if categories:
-        _check_categories(lists["cat_boundaries"], fields.get("cat_threshold", ""), place)
+        _check_categories(lists["cat_boundaries"], fields.get("cat_threshold", ""), location)
     return lists
 
 
-def _check_categories(boundaries: list[int], bitset: str, place: str) -> None:
+def _check_categories(boundaries: list[int], bitset: str, location: str) -> None:
     """Checks the categories of the splits.
 
     A categorical split sends the categories of a bitset to the left. `cat_threshold` holds the words of all bitsets, of
     32 bits each; those of split n lie from `boundaries[n]` up to `boundaries[n + 1]`.
     """
-    words = _integers(bitset, f"cat_threshold of {place}")
+    words = _integers(bitset, f"cat_threshold of {location}")
     rising = all(low < high for low, high in itertools.pairwise(boundaries))
     if boundaries[0] != 0 or not rising or boundaries[-1] != len(words):
-        raise MalformedTrees(f"cat_boundaries of {place} do not fit its categories")
+        raise MalformedTrees(f"cat_boundaries of {location} must rise from 0 to the length of cat_threshold")
     if not all(0 <= word < _CATEGORY_BITS for word in words):
-        raise MalformedTrees(f"cat_threshold of {place} is out of range")
+        raise MalformedTrees(f"cat_threshold of {location} must be numbers of 32 bits")
 
 
-def _check_links(left: list[int], right: list[int], place: str) -> None:
+def _check_links(left: list[int], right: list[int], location: str) -> None:
     """Checks that the splits form one tree of bounded depth.
 
     Child n >= 0 is split n, child -1 - n is leaf n. The parser follows children without looking, so a cycle would never
@@ -163,58 +163,58 @@ def _check_links(left: list[int], right: list[int], place: str) -> None:
                 depths[child] = depths[parent] + 1
     children_in_order = sorted([*left, *right])
     if children_in_order != [*range(-len(left) - 1, 0), *range(1, len(left))]:
-        raise MalformedTrees(f"the splits of {place} do not form one tree")
+        raise MalformedTrees(f"the splits of {location} must form one tree")
     if any(0 <= child <= parent for side in (left, right) for parent, child in enumerate(side)):
-        raise MalformedTrees(f"a split of {place} comes before its parent")
+        raise MalformedTrees(f"each split of {location} must come after its parent")
     if max(depths) >= MAX_DEPTH:
-        raise MalformedTrees(f"{place} must not be deeper than {MAX_DEPTH} splits")
+        raise MalformedTrees(f"{location} must not be deeper than {MAX_DEPTH} splits")
 
 
-def _check_splits(lists: Mapping[str, list[Any]], features: int, categories: int, place: str) -> None:
+def _check_splits(lists: Mapping[str, list[Any]], features: int, categories: int, location: str) -> None:
     if not all(0 <= feature < features for feature in lists["split_feature"]):
-        raise MalformedTrees(f"{place} must split by one of the {features} features")
+        raise MalformedTrees(f"{location} must split by one of the {features} features")
     # TreeSHAP divides by the counts.
     if min(lists["internal_count"]) <= 0 or min(lists["leaf_count"]) <= 0:
-        raise MalformedTrees(f"the counts of {place} must be positive")
+        raise MalformedTrees(f"the counts of {location} must be positive")
     for kind, threshold in zip(lists["decision_type"], lists["threshold"], strict=True):
         # Bit 0: categorical. Bit 1: the default direction. Bits 2 and 3: none, zero or NaN counts as missing.
         if not 0 <= kind < _TYPES or kind >> _MISSING_BITS == 3:
-            raise MalformedTrees(f"a decision_type of {place} is not known")
+            raise MalformedTrees(f"decision_type of {location} must be one of LightGBM's types")
         # The threshold of a categorical split is the number of its bitset.
         if kind & _IS_CATEGORY and not (threshold.is_integer() and 0 <= threshold < categories):
-            raise MalformedTrees(f"a split of {place} names categories that the tree lacks")
+            raise MalformedTrees(f"a categorical split of {location} must name categories of that tree")
 
 
-def _count(text: str, place: str, least: int, most: int) -> int:
-    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
-        raise MalformedTrees(f"a size of {place} must lie between {least} and {most}")
+def _count(text: str, name: str, low: int, high: int) -> int:
+    if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
+        raise MalformedTrees(f"{name} must be a whole number from {low} to {high}")
     return int(text)
 
 
-def _number(text: str, place: str) -> float:
+def _number(text: str, name: str) -> float:
     if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise MalformedTrees(f"{place} has an item that is not a finite number")
+        raise MalformedTrees(f"{name} must be finite numbers")
     return float(text)
 
 
-def _texts(text: str, place: str, form: re.Pattern[str]) -> list[str]:
+def _texts(text: str, name: str, form: re.Pattern[str]) -> list[str]:
     items = text.split(" ")
     if not all(form.fullmatch(item) for item in items):
-        raise MalformedTrees(f"{place} has an item that is not a number of its type")
+        raise MalformedTrees(f"{name} must be numbers of one type, separated by single spaces")
     return items
 
 
-def _integers(text: str, place: str) -> list[int]:
-    return [int(item) for item in _texts(text, place, _INTEGER)]
+def _integers(text: str, name: str) -> list[int]:
+    return [int(item) for item in _texts(text, name, _INTEGER)]
 
 
-def _numbers(text: str, place: str) -> list[float]:
-    return [_number(item, place) for item in _texts(text, place, _NUMBER)]
+def _numbers(text: str, name: str) -> list[float]:
+    return [_number(item, name) for item in _texts(text, name, _NUMBER)]
 
 
-def _thresholds(text: str, place: str) -> list[float]:
+def _thresholds(text: str, name: str) -> list[float]:
     # An infinite threshold separates known values from missing ones.
-    return [float(item) for item in _texts(text, place, _THRESHOLD)]
+    return [float(item) for item in _texts(text, name, _THRESHOLD)]
 
 
 _LISTS: Mapping[str, Callable[[str, str], list[Any]]] = {

@@ -26,7 +26,7 @@ from features.catalogue import CATALOGUE
 from models.policy import load
 from serving.access import keys
 from serving.app import create_app
-from serving.champion.watcher import Champion
+from serving.champion.watcher import ModelWatcher
 from serving.service import Service
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
@@ -77,10 +77,16 @@ def clock() -> int:
     return time.time_ns() // 1000
 
 
-def served(store: Engine) -> FastAPI:
+def service_on(store: Engine) -> Service:
     """The service on a store, with neither model nor limits."""
     policy = load(Path("models/default_policy.yaml"), CATALOGUE)
-    return create_app(Service(store, Champion(store, CATALOGUE, policy, clock), clock, secrets.token_bytes))
+    champion = ModelWatcher(store, CATALOGUE, policy, clock)
+    return Service(engine=store, champion=champion, clock=clock, tokens=secrets.token_bytes)
+
+
+def served(store: Engine) -> FastAPI:
+    """The application of that service."""
+    return create_app(service_on(store))
 
 
 @cache

@@ -20,19 +20,20 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import OperationalError
 
-from benchmarks.evidence.contract import clock, served
+from benchmarks.evidence.contract import clock, service_on
 from benchmarks.evidence.places import new_store, opened
 from features.value_types import SECOND
-from serving.service import Service
 from serving.store import database, outbox
 from serving.store.outbox import Event
 from serving.store.tables import outbox as events
 from serving.webhooks import delivery as delivering
 from serving.webhooks import receivers as webhooks
 from serving.webhooks import retries
+from serving.webhooks.addresses import AllowedHosts
 from serving.webhooks.signing import new_secret
 from serving.webhooks.tables import deliveries as rows
-from serving.worker.worker import Worker, steps
+from serving.worker.tasks import tasks
+from serving.worker.worker import Worker
 
 WORKERS = 2
 FAILS = 0.3
@@ -176,10 +177,8 @@ def _work(url: str) -> None:
     retries.DELAYS = tuple(min(delay, SECOND) for delay in retries.DELAYS)
     delivering.CLAIM = 5 * SECOND
     engine = database.connect(url)
-    base: Service = served(engine).state.service
-    service = Service(engine, base.champion, clock, secrets.token_bytes, webhook_hosts=frozenset({"127.0.0.1"}))
-    stop = threading.Event()
-    Worker(steps(service, [], stop.is_set), stop, stop.wait).run()
+    stop, hosts = threading.Event(), AllowedHosts(frozenset({"127.0.0.1"}))
+    Worker(tasks(service_on(engine).scoring, [], stop.is_set, hosts), stop, stop.wait).run()
 
 
 def _put(store: Engine, count: int) -> tuple[set[str], set[str]]:

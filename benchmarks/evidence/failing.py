@@ -18,6 +18,8 @@ from sqlalchemy import Engine, event
 from starlette.types import Message, Receive, Scope, Send
 
 from app import asgi
+from serving.http.dependencies import part
+from serving.store.store import Store
 
 FAILPOINTS = ("within_transaction", "before_commit", "after_commit", "before_answer", "within_answer")
 """Where it may die: at a statement that writes, before and after the database commits, before and amid the answer."""
@@ -35,7 +37,7 @@ def installed(app: FastAPI, failpoint: str, probability: float) -> Any:
 
     if failpoint in ("before_answer", "within_answer"):
         return _answering(app, die, "http.response.start" if failpoint == "before_answer" else "http.response.body")
-    _in_store(app.state.service.engine, failpoint, die)
+    _in_store(part(app, Store).engine, failpoint, die)
     return app
 
 
@@ -82,7 +84,7 @@ def _serve(port: int, failpoint: str, probability: float) -> None:
 def main() -> None:
     """Serves once for each line, until there are none; tells of each process by its id."""
     # What is made once and shared is then there before the first fork; no connection is.
-    asgi.create().state.service.engine.dispose()
+    part(asgi.create(), Store).engine.dispose()
     for line in sys.stdin:
         port, failpoint, probability = line.split()
         child = os.fork()

@@ -9,13 +9,14 @@ import anyio
 import httpx
 from sqlalchemy import Engine, select, update
 
-from benchmarks.evidence.contract import clock, served
+from benchmarks.evidence.contract import clock, service_on
 from benchmarks.evidence.places import new_store, opened
 from serving.access import keys
+from serving.app import create_app
 from serving.decisions import audit, seals
 from serving.decisions.tables import decision_payloads as payloads
-from serving.records.examples import BODIES
 from serving.replay.replay import replay_all
+from serving.scoring.examples import SCORED
 from serving.service import Service
 from serving.store.database import reading
 
@@ -26,11 +27,11 @@ def replays(kind: str, count: int) -> dict[str, Any]:
     """So many decisions on a new store of a database, and what came of them."""
     began = time.monotonic()
     with new_store(kind) as url, opened(url) as store:
-        service: Service = _decided(store, count)
+        service = _decided(store, count)
         while _sealed(store):
             pass
         outcomes = {
-            origin: [found for _, found in replay_all(store, service.archive, origin)]
+            origin: [found for _, found in replay_all(store, service.scoring.scorers, origin)]
             for origin in ("features", "facts")
         }
         sound = _verdict(store)
@@ -49,10 +50,11 @@ def replays(kind: str, count: int) -> dict[str, Any]:
 
 
 def _decided(store: Engine, count: int) -> Service:
-    app = served(store)
+    service = service_on(store)
+    app = create_app(service)
     with store.begin() as connection:
         key = keys.create(connection, "crm", None, at=1, tokens=secrets.token_bytes)
-    example = BODIES["ScoreRequest"]
+    example = SCORED
 
     async def run() -> None:
         transport = httpx.ASGITransport(app=app)
@@ -64,7 +66,6 @@ def _decided(store: Engine, count: int) -> Service:
                 answer.raise_for_status()
 
     anyio.run(run)
-    service: Service = app.state.service
     return service
 
 

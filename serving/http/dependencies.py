@@ -16,24 +16,29 @@ def provide(app: FastAPI, *parts: object) -> None:
     app.state.parts = provided | {type(part): part for part in parts}
 
 
-def part_of(request: Request, kind: type[_Part]) -> _Part:
-    """The part of a type that was provided to the request's application.
+def part(app: FastAPI, kind: type[_Part]) -> _Part:
+    """The part of a type that was provided to an application.
 
     Raises:
         KeyError: the application has no such part.
     """
-    part: _Part = request.app.state.parts[kind]
-    return part
+    found: _Part = app.state.parts[kind]
+    return found
+
+
+def part_of(request: Request, kind: type[_Part]) -> _Part:
+    """The part of a type that was provided to the request's application."""
+    return part(request.app, kind)
 
 
 def provided(kind: type[_Part]) -> Callable[[Request], Awaitable[_Part]]:
     """A dependency of routes that gives the part of a type."""
 
     # A coroutine, because the framework runs plain functions on a thread.
-    async def part(request: Request) -> _Part:
+    async def dependency(request: Request) -> _Part:
         return part_of(request, kind)
 
-    return part
+    return dependency
 
 
 StoreDependency = Annotated[Store, Depends(provided(Store))]

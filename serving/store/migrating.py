@@ -11,7 +11,7 @@ from sqlalchemy import Connection, MetaData, Table, Text, inspect, select
 
 from serving.store.errors import UnusableStore
 
-REVISION = "0020"
+REVISION = "0021"
 """Of the tables this software works with: the newest one among the migrations."""
 VERSION_TABLE = "eql_revision"
 """Where a store keeps its revision; not Alembic's usual name, which MLflow takes in a database shared with it."""

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from serving.canonical import canonical
 
 from models.decision import Decision
-from serving.store.canonical_json import canonical
-from tests.models.decided import CASES, DECISIONS
+from tests.models.golden_decisions import CASES, GOLDEN
 
 ADDED_BY_SERVING = {"decision_id", "partner_history", "created_at"}
 
@@ -33,14 +33,14 @@ def text(content: Any) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_decision_has_the_content_and_the_order_of_keys_that_it_always_had(case: str) -> None:
-    made, content = decided(case).to_dict(), DECISIONS[case]["content"]
+    made, content = decided(case).to_dict(), GOLDEN[case]["content"]
     assert text(rounded(made)) == text(rounded(content))
     assert canonical(rounded(made)) == canonical(rounded(content))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_decision_read_back_is_equal_and_writes_the_same_bytes(case: str) -> None:
-    decision, content = decided(case), DECISIONS[case]["content"]
+    decision, content = decided(case), GOLDEN[case]["content"]
     assert Decision.from_dict(decision.to_dict()) == decision
     assert Decision.from_dict(json.loads(text(decision.to_dict()))) == decision
     assert text(Decision.from_dict(content).to_dict()) == text(content)
@@ -48,14 +48,14 @@ def test_a_decision_read_back_is_equal_and_writes_the_same_bytes(case: str) -> N
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_stored_decision_is_read_and_writes_the_same_bytes(case: str) -> None:
-    stored = json.loads(DECISIONS[case]["stored"])
+    stored = json.loads(GOLDEN[case]["stored"])
     again = Decision.from_dict(stored).to_dict()
-    assert again == DECISIONS[case]["content"]
-    assert canonical({**again, **{name: stored[name] for name in ADDED_BY_SERVING}}) == DECISIONS[case]["stored"]
+    assert again == GOLDEN[case]["content"]
+    assert canonical({**again, **{name: stored[name] for name in ADDED_BY_SERVING}}) == GOLDEN[case]["stored"]
 
 
 def test_numbers_keep_their_type_so_that_earlier_spellings_are_written_again() -> None:
-    content = DECISIONS["at the base rate"]["content"]
+    content = GOLDEN["at the base rate"]["content"]
     whole = {**content, "explanation": {**content["explanation"], "baseline": 0}}
     assert text(Decision.from_dict(whole).to_dict()) == text(whole)
 
@@ -74,13 +74,13 @@ def test_numbers_keep_their_type_so_that_earlier_spellings_are_written_again() -
     ],
     ids=str,
 )
-def test_what_is_no_decision_is_refused(change: dict[str, Any]) -> None:
+def test_content_that_is_not_a_decision_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="decision"):
-        Decision.from_dict({**DECISIONS["a referral, by a model"]["content"], **change})
+        Decision.from_dict({**GOLDEN["a referral, by a model"]["content"], **change})
 
 
 def test_a_decision_that_lacks_a_key_is_refused_by_name() -> None:
-    content = dict(DECISIONS["a referral, by a model"]["content"])
+    content = dict(GOLDEN["a referral, by a model"]["content"])
     del content["grade"]
     with pytest.raises(ValueError, match="grade"):
         Decision.from_dict(content)

@@ -1,4 +1,4 @@
-"""Scorers and leads of their own, and the decisions that the first version with stored decisions made on them."""
+"""Scorers and leads built by hand, and the decisions on them that were pinned before decisions became typed values."""
 
 import json
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from models.policy import AllOf, AnyOf, Policy, Rule, Test
 from models.probability import BaseRate, Calibration, Logistic, LogisticColumn, MarginModel
 from models.scorer import Scorer, ServedModel
 
-DECISIONS: Mapping[str, Any] = json.loads(Path(__file__).with_name("decisions.json").read_text(encoding="utf-8"))
-"""By the name of the case: the decision as `content`, and the same as its store keeps it, as `stored`."""
+GOLDEN: Mapping[str, Any] = json.loads(Path(__file__).with_name("golden_decisions.json").read_text(encoding="utf-8"))
+"""By the name of the case: `content` is the JSON form with its order of keys, `stored` the text that a store keeps."""
 
 CATALOGUE = Catalogue(
     (
@@ -167,4 +167,4 @@ CASES: Mapping[str, tuple[Scorer, int, Evaluation]] = {
     "opted out, by a model": (Scorer(CATALOGUE, OPEN, LOGISTIC), 1_790_000_000_000_000, OPTED_OUT),
     "at the base rate": (Scorer(CATALOGUE, POLICY, BASE_RATE), 1_790_000_000_000_000, REFERRAL),
 }
-"""What decides, the moment in microseconds, and the lead as of then."""
+"""By name: the scorer, the moment in microseconds, and the lead as of that moment."""
