@@ -23,13 +23,15 @@ from features.engines.python import evaluate
 from features.engines.sql_compiler import query
 from features.quality.checks import CHECKS
 from features.value_types import parse_instant
-from models.decision import Scorer
 from models.policy import Gate, Policy
 from models.probability import RUNGS
-from serving.http.responses import DecisionAnswer, LeadAnswer, ProblemAnswer
+from models.scorer import Scorer
+from serving.decisions.responses import DecisionAnswer
+from serving.http.responses import ProblemAnswer
 from serving.http.strict_json import read_object
 from serving.identity import ROLES
-from serving.scoring import requests as schemas
+from serving.leads.responses import SubmittedLeadAnswer
+from serving.scoring import requests
 from training.importing import mapping
 
 ROOT = Path(__file__).parent.parent
@@ -177,7 +179,7 @@ def test_each_test_that_is_named_is_there() -> None:
 
 def decide(body: bytes) -> dict[str, Any]:
     """What the default policy decides on a request, without a model."""
-    request, _ = schemas.read(schemas.ScoreRequest, body)
+    request, _ = requests.read(requests.ScoreRequest, body)
     as_of = request.as_of or LATER
     policy = Policy.model_validate(yaml.safe_load(POLICY.read_text("utf-8")))
     facts = evaluate(CATALOGUE, request.facts(), as_of)
@@ -221,9 +223,9 @@ def test_scoring_shows_what_its_request_is_answered() -> None:
 
 def test_leads_shows_what_its_request_is_answered() -> None:
     body, answer = Document("docs/leads.md").fences("json")
-    schemas.read(schemas.LeadRequest, body.encode())
+    requests.read(requests.LeadRequest, body.encode())
     shown, decided = json.loads(answer), decide(body.encode())
-    assert {*shown} == {*LeadAnswer.model_fields} - {"dry_run"}
+    assert {*shown} == {*SubmittedLeadAnswer.model_fields} - {"dry_run"}
     assert shown["lead_id"] == decided["lead_id"]
     assert shown["decision"] == {name: decided[name] for name in shown["decision"]}
 
@@ -234,7 +236,7 @@ def test_the_feature_of_the_recipe_works() -> None:
     entry = eval(block, vars(engagement))
     catalogue = Catalogue((*CATALOGUE, entry))
     body = {"lead": {"lead_id": "L-1"}, "touchpoints": [{"channel": "webinar", "occurred_at": "2026-10-30T00:00:00Z"}]}
-    request, _ = schemas.read(schemas.ScoreRequest, json.dumps(body).encode())
+    request, _ = requests.read(requests.ScoreRequest, json.dumps(body).encode())
     assert evaluate(catalogue, request.facts(), LATER).features[entry.name] == 1
     assert entry.name in query(catalogue, "duckdb")
     assert entry.description in markdown(catalogue)

@@ -19,7 +19,7 @@ app = typer.Typer()
 _COLUMNS = ("state", "where", "what", "records", "share", "examples", "mend")
 
 
-@app.command(epilog="Example: eql doctor data records/ --thresholds quality.yaml")
+@app.command(epilog="Example: eql doctor data records/ --thresholds reports.yaml")
 def data(
     folder: Annotated[
         Path | None, typer.Argument(metavar="FOLDER", help="A folder of records; without one the store's.")
@@ -52,13 +52,13 @@ def _of(folder: Path, limits: Thresholds, as_of: int | None) -> Report:
 
 def _of_store(limits: Thresholds, as_of: int | None) -> Report:
     """The report on the store's records, kept there for the page."""
-    from serving.quality import reports as quality
+    from serving.quality import reports
 
     parts = wiring()
     with parts.records() as folder:
         report = _of(folder, limits, as_of)
     with parts.engine.begin() as connection:
-        quality.keep(connection, report)
+        reports.keep(connection, report)
     return report
 
 

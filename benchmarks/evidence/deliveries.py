@@ -27,8 +27,7 @@ from serving.store import database, outbox
 from serving.store.outbox import Event
 from serving.store.tables import outbox as events
 from serving.webhooks import delivery as delivering
-from serving.webhooks import receivers as webhooks
-from serving.webhooks import retries
+from serving.webhooks import receivers, retries
 from serving.webhooks.addresses import AllowedHosts
 from serving.webhooks.signing import new_secret
 from serving.webhooks.tables import deliveries as rows
@@ -90,7 +89,7 @@ def deliveries(kind: str, count: int) -> dict[str, Any]:
     with new_store(kind) as url, opened(url) as store:
         with store.begin() as connection:
             address = f"http://127.0.0.1:{server.server_port}/"
-            webhooks.create(connection, address, None, None, new_secret(secrets.token_bytes), clock())
+            receivers.create(connection, address, None, None, new_secret(secrets.token_bytes), clock())
         store.dispose()
         # Forked before there are threads here.
         keeper = _Keeper(url, random.Random(2))

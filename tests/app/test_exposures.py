@@ -14,7 +14,7 @@ from app.settings import InvalidSetting
 from app.wiring import Wiring
 from features.value_types import parse_date
 from operations.exploration import Exploration, Exposure
-from serving.decisions import stored_decisions as decisions
+from serving.decisions import stored_decisions
 from serving.decisions.stored_decisions import StoredDecision
 from serving.work_list import exposures
 
@@ -46,7 +46,14 @@ def test_a_share_that_is_none_is_refused_by_name(share: str, monkeypatch: pytest
 
 def test_what_was_logged_comes_out_as_it_went_in(wiring: Wiring, run_eql: Run, tmp_path: Path) -> None:
     with wiring.engine.begin() as connection:
-        decisions.add(connection, [StoredDecision("D-1", "L-1", True, 1, 1, "{}", salt="s")])
+        stored_decisions.add(
+            connection,
+            [
+                StoredDecision(
+                    decision_id="D-1", lead_id="L-1", stored=True, as_of=1, created_at=1, content="{}", salt="s"
+                )
+            ],
+        )
         exposures.add(connection, [SECOND, FIRST])
         exposures.add(connection, [replace(FIRST, position=1)])
     done = run_eql(tmp_path, "exposures", "--out", tmp_path / "out.parquet")

@@ -10,7 +10,7 @@ from features.folder import read_provenance
 from features.provenance import Provenance
 from features.records import KINDS, Lead, Stored
 from features.value_types import DAY, parse_instant
-from serving.records import versions as records
+from serving.records import versions
 
 CUT = parse_instant("2026-06-30T00:00:00Z")
 
@@ -35,5 +35,5 @@ def _cut(parts: Wiring) -> int | None:
 def test_the_cut_is_that_of_the_import_until_something_comes_in_later(parts: Wiring) -> None:
     assert _cut(parts) == CUT
     with parts.engine.begin() as connection:
-        records.add(connection, [_lead("L-2", CUT + DAY)])
+        versions.add(connection, [_lead("L-2", CUT + DAY)])
     assert _cut(parts) == CUT + DAY

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from features.records import KINDS, Row
-from serving.records import versions as records
+from serving.records import versions
 from serving.store import database
 
 Result = subprocess.CompletedProcess[str]
@@ -41,7 +41,7 @@ def eql(run_eql: Eql, home: Path) -> Eql:
 def stored(home: Path, name: str) -> list[Row]:
     engine = database.connect(f"sqlite:///{home / 'eql.sqlite'}")
     with database.reading(engine) as connection:
-        rows = list(records.versions(connection, KINDS[name]))
+        rows = list(versions.versions(connection, KINDS[name]))
     engine.dispose()
     return rows
 

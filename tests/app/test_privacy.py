@@ -12,7 +12,7 @@ from app.settings import Settings
 from app.wiring import Wiring
 from features.records import KINDS, Lead, Stored
 from features.value_types import parse_instant
-from serving.records import versions as records
+from serving.records import versions
 from serving.store.database import reading
 
 EMAIL = "ada@company.example"
@@ -25,7 +25,7 @@ def wiring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wiring:
     made = Wiring(Settings())
     lead = Lead(lead_id="L-1", email=EMAIL, created_at=LONG_AGO)
     with made.engine.begin() as connection:
-        records.add(connection, [Stored(KINDS["leads"], "L-1", lead)])
+        versions.add(connection, [Stored(KINDS["leads"], "L-1", lead)])
     return made
 
 
@@ -37,7 +37,7 @@ def eql(*words: str) -> Any:
 
 def leads(wiring: Wiring) -> int:
     with reading(wiring.engine) as connection:
-        return records.count(connection)["leads"]
+        return versions.count(connection)["leads"]
 
 
 def test_somebody_is_exported_tried_and_erased(wiring: Wiring, tmp_path: Path) -> None:

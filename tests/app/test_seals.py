@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.settings import Settings
 from app.wiring import Wiring, now
-from serving.decisions import stored_decisions as decisions
+from serving.decisions import stored_decisions
 from serving.decisions.tables import decision_payloads
-from serving.scoring import requests as schemas
-from serving.scoring.decide import decide_requests
+from serving.http.bodies import read
+from serving.scoring.inputs import SentLead
+from serving.scoring.requests import ScoreRequest
 
 BODY = json.dumps({"lead": {"lead_id": "L-1", "channel": "demo_request"}}).encode()
 
@@ -31,12 +32,13 @@ def eql(*words: str) -> str:
 
 
 def score(wiring: Wiring) -> str:
-    request, sent = schemas.read(schemas.ScoreRequest, BODY)
-    [(_, made)] = decide_requests(wiring.service, wiring.service.champion.scorer(), [(request, sent, 1)])
-    wiring.service.archive.keep(wiring.engine, wiring.policy, now())
+    request, sent = read(ScoreRequest, BODY)
+    scoring, scorer = wiring.service.scoring, wiring.service.champion.scorer()
+    [decision] = scoring.decide(scorer, [SentLead(request, sent, 1)])
+    scoring.keep_policy(scorer, now())
     with wiring.engine.begin() as connection:
-        decisions.add(connection, [made])
-    return made.decision_id
+        stored_decisions.add(connection, [decision.stored])
+    return decision.stored.decision_id
 
 
 def test_a_head_is_kept_and_what_was_altered_since_is_named(wiring: Wiring, tmp_path: Path) -> None:

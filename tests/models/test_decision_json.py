@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from serving.canonical import canonical
 
 from models.decision import Decision
+from serving.store.canonical_json import canonical
 from tests.models.golden_decisions import CASES, GOLDEN
 
 ADDED_BY_SERVING = {"decision_id", "partner_history", "created_at"}

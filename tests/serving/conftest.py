@@ -20,7 +20,7 @@ from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.policy import load
 from models.probability import BaseRate, Calibration
-from serving.champion.watcher import Champion
+from serving.champion.watcher import ModelWatcher
 from serving.http.token_bucket import RateLimit
 from serving.service import Service
 from serving.store.database import connect, create
@@ -48,8 +48,8 @@ def asked(
 
 def service_on(store: Engine, clock: Callable[[], int], rate_limit: RateLimit | None = None) -> Service:
     """A service on a store, under the policy that comes along."""
-    champion = Champion(store, CATALOGUE, POLICY, clock)
-    return Service(store, champion, clock, secrets.token_bytes, rate_limit=rate_limit)
+    champion = ModelWatcher(store, CATALOGUE, POLICY, clock)
+    return Service(engine=store, champion=champion, clock=clock, tokens=secrets.token_bytes, rate_limit=rate_limit)
 
 
 def saying(log_odds: float) -> Bundle:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from serving.http.metrics import Metrics
 from serving.http.middleware.body_limit import BodyLimit
-from serving.http.middleware.load_shedding import ALWAYS, LARGE, Admission
+from serving.http.middleware.load_shedding import LARGE, PROBES, LoadShedding
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Endpoint:
         await PlainTextResponse("done")(scope, receive, send)
 
 
-def client(app: Admission) -> httpx.AsyncClient:
+def client(app: LoadShedding) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
 
 
@@ -49,7 +49,7 @@ async def settled() -> None:
 def test_so_many_are_worked_on_so_many_wait_and_the_rest_is_told_at_once(at_once: int, waiting: int, sent: int) -> None:
     async def scenario() -> None:
         endpoint, metrics = Endpoint(), Metrics()
-        async with client(Admission(endpoint, metrics, at_once, waiting)) as ask, asyncio.TaskGroup() as group:
+        async with client(LoadShedding(endpoint, metrics, at_once, waiting)) as ask, asyncio.TaskGroup() as group:
             asked = [group.create_task(ask.get("/v1/score")) for _ in range(sent)]
             await settled()
             refused = [task.result() for task in asked if task.done()]
@@ -57,10 +57,10 @@ def test_so_many_are_worked_on_so_many_wait_and_the_rest_is_told_at_once(at_once
             assert {answer.status_code for answer in refused} <= {503}
             assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
             assert all(answer.headers["Content-Type"] == "application/problem+json" for answer in refused)
-            for path in ALWAYS:
+            for path in PROBES:
                 group.create_task(ask.get(path))
             await settled()
-            assert endpoint.working == at_once + len(ALWAYS)
+            assert endpoint.working == at_once + len(PROBES)
             endpoint.go.set()
         assert sum(task.result().status_code == 200 for task in asked) == min(sent, at_once + waiting)
         assert (
@@ -74,7 +74,7 @@ def test_so_many_are_worked_on_so_many_wait_and_the_rest_is_told_at_once(at_once
 def test_a_large_request_takes_half_of_the_places_and_is_not_overtaken_for_ever() -> None:
     async def scenario() -> None:
         endpoint = Endpoint()
-        async with client(Admission(endpoint, Metrics(), 4, 8)) as ask, asyncio.TaskGroup() as group:
+        async with client(LoadShedding(endpoint, Metrics(), 4, 8)) as ask, asyncio.TaskGroup() as group:
             for content in (b" " * LARGE, b"", b"", b" " * LARGE, b""):
                 group.create_task(ask.post("/v1/score", content=content))
                 await settled()
@@ -88,7 +88,7 @@ def test_a_large_request_takes_half_of_the_places_and_is_not_overtaken_for_ever(
 def test_who_waited_too_long_is_refused_and_nothing_is_done_for_it() -> None:
     async def scenario() -> None:
         endpoint = Endpoint()
-        async with client(Admission(endpoint, Metrics(), 1, 1, patience=0.01)) as ask, asyncio.TaskGroup() as group:
+        async with client(LoadShedding(endpoint, Metrics(), 1, 1, patience=0.01)) as ask, asyncio.TaskGroup() as group:
             first = group.create_task(ask.get("/v1/score"))
             await settled()
             assert (await ask.get("/v1/score")).status_code == 503
@@ -102,7 +102,7 @@ def test_who_waited_too_long_is_refused_and_nothing_is_done_for_it() -> None:
 def test_places_come_back_after_faults_and_clients_that_left() -> None:
     async def scenario() -> None:
         endpoint = Endpoint()
-        app = Admission(endpoint, Metrics(), 1, 1)
+        app = LoadShedding(endpoint, Metrics(), 1, 1)
         async with client(app) as ask:
             left = [asyncio.create_task(ask.get("/v1/score")) for _ in range(2)]
             await settled()

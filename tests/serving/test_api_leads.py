@@ -23,19 +23,17 @@ from features.value_types import DAY, SECOND, parse_instant
 from models.policy import load
 from serving.access import keys
 from serving.app import create_app
-from serving.champion.watcher import Champion
-from serving.decisions import rescore_queue as due
+from serving.champion.watcher import ModelWatcher
+from serving.decisions import rescore_queue
 from serving.decisions.tables import current_score
-from serving.http.middleware.load_shedding import AT_ONCE, WAITING
+from serving.http.middleware.load_shedding import MAX_RUNNING, MAX_WAITING
 from serving.http.paging import PageAnswer
-from serving.http.responses import AliasAnswer, LeadAnswer, SubmissionAnswer
 from serving.identity import Role
-from serving.leads.submission import submission_id, take
-from serving.records import aliases
-from serving.records import versions as records
-from serving.records import visible as lists
+from serving.leads.responses import AliasAnswer, SubmissionAnswer, SubmittedLeadAnswer
+from serving.leads.submission import submission_id, submit_lead
+from serving.records import aliases, versions, visible
 from serving.records.facts import facts_of
-from serving.scoring.decide import rescore
+from serving.scoring.stored_leads import rescore
 from serving.service import Service
 from serving.store import idempotency
 from serving.store.database import reading
@@ -83,7 +81,12 @@ class Api:
     def __post_init__(self) -> None:
         clock = self.clock
         self.app = create_app(
-            Service(self.store, Champion(self.store, CATALOGUE, POLICY, clock), clock, secrets.token_bytes)
+            Service(
+                engine=self.store,
+                champion=ModelWatcher(self.store, CATALOGUE, POLICY, clock),
+                clock=clock,
+                tokens=secrets.token_bytes,
+            )
         )
 
     def clock(self) -> int:
@@ -109,7 +112,7 @@ class Api:
 
     def at_once(self, *sent: tuple[Any, Mapping[str, str]]) -> list[httpx.Response]:
         """The answers to POST /v1/leads sent side by side, as many as a service has places for."""
-        key, places = self.key("crm", None), AT_ONCE + WAITING
+        key, places = self.key("crm", None), MAX_RUNNING + MAX_WAITING
 
         async def call() -> list[httpx.Response]:
             transport, free = httpx.ASGITransport(app=self.app), asyncio.Semaphore(places)
@@ -152,7 +155,7 @@ class Api:
 
     def counts(self) -> dict[str, int]:
         with reading(self.store) as connection:
-            return records.count(connection)
+            return versions.count(connection)
 
     def events(self) -> list[dict[str, Any]]:
         with reading(self.store) as connection:
@@ -173,7 +176,7 @@ def lead(**fields: Any) -> dict[str, Any]:
 def test_a_lead_is_kept_decided_on_and_told_of(api: Api) -> None:
     response = api.post(BODY)
     answer = response.json()
-    LeadAnswer.model_validate(answer)
+    SubmittedLeadAnswer.model_validate(answer)
     assert (response.status_code, response.headers["location"]) == (201, "/v1/leads/L-1")
     assert (answer["lead_id"], answer["duplicate"], answer["decision"]["qualification"]) == ("L-1", False, "EQL")
     assert api("GET", f"/v1/decisions/{answer['decision']['decision_id']}").json() == answer["decision"]
@@ -261,7 +264,7 @@ def test_a_lead_that_is_closed_is_no_duplicate_of_a_new_one(api: Api) -> None:
     def tell(event: Any, at: int) -> None:
         with api.store.begin() as connection:
             said = LeadEvent(event=event, occurred_at=at, recorded_at=at)
-            records.add(connection, [Stored(KINDS["lead_events"], f"E-{at}", said, "L-1")])
+            versions.add(connection, [Stored(KINDS["lead_events"], f"E-{at}", said, "L-1")])
 
     tell("lost", NOW + 1)
     tell("reopened", NOW + 2)
@@ -281,7 +284,7 @@ def test_an_address_that_was_corrected_is_free(api: Api) -> None:
     api.create(BODY)
     with api.store.begin() as connection:
         corrected = Lead(lead_id="L-1", email="cio@acme-widgets.example", recorded_at=NOW + 1)
-        records.add(connection, [Stored(KINDS["leads"], "L-1", corrected)])
+        versions.add(connection, [Stored(KINDS["leads"], "L-1", corrected)])
     assert api.post(lead(lead_id="L-2")).status_code == 201
     assert api.post(lead(lead_id="L-3", email="CIO@acme-widgets.example")).json()["lead_id"] == "L-1"
 
@@ -289,7 +292,7 @@ def test_an_address_that_was_corrected_is_free(api: Api) -> None:
 def test_leads_of_an_import_are_known_too(api: Api) -> None:
     with api.store.begin() as connection:
         imported = Lead(lead_id="old", email="cto@acme-widgets.example", created_at=NOW - DAY)
-        records.add(connection, [Stored(KINDS["leads"], "old", imported)])
+        versions.add(connection, [Stored(KINDS["leads"], "old", imported)])
     assert api.post(BODY).json()["lead_id"] == "old"
 
 
@@ -396,7 +399,7 @@ def test_a_repetition_does_not_wait_for_ever_for_an_attempt_under_way(
     def slow(*arguments: Any) -> Any:
         begun.set()
         assert done.wait(20)
-        return take(*arguments)
+        return submit_lead(*arguments)
 
     api.key("crm", None)
     monkeypatch.setattr("serving.leads.routes.take", slow)
@@ -421,7 +424,7 @@ def test_a_dry_run_answers_and_keeps_nothing(api: Api) -> None:
     assert api.contents() == before
     assert (rehearsed.status_code, rehearsed.json()["dry_run"]) == (201, True)
     assert "location" not in rehearsed.headers
-    LeadAnswer.model_validate(rehearsed.json())
+    SubmittedLeadAnswer.model_validate(rehearsed.json())
     done = api.post(BODY, headers={"Idempotency-Key": "k"}).json()
     for answer in (done, rehearsed.json()):
         answer["decision"].pop("decision_id")
@@ -491,10 +494,10 @@ def test_a_merged_leads_facts_are_the_others_and_count_once(api: Api) -> None:
         facts = facts_of(connection, "L-1", api.now)
         told = evaluate(CATALOGUE, facts, api.now).features
         assert told["partner_referrals"] == 1
-        mine = lists.about(connection, KINDS["buying_signals"], ["L-1"], api.now)
+        mine = visible.visible_about(connection, KINDS["buying_signals"], ["L-1"], api.now)
         assert sorted(row["kind"] for row in mine) == ["budget_confirmed", "timeline_stated"]
-        assert lists.about(connection, KINDS["buying_signals"], ["L-2"], api.now) == []
-        assert lists.latest(connection, KINDS["leads"], ["L-2"], api.now) == {}
+        assert visible.visible_about(connection, KINDS["buying_signals"], ["L-2"], api.now) == []
+        assert visible.visible(connection, KINDS["leads"], ["L-2"], api.now) == {}
         assert {aliases.resolve(connection, name) for name in ("L-1", "L-2", "L-3")} == {"L-1"}
         assert connection.execute(select(current_score.c.lead_id)).scalars().all() == ["L-1"]
     assert api.events()[-1]["data"] == {"lead_id": "L-1", "merged_lead_id": "L-2"}
@@ -529,7 +532,7 @@ def test_a_merged_lead_that_a_worker_scores_late_leaves_the_lists_again(api: Api
     with api.store.begin() as connection:
         kept = connection.execute(select(current_score)).mappings().one()
         connection.execute(current_score.insert().values(**{**kept, "lead_id": "L-2"}))
-        claimed = due.claim(connection, 10, now=api.now, until=api.now + SECOND)
+        claimed = rescore_queue.claim(connection, 10, now=api.now, until=api.now + SECOND)
     assert claimed == ["L-1", "L-2"]
     assert list(rescore(service, claimed)) == [2]
     with reading(api.store) as connection:

@@ -23,14 +23,13 @@ from features.records import KINDS, Lead, Stored
 from features.value_types import DAY, SECOND, parse_instant, rfc3339
 from serving.access import keys
 from serving.app import create_app
-from serving.decisions import rescore_queue as due
-from serving.decisions import stored_decisions as decisions
-from serving.http.middleware.load_shedding import AT_ONCE, WAITING
+from serving.decisions import current_scores, rescore_queue, stored_decisions
+from serving.http.middleware.load_shedding import MAX_RUNNING, MAX_WAITING
 from serving.identity import ROLES
 from serving.records import provenance
 from serving.records import versions as records
 from serving.records.examples import EXAMPLES
-from serving.scoring.decide import rescore
+from serving.scoring.stored_leads import rescore
 from serving.service import Service
 from serving.store.database import reading
 from tests.serving.conftest import service_on
@@ -91,8 +90,8 @@ class Api:
     def due(self) -> list[str]:
         """The leads due by now, which are so no more."""
         with self.engine.begin() as connection:
-            found = due.claim(connection, 10_000, now=self.clock.now, until=self.clock.now + 1)
-            due.strike_off(connection, found, self.clock.now + 1)
+            found = rescore_queue.claim(connection, 10_000, now=self.clock.now, until=self.clock.now + 1)
+            rescore_queue.complete(connection, found, self.clock.now + 1)
         return found
 
 
@@ -322,7 +321,7 @@ def test_a_query_that_is_not_understood_is_refused(api: Api) -> None:
 
 @pytest.mark.both_databases
 def test_of_many_at_once_who_say_the_same_one_writes(api: Api) -> None:
-    headers, many = {"X-Api-Key": api.key("admin")}, AT_ONCE + WAITING
+    headers, many = {"X-Api-Key": api.key("admin")}, MAX_RUNNING + MAX_WAITING
 
     async def post() -> list[httpx.Response]:
         asked = (api.client.post("/v1/touchpoints", json=TOUCH, headers=headers) for _ in range(many))
@@ -460,8 +459,8 @@ def test_a_removed_lead_leaves_the_lists(api: Api) -> None:
     api("DELETE", "/v1/leads/L-1")
     assert api.due() == []
     with reading(api.engine) as connection:
-        assert [decisions.current(connection, lead) is None for lead in ("L-1", "L-2")] == [True, False]
-        assert len(decisions.of_lead(connection, "L-1", 10)) == 1
+        assert [current_scores.get(connection, lead) is None for lead in ("L-1", "L-2")] == [True, False]
+        assert len(stored_decisions.of_lead(connection, "L-1", 10)) == 1
     api("PUT", "/v1/touchpoints/T", TOUCH)
     assert api.due() == []
 
@@ -472,7 +471,7 @@ def past(kind: str, day: int, deleted: bool = False) -> dict[str, Any]:
 
 def known_at(api: Api, moment: int) -> Any:
     with reading(api.engine) as connection:
-        row = records.latest(connection, KINDS["touchpoints"], ["T-1"], moment).get("T-1")
+        row = records.latest_versions(connection, KINDS["touchpoints"], ["T-1"], moment).get("T-1")
     return None if row is None or row["deleted"] else row["kind"]
 
 

@@ -23,7 +23,7 @@ from serving.access import keys
 from serving.app import create_app
 from serving.champion import bundles
 from serving.champion.watcher import CHECK_EVERY
-from serving.http.responses import DecisionAnswer
+from serving.decisions.responses import DecisionAnswer
 from tests.serving.conftest import asked, service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")

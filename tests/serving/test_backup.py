@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from features.records import KINDS, Lead, Stored
-from serving.records import versions as records
+from serving.records import versions
 from serving.store.backup import Unsaved, backup
 from serving.store.database import connect, create, reading
 
@@ -21,8 +21,8 @@ def restored(path: Path) -> list[int]:
     engine = connect(f"sqlite:///{path}")
     create(engine)
     with reading(engine) as connection:
-        numbers = [row["ingest"] for row in records.versions(connection, KINDS["leads"])]
-        assert records.last_ingest(connection) == len(numbers)
+        numbers = [row["ingest"] for row in versions.versions(connection, KINDS["leads"])]
+        assert versions.last_ingest(connection) == len(numbers)
     engine.dispose()
     return numbers
 
@@ -33,7 +33,7 @@ def test_a_backup_beside_a_writer_is_whole_and_has_all_that_was_committed_before
     def write() -> None:
         while not done.is_set():
             with store.begin() as connection:
-                records.add(connection, [lead(len(written)), lead(len(written) + 1)])
+                versions.add(connection, [lead(len(written)), lead(len(written) + 1)])
             written.extend((0, 0))
 
     writer = threading.Thread(target=write)

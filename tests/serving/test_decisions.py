@@ -7,14 +7,35 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from serving.champion import bundles
-from serving.decisions import stored_decisions as decisions
-from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.decisions import current_scores, stored_decisions
+from serving.decisions.current_scores import CurrentScore
+from serving.decisions.stored_decisions import StoredDecision
 from serving.store.database import reading
 
 pytestmark = pytest.mark.both_databases
 
-DECISION = StoredDecision("D-1", "L-1", True, 10, 20, '{"qualification":"EQL","π":0.1}', None, salt="s")
-SCORE = CurrentScore("L-1", "D-1", "EQL", False, 0.31, "A", 1116000, "USD", "P-1", 20)
+DECISION = StoredDecision(
+    decision_id="D-1",
+    lead_id="L-1",
+    stored=True,
+    as_of=10,
+    created_at=20,
+    content='{"qualification":"EQL","π":0.1}',
+    request=None,
+    salt="s",
+)
+SCORE = CurrentScore(
+    lead_id="L-1",
+    decision_id="D-1",
+    qualification="EQL",
+    pending=False,
+    close_probability=0.31,
+    grade="A",
+    expected_value_minor=1116000,
+    expected_value_currency="USD",
+    source_partner_id="P-1",
+    scored_at=20,
+)
 RANK = ("EQL", "SQL", "MQL")
 in_one_store = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -22,41 +43,41 @@ in_one_store = settings(max_examples=40, suppress_health_check=[HealthCheck.func
 def test_a_decision_comes_out_byte_for_byte(store: Engine) -> None:
     inline = replace(DECISION, decision_id="D-2", lead_id=None, stored=False, request='{"lead":{}}')
     with store.begin() as connection:
-        decisions.add(connection, [DECISION, inline])
-        decisions.add(connection, [])
+        stored_decisions.add(connection, [DECISION, inline])
+        stored_decisions.add(connection, [])
     with reading(store) as connection:
-        assert decisions.get(connection, "D-1") == DECISION
-        assert decisions.get(connection, "D-2") == inline
-        assert decisions.get(connection, "D-3") is None
+        assert stored_decisions.get(connection, "D-1") == DECISION
+        assert stored_decisions.get(connection, "D-2") == inline
+        assert stored_decisions.get(connection, "D-3") is None
 
 
 def test_a_decision_is_never_replaced(store: Engine) -> None:
     with store.begin() as connection:
-        decisions.add(connection, [DECISION])
+        stored_decisions.add(connection, [DECISION])
     with pytest.raises(IntegrityError), store.begin() as connection:
-        decisions.add(connection, [replace(DECISION, content="{}")])
+        stored_decisions.add(connection, [replace(DECISION, content="{}")])
     with reading(store) as connection:
-        assert decisions.get(connection, "D-1") == DECISION
+        assert stored_decisions.get(connection, "D-1") == DECISION
 
 
 def test_decisions_of_a_stored_lead_are_newest_first_and_not_those_of_a_namesake_sent_along(store: Engine) -> None:
     made = [replace(DECISION, decision_id=f"D-{at}", created_at=at) for at in (2, 3, 1)]
     with store.begin() as connection:
-        decisions.add(connection, [*made, replace(DECISION, decision_id="inline", stored=False)])
-        found = decisions.of_lead(connection, "L-1", limit=2)
+        stored_decisions.add(connection, [*made, replace(DECISION, decision_id="inline", stored=False)])
+        found = stored_decisions.of_lead(connection, "L-1", limit=2)
     assert [decision.decision_id for decision in found] == ["D-3", "D-2"]
 
 
 def test_a_new_score_takes_the_place_of_the_old(store: Engine) -> None:
     newer = replace(SCORE, decision_id="D-2", qualification="UNQUALIFIED", close_probability=None, grade=None)
     with store.begin() as connection:
-        decisions.add(connection, [DECISION, replace(DECISION, decision_id="D-2")])
-        decisions.set_current(connection, [SCORE, replace(SCORE, lead_id="L-2")])
-        decisions.set_current(connection, [newer])
-        decisions.set_current(connection, [])
-        assert decisions.current(connection, "L-1") == newer
-        assert decisions.current(connection, "L-2") == replace(SCORE, lead_id="L-2")
-        assert decisions.current(connection, "L-3") is None
+        stored_decisions.add(connection, [DECISION, replace(DECISION, decision_id="D-2")])
+        current_scores.save(connection, [SCORE, replace(SCORE, lead_id="L-2")])
+        current_scores.save(connection, [newer])
+        current_scores.save(connection, [])
+        assert current_scores.get(connection, "L-1") == newer
+        assert current_scores.get(connection, "L-2") == replace(SCORE, lead_id="L-2")
+        assert current_scores.get(connection, "L-3") is None
 
 
 any_scores = st.lists(
@@ -90,15 +111,15 @@ def test_lists_hold_the_wanted_leads_best_first(
     expected.sort(key=lambda score: (RANK.index(score.qualification), -chance[score.lead_id], score.lead_id))
     wanted = {"qualifications": RANK, "pending": pending, "source_partner_id": partner}
     with store.connect() as connection:
-        decisions.add(connection, [DECISION])
-        decisions.set_current(connection, scores)
-        assert decisions.ranked(connection, **wanted, limit=100) == expected
-        assert decisions.ranked(connection, **wanted, limit=2, offset=1) == expected[1:3]
-        assert decisions.count_ranked(connection, **wanted) == len(expected)
+        stored_decisions.add(connection, [DECISION])
+        current_scores.save(connection, scores)
+        assert current_scores.ranked(connection, **wanted, limit=100) == expected
+        assert current_scores.ranked(connection, **wanted, limit=2, offset=1) == expected[1:3]
+        assert current_scores.count_ranked(connection, **wanted) == len(expected)
         if partner is None:
-            found = decisions.ranked_ids(connection, qualifications=RANK, pending=pending)
+            found = current_scores.ranked_ids(connection, qualifications=RANK, pending=pending)
             assert found == [score.lead_id for score in expected]
-            assert decisions.of_leads(connection, ["never scored", *reversed(found)]) == expected[::-1]
+            assert current_scores.of_leads(connection, ["never scored", *reversed(found)]) == expected[::-1]
 
 
 def publish(connection, sha256: str, files: dict[str, bytes], at: int) -> None:
@@ -129,8 +150,8 @@ def test_the_pointer_goes_back_and_its_history_stays(store: Engine) -> None:
         publish(connection, "one", {"a": b"1"}, 1)
         publish(connection, "two", {"a": b"2"}, 2)
         publish(connection, "one", {"a": b"1"}, 3)
-        bundles.point(connection, "two", actor="bob", reason="as before", at=4)
-        bundles.point(connection, "one", actor="bob", reason="try", at=5, alias="challenger")
+        bundles.set_alias(connection, "two", actor="bob", reason="as before", at=4)
+        bundles.set_alias(connection, "one", actor="bob", reason="try", at=5, alias="challenger")
         assert [entry.sha256 for entry in bundles.history(connection)] == ["two", "one", "two", "one"]
         assert bundles.current(connection).actor == "bob"
         assert bundles.current(connection, "challenger").sha256 == "one"
@@ -138,4 +159,4 @@ def test_the_pointer_goes_back_and_its_history_stays(store: Engine) -> None:
 
 def test_the_pointer_never_names_what_was_not_published(store: Engine) -> None:
     with store.begin() as connection, pytest.raises(bundles.UnknownBundle, match="publish it"):
-        bundles.point(connection, "nothing", actor="ada", reason="?", at=1)
+        bundles.set_alias(connection, "nothing", actor="ada", reason="?", at=1)

@@ -13,10 +13,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, column, inspect, select, table, text
 
-from serving.decisions import seals
-from serving.decisions import stored_decisions as decisions
+from serving.decisions import current_scores, seals, stored_decisions
 from serving.decisions.audit import verify
-from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.decisions.current_scores import CurrentScore
+from serving.decisions.stored_decisions import StoredDecision
 from serving.draft_revision import draft
 from serving.records.tables import ingest_counter
 from serving.store.database import UnusableStore, connect, create, reading
@@ -25,8 +25,21 @@ from serving.tables import metadata
 
 pytestmark = pytest.mark.both_databases
 
-DECISION = StoredDecision("D-1", "L-1", True, 10, 20, "{}", None, salt="s")
-SCORE = CurrentScore("L-1", "D-1", "EQL", False, 0.31, "A", 1116000, "USD", "P-1", 20)
+DECISION = StoredDecision(
+    decision_id="D-1", lead_id="L-1", stored=True, as_of=10, created_at=20, content="{}", request=None, salt="s"
+)
+SCORE = CurrentScore(
+    lead_id="L-1",
+    decision_id="D-1",
+    qualification="EQL",
+    pending=False,
+    close_probability=0.31,
+    grade="A",
+    expected_value_minor=1116000,
+    expected_value_currency="USD",
+    source_partner_id="P-1",
+    scored_at=20,
+)
 
 _HEADER = """
 import sqlalchemy as sa
@@ -102,14 +115,14 @@ def test_processes_that_start_together_create_one_store(empty_url: str) -> None:
 
 def test_an_older_store_is_upgraded_and_keeps_what_it_has(store: Engine, later: Later) -> None:
     with store.begin() as connection:
-        decisions.add(connection, [DECISION])
-        decisions.set_current(connection, [SCORE])
+        stored_decisions.add(connection, [DECISION])
+        current_scores.save(connection, [SCORE])
     create(store, later(_REBUILDS), "later0")
     with reading(store) as connection:
         assert revision(connection) == "later0"
         assert "sealed" in {found["name"] for found in inspect(connection).get_columns("decisions")}
         assert connection.execute(text("SELECT decision_id, sealed FROM decisions")).all() == [("D-1", None)]
-        assert decisions.current(connection, "L-1") == SCORE
+        assert current_scores.get(connection, "L-1") == SCORE
 
 
 _OF_BEFORE = """
@@ -133,12 +146,12 @@ def test_decisions_of_before_they_were_sealed_are_carried_over(empty_url: str, t
         connection.exec_driver_sql(_SCORES_OF_BEFORE)
     create(engine)
     with engine.begin() as connection:
-        first, second = decisions.get(connection, "D-1"), decisions.get(connection, "D-2")
+        first, second = stored_decisions.get(connection, "D-1"), stored_decisions.get(connection, "D-2")
         assert first == replace(DECISION, content='{"π":0.1}', salt=first.salt)
         wanted = {"lead_id": None, "stored": False, "as_of": 11, "created_at": 21, "request": '{"lead":{}}'}
         assert second == replace(DECISION, decision_id="D-2", salt=second.salt, **wanted)
         assert len({first.salt, second.salt}) == 2
-        assert decisions.current(connection, "L-1") == SCORE
+        assert current_scores.get(connection, "L-1") == SCORE
         assert seals.seal(connection, 30).count == 2
     with reading(engine) as connection:
         assert verify(connection).fault is None
@@ -157,12 +170,12 @@ def test_an_upgrade_that_fails_changes_nothing(store: Engine, later: Later) -> N
 
 def test_an_upgrade_that_would_leave_a_row_without_its_parent_is_undone(store: Engine, later: Later) -> None:
     with store.begin() as connection:
-        decisions.add(connection, [DECISION])
-        decisions.set_current(connection, [SCORE])
+        stored_decisions.add(connection, [DECISION])
+        current_scores.save(connection, [SCORE])
     with pytest.raises(UnusableStore):
         create(store, later('\n    op.execute("DELETE FROM decisions")\n'), "later0")
     with reading(store) as connection:
-        assert decisions.get(connection, "D-1") == DECISION
+        assert stored_decisions.get(connection, "D-1") == DECISION
 
 
 def test_a_drafted_revision_runs(store: Engine, later: Later) -> None:

@@ -16,11 +16,11 @@ from sqlalchemy import Engine
 from features.value_types import SECOND, parse_instant
 from serving.access import keys
 from serving.app import create_app
-from serving.decisions import rescore_queue as due
+from serving.decisions import rescore_queue
 from serving.logs import REQUESTS, JsonLines
 from serving.service import Service
 from serving.worker.schedules import run_due
-from serving.worker.worker import BEAT, schedules
+from serving.worker.tasks import HEARTBEAT, schedules
 from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
@@ -80,7 +80,7 @@ def test_the_numbers_tell_what_was_asked_and_what_waits(service: Service, key: s
     crash = ("GET", "/crashes/L-1", None, {})
     ask(service, score, score, ("POST", "/v1/score", {}, {"X-Api-Key": key}), crash, ("GET", "/nowhere", None, {}))
     with service.engine.begin() as connection:
-        due.mark(connection, ["L-1", "L-2"], NOW)
+        rescore_queue.enqueue(connection, ["L-1", "L-2"], NOW)
     found = numbers(service)
     assert found["eql_requests_total"] == {
         ("POST", "/v1/score", "200"): 2,
@@ -99,7 +99,7 @@ def test_the_numbers_tell_when_a_worker_last_lived(service: Service) -> None:
     assert "eql_worker_seen_timestamp_seconds" not in numbers(service)
     [beat, *_] = schedules(service)
     run_due(service.engine, beat, service.clock)
-    assert abs(numbers(service)["eql_worker_seen_timestamp_seconds"][()] - NOW / SECOND) <= BEAT / SECOND
+    assert abs(numbers(service)["eql_worker_seen_timestamp_seconds"][()] - NOW / SECOND) <= HEARTBEAT / SECOND
 
 
 def test_without_a_store_the_numbers_still_come(service: Service) -> None:

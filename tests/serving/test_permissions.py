@@ -15,8 +15,9 @@ from features.value_types import parse_instant
 from serving import permissions
 from serving.access import keys, sessions
 from serving.app import create_app
-from serving.decisions import stored_decisions as decisions
-from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.decisions import current_scores, stored_decisions
+from serving.decisions.current_scores import CurrentScore
+from serving.decisions.stored_decisions import StoredDecision
 from serving.identity import ROLES, Role
 from serving.permissions import PERMITTED
 from serving.store.canonical_json import canonical
@@ -57,11 +58,44 @@ def app(store: Engine) -> FastAPI:
         for partner in PARTNERS:
             lead = content(partner)
             ids = (lead["decision_id"], lead["lead_id"])
-            decisions.add(connection, [StoredDecision(*ids, True, NOW, NOW, canonical(lead), salt="s")])
-            score = CurrentScore(ids[1], ids[0], "MQL", True, 0.123456, "A", None, None, partner, NOW)
-            decisions.set_current(connection, [score])
-        sent = StoredDecision("D-sent", "L-P-1", False, NOW, NOW, canonical(content("P-1")), "{}", salt="s")
-        decisions.add(connection, [sent])
+            stored_decisions.add(
+                connection,
+                [
+                    StoredDecision(
+                        decision_id=ids[0],
+                        lead_id=ids[1],
+                        stored=True,
+                        as_of=NOW,
+                        created_at=NOW,
+                        content=canonical(lead),
+                        salt="s",
+                    )
+                ],
+            )
+            score = CurrentScore(
+                lead_id=ids[1],
+                decision_id=ids[0],
+                qualification="MQL",
+                pending=True,
+                close_probability=0.123456,
+                grade="A",
+                expected_value_minor=None,
+                expected_value_currency=None,
+                source_partner_id=partner,
+                scored_at=NOW,
+            )
+            current_scores.save(connection, [score])
+        sent = StoredDecision(
+            decision_id="D-sent",
+            lead_id="L-P-1",
+            stored=False,
+            as_of=NOW,
+            created_at=NOW,
+            content=canonical(content("P-1")),
+            request="{}",
+            salt="s",
+        )
+        stored_decisions.add(connection, [sent])
     return create_app(service_on(store, lambda: NOW))
 
 

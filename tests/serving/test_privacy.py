@@ -21,21 +21,19 @@ from models.policy import load
 from operations.subjects import InvalidSubject, Subject
 from serving.access import keys, sessions
 from serving.app import create_app
-from serving.champion.watcher import Champion
-from serving.decisions import seals
-from serving.decisions import stored_decisions as decisions
+from serving.champion.watcher import ModelWatcher
+from serving.decisions import seals, stored_decisions
 from serving.decisions.audit import verify
 from serving.decisions.tables import decision_payloads
 from serving.identity import Role
-from serving.privacy import subject_rights as privacy
+from serving.privacy import subject_rights
 from serving.privacy.retention import Retention, purge, rehearse
 from serving.privacy.routes import ErasureAnswer
 from serving.privacy.tables import erasures as erasure_log
-from serving.records import export
-from serving.records import versions as records
+from serving.records import export, versions
 from serving.records.tables import RECORDS
 from serving.replay.replay import replay_all
-from serving.scoring.decide import rescore
+from serving.scoring.stored_leads import rescore
 from serving.service import Service
 from serving.store.database import connect, reading
 from serving.store.tables import outbox as outbox_table
@@ -66,8 +64,8 @@ class Api:
     refusals: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        champion = Champion(self.store, CATALOGUE, POLICY, lambda: self.now)
-        self.service = Service(self.store, champion, lambda: self.now, secrets.token_bytes)
+        champion = ModelWatcher(self.store, CATALOGUE, POLICY, lambda: self.now)
+        self.service = Service(engine=self.store, champion=champion, clock=lambda: self.now, tokens=secrets.token_bytes)
         self.app = create_app(self.service)
 
     def key(self, role: Role) -> str:
@@ -218,7 +216,7 @@ def test_after_erasure_no_canary_is_anywhere_and_the_chain_verifies(
 
     erased = sealed(api)
     with reading(store) as connection:
-        gone = [decision_id for decision_id in ids if decisions.get(connection, decision_id) is None]
+        gone = [decision_id for decision_id in ids if stored_decisions.get(connection, decision_id) is None]
     assert len(gone) == erased > 200
     assert api("GET", f"/v1/decisions/{gone[0]}").status_code == 410
     assert api("POST", f"/v1/decisions/{gone[0]}/replay", {}).status_code == 410
@@ -236,7 +234,7 @@ def test_erasing_again_finds_nothing_and_the_log_names_nobody(store: Engine) -> 
     assert rehearsed.headers["Eql-Dry-Run"] == "true"
     assert api("GET", "/v1/leads/L-1").status_code == 200
     with reading(store) as connection:
-        last = records.last_ingest(connection)
+        last = versions.last_ingest(connection)
     first = api.erase(email=canary(1))
     assert rehearsed.json() == {**first, "id": None, "dry_run": True}
     assert first["rows"].keys() == {"leads", "lead_emails", "decision_payloads", "current_score", "outbox"}
@@ -245,7 +243,7 @@ def test_erasing_again_finds_nothing_and_the_log_names_nobody(store: Engine) -> 
     assert api("GET", "/v1/leads/L-1/score").status_code == 404
     with reading(store) as connection:
         log = connection.execute(select(erasure_log)).mappings().all()
-        assert records.last_ingest(connection) == last
+        assert versions.last_ingest(connection) == last
     assert [(row["reason"], row["leads"], row["finished_at"]) for row in log] == [
         ("request 17", n, NOW) for n in (1, 0)
     ]
@@ -296,12 +294,12 @@ def test_of_anothers_attributes_and_ids_that_name_the_person_only_those_go(store
         Stored(KINDS["leads"], "L-2", Lead(lead_id="L-2", region="EMEA", source_partner_id=canary(1))),
     ]
     with store.begin() as connection:
-        records.add(connection, [noted, *by_partner])
-    done = privacy.erase(store, Subject(email=canary(1)), actor="a", reason="r", clock=lambda: NOW)
-    assert done.found == privacy.Found(0, {"leads": 2, "partners": 1, "shared_customers": 1})
+        versions.add(connection, [noted, *by_partner])
+    done = subject_rights.erase(store, Subject(email=canary(1)), actor="a", reason="r", clock=lambda: NOW)
+    assert done.found == subject_rights.Found(0, {"leads": 2, "partners": 1, "shared_customers": 1})
     kinds = ("leads", "partners", "shared_customers")
     with reading(store) as connection:
-        left = {name: list(records.versions(connection, KINDS[name])) for name in kinds}
+        left = {name: list(versions.versions(connection, KINDS[name])) for name in kinds}
     first, second = left["leads"]
     assert (first["attributes.size"], "attributes.note" in first) == (3, False)
     assert (second["region"], second["source_partner_id"]) == ("EMEA", None)
@@ -343,7 +341,7 @@ def test_who_is_meant_and_why_are_checked(store: Engine) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "reason")
     assert not any(CANARY in refusal for refusal in api.refusals)
     with pytest.raises(InvalidSubject):
-        privacy.erase(store, Subject(email=canary(1)), actor="a", reason=f"for {canary(1)}", clock=lambda: NOW)
+        subject_rights.erase(store, Subject(email=canary(1)), actor="a", reason=f"for {canary(1)}", clock=lambda: NOW)
     with reading(store) as connection:
         assert connection.execute(select(func.count()).select_from(erasure_log)).scalar_one() == 0
 

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from features.catalogue import CATALOGUE
 from models.policy import load
 from serving.app import create_app
-from serving.champion.watcher import Champion
+from serving.champion.watcher import ModelWatcher
 from serving.http.middleware.errors import BrokenAnswer, ErrorBoundary
 from serving.http.problems import FieldError, Problem, install
 from serving.http.strict_json import read_object
@@ -155,8 +155,8 @@ def test_an_answer_that_breaks_off_ends_with_an_error_that_tells_nothing(caplog:
 def test_an_address_that_no_route_has_is_a_page_to_a_browser_alone(
     store: Engine, path: str, accept: str, media: str
 ) -> None:
-    champion = Champion(store, CATALOGUE, load(Path("models/default_policy.yaml"), CATALOGUE), lambda: 0)
-    app = create_app(Service(store, champion, lambda: 0, secrets.token_bytes))
+    champion = ModelWatcher(store, CATALOGUE, load(Path("models/default_policy.yaml"), CATALOGUE), lambda: 0)
+    app = create_app(Service(engine=store, champion=champion, clock=lambda: 0, tokens=secrets.token_bytes))
     answer = asked(app, "GET", path, headers={"Accept": accept})
     assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (404, media)
     assert "nowhere" not in answer.text

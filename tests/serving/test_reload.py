@@ -19,14 +19,14 @@ from sqlalchemy import Engine, update
 import serving.champion.watcher
 from features.catalogue import CATALOGUE
 from features.value_types import parse_instant
-from models.bundle import MOST_BYTES, Bundle
+from models.bundle import MAX_BYTES, Bundle
 from models.policy import load
 from models.probability import sigmoid
 from serving.access import keys
 from serving.app import create_app
 from serving.champion import bundles
 from serving.champion.tables import bundle_files
-from serving.champion.watcher import CHECK_EVERY, Champion
+from serving.champion.watcher import CHECK_EVERY, ModelWatcher
 from serving.service import Service
 from tests.serving.conftest import saying
 
@@ -43,16 +43,16 @@ def publish(engine: Engine, files: Mapping[str, bytes], sha256: str, version: st
 
 
 @pytest.fixture
-def champion(store: Engine) -> Champion:
+def champion(store: Engine) -> ModelWatcher:
     """Looks at the store each time it is asked."""
     ticks = count(NOW, CHECK_EVERY)
-    found = Champion(store, CATALOGUE, POLICY, lambda: next(ticks))
+    found = ModelWatcher(store, CATALOGUE, POLICY, lambda: next(ticks))
     publish(store, saying(-2.0).files, saying(-2.0).sha256, "1")
     assert version(found) == "1"
     return found
 
 
-def version(champion: Champion) -> str | None:
+def version(champion: ModelWatcher) -> str | None:
     served = champion.scorer().served
     return None if served is None else served.version
 
@@ -96,14 +96,14 @@ FORGED: dict[str, dict[str, bytes]] = {
     "other features": forged(described(features_sha256="0" * 64)),
     "attributes of no kind": forged(described(attributes=[{"name": "x", "kind": "code", "known": "now"}])),
     "rubbish as history": forged(described(history={"partner_history": [ROW]})),
-    "oversize": forged(lambda files: files.update({"golden.json": b" " * MOST_BYTES})),
+    "oversize": forged(lambda files: files.update({"golden.json": b" " * MAX_BYTES})),
     "nothing": {"manifest.json": b""},
 }
 
 
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_bundle_is_refused_the_old_one_serves_and_a_good_one_heals(
-    store: Engine, champion: Champion, name: str
+    store: Engine, champion: ModelWatcher, name: str
 ) -> None:
     files = FORGED[name]
     publish(store, files, hashlib.sha256(files["manifest.json"]).hexdigest(), "2")
@@ -115,14 +115,16 @@ def test_a_forged_bundle_is_refused_the_old_one_serves_and_a_good_one_heals(
     assert champion.fault is None
 
 
-def test_a_bundle_under_another_ones_name_is_refused(store: Engine, champion: Champion) -> None:
+def test_a_bundle_under_another_ones_name_is_refused(store: Engine, champion: ModelWatcher) -> None:
     publish(store, saying(-1.0).files, saying(-1.5).sha256, "2")
     assert version(champion) == "1"
     assert "not the one that was promoted" in (champion.fault or "")
 
 
 @pytest.mark.both_databases
-def test_what_was_changed_in_the_store_is_put_right_by_promoting_it_again(store: Engine, champion: Champion) -> None:
+def test_what_was_changed_in_the_store_is_put_right_by_promoting_it_again(
+    store: Engine, champion: ModelWatcher
+) -> None:
     other = saying(-1.0)
     publish(store, other.files, other.sha256, "2")
     with store.begin() as connection:
@@ -134,14 +136,14 @@ def test_what_was_changed_in_the_store_is_put_right_by_promoting_it_again(store:
 
 
 def test_the_first_bundle_may_be_bad_and_rules_decide_then(store: Engine) -> None:
-    found = Champion(store, CATALOGUE, POLICY, lambda: NOW)
+    found = ModelWatcher(store, CATALOGUE, POLICY, lambda: NOW)
     publish(store, FORGED["no golden rows"], "x", "1")
     assert version(found) is None
     assert found.fault
 
 
 def test_while_a_bundle_loads_others_are_served(
-    store: Engine, champion: Champion, monkeypatch: pytest.MonkeyPatch
+    store: Engine, champion: ModelWatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loading, go_on, read = Event(), Event(), serving.champion.watcher.read
 
@@ -162,7 +164,7 @@ def test_while_a_bundle_loads_others_are_served(
 
 
 def test_a_store_that_is_away_leaves_the_model_in_place(
-    store: Engine, champion: Champion, store_url: str, tmp_path: Path
+    store: Engine, champion: ModelWatcher, store_url: str, tmp_path: Path
 ) -> None:
     hidden = tmp_path / "away"
     store.dispose()
@@ -176,7 +178,12 @@ def test_each_answer_is_of_the_model_it_names_while_models_are_swapped(store: En
     models = {bundle.sha256: bundle for bundle in (saying(-2.0), saying(-1.0))}
     values = {sha256: float(sigmoid(bundle.model.log_odds)) for sha256, bundle in models.items()}
     ticks = count(NOW, CHECK_EVERY)
-    service = Service(store, Champion(store, CATALOGUE, POLICY, lambda: next(ticks)), lambda: NOW, secrets.token_bytes)
+    service = Service(
+        engine=store,
+        champion=ModelWatcher(store, CATALOGUE, POLICY, lambda: next(ticks)),
+        clock=lambda: NOW,
+        tokens=secrets.token_bytes,
+    )
     with store.begin() as connection:
         key = keys.create(connection, "crm", None, at=NOW, tokens=secrets.token_bytes)
     publish(store, saying(-2.0).files, saying(-2.0).sha256, "0")

@@ -23,15 +23,16 @@ from models.probability import Calibration, Logistic, LogisticColumn
 from serving.access import keys
 from serving.app import create_app
 from serving.champion import bundles
-from serving.champion.watcher import CHECK_EVERY, Champion
-from serving.decisions import seals
-from serving.decisions import stored_decisions as decisions
+from serving.champion.watcher import CHECK_EVERY, ModelWatcher
+from serving.decisions import current_scores, seals, stored_decisions
+from serving.decisions.responses import DecisionAnswer, ProofAnswer, SealAnswer
 from serving.decisions.tables import decision_payloads
 from serving.http.paging import PageAnswer
-from serving.http.responses import DecisionAnswer, ProofAnswer, ReplayAnswer, ScoreAnswer, SealAnswer
-from serving.records import versions as records
+from serving.records import versions
 from serving.replay.replay import replay_all
-from serving.scoring.decide import rescore
+from serving.replay.responses import ReplayAnswer
+from serving.scoring.responses import ScoreAnswer
+from serving.scoring.stored_leads import rescore
 from serving.service import Service
 from serving.store.database import reading
 from tests.serving.conftest import asked
@@ -90,8 +91,10 @@ class World:
 
     def restart(self, policy: Policy | None = None, catalogue: Catalogue | None = None) -> None:
         self.policy, self.catalogue = policy or self.policy, catalogue or self.catalogue
-        champion = Champion(self.engine, self.catalogue, self.policy, lambda: self.now)
-        self.service = Service(self.engine, champion, lambda: self.now, secrets.token_bytes)
+        champion = ModelWatcher(self.engine, self.catalogue, self.policy, lambda: self.now)
+        self.service = Service(
+            engine=self.engine, champion=champion, clock=lambda: self.now, tokens=secrets.token_bytes
+        )
         self.app = create_app(self.service)
 
     def store(self, name: str, identity: str, parent: str | None = None, /, **content: Any) -> None:
@@ -99,7 +102,7 @@ class World:
         known = {"recorded_at": self.now} | content
         with self.engine.begin() as connection:
             stored = Stored(KINDS[name], identity, parse(KINDS[name], known), parent, deleted=deleted)
-            records.add(connection, [stored])
+            versions.add(connection, [stored])
 
     def derive(self, wins: int) -> None:
         """Puts other partners' history in the place of that there is."""
@@ -110,7 +113,7 @@ class World:
             {**times, "tier": tier, "leads": 90, "wins": wins + 9, **strengths} for tier in ("gold", EVERYONE)
         ]
         with self.engine.begin() as connection:
-            records.replace_derived(connection, {PARTNER_HISTORY: own, TIER_HISTORY: tiers})
+            versions.replace_derived(connection, {PARTNER_HISTORY: own, TIER_HISTORY: tiers})
 
     def promote(self, made: Bundle, version: str) -> None:
         known = {"name": made.name, "version": version, "sha256": made.sha256, "actor": "a", "reason": "b"}
@@ -211,7 +214,7 @@ def test_numbers_as_earlier_versions_spelt_them_are_the_same(world: World) -> No
     just_now = [{"kind": "demo_request", "occurred_at": rfc3339(world.now - 1_000_000)}]
     decision_id = world.score({**BODY, "as_of": rfc3339(world.now), "buying_signals": just_now})["decision_id"]
     with reading(world.engine) as connection:
-        kept = decisions.get(connection, decision_id)
+        kept = stored_decisions.get(connection, decision_id)
     before = json.dumps(json.loads(kept.features), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert before != kept.features
     alter(world, decision_id, features=before)
@@ -223,7 +226,7 @@ def test_where_a_decision_comes_out_otherwise_is_told_without_values(world: Worl
     decision_id = world.score()["decision_id"]
     assert replayed(world, decision_id, "features") == {"equal": True, "from": "features", "differences": []}
     with reading(world.engine) as connection:
-        kept = decisions.get(connection, decision_id)
+        kept = stored_decisions.get(connection, decision_id)
     content, features = json.loads(kept.content), json.loads(kept.features)
     first = content["rules"][0]["rule"]
     alter(world, decision_id, content=kept.content.replace(f'"rule":"{first}"', '"rule":"canary"'))
@@ -274,7 +277,7 @@ def test_an_erased_decision_is_gone_and_still_proven(world: World) -> None:
     assert world.ask("GET", "/v1/seals/head").status_code == 404
     with world.engine.begin() as connection:
         made = seals.seal(connection, world.now)
-        decisions.erase(connection, ["L-1"])
+        stored_decisions.erase(connection, ["L-1"])
     assert world.ask("GET", path).status_code == 410
     assert world.ask("POST", f"{path}/replay", {}).status_code == 410
     proof, head = world.get(f"{path}/proof"), world.get("/v1/seals/head")
@@ -305,7 +308,7 @@ def test_a_score_is_made_anew_when_something_is_new(world: World) -> None:
     assert world.get("/v1/leads/L-1/score")["policy"]["version"] == "2"
     latest = world.get("/v1/leads/L-1/score")
     with reading(world.engine) as connection:
-        assert decisions.current(connection, "L-1").decision_id == latest["decision_id"]
+        assert current_scores.get(connection, "L-1").decision_id == latest["decision_id"]
     world.now += DAY
     assert world.get("/v1/leads/L-1/score")["decision_id"] != latest["decision_id"]
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from features.provenance import Attribute
 from features.records import KINDS
 from features.value_types import DAY, parse_instant
+from serving.http.bodies import read
 from serving.http.problems import Problem
-from serving.scoring.requests import MAX_BATCH, MAX_FACTS, BatchRequest, ScoreRequest, check_attributes, moment_of, read
+from serving.scoring.requests import MAX_BATCH, MAX_FACTS, BatchRequest, ScoreRequest, check_attributes, moment_of
 
 REFERRAL: dict[str, Any] = {
     "as_of": "2026-11-01T00:00:00Z",

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from serving.decisions import merkle, seals
-from serving.decisions import stored_decisions as decisions
+from serving.decisions import current_scores, merkle, seals, stored_decisions
 from serving.decisions.audit import Verdict, verify
+from serving.decisions.current_scores import CurrentScore
 from serving.decisions.seals import GENESIS, Seal
-from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.decisions.stored_decisions import StoredDecision
 from serving.decisions.tables import decision_payloads
 from serving.decisions.tables import decisions as decisions_table
 from serving.decisions.tables import seals as seals_table
@@ -32,7 +32,7 @@ NOW = 1_700_000_000_000_000
 
 def decision(number: int, lead_id: str = "L-1") -> StoredDecision:
     return StoredDecision(
-        decision_id=decisions.new_id(secrets.token_bytes),
+        decision_id=stored_decisions.new_id(secrets.token_bytes),
         lead_id=lead_id,
         stored=True,
         as_of=NOW - number,
@@ -48,7 +48,7 @@ def decision(number: int, lead_id: str = "L-1") -> StoredDecision:
 
 def keep(store: Engine, *kept: StoredDecision) -> None:
     with store.begin() as connection:
-        decisions.add(connection, kept)
+        stored_decisions.add(connection, kept)
 
 
 def seal(store: Engine, most: int = seals.MOST) -> Seal | None:
@@ -88,7 +88,7 @@ def test_every_decision_is_sealed_once(store: Engine) -> None:
 
 def test_what_is_not_committed_is_not_sealed(store: Engine) -> None:
     with store.connect() as connection:
-        decisions.add(connection, [decision(1)])
+        stored_decisions.add(connection, [decision(1)])
         connection.rollback()
     assert seal(store) is None
 
@@ -119,9 +119,9 @@ def test_the_head_is_what_its_words_say(store: Engine, chain: list[StoredDecisio
 
 def test_every_sealed_decision_has_a_proof_that_outlives_erasure(store: Engine, chain: list[StoredDecision]) -> None:
     with store.begin() as connection:
-        decisions.erase(connection, ["L-2"])
+        stored_decisions.erase(connection, ["L-2"])
         waiting = decision(1)
-        decisions.add(connection, [waiting])
+        stored_decisions.add(connection, [waiting])
         proofs = [seals.proof(connection, each.decision_id) for each in chain]
         assert seals.proof(connection, waiting.decision_id) is None
         assert seals.proof(connection, "none") is None
@@ -139,17 +139,28 @@ def test_after_erasure_nothing_of_the_lead_is_left_and_the_chain_verifies(
     store: Engine, chain: list[StoredDecision]
 ) -> None:
     gone = [each for each in chain if each.lead_id == "L-1"]
-    score = CurrentScore("L-1", gone[0].decision_id, "EQL", False, 0.3, "A", None, None, None, NOW)
+    score = CurrentScore(
+        lead_id="L-1",
+        decision_id=gone[0].decision_id,
+        qualification="EQL",
+        pending=False,
+        close_probability=0.3,
+        grade="A",
+        expected_value_minor=None,
+        expected_value_currency=None,
+        source_partner_id=None,
+        scored_at=NOW,
+    )
     with store.begin() as connection:
-        decisions.set_current(connection, [score, replace(score, lead_id="L-2", decision_id=chain[2].decision_id)])
-        assert decisions.erase(connection, ["L-1", "never seen"]) == len(gone)
-        assert decisions.erase(connection, []) == 0
+        current_scores.save(connection, [score, replace(score, lead_id="L-2", decision_id=chain[2].decision_id)])
+        assert stored_decisions.erase(connection, ["L-1", "never seen"]) == len(gone)
+        assert stored_decisions.erase(connection, []) == 0
     with reading(store) as connection:
-        assert decisions.current(connection, "L-1") is None
-        assert decisions.current(connection, "L-2")
-        assert decisions.of_lead(connection, "L-1", 10) == []
-        assert decisions.get(connection, gone[0].decision_id) is None
-        assert decisions.known(connection, gone[0].decision_id)
+        assert current_scores.get(connection, "L-1") is None
+        assert current_scores.get(connection, "L-2")
+        assert stored_decisions.of_lead(connection, "L-1", 10) == []
+        assert stored_decisions.get(connection, gone[0].decision_id) is None
+        assert stored_decisions.exists(connection, gone[0].decision_id)
         left = [str(row) for table in metadata.sorted_tables for row in connection.execute(select(table))]
     assert not [row for row in left if "L-1" in row or gone[0].salt in row]
     found = verdict(store)

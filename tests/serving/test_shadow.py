@@ -25,13 +25,14 @@ from models.probability import sigmoid
 from serving.access import keys
 from serving.app import create_app
 from serving.champion import bundles
-from serving.champion.watcher import CHECK_EVERY, Champion
+from serving.champion.watcher import CHECK_EVERY, ModelWatcher
 from serving.decisions.tables import decision_payloads
-from serving.records import versions as records
+from serving.records import versions
 from serving.service import Service
 from serving.shadow import shadow_scores as shadow
-from serving.shadow.shadow import Judgement, Shadow, compare, judge
-from serving.shadow.shadow_scores import Matured
+from serving.shadow.comparison import Judgement, compare, judge
+from serving.shadow.shadow import Shadow
+from serving.shadow.shadow_scores import MaturedPair
 from serving.shadow.tables import shadow_scores
 from serving.store.database import reading
 from tests.serving.conftest import saying
@@ -82,10 +83,10 @@ class Api:
 @pytest.fixture
 def api(store: Engine) -> Api:
     ticks = count(NOW, CHECK_EVERY)
-    champion = Champion(store, CATALOGUE, POLICY, lambda: next(ticks))
-    challenger = Champion(store, CATALOGUE, POLICY, lambda: next(ticks), bundles.CHALLENGER)
+    champion = ModelWatcher(store, CATALOGUE, POLICY, lambda: next(ticks))
+    challenger = ModelWatcher(store, CATALOGUE, POLICY, lambda: next(ticks), bundles.CHALLENGER)
     beside = Shadow(store, challenger, lambda: NOW)
-    service = Service(store, champion, lambda: NOW, secrets.token_bytes, shadow=beside)
+    service = Service(engine=store, champion=champion, clock=lambda: NOW, tokens=secrets.token_bytes, shadow=beside)
     with store.begin() as connection:
         key = keys.create(connection, "crm", None, at=NOW, tokens=secrets.token_bytes)
     found = Api(store, create_app(service), service, key)
@@ -120,7 +121,7 @@ def test_it_ends_where_there_is_none_and_where_it_serves(store: Engine, api: Api
     assert api.kept() == {}
     api.publish(saying(-1.0), bundles.CHALLENGER)
     with store.begin() as connection:
-        bundles.vacate(connection, bundles.CHALLENGER, actor="tests", reason="tests", at=NOW)
+        bundles.clear_alias(connection, bundles.CHALLENGER, actor="tests", reason="tests", at=NOW)
         assert bundles.current(connection, bundles.CHALLENGER) is None
         assert bundles.current(connection) is not None
     api.score()
@@ -198,13 +199,13 @@ def test_each_lead_counts_once_when_its_horizon_is_over(store: Engine, api: Api)
     leads, events = KINDS["leads"], KINDS["lead_events"]
     found = [Lead(lead_id=i, created_at=NOW - 2 * DAY, recorded_at=NOW - 2 * DAY) for i in CLOSES]
     with store.begin() as connection:
-        records.add(connection, [Stored(leads, lead.lead_id, lead) for lead in found])
+        versions.add(connection, [Stored(leads, lead.lead_id, lead) for lead in found])
     api.publish(saying(-1.0), bundles.CHALLENGER)
     api.ask([("GET", f"/v1/leads/{lead_id}/score") for lead_id in 2 * list(CLOSES)])
     said = {i: [LeadEvent(event=e, occurred_at=at, recorded_at=r) for e, at, r in told] for i, told in CLOSES.items()}
     with store.begin() as connection:
         stored = [Stored(events, f"{i}-{n}", event, i) for i, told in said.items() for n, event in enumerate(told)]
-        records.add(connection, [*stored, Stored(leads, "L-removed", found[-1], deleted=True)])
+        versions.add(connection, [*stored, Stored(leads, "L-removed", found[-1], deleted=True)])
         assert list(shadow.matured(connection, saying(-1.0).sha256, 90, NOW + DAYS_90 - 1)) == []
         matured = list(shadow.matured(connection, saying(-1.0).sha256, 90, NOW + DAYS_90 + DAY))
     assert {one.content["lead_id"]: one.won for one in matured} == {
@@ -218,9 +219,9 @@ def test_each_lead_counts_once_when_its_horizon_is_over(store: Engine, api: Api)
     assert judge(matured, 90).champion is None
 
 
-def outcomes(champion: float, challenger: float, won: int, lost: int, horizon: int = 90) -> list[Matured]:
+def outcomes(champion: float, challenger: float, won: int, lost: int, horizon: int = 90) -> list[MaturedPair]:
     content = {"close_probability": {"value": champion, "horizon_days": horizon}}
-    return [Matured(content, challenger, number < won, f"A-{number}") for number in range(won + lost)]
+    return [MaturedPair(content, challenger, number < won, f"A-{number}") for number in range(won + lost)]
 
 
 def test_who_told_outcomes_better_has_the_smaller_loss() -> None:

@@ -14,11 +14,11 @@ from features.provenance import Attribute, Provenance
 from features.records import KINDS, PARTNER_HISTORY, Lead, Row, Stored
 from operations.exploration import Exposure
 from serving.champion import bundles
-from serving.decisions import stored_decisions as decisions
-from serving.decisions.stored_decisions import CurrentScore, StoredDecision
+from serving.decisions import current_scores, stored_decisions
+from serving.decisions.current_scores import CurrentScore
+from serving.decisions.stored_decisions import StoredDecision
 from serving.decisions.tables import current_score
-from serving.records import provenance
-from serving.records import versions as records
+from serving.records import provenance, versions
 from serving.records.tables import RECORDS
 from serving.records.tables import provenance as provenance_table
 from serving.store.database import reading
@@ -27,8 +27,21 @@ from serving.work_list import exposures
 pytestmark = pytest.mark.both_databases
 
 LEADS = KINDS["leads"]
-DECISION = StoredDecision("D", "L", True, 10, 20, "{}", None, salt="s")
-SCORE = CurrentScore("L", "D", "EQL", False, 0.5, "A", None, None, None, 20)
+DECISION = StoredDecision(
+    decision_id="D", lead_id="L", stored=True, as_of=10, created_at=20, content="{}", request=None, salt="s"
+)
+SCORE = CurrentScore(
+    lead_id="L",
+    decision_id="D",
+    qualification="EQL",
+    pending=False,
+    close_probability=0.5,
+    grade="A",
+    expected_value_minor=None,
+    expected_value_currency=None,
+    source_partner_id=None,
+    scored_at=20,
+)
 
 
 def lead(identity: str, region: str | None = None) -> Stored:
@@ -48,37 +61,37 @@ def in_threads(store: Engine, count: int, write: Callable[[Connection, int], obj
 
 
 def ingests(connection: Connection) -> list[int]:
-    return [row["ingest"] for row in records.versions(connection, LEADS)]
+    return [row["ingest"] for row in versions.versions(connection, LEADS)]
 
 
 def test_whoever_commits_first_has_the_lower_numbers(store: Engine) -> None:
     def second() -> None:
         with store.begin() as connection:
-            records.add(connection, [lead("second")])
+            versions.add(connection, [lead("second")])
 
     with ThreadPoolExecutor(1) as threads:
         with store.begin() as connection:
-            records.add(connection, [lead("first")])
+            versions.add(connection, [lead("first")])
             later = threads.submit(second)
             assert wait([later], 0.3).not_done
         later.result()
     with reading(store) as connection:
-        assert [row["lead_id"] for row in records.versions(connection, LEADS)] == ["first", "second"]
+        assert [row["lead_id"] for row in versions.versions(connection, LEADS)] == ["first", "second"]
 
 
 def test_a_writer_that_gives_up_leaves_neither_record_nor_number(store: Engine) -> None:
     def second() -> None:
         with store.begin() as connection:
-            records.add(connection, [lead("second")])
+            versions.add(connection, [lead("second")])
 
     with ThreadPoolExecutor(1) as threads:
         with store.connect() as connection:
-            records.add(connection, [lead("first")])
+            versions.add(connection, [lead("first")])
             later = threads.submit(second)
             connection.rollback()
         later.result()
     with reading(store) as connection:
-        assert [(row["lead_id"], row["ingest"]) for row in records.versions(connection, LEADS)] == [("second", 1)]
+        assert [(row["lead_id"], row["ingest"]) for row in versions.versions(connection, LEADS)] == [("second", 1)]
 
 
 def test_nothing_ever_turns_up_below_a_number_that_was_read(store: Engine) -> None:
@@ -88,13 +101,13 @@ def test_nothing_ever_turns_up_below_a_number_that_was_read(store: Engine) -> No
     def look() -> None:
         while not done.is_set():
             with reading(store) as connection:
-                last, found = records.last_ingest(connection), ingests(connection)
+                last, found = versions.last_ingest(connection), ingests(connection)
             if found != list(range(1, last + 1)):
                 faults.append((last, found))
 
     def write(connection: Connection, number: int) -> None:
         for batch in range(3):
-            records.add(connection, [lead(f"{number}-{batch}-{place}") for place in range(1 + number % 3)])
+            versions.add(connection, [lead(f"{number}-{batch}-{place}") for place in range(1 + number % 3)])
             time.sleep(0.002)
 
     with ThreadPoolExecutor(2) as readers:
@@ -105,39 +118,39 @@ def test_nothing_ever_turns_up_below_a_number_that_was_read(store: Engine) -> No
             each.result()
     assert faults == []
     with reading(store) as connection:
-        assert len(ingests(connection)) == records.last_ingest(connection) == sum(3 * (1 + n % 3) for n in range(12))
+        assert len(ingests(connection)) == versions.last_ingest(connection) == sum(3 * (1 + n % 3) for n in range(12))
 
 
 def test_of_many_scores_of_a_lead_one_is_current(store: Engine) -> None:
     def write(connection: Connection, number: int) -> None:
-        decisions.add(connection, [replace(DECISION, decision_id=f"D-{number}")])
-        decisions.set_current(connection, [replace(SCORE, decision_id=f"D-{number}", scored_at=number)])
+        stored_decisions.add(connection, [replace(DECISION, decision_id=f"D-{number}")])
+        current_scores.save(connection, [replace(SCORE, decision_id=f"D-{number}", scored_at=number)])
 
     in_threads(store, 20, write)
     with reading(store) as connection:
         assert connection.execute(select(func.count()).select_from(current_score)).scalar_one() == 1
-        found = decisions.current(connection, "L")
+        found = current_scores.get(connection, "L")
         assert found == replace(SCORE, decision_id=f"D-{found.scored_at}", scored_at=found.scored_at)
-        assert len(decisions.of_lead(connection, "L", 100)) == 20
+        assert len(stored_decisions.of_lead(connection, "L", 100)) == 20
 
 
 def test_of_many_versions_of_a_lead_the_last_one_in_holds(store: Engine) -> None:
-    in_threads(store, 20, lambda connection, number: records.add(connection, [lead("L", f"R{number}")]))
+    in_threads(store, 20, lambda connection, number: versions.add(connection, [lead("L", f"R{number}")]))
     with reading(store) as connection:
-        rows = list(records.versions(connection, LEADS))
-        assert records.count(connection)["leads"] == 1
+        rows = list(versions.versions(connection, LEADS))
+        assert versions.count(connection)["leads"] == 1
     assert sorted(row["region"] for row in rows) == sorted(f"R{number}" for number in range(20))
     assert [row["ingest"] for row in rows] == list(range(1, 21))
 
 
 def test_writers_of_the_same_leads_in_other_orders_do_not_stop_each_other(store: Engine) -> None:
     with store.begin() as connection:
-        decisions.add(connection, [DECISION])
+        stored_decisions.add(connection, [DECISION])
 
     def write(connection: Connection, number: int) -> None:
         scores = [replace(SCORE, lead_id=f"L-{each}", scored_at=number) for each in range(40)]
         random.Random(number).shuffle(scores)
-        decisions.set_current(connection, scores)
+        current_scores.save(connection, scores)
 
     in_threads(store, 8, write)
     with reading(store) as connection:
@@ -154,9 +167,9 @@ def day(leads: int) -> Row:
 def test_imports_at_the_same_time_leave_one_provenance_and_one_history(store: Engine) -> None:
     def write(connection: Connection, number: int) -> None:
         provenance.add(connection, Provenance(attributes=(Attribute(f"a{number}", "number", "at_creation"),)))
-        records.add(connection, [lead(f"L-{number}")])
-        known = len(list(records.versions(connection, LEADS)))
-        records.replace_derived(connection, {PARTNER_HISTORY: [day(known)] * known})
+        versions.add(connection, [lead(f"L-{number}")])
+        known = len(list(versions.versions(connection, LEADS)))
+        versions.replace_derived(connection, {PARTNER_HISTORY: [day(known)] * known})
 
     in_threads(store, 6, write)
     with reading(store) as connection:
@@ -168,14 +181,14 @@ def test_imports_at_the_same_time_leave_one_provenance_and_one_history(store: En
 
 def test_what_is_read_alone_stays_true_until_the_commit(store: Engine) -> None:
     def write(connection: Connection, number: int) -> None:
-        records.alone(connection)
-        known = records.count(connection)["leads"]
+        versions.lock_records(connection)
+        known = versions.count(connection)["leads"]
         time.sleep(0.002)
-        records.add(connection, [lead(f"L-{known}")])
+        versions.add(connection, [lead(f"L-{known}")])
 
     in_threads(store, 10, write)
     with reading(store) as connection:
-        assert records.count(connection)["leads"] == 10
+        assert versions.count(connection)["leads"] == 10
 
 
 def test_a_bundle_published_twice_at_once_is_kept_once_and_appointed_twice(store: Engine) -> None:
@@ -192,7 +205,7 @@ def test_a_bundle_published_twice_at_once_is_kept_once_and_appointed_twice(store
 
 def test_a_lead_shown_to_many_at_once_is_logged_once(store: Engine) -> None:
     with store.begin() as connection:
-        decisions.add(connection, [DECISION])
+        stored_decisions.add(connection, [DECISION])
 
     def write(connection: Connection, number: int) -> None:
         shown = [

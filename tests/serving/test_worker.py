@@ -19,19 +19,20 @@ from models.encoding import EncodedFeature, Encoding
 from models.probability import Calibration, Logistic, LogisticColumn
 from serving.champion import bundles
 from serving.champion.watcher import CHECK_EVERY
-from serving.decisions import rescore_queue as due
-from serving.decisions import stored_decisions as decisions
-from serving.records import versions as records
+from serving.decisions import rescore_queue, stored_decisions
+from serving.records import versions
 from serving.rescoring import rescoring
-from serving.rescoring.rescoring import FOLLOWS_WITHIN, announce_promotions, mark_open_leads, rescore_due
+from serving.rescoring.promotions import announce_promotions
+from serving.rescoring.rescoring import PROMOTION_GRACE, queue_open_leads, rescore_due
 from serving.service import Service
 from serving.store.database import reading
 from serving.store.tables import outbox as outbox_table
 from serving.worker import runs as schedules
 from serving.worker.runs import Run
 from serving.worker.schedules import RETRY_AFTER, Schedule, daily, every, run_due
-from serving.worker.worker import MOST_PATIENT, Step, Worker, beaten_at, steps
-from serving.worker.worker import schedules as planned
+from serving.worker.tasks import last_beat, tasks
+from serving.worker.tasks import schedules as planned
+from serving.worker.worker import MAX_BACKOFF, Task, Worker
 from tests.serving.conftest import service_on
 
 NOW = parse_instant("2026-11-20T01:00:00Z")
@@ -156,7 +157,7 @@ class Told:
 def repeated(run: Callable[[], bool], waits: int) -> list[float]:
     stopping = Event()
     told = Told(stopping, waits)
-    Worker([], stopping, told).repeat(Step("step", run))
+    Worker([], stopping, told).repeat(Task("step", run))
     return told.seconds
 
 
@@ -166,7 +167,7 @@ def test_a_step_that_fails_is_tried_again_ever_more_patiently(caplog: pytest.Log
 
     seconds = repeated(fail, 20)
     assert seconds == sorted(seconds)
-    assert (seconds[0], seconds[-1]) == (2, MOST_PATIENT)
+    assert (seconds[0], seconds[-1]) == (2, MAX_BACKOFF)
     assert PERSONAL not in caplog.text
 
 
@@ -189,7 +190,7 @@ def test_a_step_that_fails_keeps_no_other_from_running_and_is_named() -> None:
         remaining[0] -= 1
         return remaining[0] > 0
 
-    worker = Worker([Step("broken", lambda: 1 / 0 > 0), Step("counting", count)], Event(), lambda _: None)
+    worker = Worker([Task("broken", lambda: 1 / 0 > 0), Task("counting", count)], Event(), lambda _: None)
     assert worker.once() == ["broken"]
     assert remaining == [0]
 
@@ -204,7 +205,7 @@ def test_a_worker_ends_after_the_work_at_hand() -> None:
         done.append("slow")
         return True
 
-    worker = Worker([Step("slow", slow), Step("idle", lambda: False)], stopping, stopping.wait)
+    worker = Worker([Task("slow", slow), Task("idle", lambda: False)], stopping, stopping.wait)
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(worker.run)
         started.wait(10)
@@ -254,14 +255,14 @@ def add_leads(store: Engine, count: int) -> list[str]:
     stored = [Stored(leads, i, Lead(lead_id=i, created_at=NOW - DAY, channel="webinar")) for i in ids]
     lost = LeadEvent(event="lost", occurred_at=NOW - HOUR)
     with store.begin() as connection:
-        records.add(connection, stored)
-        records.add(connection, [Stored(events, "E-1", lost, ids[0])])
+        versions.add(connection, stored)
+        versions.add(connection, [Stored(events, "E-1", lost, ids[0])])
     return ids[1:]
 
 
 def scored_by(store: Engine, lead_id: str) -> list[str | None]:
     with reading(store) as connection:
-        found = decisions.of_lead(connection, lead_id, 100)
+        found = stored_decisions.of_lead(connection, lead_id, 100)
     models = [json.loads(each.content)["model"] for each in found]
     return [model and model["sha256"] for model in models]
 
@@ -279,7 +280,7 @@ def test_a_promotion_is_told_once_and_all_open_leads_are_scored_by_it(store: Eng
     assert not announce_promotions(service)
     with reading(store) as connection:
         told = connection.execute(select(outbox_table)).all()
-        assert due.waiting(connection) == len(ids)
+        assert rescore_queue.length(connection) == len(ids)
     assert [row.kind for row in told] == ["model.promoted"]
     assert made.sha256 in told[0].content
     assert "someone" not in told[0].content
@@ -320,7 +321,7 @@ def test_a_promotion_that_cannot_be_served_does_not_stop_scoring(store: Engine) 
     announce_promotions(service)
     clock.now += CHECK_EVERY
     assert not rescore_due(service)
-    clock.now += FOLLOWS_WITHIN
+    clock.now += PROMOTION_GRACE
     assert rescore_due(service)
     assert scored_by(store, lead_id) == [before.sha256]
 
@@ -339,7 +340,7 @@ def test_a_lead_that_cannot_be_scored_keeps_no_other_waiting(
         return rescore(service, lead_ids)
 
     monkeypatch.setattr(rescoring, "rescore", failing)
-    mark_open_leads(service)
+    queue_open_leads(service)
     while rescore_due(service):
         pass
     assert [bool(scored_by(store, lead_id)) for lead_id in ids] == [lead_id != ids[2] for lead_id in ids]
@@ -358,7 +359,7 @@ def test_workers_side_by_side_score_each_lead_once_a_night(store: Engine) -> Non
     ids = add_leads(store, 30)
 
     def night(service: Service) -> list[str]:
-        return Worker(steps(service, planned(service), lambda: False), Event(), lambda _: None).once()
+        return Worker(tasks(service, planned(service), lambda: False), Event(), lambda _: None).once()
 
     assert night(services[0]) == []
     assert [scored_by(store, lead_id) for lead_id in ids] == [[]] * len(ids)
@@ -370,7 +371,7 @@ def test_workers_side_by_side_score_each_lead_once_a_night(store: Engine) -> Non
         ("nightly rescoring", "ok", f"{len(ids)} open leads due")
     ]
     with reading(store) as connection:
-        assert beaten_at(connection) == clock.now
+        assert last_beat(connection) == clock.now
 
 
 def test_retraining_is_a_schedule_only_where_it_is_handed_in(store: Engine) -> None:
@@ -384,10 +385,10 @@ def test_each_night_partners_are_known_by_what_their_leads_came_to(store: Engine
     lead = Lead(lead_id="L-1", created_at=created, channel="partner_referral", source_partner_id="P-1")
     won = LeadEvent(event="won", occurred_at=created + DAY)
     with store.begin() as connection:
-        records.add(connection, [Stored(kinds["partners"], "P-1", Partner(partner_id="P-1", recorded_at=created))])
-        records.add(connection, [Stored(kinds["leads"], "L-1", lead), Stored(kinds["lead_events"], "E-1", won, "L-1")])
+        versions.add(connection, [Stored(kinds["partners"], "P-1", Partner(partner_id="P-1", recorded_at=created))])
+        versions.add(connection, [Stored(kinds["leads"], "L-1", lead), Stored(kinds["lead_events"], "E-1", won, "L-1")])
     (night,) = [one for one in planned(service_on(store, Clock())) if one.name == "partner history"]
     assert night.run() == night.run()
     with reading(store) as connection:
-        known = list(records.versions(connection, PARTNER_HISTORY))
+        known = list(versions.versions(connection, PARTNER_HISTORY))
     assert [(row["partner_id"], row["leads"], row["wins"]) for row in known][-1] == ("P-1", 1, 1)

@@ -15,12 +15,13 @@ from sqlalchemy import Engine
 from features.records import KINDS, Stored, parse
 from features.value_types import DAY, parse_instant
 from serving.access import sessions
-from serving.decisions import stored_decisions as decisions
-from serving.decisions.stored_decisions import CurrentScore, StoredDecision
-from serving.html.routes import router
+from serving.app import include_pages, provide_parts
+from serving.decisions import current_scores, stored_decisions
+from serving.decisions.current_scores import CurrentScore
+from serving.decisions.stored_decisions import StoredDecision
 from serving.http.problems import install
-from serving.records import versions as records
-from serving.scoring.decide import rescore
+from serving.records import versions
+from serving.scoring.stored_leads import rescore
 from serving.service import Service
 from serving.store.canonical_json import canonical
 from tests.serving.conftest import service_on
@@ -116,7 +117,8 @@ class Site:
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
         app = FastAPI(docs_url=None)
         install(app)
-        app.include_router(router(self.service), include_in_schema=False)
+        provide_parts(app, self.service)
+        include_pages(app)
 
         async def ask() -> httpx.Response:
             base = f"{self.scheme}://eql.test"
@@ -151,7 +153,7 @@ class Site:
         known = {"recorded_at": NOW - DAY} | content
         stored = Stored(KINDS[kind], identity, parse(KINDS[kind], known), parent)
         with self.engine.begin() as connection:
-            records.add(connection, [stored])
+            versions.add(connection, [stored])
 
     def decide(self, lead_id: str, partner_id: str | None = None, **changes: Any) -> dict[str, Any]:
         """Keeps a decision as the current one of a lead; returns its content."""
@@ -159,28 +161,34 @@ class Site:
         content = copy.deepcopy(DECISION) | {"decision_id": decision_id, "lead_id": lead_id} | changes
         probability, value = content["close_probability"], content["expected_value"]
         score = CurrentScore(
-            lead_id,
-            decision_id,
-            content["qualification"],
-            content["pending"],
-            probability and probability["value"],
-            content["grade"],
-            value and value["minor"],
-            value and value["currency"],
-            partner_id,
-            parse_instant(content["created_at"]),
+            lead_id=lead_id,
+            decision_id=decision_id,
+            qualification=content["qualification"],
+            pending=content["pending"],
+            close_probability=probability and probability["value"],
+            grade=content["grade"],
+            expected_value_minor=value and value["minor"],
+            expected_value_currency=value and value["currency"],
+            source_partner_id=partner_id,
+            scored_at=parse_instant(content["created_at"]),
         )
         kept = StoredDecision(
-            decision_id, lead_id, True, parse_instant(content["as_of"]), score.scored_at, canonical(content), salt="s"
+            decision_id=decision_id,
+            lead_id=lead_id,
+            stored=True,
+            as_of=parse_instant(content["as_of"]),
+            created_at=score.scored_at,
+            content=canonical(content),
+            salt="s",
         )
         with self.engine.begin() as connection:
-            decisions.add(connection, [kept])
-            decisions.set_current(connection, [score])
+            stored_decisions.add(connection, [kept])
+            current_scores.save(connection, [score])
         return json.loads(kept.content)
 
     def rescore(self, *lead_ids: str) -> None:
         """Decides on leads by what is stored of them, without a model."""
-        assert list(rescore(self.service, lead_ids))
+        assert list(rescore(self.service.scoring, lead_ids))
 
 
 @pytest.fixture

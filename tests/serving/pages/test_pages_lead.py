@@ -5,7 +5,7 @@ from urllib.parse import quote
 import pytest
 
 from features.value_types import DAY
-from serving.http.responses import DecisionAnswer
+from serving.decisions.responses import DecisionAnswer
 
 FAMILIES = ("integration_usage", "partner_referral", "icp", "lead")
 

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.value_types import DAY, SECOND
-from serving.decisions.reasons import SHOWN, merged, strongest, told
-from serving.html import charts as figures
-from serving.html import words
+from serving.decisions.reasons import MAX_SHOWN, merged, strongest, strongest_reasons
+from serving.html import charts, words
 
 contributions = st.lists(
     st.fixed_dictionaries(
@@ -25,17 +24,17 @@ shares = st.floats(0, 1)
 
 @given(contributions)
 def test_what_is_told_and_what_is_not_add_up_to_the_whole(given_: list[Any]) -> None:
-    reasons = told(given_)
+    reasons = strongest_reasons(given_)
     whole = sum(reason.points for reason in (*reasons.favouring, *reasons.against)) + reasons.others
     assert whole == pytest.approx(sum(each["points"] for each in given_), abs=1e-9)
 
 
 @given(contributions)
 def test_reasons_are_few_the_strongest_first_and_on_the_side_they_speak_for(given_: list[Any]) -> None:
-    reasons = told(given_)
+    reasons = strongest_reasons(given_)
     for side, sign in ((reasons.favouring, 1), (reasons.against, -1)):
         weights = [sign * reason.points for reason in side]
-        assert len(side) <= SHOWN
+        assert len(side) <= MAX_SHOWN
         assert weights == sorted(weights, reverse=True)
         assert all(words.points(reason.points) != "0.0" for reason in side)
         assert all(weight > 0 for weight in weights)
@@ -51,19 +50,19 @@ def test_nothing_is_said_twice(given_: list[Any]) -> None:
 @given(shares, shares, shares)
 def test_a_range_bar_holds_its_value_on_the_figure(first: float, second: float, third: float) -> None:
     lower, value, upper = sorted((first, second, third))
-    end = figures.scale([upper])
-    bar = figures.range_bar({"lower": lower, "value": value, "upper": upper}, end)
+    end = charts.scale([upper])
+    bar = charts.range_bar({"lower": lower, "value": value, "upper": upper}, end)
     assert end >= upper
     assert 0 <= bar.band.x <= bar.mark + 1e-9
-    assert bar.mark <= bar.band.x + bar.band.width + 1e-9 <= figures.WIDTH + 1e-6
+    assert bar.mark <= bar.band.x + bar.band.width + 1e-9 <= charts.WIDTH + 1e-6
 
 
 @given(shares, st.lists(st.floats(-60, 60), max_size=10))
 def test_a_waterfall_stays_on_its_figure_and_no_step_leaves_a_gap(start: float, steps: list[float]) -> None:
-    bars = figures.waterfall(100 * start, steps)
+    bars = charts.waterfall(100 * start, steps)
     assert len(bars) == len(steps) + 2
     for bar in bars:
-        assert -1e-6 <= bar.x <= bar.x + bar.width <= figures.WIDTH + 1e-6
+        assert -1e-6 <= bar.x <= bar.x + bar.width <= charts.WIDTH + 1e-6
     for before, after in pairwise(bars[1:]):
         ends = {round(edge, 6) for edge in (before.x, before.x + before.width)}
         assert ends & {round(edge, 6) for edge in (after.x, after.x + after.width)}

@@ -4,7 +4,7 @@ import pytest
 
 from features.records import KINDS
 from features.value_types import DAY, SECOND
-from serving.records import visible as lists
+from serving.records import visible
 from serving.store.database import reading
 
 NASTY = '<script>alert("x")</script>&<img src=x onerror=alert(1)>'
@@ -179,5 +179,5 @@ def test_records_are_read_as_of_a_moment(site: Any) -> None:
         site.store("accounts", "A-1", account_id="A-1", name=name, recorded_at=at)
     with reading(site.engine) as connection:
         for at, expected in ((now - 2 * DAY, None), (now - DAY, "Old"), (now, "New")):
-            found = lists.latest(connection, KINDS["accounts"], ["A-1", "A-2"], at)
+            found = visible.visible(connection, KINDS["accounts"], ["A-1", "A-2"], at)
             assert [row["name"] for row in found.values()] == ([expected] if expected else [])

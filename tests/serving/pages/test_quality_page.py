@@ -7,7 +7,7 @@ import pytest
 from features.quality.report import Finding, Report
 from features.value_types import DAY, SECOND, parse_instant
 from serving.identity import ROLES
-from serving.quality import reports as quality
+from serving.quality import reports
 from serving.store.database import reading
 
 NOW = parse_instant("2026-11-22T12:00:00Z")
@@ -46,7 +46,7 @@ def report(*findings: Finding, made_at: int = NOW - 7200 * SECOND) -> Report:
 
 def keep(site: Any, kept: Report) -> None:
     with site.engine.begin() as connection:
-        quality.keep(connection, kept)
+        reports.keep(connection, kept)
 
 
 def test_without_a_report_the_page_says_how_to_make_one(site: Any) -> None:
@@ -109,4 +109,4 @@ def test_only_the_last_report_is_kept(site: Any) -> None:
     for kept in (first, second):
         keep(site, kept)
         with reading(site.engine) as connection:
-            assert quality.last(connection) == kept
+            assert reports.last(connection) == kept
