@@ -15,7 +15,7 @@ from serving.http.dependencies import StoreDependency, provided
 from serving.scoring.dependencies import ScoringDependency
 from serving.store.database import reading
 from serving.work_list.exploration import log
-from serving.work_list.work_list import work_list
+from serving.work_list.work_list_page import work_list
 
 PAGE_SIZE = 25
 _MAX_OFFSET = 1_000_000_000
