@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+from features.outcomes import first_recorded_wins
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from features.shrinkage import strength
 from features.value_types import DAY
@@ -35,10 +36,7 @@ def histories(
     first: dict[str, Row] = {}
     for lead in sorted(leads, key=_recorded):
         first.setdefault(lead["lead_id"], lead)
-    won: dict[str, Row] = {}
-    for event in sorted(events, key=_recorded):
-        if event["event"] == "won" and event["occurred_at"] is not None and not event["deleted"]:
-            won.setdefault(event["lead_id"], event)
+    won = first_recorded_wins(events)
     tiers = _Tiers(partners)
     matured = (_matured(lead, won.get(lead["lead_id"]), horizon_days, tiers) for lead in first.values())
     return _rows(sorted((step for steps in matured for step in steps), key=_ORDER))

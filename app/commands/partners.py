@@ -22,6 +22,7 @@ from features.overlap.matching import Index
 from features.overlap.partner_list import RELATIONSHIPS, Columns, InvalidKey, InvalidList, PartnerList, Rejection
 from features.records import KINDS, Stored
 from features.value_types import rfc3339
+from features.versions import newest_versions
 from serving.store import database, records
 
 overlap_app = typer.Typer(
@@ -210,7 +211,7 @@ def _check_relationship(relationship: str) -> None:
 
 
 def _check_partner(connection: Connection, partner: str) -> None:
-    known = shared_customers.latest(_PARTNERS, records.versions(connection, _PARTNERS))
+    known = newest_versions(records.versions(connection, _PARTNERS), _PARTNERS)
     if partner not in known or known[partner]["deleted"]:
         raise UnknownPartner(f"there is no partner {partner}; `eql import` it, or correct --partner")
 

@@ -31,6 +31,9 @@ from features.partner_history import histories
 
 __all__ = ["DuckDBEngine", "OutOfRoom", "UnreadableRecords"]
 
+POSITION = "rowid"
+"""The column of a copied kind, such as `lead_events`, that says where in its file a row stood."""
+
 _MEMORY = "25%"
 """Of the machine's memory, or of what its container may use; beyond it DuckDB spills to disk."""
 
@@ -117,8 +120,8 @@ class DuckDBEngine:
             self._connection.execute('DROP TABLE "snapshots"; RESET perfect_ht_threshold')
 
     def open_leads(self, as_of: int) -> pa.Table:
-        """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
-        return self.sql(open_leads(as_of))
+        """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""
+        return self.sql(open_leads(as_of, "duckdb", POSITION))
 
     def known_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of every lead known by then, open or closed."""
@@ -140,7 +143,7 @@ class DuckDBEngine:
         self._connection.unregister("arriving")
 
     def _load_histories(self, horizon_days: int) -> None:
-        leads, partners, events = (self.sql(text).to_pylist() for text in history_queries("rowid"))
+        leads, partners, events = (self.sql(text).to_pylist() for text in history_queries(POSITION))
         for kind, rows in histories(leads, partners, events, horizon_days).items():
             self._create("derived", table(kind, rows))
             self._connection.execute(_SUPERSEDE.format(kind=kind.name, id=kind.id))

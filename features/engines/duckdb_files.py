@@ -258,7 +258,7 @@ def _sort(keys: NDArray[np.uint64]) -> None:
 _SUPERSEDED = """
 CREATE TABLE {table} AS SELECT position, superseded_at FROM (
     SELECT position, lead(coalesce(recorded_at, 0)) OVER (
-        PARTITION BY {id} ORDER BY coalesce(recorded_at, 0), position) AS superseded_at
+        PARTITION BY {id} ORDER BY coalesce(recorded_at, -1), position) AS superseded_at
     FROM ({select}) WHERE {key} IN (SELECT key FROM "repeated")
 ) WHERE superseded_at IS NOT NULL
 """

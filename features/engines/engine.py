@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES, FACTS
 from features.engines.sql_compiler import ENTITY_COLUMNS
+from features.outcomes import closed_leads_sql
 from features.provenance import Provenance
 from features.records import KINDS, Kind, Row
 
@@ -43,7 +44,7 @@ class Engine(Protocol):
         ...
 
     def open_leads(self, as_of: int) -> pa.Table:
-        """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
+        """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""
         ...
 
     def known_leads(self, as_of: int) -> pa.Table:
@@ -60,15 +61,19 @@ def known_leads(as_of: int) -> str:
     return f"SELECT * FROM ({_known(as_of)}) known ORDER BY lead_id"
 
 
-def open_leads(as_of: int) -> str:
-    """SQL for any engine: snapshots at `as_of` (microseconds) of the leads open then, in order."""
-    return f"""
-SELECT * FROM ({_known(as_of)}) known WHERE NOT EXISTS (
-    SELECT 1 FROM lead_events e WHERE e.lead_id = known.lead_id AND e.event IN ('won', 'lost') AND {_seen("e", as_of)}
-      AND NOT EXISTS (
-        SELECT 1 FROM lead_events r WHERE r.lead_id = e.lead_id AND r.event = 'reopened' AND {_seen("r", as_of)}
-          AND r.recorded_at >= COALESCE(e.recorded_at, 0)))
-ORDER BY lead_id"""
+def open_leads(as_of: int, dialect: str, position: str) -> str:
+    """SQL: snapshots at `as_of` (microseconds) of the leads open then (see `features.outcomes`), in order.
+
+    Args:
+        as_of: the moment.
+        dialect: of the engine, as sqlglot names it.
+        position: the column of `lead_events` that says where in its file a row stood.
+    """
+    closed = closed_leads_sql(dialect, as_of, position)
+    return (
+        f"SELECT * FROM ({_known(as_of)}) known "
+        f"WHERE NOT EXISTS (SELECT 1 FROM ({closed}) closed WHERE closed.lead_id = known.lead_id) ORDER BY lead_id"
+    )
 
 
 def _known(as_of: int) -> str:

@@ -20,10 +20,10 @@ from adbc_driver_postgresql import dbapi
 from sqlglot import exp
 
 from features.catalogue.catalogue import Catalogue
-from features.engines.duckdb import DuckDBEngine
+from features.engines.duckdb import POSITION, DuckDBEngine
 from features.engines.engine import NEEDED, EngineError, earliest, known_leads, numbered, open_leads, plain, shaped
 from features.engines.sql_compiler import filled, template
-from features.records import DERIVED
+from features.records import DERIVED, Kind
 
 _SESSION = {
     "search_path": "pg_temp",
@@ -34,6 +34,9 @@ _SESSION = {
     "client_min_messages": "error",
 }
 """Compiling so long a query costs more than it saves, and the memory its tables need must be asked for."""
+
+_POSITION = "position"
+"""The column of `lead_events` that says where in its file a row stood."""
 
 _DIALECT = "postgres"
 _TYPES = {pa.int64(): "bigint", pa.float64(): "double precision", pa.bool_(): "boolean"}
@@ -72,7 +75,7 @@ class PostgresEngine:
             with DuckDBEngine(folder, horizon_days) as records:
                 self.provenance = records.provenance
                 for kind in (*NEEDED, *DERIVED):
-                    self._create(kind.name, records.stream(f'SELECT * FROM "{kind.name}"'))
+                    self._create(kind.name, records.stream(_rows(kind)))
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -98,8 +101,8 @@ class PostgresEngine:
         return shaped(found, catalogue, fields=fields)
 
     def open_leads(self, as_of: int) -> pa.Table:
-        """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
-        return self._ask(open_leads(as_of))
+        """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""
+        return self._ask(open_leads(as_of, _DIALECT, _POSITION))
 
     def known_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of every lead known by then, open or closed."""
@@ -122,6 +125,12 @@ class PostgresEngine:
         with _refusals(), self._connection.cursor() as cursor:
             cursor.execute(text)
             return plain(cursor.fetch_arrow_table())
+
+
+def _rows(kind: Kind) -> str:
+    """SQL for DuckDB: the rows of a kind; of `lead_events` with their position, which breaks ties of outcomes."""
+    position = f", {POSITION} AS {_POSITION}" if kind.name == "lead_events" else ""
+    return f'SELECT *{position} FROM "{kind.name}"'
 
 
 _CHARACTER = r"(?:[\w.~!$&'()*+,;=-]|%(?!00)[0-9A-Fa-f]{2})"

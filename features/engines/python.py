@@ -29,6 +29,7 @@ from features.catalogue.entry import (
 )
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from features.value_types import DAY, MAX_INTEGER, Scalar, moment
+from features.versions import current_versions
 
 Facts: TypeAlias = Mapping[str, Sequence[Row]]
 """Everything said about one lead: versions of it, its account and the partners named, and its facts, by plural name.
@@ -61,20 +62,6 @@ def evaluate(catalogue: Catalogue, facts: Facts, as_of: int) -> Evaluation:
     return Evaluation(now.entities["lead"], now.entities["account"], now.entities["partner"], features)
 
 
-def visible(rows: Iterable[Row], kind: Kind, as_of: int) -> list[Row]:
-    """The latest version of each record by `as_of`, without tombstones. Rows without an id stand for themselves."""
-    latest: dict[Scalar, Row] = {}
-    for position, row in enumerate(rows):
-        recorded = row["recorded_at"]
-        if recorded is not None and recorded > as_of:
-            continue
-        key = row.get(kind.id, position)
-        other = latest.get(key)
-        if other is None or (recorded or 0) >= (other["recorded_at"] or 0):
-            latest[key] = row
-    return [row for row in latest.values() if not row.get("deleted")]
-
-
 @dataclass(frozen=True)
 class _Chosen:
     """Facts that meet some conditions, the undated ones first, then in the order they occurred at `times`."""
@@ -104,7 +91,7 @@ class _Moment:
 
 
 def _moment(facts: Facts, as_of: int) -> _Moment:
-    leads = visible(facts.get("leads", ()), ENTITIES["lead"], as_of)
+    leads = current_versions(facts.get("leads", ()), ENTITIES["lead"], as_of)
     lead = leads[0] if leads else _NO_ROW
     partners = _by_id(facts.get("partners", ()), ENTITIES["partner"], as_of)
     source = lead.get("source_partner_id")
@@ -124,7 +111,7 @@ def _moment(facts: Facts, as_of: int) -> _Moment:
 
 
 def _by_id(rows: Iterable[Row], kind: Kind, as_of: int) -> dict[Any, Row]:
-    return {row[kind.id]: row for row in visible(rows, kind, as_of)}
+    return {row[kind.id]: row for row in current_versions(rows, kind, as_of)}
 
 
 def _told(rows: Sequence[Row], kind: Kind, lead: Row, as_of: int) -> list[Row]:
@@ -133,7 +120,11 @@ def _told(rows: Sequence[Row], kind: Kind, lead: Row, as_of: int) -> list[Row]:
     owner = lead.get(parent)
     if owner is None or not rows:
         return []
-    told = [row for row in visible(rows, kind, as_of) if row[parent] == owner and (row["occurred_at"] or 0) <= as_of]
+    told = [
+        row
+        for row in current_versions(rows, kind, as_of)
+        if row[parent] == owner and (row["occurred_at"] or 0) <= as_of
+    ]
     told.sort(key=_occurred)
     return told
 

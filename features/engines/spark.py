@@ -43,9 +43,12 @@ _SESSION = {
 }
 """Attributes may differ by case alone; other tools write times in nanoseconds; an overflow is an error."""
 
+_POSITION = "position"
+"""The column that says where in its file a row stood."""
+
 _SUPERSEDED = """
 SELECT *, lead(coalesce(recorded_at, 0)) OVER (
-    PARTITION BY {id} ORDER BY coalesce(recorded_at, 0), position) AS superseded_at
+    PARTITION BY {id} ORDER BY coalesce(recorded_at, -1), position) AS superseded_at
 FROM {rows}
 """
 
@@ -99,8 +102,8 @@ class SparkEngine:
         return shaped(found, catalogue, fields=fields)
 
     def open_leads(self, as_of: int) -> pa.Table:
-        """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
-        return self._ask(open_leads(as_of))
+        """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""
+        return self._ask(open_leads(as_of, "spark", _POSITION))
 
     def known_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of every lead known by then, open or closed."""
@@ -113,7 +116,7 @@ class SparkEngine:
         versions.createOrReplaceTempView(kind.name)
 
     def _derive(self, horizon_days: int) -> None:
-        leads, partners, events = (self._ask(text).to_pylist() for text in history_queries("position"))
+        leads, partners, events = (self._ask(text).to_pylist() for text in history_queries(_POSITION))
         for kind, rows in histories(leads, partners, events, horizon_days).items():
             placed = table(kind, rows).append_column("position", pa.array(range(len(rows)), pa.int64()))
             self._define(kind, self._session.createDataFrame(placed), keep=True)

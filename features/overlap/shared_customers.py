@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from features.domains import InvalidDomain, site
 from features.overlap.matching import MOST_COMPANIES, Index, Match, Profile, plain_name
 from features.overlap.partner_list import RELATIONSHIPS, Listed, keyed_hash
-from features.records import KINDS, Kind, Row, Stored, parse
+from features.records import KINDS, Row, Stored, parse
 from features.rows import stored
 from features.value_types import iso_date
+from features.versions import newest_versions
 
 FEWEST_SHOWN = 5
 """A smaller count could point to single companies and is not shown."""
@@ -63,16 +64,6 @@ class Found:
         return {name: accounts[name] if accounts[name] >= FEWEST_SHOWN else None for name in RELATIONSHIPS}
 
 
-def latest(kind: Kind, versions: Iterable[Row]) -> dict[str, Row]:
-    """The newest version of each record, tombstones too; `versions` come in the order of ingest, which breaks ties."""
-    newest: dict[str, Row] = {}
-    for row in versions:
-        other = newest.get(row[kind.id])
-        if other is None or (row["recorded_at"] or 0) >= (other["recorded_at"] or 0):
-            newest[row[kind.id]] = row
-    return newest
-
-
 def companies(accounts: Iterable[Row], key: bytes | None = None) -> list[Profile]:
     """What our accounts, of which `accounts` are all versions, are matched by, in the order of their ids.
 
@@ -83,7 +74,7 @@ def companies(accounts: Iterable[Row], key: bytes | None = None) -> list[Profile
     Raises:
         InvalidKey: the key is too short.
     """
-    known = latest(KINDS["accounts"], accounts)
+    known = newest_versions(accounts, KINDS["accounts"])
     return [
         Profile(account_id, _own_domain(row["domain"], key), row["name"], row["country"])
         for account_id, row in sorted(known.items())
@@ -183,7 +174,7 @@ def _reason(one: Overlap) -> str:
 
 def marked_wrong(overlaps: Iterable[Row], partner_id: str) -> frozenset[str]:
     """The accounts a partner's lists must not be matched to; `overlaps` are all versions in the order of ingest."""
-    newest = latest(_OVERLAPS, overlaps).values()
+    newest = newest_versions(overlaps, _OVERLAPS).values()
     return frozenset(row["account_id"] for row in newest if row["partner_id"] == partner_id and _wrong(row))
 
 
@@ -233,7 +224,7 @@ def _wrong(row: Row) -> bool:
 
 def _pair(overlaps: Sequence[Row], overlap_id: str) -> list[list[Row]]:
     """The versions, newest last, of each overlap of the partner and the account that an id speaks of."""
-    newest = latest(_OVERLAPS, overlaps)
+    newest = newest_versions(overlaps, _OVERLAPS)
     if overlap_id not in newest:
         raise UnknownOverlap(f"there is no overlap {overlap_id}; `eql overlap match --json` prints their ids")
     sought = newest[overlap_id]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from features.bounds import bounds
+from features.outcomes import CLOSES
 from features.quality.checks import (
     ABSURD,
     ANCIENT,
@@ -52,7 +53,8 @@ class Fault:
 
 _ALL = "TRUE"
 _DATED = "occurred_at IS NOT NULL"
-_CLOSED = "event IN ('won', 'lost')"
+# Every close must come after the creation, whether or not it decides the lead's state.
+_CLOSED = f"event IN ({', '.join(map(text, CLOSES))})"
 _PARTNER_LEAD = f"channel IN ({', '.join(map(text, PARTNER_CHANNELS))})"
 _ONLY_OF = dict.fromkeys(("leads.source_partner_id", "leads.programme_tier", "leads.referral_date"), _PARTNER_LEAD)
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, func, select
 
-from features.engines.python import visible
 from features.records import Kind, Row
+from features.versions import current_versions
 from serving.store.records import flat
 from serving.store.tables import RECORDS, current_score, decision_payloads
 
@@ -39,7 +39,7 @@ def latest(connection: Connection, kind: Kind, ids: Collection[str], as_of: int)
     table = RECORDS[kind.name]
     found = select(table).where(table.c[kind.id].in_(ids)).order_by(table.c.ingest)
     rows = [flat(kind.name, row) for row in connection.execute(found).mappings()]
-    return {row[kind.id]: row for row in visible(rows, kind, as_of)}
+    return {row[kind.id]: row for row in current_versions(rows, kind, as_of)}
 
 
 def about(connection: Connection, kind: Kind, parents: Collection[str], as_of: int) -> list[Row]:
@@ -48,7 +48,7 @@ def about(connection: Connection, kind: Kind, parents: Collection[str], as_of: i
     naming = select(table.c[kind.id]).where(table.c[parent].in_(parents))
     found = select(table).where(table.c[kind.id].in_(naming)).order_by(table.c.ingest)
     rows = [flat(kind.name, row) for row in connection.execute(found).mappings()]
-    return [row for row in visible(rows, kind, as_of) if row[parent] in parents]
+    return [row for row in current_versions(rows, kind, as_of) if row[parent] in parents]
 
 
 def known_lead(connection: Connection, lead_id: str) -> bool:

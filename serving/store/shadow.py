@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from features.value_types import DAY
 from serving.store.database import inserting
-from serving.store.records import closes, visible
+from serving.store.records import first_closes, visible
 from serving.store.tables import decision_payloads as payloads
 from serving.store.tables import decisions, shadow_scores
 
@@ -74,8 +74,8 @@ def matured(connection: Connection, sha256: str, horizon_days: int, now: int) ->
     Leads that were known to be closed when it was made are left out, as are those whose close has no date, and those
     that were removed or merged since.
     """
-    lead, close = visible("leads", now), closes(now)
-    known_open = or_(close.c.recorded_at.is_(None), close.c.recorded_at > decisions.c.created_at)
+    lead, close = visible("leads", now), first_closes(connection, now)
+    known_open = or_(close.c.known_closed_at.is_(None), close.c.known_closed_at > decisions.c.created_at)
     first = func.row_number().over(partition_by=payloads.c.lead_id, order_by=(payloads.c.as_of, decisions.c.created_at))
     found = (
         select(

@@ -24,6 +24,7 @@ from features.overlap.matching import (
 from features.overlap.partner_list import Columns, InvalidKey, InvalidList, PartnerList, hashed, keyed_hash, read
 from features.records import KINDS, Row, Stored, parse
 from features.value_types import parse_instant
+from features.versions import newest_versions
 
 NOW = parse_instant("2026-11-01T00:00:00Z")
 KEY = b"sixteen bytes at least"
@@ -314,7 +315,7 @@ def test_a_wrong_match_is_lowered_remembered_and_can_be_taken_back() -> None:
         shared_customers.mark(history, wrong_id, "ana", NOW + 2)
     history += [one.row() for one in shared_customers.unmark(history, wrong_id, NOW + 3)]
     assert not shared_customers.marked_wrong(history, "P-1")
-    revived = shared_customers.latest(KINDS["shared_customers"], history)[wrong_id]
+    revived = newest_versions(history, KINDS["shared_customers"])[wrong_id]
     assert (revived["confidence"], revived["reason"]) == (DOMAIN_CONFIDENCE, "same registrable domain")
     with pytest.raises(shared_customers.UnknownOverlap, match="not marked"):
         shared_customers.unmark(history, wrong_id, NOW + 4)
