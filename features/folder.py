@@ -274,12 +274,7 @@ def _file_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
 
 def _parquet_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
     with pq.ParquetFile(path) as file:
-        found = file.schema_arrow
-        check_names(path, found.names, columns)
-        for column in columns:
-            type = found.field(column.name).type
-            if not (WIDER[column.type](type) or pa.types.is_null(type)):
-                raise FolderError(f"{path}: column {column.name} must be {ARROW[column.type]}, not {type}")
+        check_schema(path, file.schema_arrow, columns)
         for batch in file.iter_batches(BATCH):
             yield from _rows(columns, [_python(batch.column(column.name), column) for column in columns])
 
@@ -339,6 +334,22 @@ def check_names(path: Path, found: Sequence[str], columns: Sequence[Column]) -> 
     ):
         if names:
             raise FolderError(f"{path} {complaint} {', '.join(names)}; its columns must be {', '.join(wanted)}")
+
+
+def check_schema(path: Path, found: pa.Schema, columns: Sequence[Column]) -> None:
+    """Checks that a Parquet file has these columns, each of its type in any width (see `WIDER`).
+
+    Raises:
+        FolderError: naming the column, the type it must have and the type it has.
+    """
+    check_names(path, found.names, columns)
+    for column in columns:
+        type = found.field(column.name).type
+        if not (WIDER[column.type](type) or pa.types.is_null(type)):
+            wanted = ARROW[column.type]
+            raise FolderError(
+                f"{path}: column {column.name} must be {wanted}, not {type}; write the column with that type"
+            )
 
 
 def _integer(text: str) -> int:

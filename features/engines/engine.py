@@ -1,7 +1,7 @@
-"""What every batch engine is, and what their SQL has in common.
+"""The interface of a batch engine, and the SQL and Arrow steps that all engines share.
 
-An engine holds the records of a folder as tables named like their kinds, each with `Kind.columns` (of leads also the
-attributes) and `superseded_at`, beside them the derived kinds, and evaluates the catalogue over them.
+An engine holds the records of a folder as tables and evaluates the catalogue over them. The tables are named like the
+kinds. Each has `Kind.columns`, the leads also their attributes, and `superseded_at`. The derived kinds are tables too.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ from features.provenance import Provenance
 from features.records import KINDS, Kind, Row
 
 NEEDED: tuple[Kind, ...] = (*ENTITIES.values(), *FACTS.values(), KINDS["lead_events"])
-"""The kinds an engine reads; `lead_events` for what is open and for the derived kinds, never for a feature."""
+"""The kinds that an engine reads; `lead_events` for open leads and the derived kinds, never for a feature."""
 
 
 class Engine(Protocol):
-    """Records, ready to be evaluated at any moments; a context manager.
+    """Records that can be evaluated at any moments; a context manager.
 
-    Every engine gives the same rows in the same order: integers and text equal, reals within 1e-9 of each other.
+    All engines return the same rows in the same order: integers and texts are equal, reals differ by at most 1e-9.
 
     Attributes:
-        provenance: of the records.
+        provenance: the provenance of the records.
     """
 
     provenance: Provenance
@@ -40,7 +40,7 @@ class Engine(Protocol):
     ) -> None: ...
 
     def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
-        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `sql_compiler.query` says."""
+        """One row for each of `snapshots` (lead_id, as_of in microseconds) with the columns of `sql_compiler.query`."""
         ...
 
     def open_leads(self, as_of: int) -> pa.Table:
@@ -48,12 +48,12 @@ class Engine(Protocol):
         ...
 
     def known_leads(self, as_of: int) -> pa.Table:
-        """Snapshots at `as_of` of every lead known by then, open or closed."""
+        """Snapshots at `as_of` of all leads known then, open or closed."""
         ...
 
 
 class EngineError(ValueError):
-    """An engine cannot be had, or refuses the records: why, and the mend."""
+    """An engine cannot be started, or refuses the records; the message names the reason and the fix."""
 
 
 def known_leads(as_of: int) -> str:
@@ -66,8 +66,8 @@ def open_leads(as_of: int, dialect: str, position: str) -> str:
 
     Args:
         as_of: the moment.
-        dialect: of the engine, as sqlglot names it.
-        position: the column of `lead_events` that says where in its file a row stood.
+        dialect: the engine's dialect, as sqlglot names it.
+        position: the column of `lead_events` that holds the position of a row in its file.
     """
     closed = closed_leads_sql(dialect, as_of, position)
     return (
@@ -91,10 +91,10 @@ def _seen(table: str, as_of: int) -> str:
 
 
 def history_queries(position: str) -> tuple[str, str, str]:
-    """SQL for any engine: the leads, partners and events that `features.partner_history.histories` derives from.
+    """SQL for any engine: the leads, partners and events from which `features.partner_history.histories` derives.
 
     Args:
-        position: the column that says where in its file a row stood.
+        position: the column that holds the position of a row in its file.
     """
     return (
         f"SELECT lead_id, source_partner_id, created_at, recorded_at FROM leads ORDER BY {position}",
@@ -112,24 +112,24 @@ def table(kind: Kind, rows: Sequence[Row]) -> pa.Table:
 
 
 def numbered(snapshots: pa.Table) -> pa.Table:
-    """Snapshots with the number of their own that `sql_compiler.query` groups by."""
+    """Snapshots with their numbers, by which `sql_compiler.query` groups."""
     return snapshots.append_column("snapshot", pa.array(range(len(snapshots)), pa.int64()))
 
 
 def earliest(snapshots: pa.Table) -> int:
-    """The first moment snapshots ask for, as `sql_compiler.query` takes it; 0 where there are none."""
+    """The earliest moment of snapshots, for `sql_compiler.query`; 0 where there are no snapshots."""
     return pc.min(snapshots["as_of"]).as_py() or 0
 
 
-def shaped(found: pa.Table, catalogue: Catalogue, *, fields: bool) -> pa.Table:
-    """An engine's answer to `sql_compiler.query`, with the names that promises and plain types."""
+def shaped(result: pa.Table, catalogue: Catalogue, *, fields: bool) -> pa.Table:
+    """The result of `sql_compiler.query` with the promised column names and with plain types."""
     entity = [f"{entity}.{column}" for entity, column in ENTITY_COLUMNS] if fields else []
-    return plain(found.rename_columns(["lead_id", "as_of", *catalogue.names, *entity]))
+    return plain(result.rename_columns(["lead_id", "as_of", *catalogue.names, *entity]))
 
 
-def plain(found: pa.Table) -> pa.Table:
-    """An engine's answer with integers and reals of 64 bits, whatever their width, and every column nullable."""
-    return found.cast(pa.schema([(field.name, _wide(field.type)) for field in found.schema]))
+def plain(result: pa.Table) -> pa.Table:
+    """A result with integers and reals of 64 bits, whatever their width, and with every column nullable."""
+    return result.cast(pa.schema([(field.name, _wide(field.type)) for field in result.schema]))
 
 
 def _wide(type: pa.DataType) -> pa.DataType:

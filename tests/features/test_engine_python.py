@@ -297,7 +297,7 @@ def test_entities_are_handed_on_for_the_rules() -> None:
 
 
 def test_an_expression_it_does_not_know_is_refused() -> None:
-    from features.engines.python import planned
+    from features.engines.python import evaluator
 
     with pytest.raises(NotImplementedError, match="no evaluation of"):
-        planned("employees")
+        evaluator("employees")
