@@ -1,7 +1,7 @@
 """A private PostgreSQL server that runs while a block runs, from the binaries of a wheel.
 
-The starter of the wheel is not used: as root it adds a user to the system and makes every folder above its data readable
-for all users. PostgreSQL refuses to run as root, so this module then runs it as `nobody`. Its data lies in the system's
+The starter of the wheel is not used: as root it adds a user to the system and opens every folder above its data to all
+users. PostgreSQL refuses to run as root, so this module then runs it as `nobody`. Its data lies in the system's
 temporary folder, which that account can read and where the path of a socket is short enough.
 """
 
@@ -67,7 +67,7 @@ def private_server(*, durable: bool = False) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Server:
-    """A server: its binaries, the folder for data and socket, its account (None for this process's) and its settings."""
+    """A server: its binaries, the folder for data and socket, its account (None for our own) and its settings."""
 
     binaries: Path
     folder: Path

@@ -138,7 +138,7 @@ def _counting(rows: "DataFrame") -> Count:
 
 
 def _address(path: Path) -> str:
-    """The file's address for Spark: with a scheme, for another file system may be the default, and without wildcards."""
+    """The file's address for Spark: without wildcards, and with a scheme, as another file system may be the default."""
     return "file:" + _GLOB.sub(r"\\\1", str(path.resolve()))
 
 
