@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE
-from features.engines.duckdb import DuckDBEngine
+from features.engines.duckdb import POSITION, DuckDBEngine
+from features.outcomes import first_closes_sql
 from features.partner_history import HORIZON_DAYS
 from features.value_types import DAY, Scalar, microseconds
 from models.encoding import EncodedFeature, Encoding
@@ -71,7 +72,7 @@ def world(folder: Path, seed: int) -> World:
     with DuckDBEngine(folder, HORIZON_DAYS) as engine:
         snapshots = label(engine, HORIZON_DAYS)
         table = engine.evaluate(CATALOGUE, snapshots.table())
-        closes = {row["lead_id"]: row for row in engine.sql(_CLOSES).to_pylist()}
+        closes = {row["lead_id"]: row for row in engine.sql(first_closes_sql("duckdb", None, POSITION)).to_pylist()}
     places = {
         key: i for i, key in enumerate(zip(table["lead_id"].to_pylist(), table["as_of"].to_pylist(), strict=True))
     }
@@ -93,12 +94,6 @@ def world(folder: Path, seed: int) -> World:
         np.array([bool(row and row["won"]) for row in known]),
         np.asarray(logit(np.clip(probability, 1e-6, 1 - 1e-6))),
     )
-
-
-_CLOSES = """
-SELECT lead_id, min(occurred_at) AS closed_at, bool_or(event = 'won') AS won
-FROM lead_events WHERE event IN ('won', 'lost') AND NOT deleted AND superseded_at IS NULL GROUP BY lead_id
-"""
 
 
 def _optional(values: NDArray[np.float64], filled: NDArray[np.bool_]) -> Values:

@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from features.domains import InvalidDomain, site
-from features.overlap.matching import LEAST_CONFIDENCE, Index, Profile
+from features.overlap.matching import MIN_CONFIDENCE, Index, Profile
 
 ROOT = Path(__file__).parent.parent
 DATASETS = Path(os.environ.get("EQL_DATASETS", ROOT / ".." / "shared" / "datasets")) / "dedupe"
@@ -115,7 +115,13 @@ def sides(name: str, source: Source) -> Sides:
     for number, row in enumerate(rows):
         entity = source.entity(row)
         called, details = _joined(row, source.named), _joined(row, source.details)
-        profile = Profile(str(number), _domain(row, source.domains), called or details, source.country, details)
+        profile = Profile(
+            str(number),
+            domain=_domain(row, source.domains),
+            name=called or details,
+            country=source.country,
+            details=details,
+        )
         if entity in ours or in_half(entity, "absent"):
             theirs.append((entity, profile))
         else:
@@ -187,7 +193,7 @@ def quality() -> list[dict[str, Any]]:
 
 
 def _quality(name: str, split: Sides) -> dict[str, Any]:
-    ours = match(split, WAYS["domain, else name"], reported=True).figures(LEAST_CONFIDENCE)[3]
+    ours = match(split, WAYS["domain, else name"], reported=True).figures(MIN_CONFIDENCE)[3]
     theirs = peer(split, reported=True).figures(peer_threshold(split))[3]
     return _row(f"matching-{name}", ours, "scikit-learn TF-IDF", theirs, ours / theirs, "F1")
 

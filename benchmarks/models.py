@@ -19,8 +19,9 @@ from threadpoolctl import threadpool_limits
 from benchmarks.models_figures import CONSTANT, MOST_GAP, OURS, Figures, Verdict, judge, measure
 from benchmarks.models_peers import LOST, PEERS, SURVIVAL, THREADS, WON, Followed, Task
 from features.catalogue import CATALOGUE
-from features.engines.duckdb import DuckDBEngine
+from features.engines.duckdb import POSITION, DuckDBEngine
 from features.folder import FolderWriter
+from features.outcomes import first_closes_sql
 from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
 from features.value_types import DAY
@@ -104,7 +105,7 @@ def _prepare(name: str, home: Path, progress: Progress) -> tuple[Trained, Task]:
     trained = train(records, CATALOGUE, progress, seed=SEED)
     with DuckDBEngine(records, HORIZON_DAYS) as engine:
         snapshots = label(engine, HORIZON_DAYS)
-        closes = {row["lead_id"]: row for row in engine.sql(_CLOSES).to_pylist()}
+        closes = {row["lead_id"]: row for row in engine.sql(first_closes_sql("duckdb", None, POSITION)).to_pylist()}
     division, encoding = split(snapshots), trained.bundle.encoding
     matrix = encoding.encode({each: trained.table[each].to_pylist() for each in encoding.names}, len(snapshots))
     if snapshots.at_creation.all() and np.array_equal(matrix[division.test], trained.test_matrix, equal_nan=True):
@@ -119,12 +120,6 @@ def import_set(name: str, folder: Path, rejects: Path) -> None:
     with FolderWriter(folder, report.provenance) as writer:
         for kind in KINDS.values():
             writer.write(kind, [one.row() for one in records if one.kind is kind])
-
-
-_CLOSES = """
-SELECT lead_id, min(occurred_at) AS closed_at, bool_or(event = 'won') AS won
-FROM lead_events WHERE event IN ('won', 'lost') AND NOT deleted AND superseded_at IS NULL GROUP BY lead_id
-"""
 
 
 def _task(

@@ -1,15 +1,15 @@
-"""The bounds the typed contract sets to each flat column, derived from the models: what an engine checks in a file.
+"""The bounds that the typed contract sets to each flat column, read off the models: what an engine checks in a file.
 
-An engine reads files in place, without making records of the rows; so that it refuses what `features.folder.read` would
-refuse, the bounds are read off the models' JSON schemas. Formats that need Python (domains, e-mail addresses, whether
-columns fit one another) are left to the reader of records.
+An engine reads files in place and makes no records of the rows. So that it refuses what `features.folder.read` refuses,
+the bounds are taken from the JSON schemas of the models. Formats that need Python stay with the reader of records:
+domains, e-mail addresses, and whether the columns of a row fit one another.
 """
 
 import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -21,36 +21,37 @@ _Schema = Mapping[str, Any]
 
 _ID: _Schema = TypeAdapter(Id).json_schema()
 _INSTANT: _Schema = {"format": "date-time"}
-_LAST = parse_instant(f"{LAST_YEAR}-12-31T23:59:59.999999Z")
+_MAX_INSTANT = parse_instant(f"{LAST_YEAR}-12-31T23:59:59.999999Z")
 
 
 @dataclass(frozen=True)
 class Bound:
-    """One demand on one column; a null value meets all but `given`.
+    """One demand on the values of one column; null breaks the demand only where `required`.
 
     Attributes:
         column: the flat column.
         demand: what its values must be, in words.
-        given: whether null is refused.
-        least, most: the inclusive range of numbers and of microseconds; None where there is no such end.
-        shortest, longest: the range of a text's length in characters.
-        values: the only texts it may be; empty for any.
-        pattern: a regular expression (of RE2 and Python alike) that the whole text must match.
+        required: whether null is refused.
+        minimum, maximum: the inclusive range of numbers and of microseconds; None where an end is open.
+        min_length, max_length: the range of a text's length in characters.
+        values: the only texts allowed; empty where any text is.
+        pattern: a regular expression, of RE2 and Python alike, that the whole text must match.
     """
 
     column: Column
     demand: str
-    given: bool = False
-    least: float | None = None
-    most: float | None = None
-    shortest: int | None = None
-    longest: int | None = None
+    _: KW_ONLY
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
     values: tuple[str, ...] = ()
     pattern: str | None = None
 
 
 def bounds(kind: Kind) -> tuple[Bound, ...]:
-    """Every bound of a kind's columns, in their order."""
+    """Every bound of a kind's columns, in the order of the columns."""
     schema = kind.model.model_json_schema()
     found = dict(_fields(schema)) | {"deleted": ({}, True)} | ({} if kind.entity else {kind.id: (_ID, True)})
     found |= {kind.parent: (_ID, True)} if kind.parent else {}
@@ -61,7 +62,7 @@ def bounds(kind: Kind) -> tuple[Bound, ...]:
 
 def finite(column: Column) -> Bound:
     """The bound of a real column that no model describes, such as a lead's attribute."""
-    return Bound(column, "must be a finite number", least=-sys.float_info.max, most=sys.float_info.max)
+    return Bound(column, "must be a finite number", minimum=-sys.float_info.max, maximum=sys.float_info.max)
 
 
 def _fields(schema: _Schema) -> Iterator[tuple[str, tuple[_Schema, bool]]]:
@@ -76,7 +77,7 @@ def _fields(schema: _Schema) -> Iterator[tuple[str, tuple[_Schema, bool]]]:
 
 
 def _resolved(schema: _Schema, definitions: Mapping[str, _Schema]) -> _Schema:
-    """Without references and the alternative of null."""
+    """The schema without references and without the alternative of null."""
     for choice in schema.get("anyOf", ()):
         if choice.get("type") != "null":
             return _resolved(choice, definitions)
@@ -87,9 +88,9 @@ def _resolved(schema: _Schema, definitions: Mapping[str, _Schema]) -> _Schema:
 
 def _bounds(column: Column, schema: _Schema, required: bool) -> Iterator[Bound]:
     if required:
-        yield Bound(column, "must be given", given=True)
+        yield Bound(column, "must be given", required=True)
     if column.type in ("instant", "date"):
-        yield Bound(column, f"must lie in the years 1970 to {LAST_YEAR}", least=0, most=_LAST)
+        yield Bound(column, f"must lie in the years 1970 to {LAST_YEAR}", minimum=0, maximum=_MAX_INSTANT)
     elif column.type in ("integer", "real"):
         yield from _range(column, schema)
     elif column.type == "text":
@@ -97,14 +98,16 @@ def _bounds(column: Column, schema: _Schema, required: bool) -> Iterator[Bound]:
 
 
 def _range(column: Column, schema: _Schema) -> Iterator[Bound]:
-    least, most = schema.get("minimum", -sys.float_info.max), schema.get("maximum", sys.float_info.max)
+    minimum, maximum = schema.get("minimum", -sys.float_info.max), schema.get("maximum", sys.float_info.max)
     above = schema.get("exclusiveMinimum")
     if above is not None:
-        yield Bound(column, f"must be finite and above {above}", least=math.nextafter(above, math.inf), most=most)
+        # A bound is inclusive, so it begins at the next number above the excluded one.
+        minimum, demand = math.nextafter(above, math.inf), f"must be finite and above {above}"
     elif "minimum" in schema and "maximum" not in schema:
-        yield Bound(column, f"must be finite and at least {least}", least=least, most=most)
+        demand = f"must be finite and at least {minimum}"
     else:
-        yield Bound(column, f"must lie between {least} and {most}", least=least, most=most)
+        demand = f"must lie between {minimum} and {maximum}"
+    yield Bound(column, demand, minimum=minimum, maximum=maximum)
 
 
 def _text(column: Column, schema: _Schema) -> Iterator[Bound]:
@@ -114,9 +117,10 @@ def _text(column: Column, schema: _Schema) -> Iterator[Bound]:
         values = tuple(schema["enum"])
         yield Bound(column, f"must be one of {', '.join(values)}", values=values)
     elif "maxLength" in schema:
-        # Beside a length a pattern only keeps NUL and the bar of lists out.
-        shortest, longest = schema.get("minLength", 0), schema["maxLength"]
-        yield Bound(column, f"must have {shortest} to {longest} characters", shortest=shortest, longest=longest)
+        # A pattern beside a length only excludes NUL and the bar of lists, which no file of the contract holds.
+        lengths = schema.get("minLength", 0), schema["maxLength"]
+        demand = f"must have {lengths[0]} to {lengths[1]} characters"
+        yield Bound(column, demand, min_length=lengths[0], max_length=lengths[1])
     elif "pattern" in schema:
         yield Bound(column, f"must match {schema['pattern']}", pattern=schema["pattern"].strip("^$"))
 

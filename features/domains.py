@@ -1,8 +1,8 @@
-"""Registrable domains: what a company is recognised by, and those that stand for many companies and so for none.
+"""Registrable domains, by which companies are recognised, and the domains that many companies share.
 
-A registrable domain is the part that somebody registered: `acme.co.uk` of `https://shop.acme.co.uk/de`. It is found
-with the Public Suffix List that tldextract carries, never over the network, and compared as lower-case ASCII
-(punycode), so that `münchen.de` and `XN--MNCHEN-3YA.de` are one.
+The registrable domain is the part of a host that a registry sells: `acme.co.uk` of `https://shop.acme.co.uk/de`. It is
+found with the copy of the Public Suffix List inside tldextract, without network access. Domains are compared as
+lower-case ASCII (punycode), so `münchen.de` and `XN--MNCHEN-3YA.de` are the same.
 """
 
 import re
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tldextract import TLDExtract
 
 Shared = Literal["free mail", "agency", "hub", "social", "site builder", "hosting"]
-"""Why a domain stands for many companies: whose mailboxes, clients, pages or servers lie under it."""
+"""The reason why a domain stands for many companies: their mailboxes, pages or servers lie under it."""
 
 _LISTED: Mapping[Shared, str] = {
     "free mail": """
@@ -86,9 +86,9 @@ _LISTED: Mapping[Shared, str] = {
 _SHARED = {domain: why for why, domains in _LISTED.items() for domain in domains.split()}
 
 FREE_MAIL = frozenset(_LISTED["free mail"].split())
-"""Registrable domains of free mailboxes, which say nothing of their holder's company."""
+"""The registrable domains of free mailboxes, which do not identify a company."""
 
-# Under most private suffixes of the list lie the sites a provider hosts, but under these ordinary registrations.
+# Most private suffixes of the list hold the sites of a hosting provider. These hold ordinary registrations.
 _REGISTRY_SUFFIXES = """
     ae.org br.com cn.com co.com co.nl co.no com.de com.se de.com eu.com gb.net gr.com hu.net jp.net jpn.com
     mex.com ru.com sa.com se.net uk.com uk.net us.com us.org za.bz za.com
@@ -101,16 +101,16 @@ _HOST = re.compile(r"(?=.{4,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+
 
 
 class InvalidDomain(ValueError):
-    """A text names no registrable domain; the message says what it must be."""
+    """A text names no registrable domain; the message is the constraint that it breaks."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a text names.
+    """The site that a text names.
 
     Attributes:
         domain: the registrable domain, lower-case ASCII.
-        shared: why it stands for many companies, so that nothing may be matched by it; None for a company's own.
+        shared: the reason why the domain stands for many companies and must not match; None for a company's own.
     """
 
     domain: str
@@ -118,9 +118,12 @@ class Site:
 
 
 def site(text: str) -> Site:
-    """The site that a domain, address of a page or e-mail address names.
+    """The site that a domain, a URL or an e-mail address names.
 
-    Upper case, a scheme, user, port, path, subdomains such as `www.` and a last dot are passed over.
+    Case, scheme, user, port, path, subdomains such as `www.` and a final dot do not matter.
+
+    >>> site("https://shop.acme.co.uk/de").domain, site("info@gmail.com").shared
+    ('acme.co.uk', 'free mail')
 
     Raises:
         InvalidDomain: the text names no registrable domain.
@@ -131,7 +134,7 @@ def site(text: str) -> Site:
         return Site(found.top_domain_under_public_suffix)
     domain = _suffixes()(host, include_psl_private_domains=False).top_domain_under_public_suffix
     if not domain:
-        raise InvalidDomain(_fault(host, found.suffix))
+        raise InvalidDomain(_constraint(host, found.suffix))
     return Site(domain, _shared(host) or ("hosting" if found.is_private else None))
 
 
@@ -145,14 +148,14 @@ def registrable(text: str) -> str:
 
 
 def _shared(host: str) -> Shared | None:
-    """Listed are registrable domains, and hosts such as sites.google.com below one that is a company's own."""
+    """The reason why a host is shared, if it or a domain above it is listed, such as sites.google.com."""
     labels = host.split(".")
     parents = (".".join(labels[start:]) for start in range(len(labels) - 1))
     return next((_SHARED[parent] for parent in parents if parent in _SHARED), None)
 
 
 def _host(text: str) -> str:
-    """The host of a domain, address or e-mail address, lower-case ASCII."""
+    """The host of a domain, URL or e-mail address, lower-case ASCII."""
     rest = _SCHEME.sub("", text.strip().strip("<>\"'").lower())
     rest = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2]
     host = re.sub(r":\d*$", "", rest).removesuffix(".")
@@ -170,7 +173,7 @@ def _ascii(host: str) -> str:
         raise InvalidDomain("must be a domain that IDNA 2008 allows, such as münchen.example") from None
 
 
-def _fault(host: str, suffix: str) -> str:
+def _constraint(host: str, suffix: str) -> str:
     if not suffix:
         return f"must end in a public suffix such as .com, not in .{host.rpartition('.')[2]}"
     return "must name a domain below a public suffix, not the suffix alone"
@@ -178,7 +181,7 @@ def _fault(host: str, suffix: str) -> str:
 
 @cache
 def _suffixes() -> "TLDExtract":
-    # Imported here because it brings an HTTP client along, which who only wants the lists need not wait for.
+    # tldextract imports an HTTP client, so it is imported only where a domain is parsed.
     from tldextract import TLDExtract
 
     return TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True, extra_suffixes=_RESERVED)

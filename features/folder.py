@@ -1,8 +1,9 @@
-"""Records as a folder: `<kind>.parquet` or `<kind>.csv` of each kind, and `provenance.json` beside them.
+"""Record folders: `<kind>.parquet` or `<kind>.csv` for each kind, and `provenance.json` beside them.
 
-A kind without a file has no records. The columns are `Kind.columns` in order; of leads then `attributes.<name>` of each
-attribute the provenance declares. Parquet holds instants and dates as timestamps in microseconds (UTC); CSV (RFC 4180,
-UTF-8) holds instants as RFC 3339 text, dates as YYYY-MM-DD, flags as true and false, and nothing where a value is null.
+A kind without a file has no records. The columns are `Kind.columns` in order; for leads `attributes.<name>` follows for
+each attribute that the provenance declares. Parquet holds instants and dates as timestamps in microseconds (UTC). CSV
+(RFC 4180, UTF-8) holds instants as RFC 3339 text, dates as YYYY-MM-DD, flags as true and false, and an empty cell for
+null.
 """
 
 import typing
@@ -25,7 +26,7 @@ Format: TypeAlias = Literal["parquet", "csv"]
 
 PROVENANCE = "provenance.json"
 BATCH = 20_000
-"""Rows held in memory of one kind, and the size of a Parquet row group."""
+"""The rows of one kind that are held in memory, and the rows of a Parquet row group."""
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 ARROW: Mapping[ColumnType, pa.DataType] = {
@@ -36,7 +37,7 @@ ARROW: Mapping[ColumnType, pa.DataType] = {
     "instant": _INSTANT,
     "date": _INSTANT,
 }
-"""The type of a column of each type in Parquet."""
+"""The Arrow type of a Parquet column, by the column's type."""
 
 _PYTHON: Mapping[ColumnType, frozenset[type]] = {
     "text": frozenset({str, type(None)}),
@@ -54,11 +55,11 @@ WIDER: Mapping[ColumnType, Callable[[pa.DataType], bool]] = {
     "instant": lambda type: pa.types.is_timestamp(type) and type.tz is not None,
     "date": lambda type: pa.types.is_timestamp(type) and type.tz is not None,
 }
-"""Which Parquet types other tools may have written a column with: another width, never another meaning."""
+"""Whether a column may have an Arrow type that another tool wrote: another width, never another meaning."""
 
 
 class FolderError(ValueError):
-    """A folder that cannot be written, or records in it that cannot be read: which file, what is wrong, the mend."""
+    """A folder cannot be written, or its records cannot be read; the message names the file, the error and the fix."""
 
 
 def schema(kind: Kind, attributes: Iterable[Attribute] = ()) -> pa.Schema:
@@ -67,7 +68,7 @@ def schema(kind: Kind, attributes: Iterable[Attribute] = ()) -> pa.Schema:
 
 
 def columns_of(kind: Kind, attributes: Iterable[Attribute]) -> tuple[Column, ...]:
-    """The columns of a kind's file: `Kind.columns`, of leads then those of the attributes."""
+    """The columns of a kind's file: `Kind.columns`, then for leads those of the attributes."""
     extra = (
         Column(f"{ATTRIBUTE_PREFIX}{attribute.name}", "real" if attribute.kind == "number" else "text")
         for attribute in attributes
@@ -79,13 +80,13 @@ def columns_of(kind: Kind, attributes: Iterable[Attribute]) -> tuple[Column, ...
 class FolderWriter:
     """Writes a new folder of records in batches; a context manager.
 
-    `provenance.json` is written last, so that a folder without one is known to be incomplete; after an error nothing
-    that was written remains.
+    `provenance.json` is written last, so a folder without it is incomplete. After an error all written files are
+    removed.
 
     Args:
-        folder: where to write; absent or empty.
-        provenance: of all records, naming the leads' attributes.
-        format: of every kind's file.
+        folder: the folder, which is absent or empty.
+        provenance: the provenance of all records, with the attributes of leads.
+        format: the format of every file.
 
     Raises:
         FolderError: the folder holds something already, or a row does not fit its kind's columns.
@@ -102,7 +103,7 @@ class FolderWriter:
         return self
 
     def write(self, kind: Kind, rows: Iterable[Mapping[str, Scalar]]) -> None:
-        """Append rows of a kind; a column that a row lacks is null. May be called any number of times."""
+        """Appends rows of a kind; a column that a row lacks is null. A kind may be written in several calls."""
         if kind.name not in self._parts:
             path = self._folder / f"{kind.name}.{self._format}"
             self._parts[kind.name] = _Part(path, columns_of(kind, self._provenance.attributes))
@@ -137,7 +138,7 @@ def _claim(folder: Path) -> None:
 
 
 class _Part:
-    """One kind's file while it is written."""
+    """The file of one kind while it is written."""
 
     def __init__(self, path: Path, columns: tuple[Column, ...]) -> None:
         self._path = path
@@ -189,7 +190,7 @@ def _array(file: str, column: Column, values: Sequence[Scalar]) -> pa.Array:
 
 
 def _misfit(column: Column, values: Sequence[Scalar]) -> Scalar:
-    """The first of `values` that the column cannot hold."""
+    """The first of some values that does not fit the column."""
     for value in values:
         try:
             pa.array([value], ARROW[column.type])
@@ -209,18 +210,18 @@ def _text_array(file: str, column: Column, values: Sequence[Scalar]) -> pa.Array
 
 
 def read_provenance(folder: Path) -> Provenance:
-    """What is known of the records in `folder` as a whole.
+    """The provenance of the records in a folder.
 
     Raises:
-        FolderError: there is no readable `provenance.json`; without one the folder is no complete folder of records. Or
-            a file is named like no kind of record, so that nobody would read it.
+        FolderError: `provenance.json` is missing or unreadable, so the folder is incomplete; or a file is not named
+            like a kind of record, so that it would never be read.
     """
     path = folder / PROVENANCE
     try:
         known = Provenance.from_json(path.read_text(encoding="utf-8"))
     except OSError:
-        mend = "name a folder that `eql simulate` or an export finished writing"
-        raise FolderError(f"{folder} is no folder of records: it has no readable {PROVENANCE}; {mend}") from None
+        fix = "name a folder that `eql simulate` or an export finished writing"
+        raise FolderError(f"{folder} is no folder of records: it has no readable {PROVENANCE}; {fix}") from None
     except ValueError as error:
         raise FolderError(f"{path}: {error}; write the folder again") from None
     _check_files(folder)
@@ -238,11 +239,13 @@ def _check_files(folder: Path) -> None:
 def read(folder: Path, kind: Kind) -> Iterator[Stored]:
     """The validated records of a kind in the order of its file, one batch in memory; none where there is no file.
 
-    Every row must be what its record flattens to, so that engines which read the file see what is read here; only
-    `features.records.DETAILS` may differ, for an export may leave out what they tell of. A null attribute is absent.
+    Every row must equal the flat row of its record, so that the engines, which read the file in place, see the same
+    values. Only the columns of `features.records.DETAILS` may differ, because an export may leave out their fields. A
+    null attribute is absent.
 
     Raises:
-        FolderError: naming the file, the row (the first below a header is 1), the column and what it must be.
+        FolderError: a row breaks the contract; the error names the file, the row (the first below a header is 1), the
+            column and the constraint.
     """
     columns = columns_of(kind, read_provenance(folder).attributes)
     path = file_of(folder, kind)
@@ -257,7 +260,7 @@ def file_of(folder: Path, kind: Kind) -> Path | None:
     """The file of a kind; None where it has none.
 
     Raises:
-        FolderError: there are two.
+        FolderError: the kind has two files.
     """
     found = [path for path in (folder / f"{kind.name}.{suffix}" for suffix in typing.get_args(Format)) if path.exists()]
     if len(found) > 1:
@@ -274,12 +277,7 @@ def _file_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
 
 def _parquet_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
     with pq.ParquetFile(path) as file:
-        found = file.schema_arrow
-        check_names(path, found.names, columns)
-        for column in columns:
-            type = found.field(column.name).type
-            if not (WIDER[column.type](type) or pa.types.is_null(type)):
-                raise FolderError(f"{path}: column {column.name} must be {ARROW[column.type]}, not {type}")
+        check_schema(path, file.schema_arrow, columns)
         for batch in file.iter_batches(BATCH):
             yield from _rows(columns, [_python(batch.column(column.name), column) for column in columns])
 
@@ -326,19 +324,35 @@ def _parsed(path: Path, first: int, column: Column, texts: Sequence[str | None])
 
 
 def check_names(path: Path, found: Sequence[str], columns: Sequence[Column]) -> None:
-    """Checks that a file has these columns, in whatever order, each once and no others.
+    """Checks that a file has exactly these columns, each once, in any order.
 
     Raises:
-        FolderError: naming the first fault of each sort.
+        FolderError: a column is missing, unknown or repeated; the error names it.
     """
     wanted = [column.name for column in columns]
-    for complaint, names in (
+    for error, names in (
         ("lacks the column", [name for name in wanted if name not in found]),
         ("has the unknown column", [name for name in found if name not in wanted]),
         ("has twice the column", [name for name in wanted if found.count(name) > 1]),
     ):
         if names:
-            raise FolderError(f"{path} {complaint} {', '.join(names)}; its columns must be {', '.join(wanted)}")
+            raise FolderError(f"{path} {error} {', '.join(names)}; its columns must be {', '.join(wanted)}")
+
+
+def check_schema(path: Path, found: pa.Schema, columns: Sequence[Column]) -> None:
+    """Checks that a Parquet file has these columns, each of its type in any width (see `WIDER`).
+
+    Raises:
+        FolderError: a column has another type; the error names the column, the required type and the found type.
+    """
+    check_names(path, found.names, columns)
+    for column in columns:
+        type = found.field(column.name).type
+        if not (WIDER[column.type](type) or pa.types.is_null(type)):
+            wanted = ARROW[column.type]
+            raise FolderError(
+                f"{path}: column {column.name} must be {wanted}, not {type}; write the column with that type"
+            )
 
 
 def _integer(text: str) -> int:
@@ -377,8 +391,8 @@ def _checked(kind: Kind, row: Row) -> Stored:
     for column in kind.columns:
         value = expected[column.name]
         if row[column.name] != value and column.name not in DETAILS:
-            fault = f"must be {_shown(column, value)} for what the row's other columns say"
-            raise InvalidRecord(kind.name, (Problem(column.name, fault, _shown(column, row[column.name])),))
+            constraint = f"must be {_shown(column, value)} for what the row's other columns say"
+            raise InvalidRecord(kind.name, (Problem(column.name, constraint, _shown(column, row[column.name])),))
     return record
 
 

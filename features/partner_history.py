@@ -1,9 +1,10 @@
-"""The derived records: what the matured leads of each partner, of each tier and of all partners had come to by a day.
+"""The derived records: the outcomes of the matured leads of each partner, each tier and all partners, day by day.
 
-A lead counts once its horizon has passed, and as a win only if it was won within that horizon, so partners whose leads
-close fast gain nothing by it. A row holds from its day until the next of its key and is read as-of like any record.
-Beside the counts stand the strengths with which a partner's rate is shrunk to its tier's, and a tier's to that of all:
-fitted anew each day from the leads matured by then, so that a row never knows of later ones.
+A lead is mature when its horizon has passed. It counts as a win only if it was won within the horizon, so a partner
+does not gain by leads that close fast. A row holds from its day until the next row with its key, and is read as-of like
+any record. Beside the counts a row holds the shrinkage strengths: how strongly the rate of a partner is drawn to that
+of its tier, and the rate of a tier to that of all partners. They are fitted for each day from the leads mature by then,
+so no row depends on later leads.
 """
 
 import math
@@ -13,12 +14,13 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+from features.outcomes import first_recorded_wins
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from features.shrinkage import strength
 from features.value_types import DAY
 
 HORIZON_DAYS = 90
-"""Days within which "close" counts (DESIGN: horizon), unless a training says otherwise."""
+"""The horizon: the days within which a close counts, unless a training uses another."""
 
 
 def histories(
@@ -27,26 +29,23 @@ def histories(
     """The rows of every derived record, each by day and key.
 
     Args:
-        leads: versions of leads, the first recorded naming the source partner; undated ones are left out.
-        partners: versions of partners; a lead counts to the tier its partner had when it matured.
-        events: `lead_events`; of a lead only the `won` recorded first counts.
-        horizon_days: days within which a win counts, and after which a lead is mature.
+        leads: the versions of leads. The first recorded version names the source partner; undated leads are left out.
+        partners: the versions of partners. A lead counts for the tier of its partner on the day it matured.
+        events: the versions of `lead_events`. The dated win recorded first counts (`outcomes.first_recorded_wins`).
+        horizon_days: the days within which a win counts, and after which a lead is mature.
     """
     first: dict[str, Row] = {}
     for lead in sorted(leads, key=_recorded):
         first.setdefault(lead["lead_id"], lead)
-    won: dict[str, Row] = {}
-    for event in sorted(events, key=_recorded):
-        if event["event"] == "won" and event["occurred_at"] is not None and not event["deleted"]:
-            won.setdefault(event["lead_id"], event)
+    won = first_recorded_wins(events)
     tiers = _Tiers(partners)
     matured = (_matured(lead, won.get(lead["lead_id"]), horizon_days, tiers) for lead in first.values())
     return _rows(sorted((step for steps in matured for step in steps), key=_ORDER))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """On `day` (its end, microseconds) a lead matured, or a matured lead's win became known."""
+    """A change of the history at the end of a day (microseconds): a lead matured, or its win was recorded later."""
 
     day: int
     partner_id: str
@@ -60,7 +59,7 @@ _ORDER = attrgetter("day", "partner_id", "lead_id", "won")
 
 
 class _Tiers:
-    """The tier of each partner as of any moment; empty where it has none."""
+    """The tier of each partner as of any moment; empty where a partner has none."""
 
     def __init__(self, partners: Iterable[Row]) -> None:
         self._versions: dict[str, list[Row]] = {}
@@ -84,11 +83,11 @@ def _matured(lead: Row, win: Row | None, horizon_days: int, tiers: _Tiers) -> It
         return
     mature = _end_of_day(max(created + horizon_days * DAY, _recorded(lead)))
     tier = tiers.of(partner, mature)
-    yield _Step(mature, partner, lead["lead_id"], won=False, tier=tier)
+    yield _Step(day=mature, partner_id=partner, lead_id=lead["lead_id"], won=False, tier=tier)
     if win is not None and created <= win["occurred_at"] <= created + horizon_days * DAY:
         known = max(mature, _end_of_day(_recorded(win)))
         days = (win["occurred_at"] - created) / DAY
-        yield _Step(known, partner, lead["lead_id"], won=True, days=days, tier=tier)
+        yield _Step(day=known, partner_id=partner, lead_id=lead["lead_id"], won=True, days=days, tier=tier)
 
 
 def _end_of_day(instant: int) -> int:
@@ -97,7 +96,7 @@ def _end_of_day(instant: int) -> int:
 
 @dataclass
 class _Tally:
-    """Leads matured, those won, and the sum of the logarithms of the wins' days to close."""
+    """Counts of mature leads and of wins, and the sum of the logarithms of the days to close of the wins."""
 
     leads: int = 0
     wins: int = 0
@@ -113,7 +112,10 @@ class _Tally:
 
 @dataclass
 class _Groups:
-    """Tallies of groups of leads, and the sums their strength follows from, which a step changes in constant time."""
+    """The tallies of groups of leads, and the sums from which their shrinkage strength follows.
+
+    A step updates the sums in constant time: the old terms of its group are subtracted, the new ones added.
+    """
 
     tallies: dict[str, _Tally] = field(default_factory=dict)
     _leads: int = 0
@@ -152,9 +154,9 @@ def _rows(steps: list[_Step]) -> dict[Kind, list[Row]]:
         by_partner += [_partner_row(day, p, partners.tallies[p]) for p in sorted({step.partner_id for step in today})]
         strengths = {"partner_strength": partners.strength, "tier_strength": tiers.strength}
         by_tier.append(_row(day, everyone) | {"tier": EVERYONE} | strengths)
-        no_strengths: Mapping[str, None] = dict.fromkeys(strengths)
+        without_strengths: Mapping[str, None] = dict.fromkeys(strengths)
         changed = sorted({step.tier for step in today if step.tier})
-        by_tier += [{**_row(day, tiers.tallies[tier]), "tier": tier, **no_strengths} for tier in changed]
+        by_tier += [{**_row(day, tiers.tallies[tier]), "tier": tier, **without_strengths} for tier in changed]
     return {PARTNER_HISTORY: by_partner, TIER_HISTORY: by_tier}
 
 
@@ -167,6 +169,7 @@ def _by_day(steps: list[_Step]) -> Iterator[tuple[int, list[_Step]]]:
 
 
 def _partner_row(day: int, partner: str, tally: _Tally) -> Row:
+    # The geometric mean, because a few late closes would dominate the arithmetic one.
     days = math.exp(tally.log_days / tally.wins) if tally.wins else None
     return {**_row(day, tally), "partner_id": partner, "days_to_close": days}
 

@@ -1,4 +1,4 @@
-"""What is known of a body of records as a whole: its data cut, whether its times can be trusted, its attributes."""
+"""The provenance of a body of records: its data cut, whether its recorded times are real, and its attributes."""
 
 import json
 from collections.abc import Mapping
@@ -8,17 +8,17 @@ from typing import Any, Literal
 from features.value_types import parse_instant, rfc3339
 
 ATTRIBUTE_PREFIX = "attributes."
-"""Before an attribute's name in the flat columns of a lead."""
+"""The prefix of an attribute's name in the flat columns of a lead."""
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """An extra column of a lead that an import mapping declared.
+    """An extra column of a lead that an import mapping declares.
 
     Attributes:
-        name: as in the mapping; also the feature's name.
-        kind: numbers are floats (0 for "none"), categories text.
-        known: `at_creation` becomes a feature; `later` is kept out and only reported.
+        name: the name in the mapping, which is also the name of the feature.
+        kind: `number` for floats (0 for "none"), `category` for texts.
+        known: `at_creation` makes the column a feature; a column known `later` is only reported.
     """
 
     name: str
@@ -28,11 +28,12 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where records come from.
+    """The provenance of a body of records.
 
     Attributes:
-        cut: nothing after this instant can be in them; None for a live store, whose cut is the moment of its export.
-        point_in_time: whether recorded times are real; otherwise reports say "point in time not verifiable".
+        cut: the data cut, microseconds: the records are complete until then. None for a live store, whose cut is the
+            moment of its export.
+        point_in_time: whether recorded times are real; otherwise reports state "point in time not verifiable".
         attributes: the declared extra columns of leads.
     """
 
@@ -41,15 +42,15 @@ class Provenance:
     attributes: tuple[Attribute, ...] = ()
 
     def to_json(self) -> str:
-        """JSON text of this provenance, for a file beside the records."""
+        """The JSON text of this provenance, for a file beside the records."""
         return json.dumps({**asdict(self), "cut": None if self.cut is None else rfc3339(self.cut)}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Provenance":
-        """The provenance that `to_json` wrote.
+        """The provenance in a JSON text, as `to_json` writes it.
 
         Raises:
-            ValueError: the text is not such JSON.
+            ValueError: the text is no such JSON.
         """
         try:
             content: Mapping[str, Any] = json.loads(text)

@@ -1,15 +1,15 @@
-"""The typed contract of every record, as CONTRACT.md states it to the outside.
+"""The typed contract of every kind of record.
 
-Entities (accounts, partners, leads) are versions; facts are append-only, a correction being a later version of the same
-id and a tombstone a deleted one. A record's content is a frozen model that validates itself; `Stored` adds identity and
-the two times; `Kind` says how a kind is keyed and which flat columns it has in files, SQL and the engines.
+Entities (accounts, partners, leads) are kept as versions. Facts are append-only: a correction is a later version with
+the same id, a tombstone is a version that is marked as deleted. The content of a record is a frozen model that
+validates itself. `Stored` adds the identity. `Kind` holds the keys of a kind and its flat columns.
 """
 
 import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -258,7 +258,7 @@ ColumnType = Literal["text", "integer", "real", "flag", "instant", "date"]
 
 @dataclass(frozen=True)
 class Column:
-    """One flat column: its name and type. Instants and dates are int64 microseconds; lists are `|a|b|` text."""
+    """One flat column: its name and type. Instants and dates are int64 microseconds; lists are text such as `|a|b|`."""
 
     name: str
     type: ColumnType
@@ -275,34 +275,35 @@ _SCALARS: Mapping[Any, ColumnType] = {
     Date: "date",
 }
 ENVELOPE = (Column("occurred_at", "instant"), Column("recorded_at", "instant"), Column("deleted", "flag"))
-"""The columns every stored record has beside its keys and content."""
+"""The columns that every stored record has beside its keys and its content."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How one kind of record is keyed and laid out.
+    """One kind of record: its keys and its flat columns.
 
     Attributes:
         name: the plural name of files, tables and routes.
-        model: the content.
-        id: the column that identifies a record, over all its versions.
-        parent: the entity the record speaks of (`lead_id` or `account_id`), None where it stands alone.
-        planned: whether a record may well be known before it begins to hold.
+        model: the model of the content.
+        id: the column that identifies a record, the same in all its versions.
+        parent: the key of the entity that a record belongs to (`lead_id` or `account_id`); None where it has none.
+        planned: whether a record may be recorded before it begins to hold, such as an agreement.
     """
 
     name: str
     model: type[Record]
     id: str
     parent: Literal["lead_id", "account_id"] | None = None
+    _: KW_ONLY
     planned: bool = False
 
     def __hash__(self) -> int:
-        # Names are unique, and a kind is a key that is looked up for every row.
+        # A kind is looked up in a dictionary for every row. Its name is unique, and faster to hash than all its fields.
         return hash(self.name)
 
     @cached_property
     def entity(self) -> bool:
-        """Whether records are versions of an entity, its id being part of the content."""
+        """Whether the records are versions of an entity: then the id is a field of the content."""
         return self.id in self.model.model_fields
 
     @cached_property
@@ -316,12 +317,12 @@ class Kind:
 
     @cached_property
     def _fields(self) -> Mapping[str, tuple[str, ...]]:
-        """Their names."""
+        """The names of the flat columns of each field of the content."""
         return {name: tuple(column.name for column in columns) for name, columns in self._columns.items()}
 
     @cached_property
     def _unknown(self) -> dict[str, Scalar]:
-        """The row of which nothing is known."""
+        """A row in which every column is unknown."""
         return dict.fromkeys(self.names)
 
     @cached_property
@@ -331,7 +332,7 @@ class Kind:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """All flat columns in order: keys, envelope, content; of leads also `order` and `group` (see Stored)."""
+        """All flat columns in order: keys, envelope, content; for leads also `order` and `group` (see `Stored`)."""
         keys = [name for name in (None if self.entity else self.id, self.parent) if name]
         rank = (Column("order", "integer"), Column("group", "text")) if self.name == "leads" else ()
         return (*(Column(name, "text") for name in keys), *ENVELOPE, *rank, *self.content)
@@ -342,7 +343,7 @@ class Kind:
         return tuple(column.name for column in self.columns)
 
     def row(self, record: Record) -> dict[str, Scalar]:
-        """All flat columns in order, with a record's content, `occurred_at` and `recorded_at` (by default equal)."""
+        """The flat row of a record's content, its columns in order; `recorded_at` is `occurred_at` unless given."""
         row = self._unknown.copy()
         happened = record.happened()
         row["occurred_at"] = happened
@@ -374,7 +375,7 @@ DETAILS: Mapping[str, Callable[[str], Scalar]] = {
     "email_domain": lambda email: email.rpartition("@")[2],
     "url_tagged": lambda url: "utm_source=" in url.lower(),
 }
-"""Columns beside a field that tell what features may know of it where the field itself, being personal, is left out."""
+"""The columns derived from a personal field: what features may know of it where the field itself is left out."""
 
 
 def _values(value: Any, columns: Sequence[str]) -> tuple[Scalar, ...]:
@@ -407,15 +408,15 @@ KINDS: Mapping[str, Kind] = {
 PARTNER_HISTORY = Kind("partner_history", PartnerHistory, "partner_id")
 TIER_HISTORY = Kind("tier_history", TierHistory, "tier")
 EVERYONE = "*"
-"""The tier under which `TIER_HISTORY` keeps the history of all partners."""
+"""The tier under which `TIER_HISTORY` holds the history of all partners."""
 
 DERIVED = (PARTNER_HISTORY, TIER_HISTORY)
-"""The derived records, keyed like entities: a row holds from its day on until the next of the same key."""
+"""The derived records. They are keyed like entities: a row holds from its day until the next row with its key."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a record: which field, what it must be. `value` is for files and terminals, never HTTP."""
+    """An error in one field of a record. `value` may appear in files and terminals, never in an HTTP answer."""
 
     field: str
     constraint: str
@@ -429,8 +430,8 @@ class InvalidRecord(ValueError):
     """A record breaks its contract.
 
     Attributes:
-        kind: the record's plural name.
-        problems: every fault found.
+        kind: the plural name of the record's kind.
+        problems: all errors in the record.
     """
 
     def __init__(self, kind: str, problems: tuple[Problem, ...]) -> None:
@@ -441,16 +442,16 @@ class InvalidRecord(ValueError):
 
 @dataclass(frozen=True)
 class Stored:
-    """A record with its identity, as files and the store keep it.
+    """A version of a record with its identity, as files and the store hold it.
 
     Attributes:
         kind: one of `KINDS`.
-        id: identifies the record over its versions.
+        id: the id of the record, the same in all its versions.
         record: the content.
-        parent: the id of the entity it speaks of, where the kind has one.
-        attributes: extra columns an import mapping declared, by name.
-        order: rank of a lead in an undated export.
-        group: names the leads of an export that belong together where no account does.
+        parent: the id of the entity that the record belongs to; None where the kind has no parent.
+        attributes: the extra columns that an import mapping declares, by name; for leads only.
+        order: the rank of a lead in an undated export.
+        group: the name that the leads of one group share in an export without accounts.
         deleted: whether this version is a tombstone.
     """
 
@@ -458,6 +459,7 @@ class Stored:
     id: str
     record: Record
     parent: str | None = None
+    _: KW_ONLY
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     order: int | None = None
     group: str | None = None
@@ -471,7 +473,7 @@ class Stored:
             raise InvalidRecord(self.kind.name, (problem,))
 
     def row(self) -> dict[str, Scalar]:
-        """All flat columns of `Kind.columns`, then `attributes.<name>` of each attribute."""
+        """The flat row: the columns of `Kind.columns`, then `attributes.<name>` for each attribute."""
         row = self.kind.row(self.record)
         row[self.kind.id], row["deleted"] = self.id, self.deleted
         if self.kind.parent:
@@ -487,23 +489,23 @@ def parse(kind: Kind, content: Mapping[str, Any]) -> Record:
     """The validated content of one record; times may be RFC 3339 text or microseconds.
 
     Raises:
-        InvalidRecord: naming every field, its constraint and the value.
+        InvalidRecord: the content breaks the contract; the error names every field, its constraint and the value.
     """
     try:
         return kind.model.model_validate(content)
     except ValidationError as error:
-        raise InvalidRecord(kind.name, tuple(_problem(fault) for fault in error.errors())) from None
+        raise InvalidRecord(kind.name, tuple(map(_problem, error.errors()))) from None
 
 
-def _problem(fault: Any) -> Problem:
-    return Problem(".".join(map(str, fault["loc"])), constraint(fault), fault["input"])
+def _problem(error: Any) -> Problem:
+    return Problem(".".join(map(str, error["loc"])), constraint(error), error["input"])
 
 
-def constraint(fault: Mapping[str, Any]) -> str:
-    """What a pydantic fault demands, in words, without the value that broke it."""
-    if fault["type"] == "extra_forbidden":
+def constraint(error: Mapping[str, Any]) -> str:
+    """The constraint that a pydantic error reports, in words and without the value that breaks it."""
+    if error["type"] == "extra_forbidden":
         return "is not a field of this record"
-    if fault["type"] == "missing":
+    if error["type"] == "missing":
         return "is required"
-    message: str = fault["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    message: str = error["msg"].removeprefix("Value error, ").partition(" after validation")[0]
     return re.sub(r"^\w+ should ", "must ", message)

@@ -1,4 +1,4 @@
-"""The way back from flat rows to records: the inverse of `Stored.row`."""
+"""Records from flat rows: the inverse of `Stored.row`."""
 
 import typing
 from functools import cache
@@ -14,10 +14,10 @@ _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 
 def stored(kind: Kind, row: Row) -> Stored:
-    """The record that flattened to `row`, the inverse of `Stored.row`; what `row` holds beyond it is not looked at.
+    """The record whose flat row is `row`; other columns of `row` are ignored.
 
     Raises:
-        InvalidRecord: naming every field, its constraint and the value.
+        InvalidRecord: the row breaks the contract; the error names every field, its constraint and the value.
     """
     lists = list_fields(kind)
     content = {name: _content(name, row, name in lists) for name in kind.model.model_fields}
@@ -44,7 +44,7 @@ def _content(name: str, row: Row, is_list: bool) -> Any:
 
 @cache
 def list_fields(kind: Kind) -> frozenset[str]:
-    """The fields of a kind that hold lists, flat as `|a|b|`."""
+    """The fields of a kind that hold lists; in a flat row a list is a text such as `|a|b|`."""
     return frozenset(name for name, info in kind.model.model_fields.items() if _is_tuple(info.annotation))
 
 
@@ -62,8 +62,8 @@ def _identifier(kind: Kind, column: str, row: Row) -> str:
     try:
         return _ID.validate_python(row.get(column), strict=True)
     except ValidationError as error:
-        fault = constraint(error.errors()[0])
-        raise InvalidRecord(kind.name, (Problem(column, fault, row.get(column)),)) from None
+        problem = Problem(column, constraint(error.errors()[0]), row.get(column))
+        raise InvalidRecord(kind.name, (problem,)) from None
 
 
 def _attributes(kind: Kind, row: Row) -> dict[str, Scalar]:

@@ -1,6 +1,7 @@
-"""The value types records are made of: instants, dates, text, money and their bounds.
+"""The value types of records: instants, dates, texts, money, with their bounds.
 
-Times are int64 microseconds since 1970-01-01T00:00:00Z everywhere inside; only the edges read and write RFC 3339.
+Inside the software a time is an integer, the microseconds since 1970-01-01T00:00:00Z. Only the edges read and write
+RFC 3339.
 """
 
 import datetime as dt
@@ -23,7 +24,7 @@ from typing_extensions import TypeAliasType
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 MAX_INTEGER = 2**53
-"""Integers beyond this are not exact in JSON readers that use doubles (RFC 8259, section 6)."""
+"""The largest integer that is exact in every JSON reader; some read doubles (RFC 8259, section 6)."""
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 LAST_YEAR = 2200
@@ -33,34 +34,45 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _HOST = re.compile(r"(?=.{4,253}$)([^\W_]([\w-]{0,61}[^\W_])?\.)+[^\W\d_]([\w-]{0,61}[^\W_])")
 
 Scalar: TypeAlias = str | int | float | bool | None
-"""What a column of a record or a feature may hold."""
+"""A value of a record's column or of a feature; None is unknown."""
 
 
 def microseconds(moment: dt.datetime) -> int:
-    """Microseconds since the epoch of an aware `moment`."""
+    """The microseconds since the epoch of an aware datetime."""
     return (moment - EPOCH) // dt.timedelta(microseconds=1)
 
 
 def moment(instant: int) -> dt.datetime:
-    """The aware UTC datetime of microseconds since the epoch."""
+    """The aware UTC datetime of an instant in microseconds."""
     return EPOCH + dt.timedelta(microseconds=instant)
 
 
 def rfc3339(instant: int) -> str:
-    """`instant` as text in UTC, for example `2026-11-01T00:00:00Z`; a fraction only where there is one."""
+    """An instant as RFC 3339 text in UTC, with a fraction of a second only where it is not 0.
+
+    >>> rfc3339(1_793_491_200_000_000), rfc3339(1_793_491_200_500_000)
+    ('2026-11-01T00:00:00Z', '2026-11-01T00:00:00.500000Z')
+    """
     return moment(instant).isoformat().replace("+00:00", "Z")
 
 
 def iso_date(instant: int) -> str:
-    """The UTC calendar day of `instant`, for example `2026-11-01`."""
+    """The UTC calendar day of an instant.
+
+    >>> iso_date(1_793_491_200_000_000)
+    '2026-11-01'
+    """
     return moment(instant).date().isoformat()
 
 
 def parse_instant(text: str) -> int:
-    """Microseconds of an RFC 3339 time with an offset, years 1970 to 2200.
+    """The instant, in microseconds, of an RFC 3339 time with an offset, in the years 1970 to 2200.
+
+    >>> parse_instant("2026-11-01T01:00:00+01:00") == parse_instant("2026-11-01T00:00:00Z") == 1_793_491_200_000_000
+    True
 
     Raises:
-        ValueError: the text is no such time.
+        ValueError: the text is not such a time.
     """
     if not _RFC_3339.fullmatch(text):
         raise ValueError("must be an RFC 3339 time with an offset, such as 2026-11-01T00:00:00Z")
@@ -72,10 +84,10 @@ def parse_instant(text: str) -> int:
 
 
 def parse_date(text: str) -> int:
-    """Microseconds of the UTC midnight that starts a calendar day written YYYY-MM-DD.
+    """The UTC midnight, in microseconds, that begins a calendar day written YYYY-MM-DD.
 
     Raises:
-        ValueError: the text is no such day, or outside the years 1970 to 2200.
+        ValueError: the text is not such a day, or lies outside the years 1970 to 2200.
     """
     if not _DATE.fullmatch(text):
         raise ValueError("must be a calendar day written YYYY-MM-DD")

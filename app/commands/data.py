@@ -167,7 +167,7 @@ def features(
     spark_master: Annotated[str | None, typer.Option(help="A Spark cluster; without one, this machine.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Every feature of each lead open at a moment: created, nothing won or lost recorded by then."""
+    """Every feature of each lead open at a moment: created by then, and neither won nor lost."""
     moment = instant(as_of)
     if spark_master is not None and engine is not EngineName.spark:
         raise UsageError(f"--spark-master is for --engine spark, not {engine.value}")

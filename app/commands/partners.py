@@ -22,6 +22,7 @@ from features.overlap.matching import Index
 from features.overlap.partner_list import RELATIONSHIPS, Columns, InvalidKey, InvalidList, PartnerList, Rejection
 from features.records import KINDS, Stored
 from features.value_types import rfc3339
+from features.versions import newest_versions
 from serving.records import versions
 from serving.store import database
 
@@ -60,7 +61,7 @@ class _Upload:
     file: Path
     known: PartnerList
     rejects: Path
-    found: shared_customers.Found
+    found: shared_customers.MatchedList
     apart: frozenset[str]
     stored: Sequence[Stored] = ()
 
@@ -68,7 +69,7 @@ class _Upload:
         """Counts of rows."""
         return {
             "list": str(self.file),
-            "rows": len(self.known.listed) + len(self.known.rejections),
+            "rows": len(self.known.companies) + len(self.known.rejections),
             "rejected": len(self.known.rejections),
             "rejects": str(self.rejects),
         }
@@ -78,7 +79,7 @@ class _Upload:
         by = Counter(one.match.by for one in self.kept.overlaps)
         return {
             **self.summary(),
-            "never_matched": [{"domain": d, "why": why, "rows": n} for (d, why), n in self.found.never.items()],
+            "never_matched": [{"domain": d, "why": why, "rows": n} for (d, why), n in self.found.never_matched.items()],
             "unmatched": self.found.unmatched,
             "marked_wrong": len(self.found.overlaps) - len(self.kept.overlaps),
             "matched": {"domain": by["domain"], "name": by["name"]},
@@ -86,7 +87,7 @@ class _Upload:
         }
 
     @property
-    def kept(self) -> shared_customers.Found:
+    def kept(self) -> shared_customers.MatchedList:
         """Without what was marked wrong."""
         return self.found.without(self.apart)
 
@@ -108,15 +109,21 @@ def match(
 ) -> None:
     """Match a partner's list with our accounts; each overlap becomes a shared customer, rubbish rows go to a file."""
     _check_relationship(relationship)
-    columns = Columns(domain_column, name_column, country_column, relationship_column, since_column)
+    columns = Columns(
+        domain=domain_column,
+        name=name_column,
+        country=country_column,
+        relationship=relationship_column,
+        since=since_column,
+    )
     key = None if key_file is None else _key(key_file)
     parts = wiring()
     with database.reading(parts.engine) as connection:
         _check_partner(connection, partner)
-        ours = shared_customers.companies(versions.versions(connection, _ACCOUNTS), key)
+        ours = shared_customers.account_profiles(versions.versions(connection, _ACCOUNTS), key)
     known = _read(file, columns, relationship, key is not None)
-    console.progress(f"matching {len(known.listed):,} rows with {len(ours):,} accounts")
-    found = shared_customers.find(known.listed, Index(ours))
+    console.progress(f"matching {len(known.companies):,} rows with {len(ours):,} accounts")
+    found = shared_customers.match_list(known.companies, Index(ours))
     path = rejects or parts.settings.home / "overlap-rejects.csv"
     if counts_only:
         with database.reading(parts.engine) as connection, _rejected(path, known):
@@ -128,7 +135,7 @@ def match(
     with _rejected(path, known), parts.engine.begin() as connection:
         versions.lock_records(connection)
         apart = _apart(connection, partner)
-        stored = shared_customers.records(found.without(apart), partner, source, now())
+        stored = shared_customers.to_records(found.without(apart), partner, source, now())
         versions.add(connection, stored)
     _tell(_Upload(file, known, path, found, apart, stored), as_json)
 
@@ -145,9 +152,9 @@ def wrong(
         versions.lock_records(connection)
         known = list(versions.versions(connection, _OVERLAPS))
         changed = (
-            shared_customers.unmark(known, overlap_id, now())
+            shared_customers.unmark_wrong(known, overlap_id, now())
             if undo
-            else shared_customers.mark(known, overlap_id, actor or getpass.getuser(), now())
+            else shared_customers.mark_wrong(known, overlap_id, actor or getpass.getuser(), now())
         )
         versions.add(connection, changed)
     ids = [one.id for one in changed]
@@ -173,7 +180,7 @@ def hash_(
     key = _key(key_file)
     columns = Columns(domain=domain_column, relationship=relationship_column, since=since_column)
     known = _read(file, columns, relationship, False)
-    rows = list(partner_list.hashed(known, key))
+    rows = list(partner_list.hash_list(known, key))
     path = rejects or out.with_name(f"{out.name}.rejects.csv")
     with _rejected(path, known), _replaced(out, ("domain", "relationship", "since"), rows):
         console.progress(f"hashed {len(rows):,} companies")
@@ -185,7 +192,7 @@ def hash_(
 def _read(file: Path, columns: Columns, relationship: str, hashed: bool) -> PartnerList:
     with file.open("rb") as lines:
         try:
-            return partner_list.read(lines, columns=columns, relationship=relationship, hashed=hashed, until=now())
+            return partner_list.read_list(lines, columns=columns, relationship=relationship, hashed=hashed, until=now())
         except InvalidList as error:
             raise InvalidList(f"{file} cannot be used: {error}; nothing was written") from None
 
@@ -211,13 +218,13 @@ def _check_relationship(relationship: str) -> None:
 
 
 def _check_partner(connection: Connection, partner: str) -> None:
-    known = shared_customers.latest(_PARTNERS, versions.versions(connection, _PARTNERS))
+    known = newest_versions(versions.versions(connection, _PARTNERS), _PARTNERS)
     if partner not in known or known[partner]["deleted"]:
         raise UnknownPartner(f"there is no partner {partner}; `eql import` it, or correct --partner")
 
 
 def _apart(connection: Connection, partner: str) -> frozenset[str]:
-    return shared_customers.marked_wrong(versions.versions(connection, _OVERLAPS), partner)
+    return shared_customers.accounts_marked_wrong(versions.versions(connection, _OVERLAPS), partner)
 
 
 def _rejected(path: Path, known: PartnerList) -> AbstractContextManager[None]:
@@ -258,9 +265,9 @@ def _tell(upload: _Upload, as_json: bool) -> None:
 def _tell_counts(upload: _Upload, as_json: bool) -> None:
     """The counts by relationship and nothing that would tell a hidden one."""
     counts = upload.kept.counts()
-    few = f"fewer than {shared_customers.FEWEST_SHOWN}"
+    few = f"fewer than {shared_customers.MIN_SHOWN}"
     lines = [f"{name}: {few if count is None else f'{count:,}'}" for name, count in counts.items()]
-    result = {**upload.summary(), "accounts": counts, "fewest_shown": shared_customers.FEWEST_SHOWN}
+    result = {**upload.summary(), "accounts": counts, "fewest_shown": shared_customers.MIN_SHOWN}
     console.emit(result, "\n".join(lines), as_json)
     _point_to_rejects(upload.rejects, upload.known)
 

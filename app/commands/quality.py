@@ -67,7 +67,7 @@ def _text(report: Report) -> str:
     summary = f"{sum(report.records.values()):,} records as of {rfc3339(report.as_of)}: {checked}"
     if not report.point_in_time:
         summary += "\nrecorded times are not real in these records: point in time not verifiable"
-    rows = [_row(finding) for finding in report.faults]
+    rows = [_row(finding) for finding in report.alerts]
     return f"{console.table('Data quality', _COLUMNS, rows)}\n{summary}" if rows else summary
 
 
@@ -75,4 +75,4 @@ def _row(finding: Finding) -> tuple[object, ...]:
     what = f"{finding.title}: {finding.detail}" if finding.detail else finding.title
     share = None if finding.share is None else f"{finding.share:.2%}"
     where = "\n".join(filter(None, (finding.kind, finding.column, finding.source)))
-    return finding.severity, where, what, finding.count, share, "\n".join(finding.examples), finding.mend
+    return finding.severity, where, what, finding.count, share, "\n".join(finding.examples), finding.fix

@@ -1,4 +1,4 @@
-"""The one catalogue of features: every entry, in the order of its family."""
+"""The catalogue of features: every entry, family by family."""
 
 from features.catalogue import (
     buying_signals,
@@ -26,4 +26,4 @@ CATALOGUE = Catalogue(
         *lead.ENTRIES,
     )
 )
-"""The catalogue without any import's attributes (see `Catalogue.with_attributes`)."""
+"""The catalogue without the attributes of an import (see `Catalogue.with_attributes`)."""

@@ -1,4 +1,4 @@
-"""A catalogue: entries in order, checked against each other, with one hash that names them all."""
+"""A catalogue: the entries in a fixed order, without a repeated name, and one hash over all of them."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from features.provenance import ATTRIBUTE_PREFIX, Attribute
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Entries in their fixed order; a feature vector has one value for each.
+    """The entries in their fixed order; a feature vector has one value for each.
 
     Raises:
         InvalidEntry: two entries share a name.
@@ -52,29 +52,30 @@ class Catalogue:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The features' names in order."""
+        """The names of the features, in order."""
         return tuple(entry.name for entry in self.entries)
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of every entry with all it says."""
+        """The hash of every entry with all its fields."""
         content: list[Any] = [{**asdict(entry), "value": repr(entry.value)} for entry in self.entries]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def values_sha256(self, names: Iterable[str]) -> str:
-        """Hash of what decides the values of some of its features, in their order; their wording does not count.
+        """The hash of everything that decides the values of some features, in their order; wording does not count.
 
         Raises:
-            KeyError: one of them is not in the catalogue.
+            KeyError: the catalogue lacks one of the features.
         """
         entries = (self[name] for name in names)
         content = [(e.name, repr(e.value), e.kind, e.missing, e.direction, e.partner, e.neutral) for e in entries]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def with_attributes(self, attributes: Iterable[Attribute]) -> "Catalogue":
-        """This catalogue and an entry for each attribute that is known at creation.
+        """This catalogue with one more entry for each attribute that is known at creation.
 
-        An attribute's feature has its name, or `attributes.<name>` where a feature has that name already (case aside).
+        The feature of an attribute has the attribute's name. It is called `attributes.<name>` where another feature has
+        that name, whatever the case.
         """
         taken = {name.lower() for name in self.names}
         return Catalogue((*self.entries, *(_entry(a, taken) for a in attributes if a.known == "at_creation")))

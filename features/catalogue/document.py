@@ -10,18 +10,18 @@ from features.catalogue.specs import CREATED, Spec, of_family
 _INTRODUCTION = """\
 # Features
 
-{count} features, by family; those of an import's attributes come on top (see [import](import.md)). This page is
-generated from `features/catalogue/`: `make docs` writes it anew. Of each feature it says
+This page lists the {count} features of the catalogue by family. The attributes of an import add features of their own
+(see [import](import.md)). The page is generated from `features/catalogue/` by `make docs`. It states for each feature
 
-* what it measures, and its unit;
+* what the feature measures, and its unit;
 * its direction, where a higher value may only raise (+) or only lower (−) the close probability;
-* what a missing value means: none (there is none, it counts as 0) or unknown (nobody knows, it stays missing);
-* of features that speak of partners the neutral value, which `without_partner` puts in its place;
-* in italics the sentence that sales reads.
+* the meaning of a missing value: none (the value is 0) or unknown (the value stays missing);
+* for a feature about partners, its neutral value, which `without_partner` takes instead;
+* in italics, the sentence that sales reads.
 
-The tables below a family's list are specs: records, and what its features come to. Every engine is tested on them. An
-empty cell is unknown; a record that states no `recorded_at` was known when it happened; where no lead is given there is
-`L` of the account `A`, created on {created}.
+The tables below a family's list are specs: records, and the features that they must give. Every engine is tested on
+them. An empty cell is unknown. A record without `recorded_at` was recorded when it happened. A spec without a table of
+leads has one lead, `L` of the account `A`, created on {created}.
 """
 
 _DIRECTIONS = {1: ["direction +"], 0: [], -1: ["direction −"]}
@@ -39,13 +39,13 @@ def markdown(catalogue: Catalogue) -> str:
 
 def _item(entry: Entry) -> str:
     neutral = "unknown" if entry.neutral is None else entry.neutral
-    said = [
+    facts = [
         f"Unit: {entry.unit}",
         *_DIRECTIONS[entry.direction],
         f"missing: {entry.missing}",
         *([f"neutral: {neutral}"] if entry.partner else []),
     ]
-    return f"* `{entry.name}`: {entry.description} {', '.join(said)}. *{entry.sentence}*\n"
+    return f"* `{entry.name}`: {entry.description} {', '.join(facts)}. *{entry.sentence}*\n"
 
 
 def _spec(spec: Spec) -> str:

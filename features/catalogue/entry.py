@@ -1,10 +1,10 @@
-"""What a feature is: one frozen, self-validating entry, its value an expression every engine understands.
+"""A feature: one frozen entry that validates itself, with its value as an expression that every engine evaluates.
 
 The expressions are few and portable: aggregates over a lead's visible facts, readings of an entity as of the moment,
 and a little arithmetic. Two modules of `features/engines` evaluate them: `python`, and `sql_compiler` as SQL.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias, get_args
 
 from features.provenance import ATTRIBUTE_PREFIX
@@ -26,10 +26,10 @@ Family = Literal[
 FAMILIES: tuple[str, ...] = get_args(Family)
 
 ENTITIES = {"lead": KINDS["leads"], "account": KINDS["accounts"], "partner": KINDS["partners"]}
-"""The entities of a lead that rules may read too: itself, its account, its source partner."""
+"""The entities that features and rules may read: the lead, its account and its source partner."""
 
 READABLE = {**ENTITIES, "partner_history": PARTNER_HISTORY, "tier_history": TIER_HISTORY, "all_history": TIER_HISTORY}
-"""What a feature may read: also the history of the source partner, of that partner's tier, and of all partners."""
+"""The entities that a feature may read: also the history of the source partner, of its tier, and of all partners."""
 
 _FACTS = tuple(
     KINDS[name]
@@ -43,22 +43,22 @@ _FACTS = tuple(
     )
 )
 FACTS = {kind.name: kind for kind in _FACTS}
-"""The facts a feature may use. `lead_events` is not among them: stage, status and outcome cannot enter."""
+"""The facts that a feature may use, without `lead_events`: stage, status and outcome would leak the label."""
 
 
 class InvalidEntry(ValueError):
-    """An entry or catalogue contradicts itself; the message names it and what it must be."""
+    """An entry or a catalogue breaks a constraint; the message names the entry and the constraint."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A test of one column of a fact, or with `partner.` before it, of the partner the fact names.
+    """A test of one column of a fact; with the prefix `partner.`, of the partner that the fact names.
 
     Attributes:
-        column: what is tested.
-        test: `in` (one of the values), `out` (none of them; a missing one passes), `given`, `absent`, `mentions` (a
-            list column holds the value), or `source` (it names the lead's source partner).
-        values: what it is tested against; only `in`, `out` and `mentions` have any.
+        column: the tested column.
+        test: `in` (the column is one of the values), `out` (it is none of them, or missing), `given`, `absent`,
+            `mentions` (a list column holds the value), or `source` (the column names the lead's source partner).
+        values: the values of `in`, `out` and `mentions`; empty for the other tests.
     """
 
     column: str
@@ -71,42 +71,44 @@ class Condition:
 
 
 def one_of(column: str, *values: str | int | float | bool) -> Condition:
-    """`column` is one of `values`."""
+    """The condition that `column` is one of `values`."""
     return Condition(column, "in", values)
 
 
 def none_of(column: str, *values: str | int | float | bool) -> Condition:
-    """`column` is none of `values`, or missing."""
+    """The condition that `column` is none of `values`, or missing."""
     return Condition(column, "out", values)
 
 
 def mentions(column: str, value: str) -> Condition:
-    """The list `column` holds `value`."""
+    """The condition that the list `column` holds `value`."""
     return Condition(column, "mentions", (value,))
 
 
 SOURCE_PARTNER = Condition("partner_id", "source")
-"""The fact names the lead's source partner."""
+"""The condition that the fact names the lead's source partner."""
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """An aggregate over the lead's facts of one record, visible as of the moment.
+    """An aggregate over the lead's facts of one kind that are visible as of the moment.
 
     Attributes:
-        how: counts and sums are 0 and the others missing where no fact qualifies; `days_since_*` are days, as reals;
-            `faded` is a sum of shares (1 where one is missing), each halved for every `half_life` days since recorded.
-        record: one of `FACTS`.
-        column: what is summed, compared or counted distinct; none for `count` and `days_since_*`.
-        where: conditions that must all hold.
-        days: only facts that occurred in the last so many days; None for all.
-        skip: leave out the most recent so many days (the window before).
-        half_life: days, of `faded` alone.
+        how: the aggregate. Counts and sums are 0 where no fact qualifies; the other aggregates are missing there.
+            `days_since_*` are real numbers of days. `faded` is a sum of shares (1 where a share is missing), each
+            halved for every `half_life` days since the fact was recorded.
+        record: the kind of fact, one of `FACTS`.
+        column: the column that is summed, compared or counted distinct; None for `count` and `days_since_*`.
+        where: the conditions, which must all hold.
+        days: the window in days before the moment; None for all facts, however old.
+        skip: the days between the window and the moment, for a window further back.
+        half_life: days; for `faded` alone.
     """
 
     how: Literal["count", "distinct", "sum", "max", "days_since_first", "days_since_last", "faded"]
     record: str
     column: str | None = None
+    _: KW_ONLY
     where: tuple[Condition, ...] = ()
     days: int | None = None
     skip: int = 0
@@ -134,12 +136,12 @@ Entity = Literal["lead", "account", "partner", "partner_history", "tier_history"
 
 @dataclass(frozen=True)
 class Reading:
-    """A column of an entity as of the moment; flags read as 1 and 0.
+    """The value of an entity's column as of the moment; a flag reads as 1 or 0.
 
     Attributes:
         entity: one of `READABLE`.
         column: the flat column; `attributes.<name>` of a lead reads an imported attribute.
-        where: conditions on the same entity; missing unless they hold.
+        where: conditions on the same entity; the value is missing unless all of them hold.
     """
 
     entity: Entity
@@ -159,9 +161,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Matches:
-    """How many of `values`, in lower case, a text or a list column of an entity holds; missing where the column is.
+    """The number of `values`, in lower case, that a text or list column holds; missing where the column is missing.
 
-    So a text that is one of them is 1, and any other 0.
+    A text column gives 1 where it is one of the values, else 0.
     """
 
     reading: Reading
@@ -175,14 +177,14 @@ class Matches:
 
 @dataclass(frozen=True)
 class Given:
-    """1 where an entity states a column, else 0."""
+    """1 where a column of an entity has a value, else 0."""
 
     reading: Reading
 
 
 @dataclass(frozen=True)
 class DaysSince:
-    """Days from an instant an entity states to the moment; missing where that lies ahead."""
+    """Days from an instant of an entity to the moment; missing where the instant lies after the moment."""
 
     instant: Reading
 
@@ -194,7 +196,7 @@ class Month:
 
 @dataclass(frozen=True)
 class Quotient:
-    """`dividend / divisor` as a real, such as cents to units; missing if either is, or the divisor is 0."""
+    """`dividend / divisor` as a real number; missing where either is missing or the divisor is 0."""
 
     dividend: "Expression"
     divisor: "Expression | float"
@@ -202,7 +204,7 @@ class Quotient:
 
 @dataclass(frozen=True)
 class Difference:
-    """`minuend - subtrahend`; missing if either is."""
+    """`minuend - subtrahend`; missing where either is missing."""
 
     minuend: "Expression"
     subtrahend: "Expression"
@@ -212,7 +214,7 @@ class Difference:
 class ShrunkRate:
     """An empirical-Bayes rate: (successes + strength * prior) / (trials + strength).
 
-    Without trials of its own it is the prior; missing where the prior or the strength is.
+    Without trials the rate is the prior. It is missing where the prior or the strength is missing.
     """
 
     successes: "Expression"
@@ -229,22 +231,23 @@ class Entry:
     """One feature.
 
     Attributes:
-        family: the signal family it belongs to.
-        name: its name everywhere.
-        value: the expression that yields it.
-        unit: what a value counts, for readers.
-        description: what it measures, in one sentence, for data scientists.
-        sentence: how sales reads a value; `{value}` stands for it.
-        absent: how sales reads a missing or zero value.
-        direction: +1 or -1 where a higher value may only raise or lower the probability, else 0.
-        missing: what no value means: `none` (it is 0) or `unknown` (it stays missing).
-        partner: whether it speaks of partners, so that `without_partner` replaces it by its neutral value.
-        kind: numbers are compared, categories are names.
+        family: the signal family.
+        name: the name, the same everywhere.
+        value: the expression of the value.
+        unit: the unit of the value, in words.
+        description: one sentence for data scientists on what the feature measures.
+        sentence: the sentence for sales; `{value}` stands for the value.
+        absent: the sentence for sales where the value is missing or 0.
+        direction: +1 where a higher value may only raise the probability, -1 where it may only lower it, else 0.
+        missing: the meaning of a missing value: `none` (the value is 0) or `unknown` (it stays missing).
+        partner: whether the feature is about partners, so that `without_partner` takes its neutral value instead.
+        kind: `number` for values with an order, `category` for names.
     """
 
     family: Family
     name: str
     value: Expression
+    _: KW_ONLY
     unit: str
     description: str
     sentence: str
@@ -266,11 +269,11 @@ class Entry:
 
     @property
     def neutral(self) -> Scalar:
-        """The value without partners of a feature that speaks of them: what it is where there is none."""
+        """The value of a partner feature for a lead without partners."""
         return 0 if self.missing == "none" else None
 
     def read(self, value: Scalar) -> str:
-        """The sentence sales reads for `value`."""
+        """The sentence for sales on a value."""
         if value is None or value == 0:
             return self.absent
         return self.sentence.format(value=_shown(value))

@@ -1,10 +1,12 @@
 """Specs: small tables of records and the features expected of them, run on every engine and shown in the documentation.
 
-`specs/<family>.md` beside this module holds those of one family. A spec is a heading, a sentence or two, and a block of
-tables. The first line of a table names its kind of record, or `expected`; the second its columns, those of
-`Kind.columns`. An empty cell is unknown. What a table need not say: of records their ids, the lead `L` or account `A`
-they speak of, and `recorded_at` where it is when they happened; `leads`, where there is only `L` of account `A`,
-created and known at `CREATED`.
+`specs/<family>.md` beside this module holds the specs of one family. A spec is a heading, a sentence or two, and a
+block of tables. The first line of a table names its kind of record, or `expected`. The second line names its columns,
+those of `Kind.columns`. An empty cell is unknown.
+
+A table may leave out the ids of records; the lead `L` or the account `A` that they belong to; and `recorded_at`, which
+is then the moment at which a record happened. A spec without a table of leads has one lead, `L` of the account `A`,
+created and recorded at `CREATED`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,24 +19,24 @@ from features.rows import stored
 from features.value_types import Scalar, parse_date, parse_instant
 
 CREATED = "2026-10-01"
-"""When the lead of a spec without a table of leads was created."""
+"""The day on which the lead of a spec without a table of leads was created."""
 
 _DEFAULTS = {"lead_id": "L", "account_id": "A"}
 _ONLY_LEAD = ("lead_id | account_id | created_at", f"L | A | {CREATED}")
 
 
 class InvalidSpec(ValueError):
-    """A spec cannot be read; the message names it and what is wrong."""
+    """A spec cannot be read; the message names the spec and the error."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a spec says of one lead at one moment.
+    """The features that a spec expects of one lead at one moment.
 
     Attributes:
         lead_id: the lead.
         as_of: the moment, microseconds.
-        features: what each feature must be, as the table writes it; empty for unknown.
+        features: the expected values as the table writes them, by feature; empty for unknown.
     """
 
     lead_id: str
@@ -42,17 +44,17 @@ class Expected:
     features: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spec:
     """One spec.
 
     Attributes:
-        family: whose features it is about.
-        title: its heading.
-        prose: what it says below that.
-        tables: its block, as written.
-        records: the records of the tables.
-        expected: what they must come to.
+        family: the family of its features.
+        title: the heading.
+        prose: the sentences below the heading.
+        tables: the block of tables, as written.
+        records: the records in the tables.
+        expected: the features that the records must give.
     """
 
     family: str
@@ -64,10 +66,10 @@ class Spec:
 
 
 def of_family(family: str) -> list[Spec]:
-    """The specs of a family, in the order of its file; none where it has no file.
+    """The specs of a family, in the order of its file; empty where it has no file.
 
     Raises:
-        InvalidSpec: one cannot be read.
+        InvalidSpec: a spec cannot be read.
     """
     file = files("features.catalogue") / "specs" / f"{family}.md"
     sections = file.read_text(encoding="utf-8").split("### ")[1:] if file.is_file() else []
@@ -75,10 +77,10 @@ def of_family(family: str) -> list[Spec]:
 
 
 def read(family: str, section: str) -> Spec:
-    """The spec that a section of a family's file, from its heading on, holds.
+    """The spec in a section of a family's file, which begins with the heading.
 
     Raises:
-        InvalidSpec: it cannot be read.
+        InvalidSpec: the section cannot be read.
     """
     title, _, rest = section.partition("\n")
     prose, _, block = rest.partition("```text\n")
@@ -90,7 +92,7 @@ def read(family: str, section: str) -> Spec:
         records = tuple(record for name, lines in found.items() for record in _records(KINDS[name], lines))
     except (KeyError, ValueError) as error:
         raise InvalidSpec(f"{family}, {title}: {error}") from None
-    return Spec(family, title, prose.strip(), tables, records, expected)
+    return Spec(family=family, title=title, prose=prose.strip(), tables=tables, records=records, expected=expected)
 
 
 def _tables(block: str) -> Iterator[tuple[str, list[str]]]:
@@ -131,7 +133,7 @@ def _flag(text: str) -> bool:
 
 
 def _text(text: str) -> str:
-    """Text as it is; a list, which bars would take apart, as `<a, b>`."""
+    """A text as it is; a list is written `<a, b>`, because bars separate the cells."""
     return f"|{text[1:-1].replace(', ', '|')}|" if text.startswith("<") else text
 
 
@@ -146,7 +148,11 @@ _PARSERS: Mapping[ColumnType, Callable[[str], Scalar]] = {
 
 
 def agrees(expected: str, value: Scalar) -> bool:
-    """Whether a value is what a table says: reals to the digits written, everything else exactly."""
+    """Whether a value equals the cell of a table: a real to the digits written, any other value exactly.
+
+    >>> agrees("0.33", 1 / 3), agrees("0.34", 1 / 3), agrees("", None), agrees("3", 3)
+    (True, False, True, True)
+    """
     if value is None or isinstance(value, str):
         return expected == (value or "")
     if isinstance(value, float):

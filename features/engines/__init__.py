@@ -1,1 +1,1 @@
-"""The batch engines: each runs the compiled catalogue over records that live in files or a database."""
+"""The engines: everything that evaluates a feature's expression, for one lead in Python or for many leads in SQL."""

@@ -1,8 +1,8 @@
-"""Files of a record folder as DuckDB relations: checked against the contract, every version knowing its successor.
+"""Files of a record folder as DuckDB relations, checked against the contract and with `superseded_at`.
 
-A Parquet file is read in place: nothing is copied, an evaluation reads the columns it needs. A CSV file, whose text
-must be understood first, becomes a table. Few records have several versions, so `superseded_at` is computed for these
-alone and joined by the row's position.
+A Parquet file is read in place: nothing is copied, and an evaluation reads only the columns that it needs. A CSV file
+must be parsed first and becomes a table. Few records have several versions, so `superseded_at` is computed for these
+alone and joined by the position of the row.
 """
 
 import csv
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from features import folder as layout
 from features.bounds import Bound
-from features.engines.file_checks import Broken, UnreadableRecords, checked, demands, refuse, text_demands
+from features.engines.file_checks import Count, UnreadableRecords, bounds_of, check_bounds, check_texts, open_bounds
 from features.provenance import Attribute
 from features.records import Column, ColumnType, Kind
 
@@ -38,19 +38,19 @@ _FROM_TEXT: Mapping[ColumnType, str] = {
     "instant": "epoch_us(try_cast(upper({}) AS TIMESTAMPTZ))",
     "date": "epoch_us(try_cast({} || 'T00:00:00Z' AS TIMESTAMPTZ))",
 }
-_IDS_AT_ONCE = 150_000_000
-"""Rows whose ids are looked through for repetitions in one pass; a pass takes some 16 bytes a row."""
+_MAX_IDS_PER_PASS = 150_000_000
+"""The rows whose ids are searched for repetitions in one pass; a pass takes some 16 bytes for each row."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """The rows of one kind's file, as the contract has them and in the file's order.
+    """The rows of one kind's file, in the columns of the contract and in the order of the file.
 
     Attributes:
         path: the file, for messages.
-        kind: what they are.
-        columns: what they hold.
-        select: the query that yields the columns and `position`, the row's number in the file from 0 on.
+        kind: the kind of record.
+        columns: the columns.
+        select: the query that yields the columns and `position`, the number of the row in the file from 0 on.
         unproven: the bounds that are yet to be checked.
     """
 
@@ -64,17 +64,17 @@ class _Rows:
 def define(
     connection: duckdb.DuckDBPyConnection, folder: Path, kind: Kind, attributes: Iterable[Attribute], *, in_place: bool
 ) -> None:
-    """Define the relation of a kind: `Kind.columns`, attributes, `superseded_at`; without rows where there is no file.
+    """Defines the relation of a kind: `Kind.columns`, attributes, `superseded_at`; it is empty where there is no file.
 
     Args:
-        connection: where to.
+        connection: the DuckDB connection that gets the relation.
         folder: the record folder.
-        kind: what to define.
+        kind: the kind.
         attributes: the extra columns of leads.
-        in_place: define a view where the file is Parquet; otherwise a table, whose `rowid` is the order of the file.
+        in_place: whether a Parquet file becomes a view. Otherwise it becomes a table whose `rowid` follows the file.
 
     Raises:
-        UnreadableRecords, FolderError: the file has other columns or values than the contract says.
+        UnreadableRecords, FolderError: the file has columns or values that the contract excludes.
     """
     columns = layout.columns_of(kind, attributes)
     path = layout.file_of(folder, kind)
@@ -86,7 +86,7 @@ def define(
     is_csv = path.suffix == ".csv"
     try:
         rows = _csv(connection, path, kind, columns) if is_csv else _parquet(path, kind, columns)
-        _check(connection, rows)
+        check_bounds(rows.path, rows.unproven, _DIALECT, _counting(connection, rows.select))
         _relate(connection, rows, in_place=in_place and not is_csv)
     except (duckdb.DataError, duckdb.InvalidInputException, pa.ArrowException, UnicodeDecodeError) as error:
         raise UnreadableRecords(f"{path} cannot be read: {str(error).splitlines()[0]}; write the file again") from None
@@ -99,8 +99,8 @@ def _check_case(path: Path, columns: Sequence[Column]) -> None:
     for column in columns:
         other = named.setdefault(column.name.lower(), column.name)
         if other != column.name:
-            fault = f"columns {other} and {column.name} differ by case alone, which DuckDB cannot tell apart"
-            raise UnreadableRecords(f"{path}: {fault}; rename one of the attributes")
+            error = f"columns {other} and {column.name} differ by case alone, which DuckDB cannot distinguish"
+            raise UnreadableRecords(f"{path}: {error}; rename one of the attributes")
 
 
 def quoted(name: str) -> str:
@@ -113,14 +113,20 @@ def _literal(text: object) -> str:
 
 
 def _parquet(path: Path, kind: Kind, columns: Sequence[Column]) -> _Rows:
-    unproven = checked(path, kind, columns)
+    unproven = open_bounds(path, kind, columns)
     listed = ", ".join(f"{_from_parquet(column)} AS {quoted(column.name)}" for column in columns)
     relation = f"read_parquet({_pattern(path)}, file_row_number = true)"
-    return _Rows(path, kind, columns, f"SELECT {listed}, file_row_number AS position FROM {relation}", unproven)
+    return _Rows(
+        path=path,
+        kind=kind,
+        columns=columns,
+        select=f"SELECT {listed}, file_row_number AS position FROM {relation}",
+        unproven=unproven,
+    )
 
 
 def _pattern(path: Path) -> str:
-    """The file as a literal in which nothing stands for other files."""
+    """The path as a literal of DuckDB's glob patterns, with every wildcard escaped."""
     return _literal("".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path)))
 
 
@@ -136,70 +142,58 @@ def _csv(connection: duckdb.DuckDBPyConnection, path: Path, kind: Kind, columns:
     texts = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in header)
     read = f"read_csv({_pattern(path)}, columns = {{{texts}}}, {_RFC_4180})"
     connection.execute(f"CREATE OR REPLACE TABLE {_staged(kind)} AS FROM {read}")
-    _check_texts(connection, path, _staged(kind), columns)
-    listed = ", ".join(f"{_from_text(column)} AS {quoted(column.name)}" for column in columns)
+    texts_of_rows = f"SELECT *, rowid AS position FROM {_staged(kind)}"
+    check_texts(path, columns, _DIALECT, _counting(connection, texts_of_rows))
+    listed = ", ".join(f"{_DIALECT.parsed(column)} AS {quoted(column.name)}" for column in columns)
     select = f"SELECT {listed}, rowid AS position FROM {_staged(kind)}"
-    return _Rows(path, kind, columns, select, tuple(demands(kind, columns)))
+    return _Rows(path=path, kind=kind, columns=columns, select=select, unproven=tuple(bounds_of(kind, columns)))
 
 
 _RFC_4180 = """header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', nullstr = '',
 allow_quoted_nulls = false, max_line_size = 16777216"""
 
 
-def _from_text(column: Column) -> str:
-    return _FROM_TEXT[column.type].format(quoted(column.name))
-
-
 def _staged(kind: Kind) -> str:
     return quoted(f"text of {kind.name}")
 
 
-def _check_texts(connection: duckdb.DuckDBPyConnection, path: Path, table: str, columns: Sequence[Column]) -> None:
-    """Whether every text says a value of its column's type."""
-    broken = [(column, demand, _unread(column, pattern)) for column, demand, pattern in text_demands(columns)]
-    _refuse(connection, path, f"SELECT *, rowid AS position FROM {table}", broken)
+class _DuckDB:
+    """The parts of a check's condition in DuckDB's SQL (see `file_checks.Dialect`)."""
 
+    def quoted(self, name: str) -> str:
+        return quoted(name)
 
-def _unread(column: Column, pattern: str) -> str:
-    name = quoted(column.name)
-    return f"{name} IS NOT NULL AND (NOT {_matches(name, pattern)} OR {_from_text(column)} IS NULL)"
+    def literal(self, text: str) -> str:
+        return _literal(text)
 
+    def matches(self, name: str, pattern: str) -> str:
+        return f"regexp_full_match({name}, {_literal(pattern)})"
 
-def _matches(name: str, pattern: str) -> str:
-    return f"regexp_full_match({name}, {_literal(pattern)})"
+    def parsed(self, column: Column) -> str:
+        return _FROM_TEXT[column.type].format(quoted(column.name))
 
-
-def _check(connection: duckdb.DuckDBPyConnection, rows: _Rows) -> None:
-    broken = [(bound.column, bound.demand, _broken(bound)) for bound in rows.unproven]
-    _refuse(connection, rows.path, rows.select, broken)
-
-
-def _broken(bound: Bound) -> str:
-    """The condition on a row that breaks the bound; null where the column is, unless it must be given."""
-    name = quoted(bound.column.name)
-    if bound.given:
-        return f"{name} IS NULL"
-    if bound.values:
-        return f"{name} NOT IN ({', '.join(map(_literal, bound.values))})"
-    if bound.pattern is not None:
-        return f"NOT {_matches(name, bound.pattern)}"
-    if bound.longest is not None:
+    def wrong_length(self, name: str, bound: Bound) -> str:
         # Bytes are counted faster than characters, and are never fewer.
-        long = f"(strlen({name}) > {bound.longest} AND length({name}) > {bound.longest})"
-        return f"({long} OR {name} = '')" if bound.shortest else long
-    outside = f"{name} NOT BETWEEN {bound.least} AND {bound.most}"
-    # DuckDB skips row groups by statistics, which leave out NaN.
-    return f"({outside} OR isnan({name}))" if bound.column.type == "real" else outside
+        long = f"(strlen({name}) > {bound.max_length} AND length({name}) > {bound.max_length})"
+        return f"({long} OR {name} = '')" if bound.min_length else long
+
+    def outside(self, name: str, bound: Bound) -> str:
+        outside = f"{name} NOT BETWEEN {bound.minimum} AND {bound.maximum}"
+        # DuckDB skips row groups by statistics, which leave out NaN.
+        return f"({outside} OR isnan({name}))" if bound.column.type == "real" else outside
 
 
-def _refuse(connection: duckdb.DuckDBPyConnection, path: Path, select: str, broken: Sequence[Broken]) -> None:
-    """One pass counts the rows that break each demand and finds the first."""
-    if not broken:
-        return
-    counts = (f"count(*) FILTER ({condition})" for *_, condition in broken)
-    firsts = (f"min(position) FILTER ({condition})" for *_, condition in broken)
-    found = connection.execute(f"SELECT {', '.join((*counts, *firsts))} FROM ({select})").fetchall()[0]
-    refuse(path, broken, found[: len(broken)], found[len(broken) :])
+_DIALECT = _DuckDB()
+
+
+def _counting(connection: duckdb.DuckDBPyConnection, select: str) -> Count:
+    def count(conditions: Sequence[str]) -> tuple[Sequence[int], Sequence[int | None]]:
+        counts = (f"count(*) FILTER ({condition})" for condition in conditions)
+        firsts = (f"min(position) FILTER ({condition})" for condition in conditions)
+        found = connection.execute(f"SELECT {', '.join((*counts, *firsts))} FROM ({select})").fetchall()[0]
+        return found[: len(conditions)], found[len(conditions) :]
+
+    return count
 
 
 def _scalar(connection: duckdb.DuckDBPyConnection, text: str) -> int:
@@ -220,9 +214,9 @@ def _relate(connection: duckdb.DuckDBPyConnection, rows: _Rows, *, in_place: boo
 
 
 def _superseded(connection: duckdb.DuckDBPyConnection, rows: _Rows) -> str | None:
-    """The table of versions that a later one replaced, by position, and the moment; None where there are none.
+    """The name of a table with the position and `superseded_at` of each superseded version; None where there is none.
 
-    Ids are compared by hash; different ids of one hash are told apart afterwards.
+    Repeated ids are found by their hashes. Different ids with one hash are separated afterwards, by the partition.
     """
     key = f"hash({quoted(rows.kind.id)})"
     repeated = _repeated(connection, rows, key)
@@ -236,8 +230,8 @@ def _superseded(connection: duckdb.DuckDBPyConnection, rows: _Rows) -> str | Non
 
 
 def _repeated(connection: duckdb.DuckDBPyConnection, rows: _Rows, key: str) -> NDArray[np.uint64]:
-    """The keys that several rows have, in passes that share the keys out; sorting them is quicker than grouping."""
-    passes = -(-_scalar(connection, f"SELECT count(*) FROM ({rows.select})") // _IDS_AT_ONCE)
+    """The hashes that several rows have. Each pass takes a share of the hashes; sorting is faster than grouping."""
+    passes = -(-_scalar(connection, f"SELECT count(*) FROM ({rows.select})") // _MAX_IDS_PER_PASS)
     found = [np.empty(0, np.uint64)]
     for number in range(passes):
         share = f"WHERE {key} % {passes} = {number}" if passes > 1 else ""
@@ -248,7 +242,7 @@ def _repeated(connection: duckdb.DuckDBPyConnection, rows: _Rows, key: str) -> N
 
 
 def _sort(keys: NDArray[np.uint64]) -> None:
-    """Each half on a core of its own, then merged: a stable sort knows sorted stretches, and numpy frees the lock."""
+    """Sorts on two cores: a thread for each half, as numpy releases the lock; then a stable sort merges the halves."""
     half = len(keys) // 2
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(np.ndarray.sort, (keys[:half], keys[half:])))
@@ -258,7 +252,7 @@ def _sort(keys: NDArray[np.uint64]) -> None:
 _SUPERSEDED = """
 CREATE TABLE {table} AS SELECT position, superseded_at FROM (
     SELECT position, lead(coalesce(recorded_at, 0)) OVER (
-        PARTITION BY {id} ORDER BY coalesce(recorded_at, 0), position) AS superseded_at
+        PARTITION BY {id} ORDER BY coalesce(recorded_at, -1), position) AS superseded_at
     FROM ({select}) WHERE {key} IN (SELECT key FROM "repeated")
 ) WHERE superseded_at IS NOT NULL
 """

@@ -1,7 +1,7 @@
-"""What every batch engine is, and what their SQL has in common.
+"""The interface of a batch engine, and the SQL and Arrow steps that all engines share.
 
-An engine holds the records of a folder as tables named like their kinds, each with `Kind.columns` (of leads also the
-attributes) and `superseded_at`, beside them the derived kinds, and evaluates the catalogue over them.
+An engine holds the records of a folder as tables and evaluates the catalogue over them. The tables are named like the
+kinds. Each has `Kind.columns`, the leads also their attributes, and `superseded_at`. The derived kinds are tables too.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,21 @@ import pyarrow.compute as pc
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES, FACTS
 from features.engines.sql_compiler import ENTITY_COLUMNS
+from features.outcomes import closed_leads_sql
 from features.provenance import Provenance
 from features.records import KINDS, Kind, Row
 
 NEEDED: tuple[Kind, ...] = (*ENTITIES.values(), *FACTS.values(), KINDS["lead_events"])
-"""The kinds an engine reads; `lead_events` for what is open and for the derived kinds, never for a feature."""
+"""The kinds that an engine reads; `lead_events` for open leads and the derived kinds, never for a feature."""
 
 
 class Engine(Protocol):
-    """Records, ready to be evaluated at any moments; a context manager.
+    """Records that can be evaluated at any moments; a context manager.
 
-    Every engine gives the same rows in the same order: integers and text equal, reals within 1e-9 of each other.
+    All engines return the same rows in the same order: integers and texts are equal, reals differ by at most 1e-9.
 
     Attributes:
-        provenance: of the records.
+        provenance: the provenance of the records.
     """
 
     provenance: Provenance
@@ -39,20 +40,20 @@ class Engine(Protocol):
     ) -> None: ...
 
     def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
-        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `sql_compiler.query` says."""
+        """One row for each of `snapshots` (lead_id, as_of in microseconds) with the columns of `sql_compiler.query`."""
         ...
 
     def open_leads(self, as_of: int) -> pa.Table:
-        """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
+        """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""
         ...
 
     def known_leads(self, as_of: int) -> pa.Table:
-        """Snapshots at `as_of` of every lead known by then, open or closed."""
+        """Snapshots at `as_of` of all leads known then, open or closed."""
         ...
 
 
 class EngineError(ValueError):
-    """An engine cannot be had, or refuses the records: why, and the mend."""
+    """An engine cannot be started, or refuses the records; the message names the reason and the fix."""
 
 
 def known_leads(as_of: int) -> str:
@@ -60,15 +61,19 @@ def known_leads(as_of: int) -> str:
     return f"SELECT * FROM ({_known(as_of)}) known ORDER BY lead_id"
 
 
-def open_leads(as_of: int) -> str:
-    """SQL for any engine: snapshots at `as_of` (microseconds) of the leads open then, in order."""
-    return f"""
-SELECT * FROM ({_known(as_of)}) known WHERE NOT EXISTS (
-    SELECT 1 FROM lead_events e WHERE e.lead_id = known.lead_id AND e.event IN ('won', 'lost') AND {_seen("e", as_of)}
-      AND NOT EXISTS (
-        SELECT 1 FROM lead_events r WHERE r.lead_id = e.lead_id AND r.event = 'reopened' AND {_seen("r", as_of)}
-          AND r.recorded_at >= COALESCE(e.recorded_at, 0)))
-ORDER BY lead_id"""
+def open_leads(as_of: int, dialect: str, position: str) -> str:
+    """SQL: snapshots at `as_of` (microseconds) of the leads open then (see `features.outcomes`), in order.
+
+    Args:
+        as_of: the moment.
+        dialect: the engine's dialect, as sqlglot names it.
+        position: the column of `lead_events` that holds the position of a row in its file.
+    """
+    closed = closed_leads_sql(dialect, as_of, position)
+    return (
+        f"SELECT * FROM ({_known(as_of)}) known "
+        f"WHERE NOT EXISTS (SELECT 1 FROM ({closed}) closed WHERE closed.lead_id = known.lead_id) ORDER BY lead_id"
+    )
 
 
 def _known(as_of: int) -> str:
@@ -86,10 +91,10 @@ def _seen(table: str, as_of: int) -> str:
 
 
 def history_queries(position: str) -> tuple[str, str, str]:
-    """SQL for any engine: the leads, partners and events that `features.partner_history.histories` derives from.
+    """SQL for any engine: the leads, partners and events from which `features.partner_history.histories` derives.
 
     Args:
-        position: the column that says where in its file a row stood.
+        position: the column that holds the position of a row in its file.
     """
     return (
         f"SELECT lead_id, source_partner_id, created_at, recorded_at FROM leads ORDER BY {position}",
@@ -107,24 +112,24 @@ def table(kind: Kind, rows: Sequence[Row]) -> pa.Table:
 
 
 def numbered(snapshots: pa.Table) -> pa.Table:
-    """Snapshots with the number of their own that `sql_compiler.query` groups by."""
+    """Snapshots with their numbers, by which `sql_compiler.query` groups."""
     return snapshots.append_column("snapshot", pa.array(range(len(snapshots)), pa.int64()))
 
 
 def earliest(snapshots: pa.Table) -> int:
-    """The first moment snapshots ask for, as `sql_compiler.query` takes it; 0 where there are none."""
+    """The earliest moment of snapshots, for `sql_compiler.query`; 0 where there are no snapshots."""
     return pc.min(snapshots["as_of"]).as_py() or 0
 
 
-def shaped(found: pa.Table, catalogue: Catalogue, *, fields: bool) -> pa.Table:
-    """An engine's answer to `sql_compiler.query`, with the names that promises and plain types."""
+def shaped(result: pa.Table, catalogue: Catalogue, *, fields: bool) -> pa.Table:
+    """The result of `sql_compiler.query` with the promised column names and with plain types."""
     entity = [f"{entity}.{column}" for entity, column in ENTITY_COLUMNS] if fields else []
-    return plain(found.rename_columns(["lead_id", "as_of", *catalogue.names, *entity]))
+    return plain(result.rename_columns(["lead_id", "as_of", *catalogue.names, *entity]))
 
 
-def plain(found: pa.Table) -> pa.Table:
-    """An engine's answer with integers and reals of 64 bits, whatever their width, and every column nullable."""
-    return found.cast(pa.schema([(field.name, _wide(field.type)) for field in found.schema]))
+def plain(result: pa.Table) -> pa.Table:
+    """A result with integers and reals of 64 bits, whatever their width, and with every column nullable."""
+    return result.cast(pa.schema([(field.name, _wide(field.type)) for field in result.schema]))
 
 
 def _wide(type: pa.DataType) -> pa.DataType:

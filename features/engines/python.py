@@ -1,7 +1,7 @@
-"""The direct engine: one lead's facts to its features in plain Python, the reference for every other engine.
+"""The Python engine: the features of one lead from its facts, in plain Python; the reference for every other engine.
 
-A catalogue is planned once: every expression becomes a function of a moment, and the facts that several aggregates
-share are selected once a lead, in the order in which they occurred, so that a window is a slice.
+Each expression of a catalogue becomes one function, once. The facts that several aggregates share are selected once for
+a lead and sorted by `occurred_at`, so that a window of days is a slice, found by bisection.
 """
 
 from bisect import bisect_right
@@ -29,11 +29,12 @@ from features.catalogue.entry import (
 )
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from features.value_types import DAY, MAX_INTEGER, Scalar, moment
+from features.versions import current_versions
 
 Facts: TypeAlias = Mapping[str, Sequence[Row]]
-"""Everything said about one lead: versions of it, its account and the partners named, and its facts, by plural name.
+"""The rows about one lead by the plural name of their kind: versions of the lead, its account, the partners, the facts.
 
-Rows are in the order they came in, which breaks ties; the derived records hold the rows of those partners and tiers.
+Rows are in the order of ingest, which breaks ties. The derived records hold the rows of these partners and their tiers.
 """
 
 _NO_ROW: Row = {}
@@ -55,56 +56,43 @@ class Evaluation:
 
 
 def evaluate(catalogue: Catalogue, facts: Facts, as_of: int) -> Evaluation:
-    """The features of the lead that `facts` speak of, seeing only what was recorded by `as_of` (microseconds)."""
-    now = _moment(facts, as_of)
-    features = {name: value(now) for name, value in _plan(catalogue)}
-    return Evaluation(now.entities["lead"], now.entities["account"], now.entities["partner"], features)
-
-
-def visible(rows: Iterable[Row], kind: Kind, as_of: int) -> list[Row]:
-    """The latest version of each record by `as_of`, without tombstones. Rows without an id stand for themselves."""
-    latest: dict[Scalar, Row] = {}
-    for position, row in enumerate(rows):
-        recorded = row["recorded_at"]
-        if recorded is not None and recorded > as_of:
-            continue
-        key = row.get(kind.id, position)
-        other = latest.get(key)
-        if other is None or (recorded or 0) >= (other["recorded_at"] or 0):
-            latest[key] = row
-    return [row for row in latest.values() if not row.get("deleted")]
+    """The features of the lead that `facts` belong to, from what was recorded by `as_of` (microseconds)."""
+    context = _context(facts, as_of)
+    features = {name: value(context) for name, value in _evaluators(catalogue)}
+    return Evaluation(context.entities["lead"], context.entities["account"], context.entities["partner"], features)
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """Facts that meet some conditions, the undated ones first, then in the order they occurred at `times`."""
+class _Selection:
+    """The facts that meet some conditions: the undated ones first, then the others by the moments `times`."""
 
     rows: Sequence[Row]
     times: Sequence[int]
 
     def window(self, days: int | None, skip: int, as_of: int) -> Sequence[Row]:
-        """The rows that occurred in `days` up to `skip` days before `as_of`; without a window all."""
+        """The rows that occurred in the `days` that end `skip` days before `as_of`; without a window all rows."""
         if days is None and not skip:
             return self.rows
+        # A window holds its end and leaves out its start, as the SQL of `sql_compiler` does. Undated rows are in none.
         end = as_of - skip * DAY
         first = bisect_right(self.times, end - days * DAY) if days else 0
         undated = len(self.rows) - len(self.times)
         return self.rows[undated + first : undated + bisect_right(self.times, end)]
 
 
-@dataclass(frozen=True)
-class _Moment:
-    """What an expression may look at: visible entities, visible facts of the lead, and what was chosen from these."""
+@dataclass(frozen=True, kw_only=True)
+class _Context:
+    """What an expression reads: the visible entities, the visible facts of the lead, and the selections made so far."""
 
     as_of: int
     entities: Mapping[str, Row]
     facts: Facts
     partners: Mapping[Any, Row]
-    chosen: dict[object, _Chosen] = field(default_factory=dict)
+    selections: dict[object, _Selection] = field(default_factory=dict)
 
 
-def _moment(facts: Facts, as_of: int) -> _Moment:
-    leads = visible(facts.get("leads", ()), ENTITIES["lead"], as_of)
+def _context(facts: Facts, as_of: int) -> _Context:
+    leads = current_versions(facts.get("leads", ()), ENTITIES["lead"], as_of)
     lead = leads[0] if leads else _NO_ROW
     partners = _by_id(facts.get("partners", ()), ENTITIES["partner"], as_of)
     source = lead.get("source_partner_id")
@@ -119,23 +107,27 @@ def _moment(facts: Facts, as_of: int) -> _Moment:
         "tier_history": tiers.get(partner.get("tier"), _NO_ROW),
         "all_history": tiers.get(EVERYONE, _NO_ROW),
     }
-    told = {name: _told(facts.get(name, ()), kind, lead, as_of) for name, kind in FACTS.items()}
-    return _Moment(as_of, entities, told, partners)
+    lead_facts = {name: _lead_facts(facts.get(name, ()), kind, lead, as_of) for name, kind in FACTS.items()}
+    return _Context(as_of=as_of, entities=entities, facts=lead_facts, partners=partners)
 
 
 def _by_id(rows: Iterable[Row], kind: Kind, as_of: int) -> dict[Any, Row]:
-    return {row[kind.id]: row for row in visible(rows, kind, as_of)}
+    return {row[kind.id]: row for row in current_versions(rows, kind, as_of)}
 
 
-def _told(rows: Sequence[Row], kind: Kind, lead: Row, as_of: int) -> list[Row]:
-    """The visible facts of the lead, or of its account as of the moment, that have happened, as they occurred."""
+def _lead_facts(rows: Sequence[Row], kind: Kind, lead: Row, as_of: int) -> list[Row]:
+    """The visible facts of the lead, or of its account as of then, that occurred by `as_of`; the earliest first."""
     parent = kind.parent or kind.id
     owner = lead.get(parent)
     if owner is None or not rows:
         return []
-    told = [row for row in visible(rows, kind, as_of) if row[parent] == owner and (row["occurred_at"] or 0) <= as_of]
-    told.sort(key=_occurred)
-    return told
+    lead_facts = [
+        row
+        for row in current_versions(rows, kind, as_of)
+        if row[parent] == owner and (row["occurred_at"] or 0) <= as_of
+    ]
+    lead_facts.sort(key=_occurred)
+    return lead_facts
 
 
 def _occurred(row: Row) -> int:
@@ -143,40 +135,40 @@ def _occurred(row: Row) -> int:
     return -1 if occurred is None else occurred
 
 
-_Value: TypeAlias = Callable[[_Moment], Any]
+_Evaluator: TypeAlias = Callable[[_Context], Any]
 
 
 @lru_cache(maxsize=32)
-def _plan(catalogue: Catalogue) -> Sequence[tuple[str, _Value]]:
-    return [(entry.name, _present(planned(entry.value), entry.missing)) for entry in catalogue]
+def _evaluators(catalogue: Catalogue) -> Sequence[tuple[str, _Evaluator]]:
+    return [(entry.name, _or_zero(evaluator(entry.value), entry.missing)) for entry in catalogue]
 
 
-def _present(value: _Value, missing: str) -> _Value:
+def _or_zero(value: _Evaluator, missing: str) -> _Evaluator:
     if missing == "unknown":
         return value
 
-    def present(now: _Moment) -> Scalar:
-        found: Scalar = value(now)
+    def or_zero(context: _Context) -> Scalar:
+        found: Scalar = value(context)
         return 0 if found is None else found
 
-    return present
+    return or_zero
 
 
 @singledispatch
-def planned(expression: Expression) -> _Value:
-    """The function that gives the value of an expression at a moment; None where there is none."""
+def evaluator(expression: Expression) -> _Evaluator:
+    """The function that evaluates an expression in a context; it returns None where the value is missing."""
     raise NotImplementedError(f"no evaluation of {expression!r}")
 
 
-@planned.register
-def _(reading: Reading) -> _Value:
+@evaluator.register
+def _(reading: Reading) -> _Evaluator:
     entity, column = reading.entity, reading.column
-    conditions = [_test(condition) for condition in reading.where]
+    conditions = [_predicate(condition) for condition in reading.where]
 
-    def read(now: _Moment) -> Scalar:
-        row = now.entities[entity]
+    def read(context: _Context) -> Scalar:
+        row = context.entities[entity]
         found: Scalar = row.get(column)
-        if found is None or not all(holds(row, now) for holds in conditions):
+        if found is None or not all(holds(row, context) for holds in conditions):
             return None
         return int(found) if isinstance(found, bool) else found
 
@@ -184,126 +176,126 @@ def _(reading: Reading) -> _Value:
 
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
-"""ASCII letters alone: of the others every engine has its own idea."""
+"""Only ASCII letters: engines differ in the lower case of others."""
 
 
-@planned.register
-def _(matches: Matches) -> _Value:
-    read, wanted = planned(matches.reading), frozenset(matches.values)
+@evaluator.register
+def _(matches: Matches) -> _Evaluator:
+    read, wanted = evaluator(matches.reading), frozenset(matches.values)
 
-    def count(now: _Moment) -> int | None:
-        found = read(now)
+    def count(context: _Context) -> int | None:
+        found = read(context)
         return None if found is None else len(wanted.intersection(found.translate(_LOWER).split("|")))
 
     return count
 
 
-@planned.register
-def _(given: Given) -> _Value:
-    read = planned(given.reading)
-    return lambda now: int(read(now) is not None)
+@evaluator.register
+def _(given: Given) -> _Evaluator:
+    read = evaluator(given.reading)
+    return lambda context: int(read(context) is not None)
 
 
-@planned.register
-def _(days: DaysSince) -> _Value:
-    read = planned(days.instant)
+@evaluator.register
+def _(days: DaysSince) -> _Evaluator:
+    read = evaluator(days.instant)
 
-    def since(now: _Moment) -> float | None:
-        instant = read(now)
-        return None if instant is None or instant > now.as_of else (now.as_of - instant) / DAY
+    def since(context: _Context) -> float | None:
+        instant = read(context)
+        return None if instant is None or instant > context.as_of else (context.as_of - instant) / DAY
 
     return since
 
 
-@planned.register
-def _(_month: Month) -> _Value:
-    return lambda now: moment(now.as_of).month
+@evaluator.register
+def _(_month: Month) -> _Evaluator:
+    return lambda context: moment(context.as_of).month
 
 
-@planned.register
-def _(quotient: Quotient) -> _Value:
-    dividend, divisor = planned(quotient.dividend), quotient.divisor
-    by = (lambda _now: divisor) if isinstance(divisor, int | float) else planned(divisor)
+@evaluator.register
+def _(quotient: Quotient) -> _Evaluator:
+    dividend, divisor = evaluator(quotient.dividend), quotient.divisor
+    by = (lambda _now: divisor) if isinstance(divisor, int | float) else evaluator(divisor)
 
-    def divided(now: _Moment) -> float | None:
-        above, below = dividend(now), by(now)
+    def divided(context: _Context) -> float | None:
+        above, below = dividend(context), by(context)
         return None if above is None or not below else float(above / below)
 
     return divided
 
 
-@planned.register
-def _(difference: Difference) -> _Value:
-    minuend, subtrahend = planned(difference.minuend), planned(difference.subtrahend)
+@evaluator.register
+def _(difference: Difference) -> _Evaluator:
+    minuend, subtrahend = evaluator(difference.minuend), evaluator(difference.subtrahend)
 
-    def subtracted(now: _Moment) -> Any:
-        more, less = minuend(now), subtrahend(now)
+    def subtracted(context: _Context) -> Any:
+        more, less = minuend(context), subtrahend(context)
         return None if more is None or less is None else more - less
 
     return subtracted
 
 
-@planned.register
-def _(rate: ShrunkRate) -> _Value:
-    successes, trials = planned(rate.successes), planned(rate.trials)
-    prior, strength = planned(rate.prior), planned(rate.strength)
+@evaluator.register
+def _(rate: ShrunkRate) -> _Evaluator:
+    successes, trials = evaluator(rate.successes), evaluator(rate.trials)
+    prior, strength = evaluator(rate.prior), evaluator(rate.strength)
 
-    def shrunk(now: _Moment) -> float | None:
-        usual, weight = prior(now), strength(now)
-        total = (trials(now) or 0) + (weight or 0)
+    def shrunk(context: _Context) -> float | None:
+        usual, weight = prior(context), strength(context)
+        total = (trials(context) or 0) + (weight or 0)
         if usual is None or weight is None or not total:
             return None
-        return float(((successes(now) or 0) + weight * usual) / total)
+        return float(((successes(context) or 0) + weight * usual) / total)
 
     return shrunk
 
 
-@planned.register
-def _(aggregate: Aggregate) -> _Value:
-    choose, finish = _choice(aggregate), _FINISH[aggregate.how](aggregate)
+@evaluator.register
+def _(aggregate: Aggregate) -> _Evaluator:
+    select, reduce = _selector(aggregate), _REDUCERS[aggregate.how](aggregate)
     days, skip = aggregate.days, aggregate.skip
-    return lambda now: finish(choose(now).window(days, skip, now.as_of), now.as_of)
+    return lambda context: reduce(select(context).window(days, skip, context.as_of), context.as_of)
 
 
-_Finish: TypeAlias = Callable[[Sequence[Row], int], Any]
+_Reducer: TypeAlias = Callable[[Sequence[Row], int], Any]
 
 
-def _counted(_aggregate: Aggregate) -> _Finish:
+def _counted(_aggregate: Aggregate) -> _Reducer:
     return lambda rows, _as_of: len(rows)
 
 
-def _distinct(aggregate: Aggregate) -> _Finish:
+def _distinct(aggregate: Aggregate) -> _Reducer:
     column = aggregate.column or ""
     return lambda rows, _as_of: len({row[column] for row in rows} - {None})
 
 
-def _summed(aggregate: Aggregate) -> _Finish:
+def _summed(aggregate: Aggregate) -> _Reducer:
     column = aggregate.column or ""
 
     def summed(rows: Sequence[Row], _as_of: int) -> int | float:
         total: int = sum([row[column] for row in rows if row[column] is not None])
-        # No reader of JSON need know larger integers (RFC 7493), and no model does.
+        # A JSON reader need not be exact beyond this (RFC 7493), and a model reads doubles.
         return total if total <= MAX_INTEGER else float(total)
 
     return summed
 
 
-def _most(aggregate: Aggregate) -> _Finish:
+def _maximum(aggregate: Aggregate) -> _Reducer:
     column = aggregate.column or ""
     return lambda rows, _as_of: max([row[column] for row in rows if row[column] is not None], default=None)
 
 
-def _since(place: int) -> Callable[[Aggregate], _Finish]:
-    """Days since the first (0) or the last (-1) dated row."""
+def _days_since(position: int) -> Callable[[Aggregate], _Reducer]:
+    """Days since the first (position 0) or the last (-1) dated row."""
 
     def since(rows: Sequence[Row], as_of: int) -> float | None:
-        dated = [row["occurred_at"] for row in (rows if place == 0 else rows[-1:]) if row["occurred_at"] is not None]
-        return (as_of - dated[place]) / DAY if dated else None
+        dated = [row["occurred_at"] for row in (rows if position == 0 else rows[-1:]) if row["occurred_at"] is not None]
+        return (as_of - dated[position]) / DAY if dated else None
 
     return lambda _aggregate: since
 
 
-def _faded(aggregate: Aggregate) -> _Finish:
+def _faded(aggregate: Aggregate) -> _Reducer:
     column, half_life = aggregate.column or "", (aggregate.half_life or 1) * DAY
 
     def weight(row: Row, as_of: int) -> float:
@@ -314,53 +306,53 @@ def _faded(aggregate: Aggregate) -> _Finish:
     return lambda rows, as_of: sum([weight(row, as_of) for row in rows])
 
 
-_FINISH: Mapping[str, Callable[[Aggregate], _Finish]] = {
+_REDUCERS: Mapping[str, Callable[[Aggregate], _Reducer]] = {
     "count": _counted,
     "distinct": _distinct,
     "sum": _summed,
-    "max": _most,
-    "days_since_first": _since(0),
-    "days_since_last": _since(-1),
+    "max": _maximum,
+    "days_since_first": _days_since(0),
+    "days_since_last": _days_since(-1),
     "faded": _faded,
 }
 
 
-def _choice(aggregate: Aggregate) -> Callable[[_Moment], _Chosen]:
-    """Chooses the facts an aggregate is about; those of equal conditions are chosen once a moment."""
+def _selector(aggregate: Aggregate) -> Callable[[_Context], _Selection]:
+    """The function that selects the facts of an aggregate; equal conditions share one selection in a context."""
     record, key = aggregate.record, f"{aggregate.record} {aggregate.where!r}"
-    conditions = [_test(condition) for condition in aggregate.where]
+    conditions = [_predicate(condition) for condition in aggregate.where]
 
-    def choose(now: _Moment) -> _Chosen:
-        found = now.chosen.get(key)
+    def select(context: _Context) -> _Selection:
+        found = context.selections.get(key)
         if found is None:
-            rows = now.facts[record]
+            rows = context.facts[record]
             for holds in conditions:
-                rows = [row for row in rows if holds(row, now)]
+                rows = [row for row in rows if holds(row, context)]
             times = [row["occurred_at"] for row in rows if row["occurred_at"] is not None]
-            found = now.chosen[key] = _Chosen(rows, times)
+            found = context.selections[key] = _Selection(rows, times)
         return found
 
-    return choose
+    return select
 
 
-def _test(condition: Condition) -> Callable[[Row, _Moment], bool]:
-    """Whether a row meets a condition at a moment; a missing column meets only `absent`."""
+def _predicate(condition: Condition) -> Callable[[Row, _Context], bool]:
+    """The function that tells whether a row meets a condition; a missing column meets only `absent` and `out`."""
     column, values = condition.column, frozenset(condition.values)
     if column.startswith("partner."):
-        tested = _test(Condition(column.removeprefix("partner."), condition.test, condition.values))
-        return lambda row, now: tested(now.partners.get(row["partner_id"], _NO_ROW), now)
+        holds_for_partner = _predicate(Condition(column.removeprefix("partner."), condition.test, condition.values))
+        return lambda row, context: holds_for_partner(context.partners.get(row["partner_id"], _NO_ROW), context)
     match condition.test:
         case "given":
-            return lambda row, _now: row.get(column) is not None
+            return lambda row, _context: row.get(column) is not None
         case "absent":
-            return lambda row, _now: row.get(column) is None
+            return lambda row, _context: row.get(column) is None
         case "out":
-            return lambda row, _now: row.get(column) not in values
+            return lambda row, _context: row.get(column) not in values
         case "mentions":
             (mentioned,) = values
-            return lambda row, _now: f"|{mentioned}|" in (row.get(column) or "")
+            return lambda row, _context: f"|{mentioned}|" in (row.get(column) or "")
         case "source":
-            return lambda row, now: (
-                row[column] is not None and row[column] == now.entities["lead"].get("source_partner_id")
+            return lambda row, context: (
+                row[column] is not None and row[column] == context.entities["lead"].get("source_partner_id")
             )
-    return lambda row, _now: row.get(column) in values
+    return lambda row, _context: row.get(column) in values

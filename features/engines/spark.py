@@ -1,7 +1,7 @@
-"""The Spark engine: a folder of records to the feature rows of many snapshots, on this machine or a cluster.
+"""The Spark engine: the features of many snapshots from a folder of records, on this machine or a cluster.
 
-Only footers, what the derived records are made from, and the result pass through this process; facts are read, checked
-and joined where Spark's executors run. The folder must be at the same path for all of them.
+Spark's executors read, check and join the facts. Only Parquet footers, the leads, partners and events of the derived
+records, and the result pass through this process. The folder must have the same path on every machine.
 """
 
 from collections.abc import Iterator
@@ -41,11 +41,14 @@ _SESSION = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.legacy.parquet.nanosAsLong": "true",
 }
-"""Attributes may differ by case alone; other tools write times in nanoseconds; an overflow is an error."""
+"""An overflow must be an error, attributes may differ by case alone, and other tools write times in nanoseconds."""
+
+_POSITION = "position"
+"""The column that holds the position of a row in its file."""
 
 _SUPERSEDED = """
 SELECT *, lead(coalesce(recorded_at, 0)) OVER (
-    PARTITION BY {id} ORDER BY coalesce(recorded_at, 0), position) AS superseded_at
+    PARTITION BY {id} ORDER BY coalesce(recorded_at, -1), position) AS superseded_at
 FROM {rows}
 """
 
@@ -53,12 +56,12 @@ FROM {rows}
 class SparkEngine:
     """Records of a folder as temporary views of a Spark session; a context manager.
 
-    Parquet and CSV files are read in place, so the folder must stay as it is while the engine is open.
+    Parquet and CSV files are read in place, so the folder must not change while the engine is open.
 
     Args:
         folder: the record folder (see features.folder).
         horizon_days: the horizon of the derived records, which are made from the folder's leads.
-        session: classic (not Connect), of Spark 4; its own settings and views stay as they are.
+        session: a classic session (not Spark Connect) of Spark 4; its own settings and views do not change.
 
     Raises:
         UnreadableRecords, FolderError: a file has another layout, or values outside the contract.
@@ -67,14 +70,14 @@ class SparkEngine:
 
     def __init__(self, folder: Path, horizon_days: int, session: "SparkSession") -> None:
         self.provenance = read_provenance(folder)
-        with ExitStack() as undo, _failures():
+        with ExitStack() as undo, _own_errors():
             self._undo = undo
             self._session = session.newSession()
             for name, value in _SESSION.items():
                 self._session.conf.set(name, value)
             for kind in NEEDED:
                 rows = checked_rows(self._session, folder, kind, self.provenance.attributes)
-                # What one query reads several times is kept.
+                # One query reads these kinds several times, so their rows are cached.
                 self._define(kind, rows, keep=kind.name not in FACTS)
             self._derive(horizon_days)
             self._undo = undo.pop_all()
@@ -88,23 +91,23 @@ class SparkEngine:
         self._undo.close()
 
     def evaluate(self, catalogue: Catalogue, snapshots: pa.Table, *, fields: bool = False) -> pa.Table:
-        """One row for each of `snapshots` (lead_id, as_of in microseconds), as `sql_compiler.query` says.
+        """One row for each of `snapshots` (lead_id, as_of in microseconds) with the columns of `sql_compiler.query`.
 
         Raises:
             EngineError: Spark fails.
         """
-        with _failures():
+        with _own_errors():
             self._session.createDataFrame(numbered(snapshots)).createOrReplaceTempView("snapshots")
-        found = self._ask(query(catalogue, "spark", earliest(snapshots), fields=fields))
+        found = self._query(query(catalogue, "spark", earliest(snapshots), fields=fields))
         return shaped(found, catalogue, fields=fields)
 
     def open_leads(self, as_of: int) -> pa.Table:
-        """Snapshots at `as_of` of the leads open then: created, and nothing won or lost recorded by then."""
-        return self._ask(open_leads(as_of))
+        """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""
+        return self._query(open_leads(as_of, "spark", _POSITION))
 
     def known_leads(self, as_of: int) -> pa.Table:
-        """Snapshots at `as_of` of every lead known by then, open or closed."""
-        return self._ask(known_leads(as_of))
+        """Snapshots at `as_of` of all leads known then, open or closed."""
+        return self._query(known_leads(as_of))
 
     def _define(self, kind: Kind, rows: "DataFrame", *, keep: bool) -> None:
         versions = self._session.sql(_SUPERSEDED.format(id=kind.id, rows="{rows}"), rows=rows)
@@ -113,19 +116,19 @@ class SparkEngine:
         versions.createOrReplaceTempView(kind.name)
 
     def _derive(self, horizon_days: int) -> None:
-        leads, partners, events = (self._ask(text).to_pylist() for text in history_queries("position"))
+        leads, partners, events = (self._query(text).to_pylist() for text in history_queries(_POSITION))
         for kind, rows in histories(leads, partners, events, horizon_days).items():
             placed = table(kind, rows).append_column("position", pa.array(range(len(rows)), pa.int64()))
             self._define(kind, self._session.createDataFrame(placed), keep=True)
 
-    def _ask(self, text: str) -> pa.Table:
-        with _failures():
+    def _query(self, text: str) -> pa.Table:
+        with _own_errors():
             return plain(self._session.sql(text).toArrow())
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
-    """Spark's errors as our own."""
+def _own_errors() -> Iterator[None]:
+    """Turns Spark's errors into `EngineError`."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
@@ -133,5 +136,5 @@ def _failures() -> Iterator[None]:
         yield
     except (PySparkException, Py4JError) as error:
         reason = str(error).strip().splitlines()[0]
-        mend = "give Spark more memory or look at its log, or choose another engine"
-        raise EngineError(f"Spark failed: {reason}; {mend}") from None
+        fix = "give Spark more memory or look at its log, or choose another engine"
+        raise EngineError(f"Spark failed: {reason}; {fix}") from None

@@ -1,6 +1,6 @@
-"""Files of a record folder as Spark rows: checked against the contract as every engine checks them.
+"""Files of a record folder as Spark rows, checked against the contract as every engine checks them.
 
-What the footers cannot prove is counted where the executors run, in one pass a kind.
+The bounds that Parquet footers do not prove are checked by the executors, in one pass for each kind.
 """
 
 import csv
@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from features import folder as layout
 from features.bounds import Bound
-from features.engines.file_checks import Broken, checked, demands, refuse, text_demands
+from features.engines.file_checks import Count, bounds_of, check_bounds, check_texts, open_bounds
 from features.provenance import Attribute
 from features.records import Column, ColumnType, Kind
 
@@ -37,22 +37,22 @@ _FROM_TEXT: Mapping[ColumnType, str] = {
     "date": "unix_micros(try_cast(concat({}, 'T00:00:00Z') AS TIMESTAMP))",
 }
 _EMPTY = "\0"
-"""What Spark is to give for `""`, which it would take for null; no text of the contract holds it."""
+"""The text that Spark reads for `""`, which it would read as null; no text of the contract holds this character."""
 
 _GLOB = re.compile(r"([][{}*?\\])")
 
 
 def checked_rows(session: "SparkSession", folder: Path, kind: Kind, attributes: Iterable[Attribute]) -> "DataFrame":
-    """A kind's rows: `Kind.columns`, attributes, and `position`, the place in the file; none where there is no file.
+    """The rows of a kind: `Kind.columns`, attributes, and `position` in the file; none where there is no file.
 
     Args:
-        session: reads nanoseconds as integers and column names by case.
+        session: a session that reads nanoseconds as integers and distinguishes column names by case.
         folder: the record folder.
-        kind: what to read.
+        kind: the kind.
         attributes: the extra columns of leads.
 
     Raises:
-        UnreadableRecords, FolderError: the file has other columns or values than the contract says.
+        UnreadableRecords, FolderError: the file has columns or values that the contract excludes.
     """
     columns = layout.columns_of(kind, attributes)
     path = layout.file_of(folder, kind)
@@ -62,7 +62,7 @@ def checked_rows(session: "SparkSession", folder: Path, kind: Kind, attributes: 
     if path.suffix == ".csv":
         return _csv(session, path, kind, columns)
     rows = _parquet(session, path, columns)
-    _check(path, rows, checked(path, kind, columns))
+    check_bounds(path, open_bounds(path, kind, columns), _DIALECT, _counting(rows))
     return rows
 
 
@@ -88,63 +88,57 @@ def _csv(session: "SparkSession", path: Path, kind: Kind, columns: Sequence[Colu
     with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file), [])
     layout.check_names(path, header, columns)
-    # A file whose values may span lines is read as a whole by one executor, so that the numbers follow its rows.
+    # Values may span lines, so one executor reads the whole file. The increasing ids then follow the order of its rows.
     read = session.read.schema(StructType([StructField(name, StringType()) for name in header]))
     whole = read.option("mode", "FAILFAST").option("maxCharsPerColumn", -1).option("emptyValue", _EMPTY)
     texts = whole.csv(_address(path), header=True, multiLine=True, escape='"')
     numbered = texts.selectExpr("*", "monotonically_increasing_id() AS position")
-    _check_texts(path, numbered, columns)
-    listed = (f"{_from_text(column)} AS {_quoted(column.name)}" for column in columns)
+    check_texts(path, columns, _DIALECT, _counting(numbered))
+    listed = (f"{_DIALECT.parsed(column)} AS {_quoted(column.name)}" for column in columns)
     rows = numbered.selectExpr(*listed, "position")
-    _check(path, rows, list(demands(kind, columns)))
+    check_bounds(path, bounds_of(kind, columns), _DIALECT, _counting(rows))
     return rows
 
 
-def _from_text(column: Column) -> str:
-    return _FROM_TEXT[column.type].format(_quoted(column.name))
+class _Spark:
+    """The parts of a check's condition in Spark's SQL (see `file_checks.Dialect`)."""
+
+    def quoted(self, name: str) -> str:
+        return _quoted(name)
+
+    def literal(self, text: str) -> str:
+        return _literal(text)
+
+    def matches(self, name: str, pattern: str) -> str:
+        whole = _literal(rf"\A({pattern})\z")
+        return f"{name} RLIKE {whole}"
+
+    def parsed(self, column: Column) -> str:
+        return _FROM_TEXT[column.type].format(_quoted(column.name))
+
+    def wrong_length(self, name: str, bound: Bound) -> str:
+        return f"length({name}) NOT BETWEEN {bound.min_length} AND {bound.max_length}"
+
+    def outside(self, name: str, bound: Bound) -> str:
+        # To Spark NaN is larger than every number.
+        return f"{name} NOT BETWEEN {_number(bound.minimum)} AND {_number(bound.maximum)}"
 
 
-def _check_texts(path: Path, rows: "DataFrame", columns: Sequence[Column]) -> None:
-    """Whether every text says a value of its column's type."""
-    broken = [(column, demand, _unread(column, pattern)) for column, demand, pattern in text_demands(columns)]
-    _refuse(path, rows, broken)
+_DIALECT = _Spark()
 
 
-def _unread(column: Column, pattern: str) -> str:
-    name = _quoted(column.name)
-    return f"{name} IS NOT NULL AND (NOT {_matches(name, pattern)} OR {_from_text(column)} IS NULL)"
+def _counting(rows: "DataFrame") -> Count:
+    def count(conditions: Sequence[str]) -> tuple[Sequence[int], Sequence[int | None]]:
+        counts = (f"count_if({condition}) AS c{number}" for number, condition in enumerate(conditions))
+        firsts = (f"min(CASE WHEN {condition} THEN position END) AS p{n}" for n, condition in enumerate(conditions))
+        found = rows.selectExpr(*counts, *firsts).collect()[0]
+        return found[: len(conditions)], found[len(conditions) :]
 
-
-def _check(path: Path, rows: "DataFrame", bounds: Sequence[Bound]) -> None:
-    _refuse(path, rows, [(bound.column, bound.demand, _broken(bound)) for bound in bounds])
-
-
-def _broken(bound: Bound) -> str:
-    """The condition on a row that breaks the bound; null where the column is, unless it must be given."""
-    name = _quoted(bound.column.name)
-    if bound.given:
-        return f"{name} IS NULL"
-    if bound.values:
-        return f"{name} NOT IN ({', '.join(map(_literal, bound.values))})"
-    if bound.pattern is not None:
-        return f"NOT {_matches(name, bound.pattern)}"
-    if bound.longest is not None:
-        return f"length({name}) NOT BETWEEN {bound.shortest} AND {bound.longest}"
-    return f"{name} NOT BETWEEN {_number(bound.least)} AND {_number(bound.most)}"
-
-
-def _refuse(path: Path, rows: "DataFrame", broken: Sequence[Broken]) -> None:
-    """One pass counts the rows that break each demand and finds the first."""
-    if not broken:
-        return
-    counts = (f"count_if({condition}) AS c{number}" for number, (*_, condition) in enumerate(broken))
-    firsts = (f"min(CASE WHEN {condition} THEN position END) AS p{n}" for n, (*_, condition) in enumerate(broken))
-    found = rows.selectExpr(*counts, *firsts).collect()[0]
-    refuse(path, broken, found[: len(broken)], found[len(broken) :])
+    return count
 
 
 def _address(path: Path) -> str:
-    """The file for Spark, to which some characters would be wildcards, and a path without a scheme another system's."""
+    """The file's address for Spark: without wildcards, and with a scheme, as another file system may be the default."""
     return "file:" + _GLOB.sub(r"\\\1", str(path.resolve()))
 
 
@@ -154,11 +148,6 @@ def _quoted(name: str) -> str:
 
 def _literal(text: str) -> str:
     return exp.Literal.string(text).sql(dialect="spark")
-
-
-def _matches(name: str, pattern: str) -> str:
-    whole = _literal(rf"\A({pattern})\z")
-    return f"{name} RLIKE {whole}"
 
 
 def _number(bound: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Spark sessions for the command: one of this machine, or one of a cluster."""
+"""Spark sessions for the command: on this machine, or on a cluster."""
 
 import logging
 import os
@@ -22,19 +22,19 @@ appender.nowhere.name = nowhere
 rootLogger.level = off
 rootLogger.appenderRef.nowhere.ref = nowhere
 """
-"""Spark's log: what fails comes back as an error, and nothing else is to be told."""
+"""Spark logs nothing, because every failure comes back as an error."""
 
 
 @contextmanager
 def local_session(memory: str, cores: int) -> Iterator["SparkSession"]:
-    """A Spark of this machine and process, which leaves no files behind.
+    """A Spark session on this machine; its files are removed when the block ends.
 
     Args:
-        memory: of its Java process, such as `4g`.
-        cores: how many tasks run at once.
+        memory: the memory of its Java process, such as `4g`.
+        cores: the number of tasks that run at once.
 
     Raises:
-        EngineError: there is no pyspark or no Java here.
+        EngineError: pyspark or Java is missing.
     """
     with tempfile.TemporaryDirectory(prefix="eql-spark-") as scratch:
         log = Path(scratch, "log4j2.properties")
@@ -50,7 +50,7 @@ def local_session(memory: str, cores: int) -> Iterator["SparkSession"]:
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
         }
-        # Spark looks its own host up before it reads any setting, and where that has no address it does not start.
+        # Spark resolves its own host name before it reads any setting, and does not start where that has no address.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         with _session(f"local[{cores}]", settings) as session:
             yield session
@@ -58,10 +58,10 @@ def local_session(memory: str, cores: int) -> Iterator["SparkSession"]:
 
 @contextmanager
 def cluster_session(master: str) -> Iterator["SparkSession"]:
-    """A session of a cluster, such as `spark://host:7077`; its other settings come from spark-defaults.conf.
+    """A session on a cluster, such as `spark://host:7077`; its other settings come from spark-defaults.conf.
 
     Raises:
-        EngineError: there is no pyspark or no Java here, or the cluster does not answer.
+        EngineError: pyspark or Java is missing, or the cluster does not answer.
     """
     with _session(master, {}) as session:
         yield session
@@ -74,18 +74,18 @@ def _session(master: str, settings: _Settings) -> Iterator["SparkSession"]:
         from pyspark.logger import PySparkLogger
         from pyspark.sql import SparkSession
     except ImportError:
-        mend = "install pyspark 4 beside EQL, or choose another engine"
-        raise EngineError(f"the Spark engine needs the package pyspark, which is not here; {mend}") from None
+        fix = "install pyspark 4 beside EQL, or choose another engine"
+        raise EngineError(f"the Spark engine needs the package pyspark, which is not here; {fix}") from None
     if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
-        mend = "install one and set JAVA_HOME, or choose another engine"
-        raise EngineError(f"the Spark engine needs Java 17 or later, and there is no Java here; {mend}")
-    PySparkLogger.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # it would tell of errors a second time
+        fix = "install one and set JAVA_HOME, or choose another engine"
+        raise EngineError(f"the Spark engine needs Java 17 or later, and there is no Java here; {fix}")
+    PySparkLogger.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # it would log errors twice
     builder = SparkSession.builder.master(master).appName("eql").config(map=settings)
     try:
         session = builder.getOrCreate()
     except (PySparkException, OSError) as error:
-        mend = "look whether Java is 17 or later and the cluster answers, or choose another engine"
-        raise EngineError(f"Spark could not be started: {str(error).splitlines()[0]}; {mend}") from None
+        fix = "check that Java is 17 or later and that the cluster answers, or choose another engine"
+        raise EngineError(f"Spark could not be started: {str(error).splitlines()[0]}; {fix}") from None
     try:
         yield session
     finally:

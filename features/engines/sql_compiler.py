@@ -1,13 +1,19 @@
-"""The compiler: the catalogue as one portable SQL query, for any engine that has the records as tables.
+"""The compiler: the catalogue as one portable SQL query, for any engine that holds the records as tables.
 
-A table holds the columns of `Kind.columns` (instants as int64 microseconds) and `superseded_at`, the moment a later
-version of the same record took its place, null while none did. So "the version visible at as_of" is an equi-join with
-a time filter. `snapshots(snapshot, lead_id, as_of)` says what is asked for, each with a number of its own to group by;
-with dates missing throughout (an undated export) any `as_of` serves. sqlglot writes the query in the engine's dialect.
+A table holds the columns of `Kind.columns` (instants as int64 microseconds) and `superseded_at`: the moment at which a
+later version of the same record replaced a version, null for the last version. So the version visible at `as_of` is
+found by an equi-join and a time filter. The table `snapshots(snapshot, lead_id, as_of)` holds the leads and moments to
+evaluate; `snapshot` numbers its rows, to group by. Where the records have no dates (an undated export), any `as_of`
+gives the same features. sqlglot writes the query in the dialect of the engine.
 
-A record's facts are joined once (`f_<record>`) and those of recent windows once (`recent_<record>`), a column for each
-aggregate holding what it takes from a fact, null where the fact does not qualify. These rows are grouped by snapshot;
-for distinct values first by snapshot and value, which serves all windows of a column at once.
+The query is built in three steps for each kind of fact:
+
+1. A scan joins each snapshot with its visible facts: `f_<record>` with all facts, `recent_<record>` with those of the
+   longest window. Each aggregate has one column in the scan, its contribution of each fact; the contribution is null
+   where the fact does not qualify.
+2. A group reduces the scan to one row for each snapshot. A count of distinct values groups twice, first by snapshot and
+   value, so that one pass serves all windows of a column.
+3. The features are arithmetic over the columns of the groups and of the joined entities.
 """
 
 import zlib
@@ -44,31 +50,33 @@ ENTITY_COLUMNS: tuple[tuple[str, str], ...] = tuple(
 )
 """The entity columns that `query` can return beside the features, named `entity.column`."""
 
+_EARLIEST = exp.column("earliest", table="parameters", quoted=True)
+"""A placeholder for a number in a template.
 
-_EARLIEST = exp.column("earliest", table="asked", quoted=True)
-"""Stands in a template for a number; two quoted names can be no part of another name, in which quotes are doubled."""
+Its text cannot occur inside another name, because a quotation mark inside a quoted name is doubled.
+"""
 
 
 def query(catalogue: Catalogue, dialect: str, earliest: int = 0, *, fields: bool = False) -> str:
-    """SQL with one row for each snapshot: lead_id, as_of, the features in order, ordered by lead_id and as_of.
+    """SQL with one row for each snapshot, sorted by lead_id and as_of: lead_id, as_of, then the features in order.
 
     Args:
-        catalogue: the features wanted.
+        catalogue: the features to compute.
         dialect: a sqlglot dialect, such as `duckdb`, `postgres` or `spark`.
-        earliest: no snapshot's `as_of` is before (microseconds), so that older facts than the windows need not be read.
-        fields: also return the entity columns (`ENTITY_COLUMNS`), which rules read.
+        earliest: the earliest `as_of` of the snapshots, microseconds; facts before all windows are not read.
+        fields: whether to return the entity columns (`ENTITY_COLUMNS`) too, which rules read.
     """
-    return filled(template(catalogue, dialect, fields), dialect, earliest)
+    return fill_template(template(catalogue, dialect, fields), dialect, earliest)
 
 
-def filled(text: str, dialect: str, earliest: int) -> str:
+def fill_template(text: str, dialect: str, earliest: int) -> str:
     """The query of a template, for snapshots from `earliest` (microseconds) on."""
     return text.replace(_EARLIEST.sql(dialect=dialect, identify=True), str(earliest))
 
 
 @lru_cache(maxsize=32)
 def template(catalogue: Catalogue, dialect: str, fields: bool) -> str:
-    """What `query` gives, but for the earliest moment, which `filled` puts in."""
+    """The SQL of `query` with a placeholder for the earliest moment, which `fill_template` replaces."""
     distinct = aggregates(catalogue)
     select = exp.select(_column("s", "lead_id"), _column("s", "as_of")).from_("snapshots AS s")
     select = select.select(*(_named(_feature(entry), entry.name) for entry in catalogue))
@@ -77,11 +85,11 @@ def template(catalogue: Catalogue, dialect: str, fields: bool) -> str:
             *(_named(_column(entity, column), f"{entity}.{column}") for entity, column in ENTITY_COLUMNS)
         )
     select = _join_entities(select)
-    for group, needed in _by(distinct, _group).items():
-        # Facts of a lead that is not known by then speak of nobody, so they join the lead and not the snapshot.
+    for group, needed in _grouped_by(distinct, _group_name).items():
+        # The facts of a lead that is not visible at the moment must not count, so the join also needs the lead.
         on = exp.and_(_same("s", group, "snapshot"), exp.not_(_column("lead", "lead_id").is_(exp.null())))
         select = select.join(_grouped(needed).subquery(), on=on, join_type="left", join_alias=group)
-    for scan, needed in _by(distinct, _scan).items():
+    for scan, needed in _grouped_by(distinct, _scan_name).items():
         select = select.with_(exp.to_identifier(scan, quoted=True), as_=_facts(needed))
     return select.order_by(_column("s", "lead_id"), _column("s", "as_of")).sql(dialect=dialect, identify=True)
 
@@ -99,7 +107,9 @@ def _same(left: str, right: str, column: str) -> exp.Expr:
 
 
 def _join_entities(select: exp.Select) -> exp.Select:
-    """The lead, its account and its source partner with that one's history, each as of the snapshot."""
+    """Joins the lead, its account, its source partner and the histories, each as of the snapshot."""
+    # The key of a history is null, and so its join empty, for a lead without a source partner. A partner's tier may
+    # itself be called like the history of all partners, so that name is excluded.
     source = _column("lead", "source_partner_id")
     everyone = exp.Case().when(exp.not_(source.is_(exp.null())), exp.Literal.string(EVERYONE))
     tier = exp.Case().when(_column("partner", "tier").neq(EVERYONE), _column("partner", "tier"))
@@ -118,9 +128,9 @@ def _join_entities(select: exp.Select) -> exp.Select:
     return select
 
 
-def _visible(table: str, as_of: exp.Expr | None = None) -> exp.Expr:
-    """The condition that a version was the latest one recorded by the snapshot's moment, and no tombstone."""
-    moment = as_of or _column("s", "as_of")
+def _visible(table: str) -> exp.Expr:
+    """The condition that a version is the last one recorded by the snapshot's moment, and no tombstone."""
+    moment = _column("s", "as_of")
     recorded, superseded = _column(table, "recorded_at"), _column(table, "superseded_at")
     return exp.and_(
         exp.or_(recorded.is_(exp.null()), recorded <= moment),
@@ -130,43 +140,43 @@ def _visible(table: str, as_of: exp.Expr | None = None) -> exp.Expr:
 
 
 def aggregates(catalogue: Catalogue) -> list[Aggregate]:
-    """The distinct aggregates the catalogue needs."""
-    return list(dict.fromkeys(aggregate for entry in catalogue for aggregate in _parts(entry.value)))
+    """The different aggregates of a catalogue."""
+    return list(dict.fromkeys(aggregate for entry in catalogue for aggregate in _aggregates_in(entry.value)))
 
 
-def _by(found_in: Iterable[Aggregate], key: Callable[[Aggregate], str]) -> dict[str, list[Aggregate]]:
-    found: dict[str, list[Aggregate]] = {}
-    for aggregate in found_in:
-        found.setdefault(key(aggregate), []).append(aggregate)
-    return found
+def _grouped_by(all_of: Iterable[Aggregate], key: Callable[[Aggregate], str]) -> dict[str, list[Aggregate]]:
+    groups: dict[str, list[Aggregate]] = {}
+    for aggregate in all_of:
+        groups.setdefault(key(aggregate), []).append(aggregate)
+    return groups
 
 
-def _parts(expression: Expression) -> list[Aggregate]:
+def _aggregates_in(expression: Expression) -> list[Aggregate]:
     match expression:
         case Aggregate():
             return [expression]
         case Difference(minuend, subtrahend):
-            return _parts(minuend) + _parts(subtrahend)
+            return _aggregates_in(minuend) + _aggregates_in(subtrahend)
         case Quotient(dividend, divisor):
-            return _parts(dividend) + ([] if isinstance(divisor, int | float) else _parts(divisor))
+            return _aggregates_in(dividend) + ([] if isinstance(divisor, int | float) else _aggregates_in(divisor))
         case ShrunkRate(successes, trials, prior, strength):
-            return [part for each in (successes, trials, prior, strength) for part in _parts(each)]
+            return [part for each in (successes, trials, prior, strength) for part in _aggregates_in(each)]
         case _:
             return []
 
 
-def _scan(aggregate: Aggregate) -> str:
-    """The rows it is of: those over recent facts have some of their own, for which these facts alone are read."""
+def _scan_name(aggregate: Aggregate) -> str:
+    """The name of an aggregate's scan. Aggregates over a window share a scan that reads recent facts only."""
     return f"f_{aggregate.record}" if aggregate.days is None else f"recent_{aggregate.record}"
 
 
-def _group(aggregate: Aggregate) -> str:
-    """The subquery that yields it: distinct values of a column are counted apart from everything else."""
-    return f"{_scan(aggregate)}_{aggregate.column if aggregate.how == 'distinct' else 'all'}"
+def _group_name(aggregate: Aggregate) -> str:
+    """The name of an aggregate's group. The distinct values of a column have a group of their own."""
+    return f"{_scan_name(aggregate)}_{aggregate.column if aggregate.how == 'distinct' else 'all'}"
 
 
 def _facts(aggregates: Sequence[Aggregate]) -> exp.Select:
-    """A row for each visible fact of each snapshot, with what every aggregate of one scan takes from it."""
+    """The scan of some aggregates: a row for each visible fact of each snapshot, with every contribution."""
     record = aggregates[0].record
     kind = FACTS[record]
     parent = kind.parent or kind.id
@@ -180,22 +190,25 @@ def _facts(aggregates: Sequence[Aggregate]) -> exp.Select:
         key = _column("lead", parent)
     occurred = _column("f", "occurred_at")
     happened = exp.or_(occurred.is_(exp.null()), occurred <= _column("s", "as_of"))
-    on = exp.and_(exp.EQ(this=_column("f", parent), expression=key), _visible("f"), happened, *_recent(aggregates))
+    on = exp.and_(
+        exp.EQ(this=_column("f", parent), expression=key), _visible("f"), happened, *_window_start(aggregates)
+    )
     select = select.join(exp.to_table(record), on=on, join_alias="f")
     if any(condition.column.startswith("partner.") for condition in conditions):
         on = exp.and_(_same("partner", "f", "partner_id"), _visible("partner"))
         select = select.join(exp.to_table("partners"), on=on, join_type="left", join_alias="partner")
     counted = dict.fromkeys(a.column for a in aggregates if a.how == "distinct" and a.column)
     select = select.select(*(_column("f", column) for column in counted))
-    return select.select(*(_named(_taken(aggregate), _name(aggregate)) for aggregate in aggregates))
+    return select.select(*(_named(_contribution(aggregate), _name(aggregate)) for aggregate in aggregates))
 
 
-def _recent(aggregates: Sequence[Aggregate]) -> list[exp.Expr]:
-    """The conditions that a fact lies in the longest of the windows, where every aggregate has one."""
+def _window_start(aggregates: Sequence[Aggregate]) -> list[exp.Expr]:
+    """The conditions that a fact lies in the longest window; empty where an aggregate has none."""
     days = [aggregate.days + aggregate.skip for aggregate in aggregates if aggregate.days is not None]
     if len(days) < len(aggregates):
         return []
-    # Of a number, unlike of a column, an engine knows beforehand which parts of a file it need not read.
+    # The second condition follows from the first. It compares with a number, from which an engine knows beforehand
+    # which parts of a file it need not read.
     starts = (_before(moment, max(days)) for moment in (_column("s", "as_of"), _EARLIEST))
     return [_column("f", "occurred_at") > start for start in starts]
 
@@ -205,19 +218,19 @@ def _before(moment: exp.Expr, days: int) -> exp.Expr:
 
 
 def _grouped(aggregates: Sequence[Aggregate]) -> exp.Select:
-    """One row a snapshot with every aggregate of one group."""
-    rows: exp.Table | exp.Subquery = exp.to_table(_scan(aggregates[0]))
+    """One row for each snapshot with every aggregate of one group."""
+    rows: exp.Table | exp.Subquery = exp.to_table(_scan_name(aggregates[0]))
     if aggregates[0].how == "distinct":
-        # Distinct by hand: engines would work through the rows once for each count.
+        # Engines would scan the rows once for each COUNT(DISTINCT ...); grouping by the value needs one scan for all.
         value = exp.column(aggregates[0].column or "", quoted=True)
         flags = (_named(exp.Max(this=_own(aggregate)), _name(aggregate)) for aggregate in aggregates)
         rows = exp.select("snapshot", *flags).from_(rows).group_by("snapshot", value).subquery("each")
-    found = (_named(_combined(aggregate), _name(aggregate)) for aggregate in aggregates)
+    found = (_named(_reduced(aggregate), _name(aggregate)) for aggregate in aggregates)
     return exp.select("snapshot", *found).from_(rows).group_by("snapshot")
 
 
 def _name(aggregate: Aggregate) -> str:
-    """A column name that tells one aggregate of a record from another, short enough for every engine."""
+    """A column name for an aggregate, unique within its scan and short enough for every engine."""
     return f"{aggregate.how}_{zlib.crc32(repr(aggregate).encode()):08x}"
 
 
@@ -225,8 +238,8 @@ def _own(aggregate: Aggregate) -> exp.Column:
     return exp.column(_name(aggregate), quoted=True)
 
 
-def _taken(aggregate: Aggregate) -> exp.Expr:
-    """What it takes from a fact; null where the fact does not qualify."""
+def _contribution(aggregate: Aggregate) -> exp.Expr:
+    """The contribution of a fact to an aggregate; null where the fact does not qualify."""
     conditions = [*_window(aggregate), *map(_condition, aggregate.where)]
     found: exp.Expr = _column("f", aggregate.column or "occurred_at")
     if aggregate.how == "distinct":
@@ -238,8 +251,8 @@ def _taken(aggregate: Aggregate) -> exp.Expr:
     return exp.Case().when(exp.and_(*conditions), found) if conditions else found
 
 
-def _combined(aggregate: Aggregate) -> exp.Expr:
-    """An aggregate of what it took from the facts of a snapshot."""
+def _reduced(aggregate: Aggregate) -> exp.Expr:
+    """The aggregate of the contributions of a snapshot's facts."""
     found = _own(aggregate)
     match aggregate.how:
         case "count" | "distinct":
@@ -250,12 +263,13 @@ def _combined(aggregate: Aggregate) -> exp.Expr:
             return exp.Max(this=found)
         case "faded":
             return exp.Sum(this=found)
+    # Engines sum integers in wider types of their own (HUGEINT, NUMERIC), so the sum is cast to one type.
     integral = next(c for c in FACTS[aggregate.record].content if c.name == aggregate.column).type == "integer"
     return exp.cast(exp.Sum(this=found), "BIGINT" if integral else "DOUBLE")
 
 
 def _weight(aggregate: Aggregate) -> exp.Expr:
-    """The share a fact states, halved for every half life since it was recorded."""
+    """The share that a fact states, halved for every half-life since the fact was recorded."""
     as_of, column = _column("s", "as_of"), _column("f", aggregate.column or "")
     half_life = _double(exp.Literal.number((aggregate.half_life or 1) * DAY))
     age = exp.paren(exp.Sub(this=as_of, expression=exp.func("COALESCE", _column("f", "recorded_at"), as_of)))
@@ -273,7 +287,7 @@ def _days(instant: exp.Expr) -> exp.Expr:
 
 
 def _window(aggregate: Aggregate) -> list[exp.Expr]:
-    """The conditions that a fact, which happened by then, lies in the window; one without a date lies in none."""
+    """The conditions that a fact lies in the window of an aggregate; a fact without a date lies in none."""
     occurred, as_of = _column("f", "occurred_at"), _column("s", "as_of")
     end = [occurred <= _before(as_of, aggregate.skip)] if aggregate.skip else []
     start = [occurred > _before(as_of, aggregate.skip + aggregate.days)] if aggregate.days else []
@@ -316,6 +330,7 @@ def _or_zero(found: exp.Expr) -> exp.Expr:
 
 
 _FROM_ZERO = ("count", "distinct", "sum", "faded")
+"""The aggregates that are 0 where no fact qualifies."""
 
 
 @singledispatch
@@ -325,7 +340,7 @@ def _value(expression: Expression) -> exp.Expr:
 
 @_value.register
 def _(aggregate: Aggregate) -> exp.Expr:
-    found: exp.Expr = _column(_group(aggregate), _name(aggregate))
+    found: exp.Expr = _column(_group_name(aggregate), _name(aggregate))
     if aggregate.how in ("days_since_first", "days_since_last"):
         return _days(found)
     return _or_zero(found) if aggregate.how in _FROM_ZERO else found
@@ -362,7 +377,7 @@ def _(matches: Matches) -> exp.Expr:
 
 
 def _lower(text: exp.Expr) -> exp.Expr:
-    """ASCII letters in lower case, and no others: of the rest every engine has its own idea."""
+    """A text with its ASCII letters in lower case; engines differ in the lower case of other letters."""
     return exp.func("TRANSLATE", text, *(exp.Literal.string(letters) for letters in (ascii_uppercase, ascii_lowercase)))
 
 

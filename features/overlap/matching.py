@@ -1,14 +1,15 @@
-"""Which of our companies another list means: by registrable domain, else by name and country, with a confidence.
+"""Matching companies: which of our companies another company is, by registrable domain, else by name and country.
 
-A name is compared by the groups of three letters it shares with ours, rare ones weighing more: the cosine of their
-inverse document frequencies. What a similarity is worth as a confidence was measured: see `confidence_of`.
+Names are compared by their trigrams (groups of three letters): the similarity of two names is the cosine of their
+trigrams, each weighted by its inverse document frequency, so that rare trigrams weigh more. The confidence that belongs
+to a similarity was measured; see `confidence_of`.
 """
 
 import unicodedata
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from math import log, sqrt
@@ -16,25 +17,25 @@ from operator import itemgetter
 from typing import Literal, TypeAlias
 
 DOMAIN_CONFIDENCE = 0.95
-"""Of a match by registrable domain: an assumption, for no public data set has real companies' domains."""
+"""The confidence of a match by registrable domain. It is an assumption: no public data set has real domains."""
 
 CAUTION = 0.8
-"""What a match by name is multiplied by where a country is unknown, and where the domains differ; an assumption."""
+"""The factor of a match by name where a country is unknown, and again where the domains differ; an assumption."""
 
-LEAST_CONFIDENCE = 0.5
-"""A match by name must be more likely right than wrong."""
+MIN_CONFIDENCE = 0.5
+"""The least confidence of a match by name: it must be more likely right than wrong."""
 
-MOST_COMPANIES = 5
-"""What stands for more companies than this, a domain or a name, tells none of them."""
+MAX_COMPANIES = 5
+"""A domain or a name that more companies than this share identifies none of them."""
 
 Curve: TypeAlias = Sequence[tuple[float, float]]
-"""Similarity, and the share of such matches that were right; in between straight lines, below the first 0."""
+"""Points (similarity, share of right matches), joined by straight lines; the confidence is 0 below the first point."""
 
 NAME_CURVE: Curve = ((0.5, 0.05), (0.6, 0.2), (0.75, 0.25), (0.85, 0.47), (0.95, 0.75), (1.0, 0.9))
-"""Of bare names, such as a partner's list has."""
+"""The curve of bare names, such as a partner's list has."""
 
 DETAILED_CURVE: Curve = ((0.5, 0.05), (0.55, 0.2), (0.65, 0.56), (0.75, 0.8), (0.85, 0.86), (1.0, 0.9))
-"""Of names with details, such as an address: being longer, they are seldom so similar by chance."""
+"""The curve of names with details, such as an address; longer texts are seldom so similar by chance."""
 
 _LEGAL_FORM_WORDS = """
     ab ag and aktiengesellschaft as asa bv bvba co company corp corporation cv doo eg ev eirl gbr gesellschaft gmbh
@@ -42,26 +43,27 @@ _LEGAL_FORM_WORDS = """
     pvt sa sab sae sapi sarl sas sasu scs se sl slu sp spa spzoo srl sro tbk ug ulc und vof zoo
 """
 _LEGAL_FORMS = frozenset(_LEGAL_FORM_WORDS.split())
-# Names looked at and compared for each name sought: on the three sets ten times as many found nothing more.
-_LOOKED_AT = 500
-_COMPARED = 10
+# How many of our names are read and compared for each name. On the three public sets ten times as many found no more.
+_MAX_READ = 500
+_MAX_COMPARED = 10
 
 Grams: TypeAlias = frozenset[str]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What a company is matched by; whatever is unknown is None.
+    """What a company is matched by; an unknown field is None.
 
     Attributes:
-        id: names it.
-        domain: its registrable domain, or a keyed hash of that; never one that stands for many companies.
-        name: as somebody wrote it.
-        country: ISO 3166-1 alpha-2.
-        details: what else is known in words, such as an address; compared along with the name.
+        id: identifies the company.
+        domain: its registrable domain, or a keyed hash of that; None where it stands for many companies.
+        name: its name as the source writes it.
+        country: its country, ISO 3166-1 alpha-2.
+        details: further words, such as an address, that are compared along with the name.
     """
 
     id: str
+    _: KW_ONLY
     domain: str | None = None
     name: str | None = None
     country: str | None = None
@@ -69,31 +71,40 @@ class Profile:
 
     @property
     def text(self) -> str:
-        """Name and details, plain."""
+        """The name and the details in the form of `plain_name`."""
         return plain_name(" ".join(part for part in (self.name, self.details) if part is not None))
 
 
 @dataclass(frozen=True)
 class Match:
-    """A company of ours that a profile means.
+    """One of our companies that a profile matches.
 
     Attributes:
-        profile: the company of ours.
-        by: what told.
-        confidence: the probability, as far as it could be measured, that it is the same company; 0 to 1.
-        similarity: of the names, where those told.
-        rivals: how many of our companies were told equally well, itself included; they share the confidence.
+        profile: our company.
+        by: whether the domains or the names match.
+        confidence: the probability that it is the same company, 0 to 1, as far as it could be measured.
+        similarity: of the names, 0 to 1; None in a match by domain.
+        rivals: the number of our companies that match equally well, this one included; they share the confidence.
     """
 
     profile: Profile
     by: Literal["domain", "name"]
     confidence: float
+    _: KW_ONLY
     similarity: float | None = None
     rivals: int = 1
 
 
 def plain_name(name: str) -> str:
-    """A name without case, accents, punctuation, legal forms at its end and "the" at its start, for comparing."""
+    """A name in the form in which names are compared.
+
+    Case, accents and punctuation are removed, and so are legal forms at the end and "the" at the start.
+
+    >>> plain_name("The Müller & Söhne GmbH & Co. KG")
+    'muller and sohne'
+    >>> plain_name("ACME Widgets, Inc.")
+    'acme widgets'
+    """
     letters = unicodedata.normalize("NFKD", name.casefold().replace("&", " and "))
     kept = "".join(letter for letter in letters if not unicodedata.combining(letter) and letter not in ".'’")
     words = "".join(letter if letter.isalnum() else " " for letter in kept).split()
@@ -105,25 +116,31 @@ def plain_name(name: str) -> str:
 
 
 def confidence_of(similarity: float, curve: Curve) -> float:
-    """The confidence that names of a `similarity` (0 to 1) in one country mean one company; never falls with it.
+    """The confidence that two names of a `similarity` (0 to 1) in one country are one company; it rises with it.
 
-    The curves hold what half of the records of public sets showed (benchmarks/matching.py), the worst set counting,
-    where every second record sought has a counterpart. A list that holds fewer of our companies earns less.
+    The curves were measured on one half of the records of public data sets (benchmarks/matching.py); the worst set
+    counts. In these sets every second record has a counterpart. On a list with a smaller share of our companies the
+    true confidence is lower.
+
+    >>> confidence_of(0.4, NAME_CURVE)
+    0.0
+    >>> round(confidence_of(0.9, NAME_CURVE), 2)
+    0.61
     """
-    place = bisect_right([known for known, _ in curve], similarity)
-    if place == 0:
+    above = bisect_right([known for known, _ in curve], similarity)
+    if above == 0:
         return 0.0
-    if place == len(curve):
+    if above == len(curve):
         return curve[-1][1]
-    (low, worth), (high, more) = curve[place - 1], curve[place]
-    return worth + (more - worth) * (similarity - low) / (high - low)
+    (left, low), (right, high) = curve[above - 1], curve[above]
+    return low + (high - low) * (similarity - left) / (right - left)
 
 
 class Index:
-    """Our companies, prepared to be sought.
+    """Our companies, indexed for matching.
 
     Args:
-        companies: ours; of several that match equally well all are answered, in this order.
+        companies: our companies; several that match equally well are all returned, in this order.
     """
 
     def __init__(self, companies: Iterable[Profile]) -> None:
@@ -134,16 +151,16 @@ class Index:
                 self._by_domain[company.domain].append(company)
 
     def crowded(self, domain: str) -> bool:
-        """Whether a domain stands for too many of our companies to tell one."""
-        return len(self._by_domain.get(domain, ())) > MOST_COMPANIES
+        """Whether too many of our companies have a domain for it to identify one."""
+        return len(self._by_domain.get(domain, ())) > MAX_COMPANIES
 
     def matches(self, sought: Profile) -> tuple[Match, ...]:
-        """Our companies that `sought` means: those with its domain; where none has it, those with the likest name.
+        """Our companies that match `sought`: those with its domain, or where none has it, those with the closest name.
 
-        Of several with its domain only those in its country, where any is. Equals share the confidence.
+        Of several with its domain, those in its country are preferred. Equal matches share the confidence.
         """
         found = self._by_domain.get(sought.domain, []) if sought.domain is not None else []
-        if found and len(found) <= MOST_COMPANIES:
+        if found and len(found) <= MAX_COMPANIES:
             compatriots = [company for company in found if company.country == sought.country]
             return _shared(Match(company, "domain", DOMAIN_CONFIDENCE) for company in compatriots or found)
         return self._names.matches(sought) if sought.name is not None else ()
@@ -154,9 +171,9 @@ class Index:
 
 
 class _Names:
-    """Our names by the groups of three letters they hold.
+    """Our names, indexed by their trigrams.
 
-    Weights are whole numbers, so that a sum is the same in whatever order a set gives its members.
+    Weights are whole numbers, so that a sum does not depend on the order in which a set yields its members.
     """
 
     def __init__(self, companies: list[Profile]) -> None:
@@ -165,61 +182,61 @@ class _Names:
         self._grams = [_grams(name) for name in names]
         self._holders: dict[str, list[int]] = defaultdict(list)
         self._named: dict[str, list[int]] = defaultdict(list)
-        for place, (name, grams) in enumerate(zip(names, self._grams, strict=True)):
-            self._named[name].append(place)
+        for position, (name, grams) in enumerate(zip(names, self._grams, strict=True)):
+            self._named[name].append(position)
             for gram in grams:
-                self._holders[gram].append(place)
-        self._weights = {gram: self._weight(len(places)) for gram, places in self._holders.items()}
+                self._holders[gram].append(position)
+        self._weights = {gram: self._weight(len(positions)) for gram, positions in self._holders.items()}
         self._unseen = self._weight(1)
         self._lengths = [self._length(grams) for grams in self._grams]
 
     def matches(self, sought: Profile) -> tuple[Match, ...]:
-        """The likest names in a country that may be that of `sought`, where they are likely enough."""
+        """The closest names whose country may be that of `sought`, where their confidence suffices."""
         name = sought.text
         grams = _grams(name)
         length = self._length(grams)
-        places = self._same(name, sought.country) or self._nearest(grams, sought.country)
-        found = [self._match(sought, place, self._similarity(grams, length, place)) for place in places]
+        positions = self._same(name, sought.country) or self._nearest(grams, sought.country)
+        found = [self._match(sought, position, self._similarity(grams, length, position)) for position in positions]
         best = max((match.confidence for match in found), default=0.0)
-        return _shared(match for match in found if match.confidence == best >= LEAST_CONFIDENCE)
+        return _shared(match for match in found if match.confidence == best >= MIN_CONFIDENCE)
 
     def _same(self, name: str, country: str | None) -> list[int]:
-        places = self._named.get(name, [])[:_LOOKED_AT]
-        return [place for place in places if _may_be(country, self._companies[place].country)]
+        positions = self._named.get(name, [])[:_MAX_READ]
+        return [position for position in positions if _may_be(country, self._companies[position].country)]
 
     def _nearest(self, grams: Grams, country: str | None) -> list[int]:
-        """Where to look closer, in our order: the names that share most of the rare groups."""
+        """The positions of the names to compare, in our order: those that share most of the weight of rare trigrams."""
         shared: dict[int, int] = {}
         for gram in self._rarest(grams):
             weight = self._weights[gram]
-            for place in self._holders[gram]:
-                shared[place] = shared.get(place, 0) + weight
-        nearest = (place for place, _ in sorted(shared.items(), key=itemgetter(1), reverse=True))
-        possible = (place for place in nearest if _may_be(country, self._companies[place].country))
-        return sorted(islice(possible, _COMPARED))
+            for position in self._holders[gram]:
+                shared[position] = shared.get(position, 0) + weight
+        nearest = (position for position, _ in sorted(shared.items(), key=itemgetter(1), reverse=True))
+        possible = (position for position in nearest if _may_be(country, self._companies[position].country))
+        return sorted(islice(possible, _MAX_COMPARED))
 
     def _rarest(self, grams: Grams) -> Iterator[str]:
-        """The rarest groups first, as long as few names hold them: common ones are slow and tell little."""
-        looked_at = 0
+        """The rarest trigrams first, until `_MAX_READ` names hold them: common ones take time and identify little."""
+        read = 0
         for holders, gram in sorted((len(self._holders[gram]), gram) for gram in grams if gram in self._weights):
-            looked_at += holders
-            if looked_at > _LOOKED_AT:
+            read += holders
+            if read > _MAX_READ:
                 return
             yield gram
 
-    def _similarity(self, grams: Grams, length: int, place: int) -> float:
-        common = sum(self._weights[gram] for gram in grams & self._grams[place])
-        return min(1.0, common / sqrt(length * self._lengths[place])) if common else 0.0
+    def _similarity(self, grams: Grams, length: int, position: int) -> float:
+        common = sum(self._weights[gram] for gram in grams & self._grams[position])
+        return min(1.0, common / sqrt(length * self._lengths[position])) if common else 0.0
 
-    def _match(self, sought: Profile, place: int, similarity: float) -> Match:
-        company = self._companies[place]
+    def _match(self, sought: Profile, position: int, similarity: float) -> Match:
+        company = self._companies[position]
         bare = company.details is None or sought.details is None
         confidence = confidence_of(similarity, NAME_CURVE if bare else DETAILED_CURVE)
         if company.country is None or sought.country is None:
             confidence *= CAUTION
         if company.domain is not None and sought.domain is not None:
             confidence *= CAUTION
-        return Match(company, "name", confidence, similarity)
+        return Match(company, "name", confidence, similarity=similarity)
 
     def _length(self, grams: Grams) -> int:
         return sum(self._weights.get(gram, self._unseen) for gram in grams)
@@ -229,7 +246,7 @@ class _Names:
 
 
 def _grams(name: str) -> Grams:
-    """The groups of three letters of each word, its edges marked by blanks."""
+    """The trigrams of each word; a blank marks each end of a word."""
     words = (f" {word} " for word in name.split())
     return frozenset(word[start : start + 3] for word in words for start in range(len(word) - 2))
 
@@ -239,9 +256,9 @@ def _may_be(country: str | None, other: str | None) -> bool:
 
 
 def _shared(equals: Iterable[Match]) -> tuple[Match, ...]:
-    """Matches that told equally well share the confidence; too many tell nothing."""
+    """Equally good matches share the confidence; more than `MAX_COMPANIES` of them identify no company."""
     found = tuple(equals)
-    if len(found) > MOST_COMPANIES:
+    if len(found) > MAX_COMPANIES:
         return ()
     return tuple(
         replace(match, confidence=round(match.confidence / len(found), 3), rivals=len(found)) for match in found

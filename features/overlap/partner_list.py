@@ -1,7 +1,7 @@
-"""A partner's list of the companies it deals with: a CSV of domains, or keyed hashes of them, read row by row.
+"""A partner's list of the companies it deals with: a CSV of domains, or of keyed hashes of domains, read row by row.
 
-A line is a row, so that a stray quotation mark spoils its own row only. Rubbish rows are rejected with the reason; a
-list that is mostly rubbish is not what it should be and is refused whole.
+A line is a row, so a stray quotation mark spoils its own row only. Invalid rows are rejected with a reason. A list in
+which most rows are invalid is probably another file, and is refused as a whole.
 """
 
 import csv
@@ -20,35 +20,35 @@ from features.value_types import iso_date, parse_date
 
 RELATIONSHIPS: tuple[str, ...] = get_args(SharedCustomer.model_fields["relationship"].annotation)
 KEY_BYTES = 16
-"""A key is at least as long: a shorter one could be tried out."""
+"""The minimum length of a key: a shorter one could be found by trying all keys."""
 
 _HASH = re.compile("[0-9a-f]{64}")
 _COUNTRY = re.compile("[A-Z]{2}")
-_LONGEST = 500
+_MAX_CELL_LENGTH = 500
 
 Cells: TypeAlias = Mapping[str, str]
-"""The cells of a row by what they hold (the fields of `Columns`), without blanks around; absent or empty: unknown."""
+"""The cells of a row by the fields of `Columns`, without surrounding blanks; an absent or empty cell is unknown."""
 
 
 class InvalidList(ValueError):
-    """A list cannot be read at all; the message says why and the mend. Nothing of it may be used."""
+    """A list is refused as a whole; the message names the reason and the fix. No row of it is used."""
 
 
 class InvalidKey(ValueError):
-    """A key is too short to hide anything."""
+    """A key is too short to protect the hashed domains."""
 
 
-class _Rubbish(ValueError):
-    """A cell is not what it must be."""
+class _InvalidCell(ValueError):
+    """A cell breaks a constraint."""
 
     def __init__(self, field: str, constraint: str, value: str) -> None:
         super().__init__(f"{field} {constraint}")
         self.field, self.constraint, self.value = field, constraint, value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Columns:
-    """What the list calls its columns, in any case; a domain or a name there must be."""
+    """The names of the list's columns, whatever their case; the list needs a domain or a name column."""
 
     domain: str = "domain"
     name: str = "name"
@@ -57,16 +57,16 @@ class Columns:
     since: str = "since"
 
 
-@dataclass(frozen=True)
-class Listed:
+@dataclass(frozen=True, kw_only=True)
+class ListedCompany:
     """A company on a list.
 
     Attributes:
-        row: its number, from 1, without the header.
-        profile: what it is matched by; its domain is left out where it stands for many companies.
-        relationship: customer, opportunity or prospect of the partner.
-        since: the day it became that, in microseconds, where known.
-        shared: the domain left out, and why.
+        row: the number of its row, from 1, without the header.
+        profile: the profile by which it is matched; without its domain where that stands for many companies.
+        relationship: `customer`, `opportunity` or `prospect` of the partner.
+        since: the day on which the relationship began, microseconds; None where unknown.
+        shared: the domain that was left out, and the reason; None where none was.
     """
 
     row: int
@@ -78,7 +78,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A row that was not used, and why."""
+    """A row that was rejected: the field, the reason and the value."""
 
     row: int
     field: str
@@ -88,14 +88,14 @@ class Rejection:
 
 @dataclass(frozen=True)
 class PartnerList:
-    """What a list holds, in its order."""
+    """The companies of a list and the rejected rows, in the order of the list."""
 
-    listed: tuple[Listed, ...]
+    companies: tuple[ListedCompany, ...]
     rejections: tuple[Rejection, ...]
 
 
 def keyed_hash(key: bytes, domain: str) -> str:
-    """HMAC-SHA256 of a registrable domain: who lacks the key cannot tell which domain it is, or try all there are.
+    """HMAC-SHA256 of a registrable domain. Without the key, the domain cannot be found, even by trying all domains.
 
     Raises:
         InvalidKey: the key has fewer than `KEY_BYTES` bytes.
@@ -107,7 +107,7 @@ def keyed_hash(key: bytes, domain: str) -> str:
     return hmac.digest(key, domain.encode(), "sha256").hex()
 
 
-def read(
+def read_list(
     lines: Iterable[bytes],
     *,
     columns: Columns = Columns(),
@@ -118,54 +118,54 @@ def read(
     """Reads a list.
 
     Args:
-        lines: of a CSV in UTF-8, the header first.
-        columns: what its columns are called.
-        relationship: of rows that state none.
+        lines: the lines of a CSV in UTF-8, the header first.
+        columns: the names of its columns.
+        relationship: the relationship of rows that state none.
         hashed: whether the domains are keyed hashes.
-        until: the moment of the upload, in microseconds; nothing can be since later.
+        until: the moment of the upload, microseconds; no relationship can begin later.
 
     Raises:
-        InvalidList: the header lacks a column, has one twice, or most rows are rubbish.
+        InvalidList: the header lacks a column or has one twice, or most rows are invalid.
     """
     numbered = enumerate(lines)
     header = _header(next(numbered, (0, b""))[1], columns)
-    listed: list[Listed] = []
+    companies: list[ListedCompany] = []
     rejections: list[Rejection] = []
-    interpret = partial(_listed, relationship=relationship, hashed=hashed, until=until)
+    interpret = partial(_company, relationship=relationship, hashed=hashed, until=until)
     for row, line in numbered:
         if not line.strip(b' ,"\t\r\n'):
             continue
         try:
-            listed.append(interpret(row, _cells(line, header)))
-        except _Rubbish as fault:
-            rejections.append(Rejection(row, fault.field, fault.constraint, fault.value))
-    _refuse_rubbish(len(listed), rejections)
-    return PartnerList(tuple(listed), tuple(rejections))
+            companies.append(interpret(row, _cells(line, header)))
+        except _InvalidCell as error:
+            rejections.append(Rejection(row, error.field, error.constraint, error.value))
+    _refuse_unusable(len(companies), rejections)
+    return PartnerList(tuple(companies), tuple(rejections))
 
 
-def hashed(known: PartnerList, key: bytes) -> Iterator[tuple[str, str, str]]:
-    """The rows of a list with nothing but a keyed hash for the domain, each company once in the order of the hashes.
+def hash_list(known: PartnerList, key: bytes) -> Iterator[tuple[str, str, str]]:
+    """The rows of a list with keyed hashes in place of the domains: hash, relationship and day, each row once.
 
-    Domain, relationship and day since; names and countries are left out, and so is what could not match: rows without
-    a domain of their own. The order tells nothing of the list's.
+    Names and countries are left out, and so are rows that could not match, those without a domain of their own. The
+    rows are sorted by their hashes, so the order reveals nothing of the list's order.
     """
     rows = {
         (keyed_hash(key, one.profile.domain), one.relationship, "" if one.since is None else iso_date(one.since))
-        for one in known.listed
+        for one in known.companies
         if one.profile.domain is not None
     }
     yield from sorted(rows)
 
 
 def _header(line: bytes, columns: Columns) -> tuple[str | None, ...]:
-    """What each cell of a row holds: a field of `columns`, or None for what the list has beside them."""
+    """The field of `columns` that each cell of a row holds; None for other columns of the list."""
     try:
         [names] = csv.reader([line.decode("utf-8-sig")], strict=True)
     except (ValueError, csv.Error):
         raise InvalidList("its first line is no CSV header in UTF-8; save the list as comma-separated UTF-8") from None
-    plain = [name.strip().casefold() for name in names]
-    meant = {getattr(columns, field.name).casefold(): field.name for field in fields(columns)}
-    header = tuple(meant.get(name) for name in plain)
+    folded = [name.strip().casefold() for name in names]
+    fields_by_name = {getattr(columns, field.name).casefold(): field.name for field in fields(columns)}
+    header = tuple(fields_by_name.get(name) for name in folded)
     twice = [name for name, count in Counter(header).items() if name is not None and count > 1]
     if twice:
         raise InvalidList(f"it has the column {twice[0]} twice; keep one")
@@ -183,59 +183,61 @@ def _cells(line: bytes, header: tuple[str | None, ...]) -> Cells:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
-        raise _Rubbish("row", "must be in UTF-8", "") from None
+        raise _InvalidCell("row", "must be in UTF-8", "") from None
     try:
         [cells] = csv.reader([text.rstrip("\r\n")], strict=True)
     except (ValueError, csv.Error):
-        raise _Rubbish("row", "must be one line of CSV, its quotation marks closed", text.strip()[:_LONGEST]) from None
+        row = text.strip()[:_MAX_CELL_LENGTH]
+        raise _InvalidCell("row", "must be one line of CSV, its quotation marks closed", row) from None
     if len(cells) != len(header):
-        raise _Rubbish("row", f"must have {len(header)} cells like the header", str(len(cells)))
+        raise _InvalidCell("row", f"must have {len(header)} cells like the header", str(len(cells)))
     known = {name: " ".join(cell.split()) for name, cell in zip(header, cells, strict=True) if name is not None}
     for name, cell in known.items():
-        if len(cell) > _LONGEST or not cell.isprintable():
-            raise _Rubbish(name, f"must be at most {_LONGEST} printable characters", cell[:_LONGEST])
+        if len(cell) > _MAX_CELL_LENGTH or not cell.isprintable():
+            constraint = f"must be at most {_MAX_CELL_LENGTH} printable characters"
+            raise _InvalidCell(name, constraint, cell[:_MAX_CELL_LENGTH])
     return known
 
 
-def _listed(row: int, cells: Cells, *, relationship: str, hashed: bool, until: int) -> Listed:
+def _company(row: int, cells: Cells, *, relationship: str, hashed: bool, until: int) -> ListedCompany:
     domain, shared = _domain(cells.get("domain", ""), hashed)
     name = cells.get("name") or None
     if not cells.get("domain") and name is None:
-        raise _Rubbish("domain", "or a name must be given", "")
-    return Listed(
-        row,
-        Profile(str(row), domain, name, _country(cells.get("country", ""))),
-        _relationship(cells.get("relationship", "")) or relationship,
-        _since(cells.get("since", ""), until),
-        shared,
+        raise _InvalidCell("domain", "or a name must be given", "")
+    return ListedCompany(
+        row=row,
+        profile=Profile(str(row), domain=domain, name=name, country=_country(cells.get("country", ""))),
+        relationship=_relationship(cells.get("relationship", "")) or relationship,
+        since=_since(cells.get("since", ""), until),
+        shared=shared,
     )
 
 
 def _domain(text: str, hashed: bool) -> tuple[str | None, tuple[str, Shared] | None]:
-    """The domain to match by, or the one left out and why."""
+    """The domain to match by, or the domain that is left out and the reason."""
     if not text:
         return None, None
     if hashed:
         if not _HASH.fullmatch(text.lower()):
-            raise _Rubbish("domain", "must be a keyed hash as `eql overlap hash` writes it", text)
+            raise _InvalidCell("domain", "must be a keyed hash as `eql overlap hash` writes it", text)
         return text.lower(), None
     try:
         found = site(text)
     except InvalidDomain as error:
-        raise _Rubbish("domain", str(error), text) from None
+        raise _InvalidCell("domain", str(error), text) from None
     return (found.domain, None) if found.shared is None else (None, (found.domain, found.shared))
 
 
 def _country(text: str) -> str | None:
     code = {"UK": "GB"}.get(text.upper(), text.upper())
     if code and not _COUNTRY.fullmatch(code):
-        raise _Rubbish("country", "must be a code of two letters (ISO 3166-1) such as DE", text)
+        raise _InvalidCell("country", "must be a code of two letters (ISO 3166-1) such as DE", text)
     return code or None
 
 
 def _relationship(text: str) -> str | None:
     if text and text.lower() not in RELATIONSHIPS:
-        raise _Rubbish("relationship", f"must be one of {', '.join(RELATIONSHIPS)}", text)
+        raise _InvalidCell("relationship", f"must be one of {', '.join(RELATIONSHIPS)}", text)
     return text.lower() or None
 
 
@@ -245,13 +247,13 @@ def _since(text: str, until: int) -> int | None:
     try:
         day = parse_date(text)
     except ValueError as error:
-        raise _Rubbish("since", str(error), text) from None
+        raise _InvalidCell("since", str(error), text) from None
     if day > until:
-        raise _Rubbish("since", "must not lie after the upload", text)
+        raise _InvalidCell("since", "must not lie after the upload", text)
     return day
 
 
-def _refuse_rubbish(usable: int, rejections: list[Rejection]) -> None:
+def _refuse_unusable(usable: int, rejections: list[Rejection]) -> None:
     if not usable and not rejections:
         raise InvalidList("it has no rows below its header; upload the list itself")
     if len(rejections) > usable:
@@ -259,5 +261,5 @@ def _refuse_rubbish(usable: int, rejections: list[Rejection]) -> None:
         total = usable + len(rejections)
         raise InvalidList(
             f"{len(rejections):,} of its {total:,} rows cannot be used, {count:,} because {field} {reason}; "
-            "mend them, or name its columns"
+            "correct these rows, or name its columns"
         )

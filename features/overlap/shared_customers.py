@@ -1,8 +1,8 @@
-"""Overlaps: which of our accounts are on a partner's list, as `shared_customers` records with source and reason.
+"""Overlaps: our accounts on a partner's list, as `shared_customers` records with a source and a reason.
 
-An overlap's id follows from partner, account and relationship, so a list uploaded again makes new versions. A match
-that somebody marked wrong gets a version with confidence 0, which no feature counts; it keeps that partner and that
-account apart, whatever a later list says, until the mark is taken back.
+The id of an overlap follows from the partner, the account and the relationship, so a second upload of a list makes new
+versions. An overlap that a user marks as wrong gets a version with confidence 0, which no feature counts. Until that
+mark is taken back, later lists of the partner do not match the account.
 """
 
 import hashlib
@@ -12,80 +12,71 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from features.domains import InvalidDomain, site
-from features.overlap.matching import MOST_COMPANIES, Index, Match, Profile, plain_name
-from features.overlap.partner_list import RELATIONSHIPS, Listed, keyed_hash
-from features.records import KINDS, Kind, Row, Stored, parse
+from features.overlap.matching import MAX_COMPANIES, Index, Match, Profile, plain_name
+from features.overlap.partner_list import RELATIONSHIPS, ListedCompany, keyed_hash
+from features.records import KINDS, Row, Stored, parse
 from features.rows import stored
 from features.value_types import iso_date
+from features.versions import newest_versions
 
-FEWEST_SHOWN = 5
-"""A smaller count could point to single companies and is not shown."""
+MIN_SHOWN = 5
+"""Smaller counts are not shown, because they could identify single companies."""
 
 _OVERLAPS = KINDS["shared_customers"]
-_NAME_SHOWN = 100
-_LONGEST_REASON = 500
+_MAX_NAME_LENGTH = 100
+_MAX_REASON_LENGTH = 500
 
 
 class UnknownOverlap(ValueError):
-    """There is no overlap of that id to mark; the message says which there are."""
+    """No overlap with this id can be marked; the message says how to find the ids."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """An account of ours on a partner's list: the row that matched it best, and how."""
+    """One of our accounts on a partner's list, with the listed company that matches it best."""
 
     account_id: str
-    listed: Listed
+    company: ListedCompany
     match: Match
 
 
 @dataclass(frozen=True)
-class Found:
-    """What matching a list came to.
+class MatchedList:
+    """A partner's list after matching.
 
     Attributes:
-        overlaps: the best for each account and relationship, by these.
-        unmatched: rows that are none of our accounts.
-        never: rows whose domain stands for many companies, so that it matched nothing, by domain and why.
+        overlaps: the best overlap of each account and relationship, sorted by these two.
+        unmatched: the number of rows that match none of our accounts.
+        never_matched: the number of rows of each domain that stands for many companies, by the domain and the reason.
     """
 
     overlaps: tuple[Overlap, ...]
     unmatched: int
-    never: Mapping[tuple[str, str], int]
+    never_matched: Mapping[tuple[str, str], int]
 
-    def without(self, accounts: frozenset[str]) -> "Found":
-        """The same without the overlaps of some accounts."""
+    def without(self, accounts: frozenset[str]) -> "MatchedList":
+        """This list without the overlaps of some accounts."""
         return replace(self, overlaps=tuple(one for one in self.overlaps if one.account_id not in accounts))
 
     def counts(self) -> dict[str, int | None]:
-        """How many accounts overlap, by relationship; None where fewer than `FEWEST_SHOWN`, also where none do."""
-        accounts = Counter(one.listed.relationship for one in self.overlaps)
-        return {name: accounts[name] if accounts[name] >= FEWEST_SHOWN else None for name in RELATIONSHIPS}
+        """The number of accounts that overlap, by relationship; None where it is below `MIN_SHOWN`, 0 included."""
+        accounts = Counter(one.company.relationship for one in self.overlaps)
+        return {name: accounts[name] if accounts[name] >= MIN_SHOWN else None for name in RELATIONSHIPS}
 
 
-def latest(kind: Kind, versions: Iterable[Row]) -> dict[str, Row]:
-    """The newest version of each record, tombstones too; `versions` come in the order of ingest, which breaks ties."""
-    newest: dict[str, Row] = {}
-    for row in versions:
-        other = newest.get(row[kind.id])
-        if other is None or (row["recorded_at"] or 0) >= (other["recorded_at"] or 0):
-            newest[row[kind.id]] = row
-    return newest
-
-
-def companies(accounts: Iterable[Row], key: bytes | None = None) -> list[Profile]:
-    """What our accounts, of which `accounts` are all versions, are matched by, in the order of their ids.
+def account_profiles(accounts: Iterable[Row], key: bytes | None = None) -> list[Profile]:
+    """The profiles by which our accounts are matched, in the order of their ids.
 
     Args:
-        accounts: all versions of all accounts in the order of ingest.
-        key: for lists of keyed hashes, the key.
+        accounts: all versions of all accounts, in the order of ingest.
+        key: the key of a list of keyed hashes; None for a list of domains.
 
     Raises:
         InvalidKey: the key is too short.
     """
-    known = latest(KINDS["accounts"], accounts)
+    known = newest_versions(accounts, KINDS["accounts"])
     return [
-        Profile(account_id, _own_domain(row["domain"], key), row["name"], row["country"])
+        Profile(account_id, domain=_own_domain(row["domain"], key), name=row["name"], country=row["country"])
         for account_id, row in sorted(known.items())
         if not row["deleted"]
     ]
@@ -101,53 +92,53 @@ def _own_domain(domain: str | None, key: bytes | None) -> str | None:
     return found.domain if key is None else keyed_hash(key, found.domain)
 
 
-def find(listed: Sequence[Listed], index: Index) -> Found:
-    """Which of our accounts, held by `index`, are on a list.
+def match_list(companies: Sequence[ListedCompany], index: Index) -> MatchedList:
+    """Matches the companies of a list with our accounts, which `index` holds.
 
-    A domain that comes with more than `MOST_COMPANIES` names on the list, or that as many of our accounts have, is an
-    agency's or a hub's, whether known as one or not, and never matches.
+    A domain that more than `MAX_COMPANIES` names on the list share, or more than that many of our accounts, belongs to
+    an agency or a hub. Such a domain never matches, whether or not it is a known one.
     """
-    crowded = _crowded(listed)
+    crowded = _crowded_domains(companies)
     best: dict[tuple[str, str], Overlap] = {}
-    never: Counter[tuple[str, str]] = Counter()
+    never_matched: Counter[tuple[str, str]] = Counter()
     unmatched = 0
-    for one in listed:
+    for one in companies:
         profile, domain = one.profile, one.profile.domain
         if domain is not None and (domain in crowded or index.crowded(domain)):
-            never[domain, "many companies"] += 1
+            never_matched[domain, "many companies"] += 1
             profile = replace(profile, domain=None)
         if one.shared is not None:
-            never[one.shared] += 1
+            never_matched[one.shared] += 1
         matches = index.matches(profile)
         unmatched += not matches
         for match in matches:
-            place = (match.profile.id, one.relationship)
-            if place not in best or best[place].match.confidence < match.confidence:
-                best[place] = Overlap(match.profile.id, one, match)
-    return Found(tuple(best[place] for place in sorted(best)), unmatched, dict(never.most_common()))
+            key = (match.profile.id, one.relationship)
+            if key not in best or best[key].match.confidence < match.confidence:
+                best[key] = Overlap(match.profile.id, one, match)
+    return MatchedList(tuple(best[key] for key in sorted(best)), unmatched, dict(never_matched.most_common()))
 
 
-def _crowded(listed: Iterable[Listed]) -> frozenset[str]:
+def _crowded_domains(companies: Iterable[ListedCompany]) -> frozenset[str]:
     names: dict[str, set[str]] = defaultdict(set)
-    for one in listed:
+    for one in companies:
         if one.profile.domain is not None and one.profile.name is not None:
             names[one.profile.domain].add(plain_name(one.profile.name))
-    return frozenset(domain for domain, found in names.items() if len(found) > MOST_COMPANIES)
+    return frozenset(domain for domain, found in names.items() if len(found) > MAX_COMPANIES)
 
 
-def records(found: Found, partner_id: str, source: str, at: int) -> list[Stored]:
-    """The overlaps as records of a partner.
+def to_records(found: MatchedList, partner_id: str, source: str, at: int) -> list[Stored]:
+    """The overlaps of a matched list as records.
 
     Args:
-        found: what matching its list came to.
-        partner_id: whose list it is.
-        source: names the list and its upload.
-        at: the moment of the upload, in microseconds; from then on they are known.
+        found: the matched list.
+        partner_id: the partner that the list is from.
+        source: a name for the list and its upload.
+        at: the moment of the upload, microseconds; the overlaps are known from then on.
     """
     return [
         Stored(
             _OVERLAPS,
-            overlap_id(partner_id, one.account_id, one.listed.relationship),
+            overlap_id(partner_id, one.account_id, one.company.relationship),
             parse(_OVERLAPS, {**_content(one, source), "partner_id": partner_id, "recorded_at": at}),
             one.account_id,
         )
@@ -163,41 +154,46 @@ def overlap_id(partner_id: str, account_id: str, relationship: str) -> str:
 
 def _content(one: Overlap, source: str) -> dict[str, str | int | float | None]:
     return {
-        "relationship": one.listed.relationship,
-        "since": one.listed.since,
+        "relationship": one.company.relationship,
+        "since": one.company.since,
         "confidence": one.match.confidence,
-        "source": f"row {one.listed.row} of {source}"[:_LONGEST_REASON],
+        "source": f"row {one.company.row} of {source}"[:_MAX_REASON_LENGTH],
         "reason": _reason(one),
     }
 
 
 def _reason(one: Overlap) -> str:
-    theirs, ours = one.listed.profile, one.match.profile
+    theirs, ours = one.company.profile, one.match.profile
     rivals = f"; {one.match.rivals} accounts match equally well" if one.match.rivals > 1 else ""
     if one.match.by == "domain":
         return f"same registrable domain{rivals}"
     where = f"in {ours.country}" if ours.country == theirs.country is not None else "country unknown"
-    names = f"{(theirs.name or '')[:_NAME_SHOWN]!r} is like {(ours.name or '')[:_NAME_SHOWN]!r}"
+    names = f"{(theirs.name or '')[:_MAX_NAME_LENGTH]!r} is like {(ours.name or '')[:_MAX_NAME_LENGTH]!r}"
     return f"name {names}, similarity {one.match.similarity:.2f}, {where}{rivals}"
 
 
-def marked_wrong(overlaps: Iterable[Row], partner_id: str) -> frozenset[str]:
-    """The accounts a partner's lists must not be matched to; `overlaps` are all versions in the order of ingest."""
-    newest = latest(_OVERLAPS, overlaps).values()
+def accounts_marked_wrong(overlaps: Iterable[Row], partner_id: str) -> frozenset[str]:
+    """The accounts that a partner's lists must not match, because their overlap was marked as wrong.
+
+    Args:
+        overlaps: all versions of all overlaps, in the order of ingest.
+        partner_id: the partner.
+    """
+    newest = newest_versions(overlaps, _OVERLAPS).values()
     return frozenset(row["account_id"] for row in newest if row["partner_id"] == partner_id and _wrong(row))
 
 
-def mark(overlaps: Iterable[Row], overlap_id: str, by: str, at: int) -> list[Stored]:
-    """New versions that say that the account of an overlap is not the partner's: all overlaps of the two.
+def mark_wrong(overlaps: Iterable[Row], overlap_id: str, by: str, at: int) -> list[Stored]:
+    """New versions that mark an overlap as wrong, and every other overlap of the same partner and account.
 
     Args:
-        overlaps: all versions of all overlaps in the order of ingest.
-        overlap_id: of one of them.
-        by: who says so.
-        at: when, in microseconds.
+        overlaps: all versions of all overlaps, in the order of ingest.
+        overlap_id: the id of an overlap.
+        by: the user who marks it.
+        at: the moment of the mark, microseconds.
 
     Raises:
-        UnknownOverlap: no overlap that still holds has this id.
+        UnknownOverlap: no overlap has this id, or it was removed or marked before.
     """
     pair = _pair(list(overlaps), overlap_id)
     holding = [versions[-1] for versions in pair if not versions[-1]["deleted"] and not _wrong(versions[-1])]
@@ -207,16 +203,16 @@ def mark(overlaps: Iterable[Row], overlap_id: str, by: str, at: int) -> list[Sto
         )
     said = f"wrong match, said {by} on {iso_date(at)}; until then: "
     return [
-        _version(row, at, confidence=0.0, reason=f"{said}{row['reason'] or 'no reason'}"[:_LONGEST_REASON])
+        _version(row, at, confidence=0.0, reason=f"{said}{row['reason'] or 'no reason'}"[:_MAX_REASON_LENGTH])
         for row in holding
     ]
 
 
-def unmark(overlaps: Iterable[Row], overlap_id: str, at: int) -> list[Stored]:
-    """New versions of the overlaps of a partner and an account as they were before they were marked wrong (see `mark`).
+def unmark_wrong(overlaps: Iterable[Row], overlap_id: str, at: int) -> list[Stored]:
+    """New versions that take the mark of `mark_wrong` back: the overlaps are as they were before it.
 
     Raises:
-        UnknownOverlap: no overlap of this id is marked wrong.
+        UnknownOverlap: no overlap with this id is marked as wrong.
     """
     pair = _pair(list(overlaps), overlap_id)
     before = [next((row for row in reversed(all_) if not _wrong(row)), None) for all_ in pair if _wrong(all_[-1])]
@@ -227,13 +223,13 @@ def unmark(overlaps: Iterable[Row], overlap_id: str, at: int) -> list[Stored]:
 
 
 def _wrong(row: Row) -> bool:
-    """Matching never gives a confidence of 0, and what has it cannot be the same company."""
+    """Whether an overlap is marked as wrong. Only the mark has a confidence of 0; matching never gives one."""
     return bool(row["confidence"] == 0)
 
 
 def _pair(overlaps: Sequence[Row], overlap_id: str) -> list[list[Row]]:
-    """The versions, newest last, of each overlap of the partner and the account that an id speaks of."""
-    newest = latest(_OVERLAPS, overlaps)
+    """The versions, newest last, of every overlap that has the same partner and account as a given one."""
+    newest = newest_versions(overlaps, _OVERLAPS)
     if overlap_id not in newest:
         raise UnknownOverlap(f"there is no overlap {overlap_id}; `eql overlap match --json` prints their ids")
     sought = newest[overlap_id]

@@ -1,4 +1,4 @@
-"""Data quality: what is wrong with a body of records as a whole, counted, with the mend.
+"""Data quality: the errors in a body of records as a whole, counted, each with a fix.
 
-Nothing here mends or refuses a record; `eql doctor data` and the page tell what is found.
+This package only reports. No record is changed or refused; `eql doctor data` and the quality page show the report.
 """

@@ -1,4 +1,4 @@
-"""Checks of how records arrive: whether they still do, how late, and whether their number changed at once."""
+"""Checks of the arrival of records: whether they still arrive, how late, and whether their number changed suddenly."""
 
 import math
 from collections import Counter
@@ -16,24 +16,26 @@ from features.records import Kind
 from features.value_types import DAY, iso_date
 
 Query: TypeAlias = Callable[[str], Sequence[Mapping[str, Any]]]
-"""Runs SQL and gives its rows."""
+"""Runs SQL and returns its rows."""
 Ages: TypeAlias = Mapping[int, int]
-"""How many records arrived on each day, counted in whole days back from the moment examined (0: the last 24 hours)."""
+"""The number of records that arrived on each day; a day is counted back from the examined moment (0: the last 24 h)."""
 
 _SOURCES = {"integration_usage": "integration", "touchpoints": "channel"}
-"""The column that says which source a record of a kind is from."""
+"""The column that names the source of a record."""
 _LATE_KINDS = frozenset(
     {"leads", "referrals", "confirmations", "integration_usage", "touchpoints", "buying_signals", "lead_events"}
 )
-"""Kinds that should be known soon after they happen; others state what has long held, or is planned."""
+"""The kinds that should be recorded soon after they happen; others state what has long held, or a plan."""
 _USUAL = 0.95
-_LEAST_WEEKS = 4
+"""The share of the gaps between arrivals that count as usual."""
+_MIN_WEEKS = 4
 _WEEK = 7
 _NORMAL_MAD = 1.4826
+"""The standard deviation of a normal distribution, in units of its median absolute deviation."""
 
 
 def arrivals(scope: Scope, kind: Kind, query: Query) -> Iterator[Finding]:
-    """What is wrong with how records of a kind arrive."""
+    """The findings on the arrival of records of a kind."""
     by_source = _ages(scope, kind, query)
     ages: Counter[int] = Counter()
     for counts in by_source.values():
@@ -77,7 +79,7 @@ def _stale(scope: Scope, kind: Kind, ages: Ages, by_source: Mapping[str, Ages]) 
 
 @dataclass(frozen=True)
 class _Silence:
-    """Days without a new record, and how many there are at most as a rule."""
+    """A silence: the days without a new record, and the usual maximum of such days."""
 
     days: int
     usual: int
@@ -88,7 +90,10 @@ class _Silence:
 
 
 def _silence(kind: Kind, ages: Ages, newest: int, limits: Stale) -> _Silence | None:
-    """The silence up to now against the gaps between arrivals in the days before `newest`; None for too few."""
+    """The silence up to the examined moment, and the usual gap between arrivals in the days before `newest`.
+
+    None where there are too few gaps to compare with.
+    """
     active = sorted(age for age in ages if newest <= age <= newest + limits.days)
     gaps = sorted(after - before for before, after in pairwise(active))
     if len(gaps) < limits.gaps:
@@ -98,13 +103,19 @@ def _silence(kind: Kind, ages: Ages, newest: int, limits: Stale) -> _Silence | N
 
 def _silent(scope: Scope, kind: Kind, source: str | None, silence: _Silence, limits: Limits) -> Finding:
     last = iso_date(scope.as_of - silence.days * DAY)
-    detail = f"last recorded around {last}, {_days(silence.days)} before; usually within {_days(silence.usual)}"
-    severity = limits.severity(silence.ratio)
-    return _finding(STALE, severity, kind, "recorded_at", silence.days, None, None, detail, source and _named(source))
+    return _finding(
+        STALE,
+        limits.severity(silence.ratio),
+        kind,
+        column="recorded_at",
+        source=source and _named(source),
+        count=silence.days,
+        detail=f"last recorded around {last}, {_days(silence.days)} before; usually within {_days(silence.usual)}",
+    )
 
 
 def _named(source: str) -> str:
-    """A source as reports show it: products may have several words in their name, which ids have not."""
+    """A source as reports show it. A product may have several words in its name, unlike an id."""
     return shown("-".join(source.split()))
 
 
@@ -116,7 +127,7 @@ def _late(scope: Scope, kind: Kind, query: Query) -> Iterator[Finding]:
     limits = scope.thresholds.late
     delay = "(r.recorded_at - r.occurred_at)"
     name, id_ = scope.versions(kind), identifier(kind.id)
-    # A correction is recorded later than what it corrects; only the first version tells how late a fact came.
+    # A correction is always recorded later than the fact, so the delay is measured at the first version only.
     rows = query(
         f"SELECT {delay} - {delay} % {DAY} AS delay, count(*) AS n FROM {name} AS r "
         f"WHERE r.recorded_at > {scope.as_of - limits.within_days * DAY} AND r.recorded_at <= {scope.as_of} "
@@ -130,12 +141,21 @@ def _late(scope: Scope, kind: Kind, query: Query) -> Iterator[Finding]:
     over = sum(n for delay_days, n in delays.items() if delay_days >= limits.days)
     detail = f"half within {_days(_quantile(delays, 0.5))}, 95% within {_days(_quantile(delays, 0.95))}"
     detail += f"; over {_days(limits.days)} counts as late"
-    severity = limits.severity(over / total)
-    yield _finding(LATE, severity, kind, "recorded_at", over, total, over / total, detail, None)
+    share = over / total
+    yield _finding(
+        LATE,
+        limits.severity(share),
+        kind,
+        column="recorded_at",
+        count=over,
+        of=total,
+        share=share,
+        detail=detail,
+    )
 
 
 def _quantile(delays: Mapping[int, int], share: float) -> int:
-    """The least number of whole days, rounded up, within which that share was recorded."""
+    """The smallest number of whole days, rounded up, within which a share of the records was recorded."""
     wanted, seen = share * sum(delays.values()), 0
     for delay, n in sorted(delays.items()):
         seen += n
@@ -151,20 +171,31 @@ def _volume(scope: Scope, kind: Kind, ages: Ages) -> Iterator[Finding]:
         (VOLUME_DAY, scope.thresholds.volume_day, 1, "the last 24 hours"),
     ):
         weeks = min(limits.weeks, (oldest + 1 - length) // _WEEK)
-        if weeks >= _LEAST_WEEKS:
+        if weeks >= _MIN_WEEKS:
             newest, *before = [
                 sum(ages.get(_WEEK * week + day, 0) for day in range(length)) for week in range(weeks + 1)
             ]
             change = sudden(newest, before, limits)
             detail = f"{newest:,} in {word}, as a rule {median(before):,.0f}"
-            yield _finding(check, limits.severity(change), kind, None, newest, None, change, detail, None)
+            yield _finding(check, limits.severity(change), kind, count=newest, share=change, detail=detail)
 
 
 def sudden(newest: int, before: Sequence[int], limits: Volume) -> float:
-    """How much a count changed, as a share of the larger of it and the median before; 0 where chance may do that.
+    """The change of a count, as a share of the larger of the count and the median before; 0 where chance explains it.
 
-    Counts are compared on the scale of 2·sqrt(n + 3/8), on which one that varies by chance alone (Poisson) has a
-    standard deviation of 1 whatever its mean; weeks that vary more than that widen it by their median deviation.
+    Counts are compared on the scale 2·sqrt(n + 3/8) (Anscombe 1948, doi 10.1093/biomet/35.3-4.246). On that scale a
+    Poisson count has a standard deviation of 1 whatever its mean. Where the earlier counts vary more than that, their
+    median absolute deviation widens the limit.
+
+    Args:
+        newest: the count to judge.
+        before: the counts of the same span in earlier weeks.
+        limits: the number of deviations up to which a change counts as chance.
+
+    >>> sudden(50, [98, 100, 102, 104], Volume(warn=0.5, weeks=4, deviations=4))
+    0.504950495049505
+    >>> sudden(99, [98, 100, 102, 104], Volume(warn=0.5, weeks=4, deviations=4))
+    0.0
     """
     if min(before) <= newest <= max(before):
         return 0.0
@@ -185,12 +216,25 @@ def _finding(
     check: Check,
     severity: Severity,
     kind: Kind,
-    column: str | None,
+    *,
     count: int,
-    of: int | None,
-    share: float | None,
     detail: str,
-    source: str | None,
+    column: str | None = None,
+    source: str | None = None,
+    of: int | None = None,
+    share: float | None = None,
 ) -> Finding:
-    mend = check.mend.format(kind=kind.name, column=column)
-    return Finding(check.id, check.title, severity, kind.name, column, source, count, of, share, (), detail, mend)
+    return Finding(
+        check=check.id,
+        title=check.title,
+        severity=severity,
+        kind=kind.name,
+        column=column,
+        source=source,
+        count=count,
+        of=of,
+        share=share,
+        examples=(),
+        detail=detail,
+        fix=check.fix.format(kind=kind.name, column=column),
+    )

@@ -1,21 +1,21 @@
-"""What is looked for: each check's permanent id, its title and its mend; docs/quality.md lists them."""
+"""The checks: the permanent id, the title and the fix of each; docs/quality.md lists them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that is looked for.
+    """One kind of error that records are checked for.
 
     Attributes:
-        id: permanent; reports and docs quote it.
-        title: what it looks for, in a few words.
-        mend: what to do, in a sentence; `{kind}` and `{column}` stand for where it was found.
+        id: the permanent id, which reports and docs quote.
+        title: the error in a few words.
+        fix: what to do, in a sentence; `{kind}` and `{column}` stand for the kind and column that have the error.
     """
 
     id: str
     title: str
-    mend: str
+    fix: str
 
 
 UNREADABLE = Check(
@@ -105,7 +105,7 @@ VOLUME_WEEK = Check(
     "Sudden change of the weekly number",
     "See whether the source of {kind} lost records, sent them twice or loaded old ones; if not, let it pass.",
 )
-VOLUME_DAY = Check("volume_day", "Sudden change of the daily number", VOLUME_WEEK.mend)
+VOLUME_DAY = Check("volume_day", "Sudden change of the daily number", VOLUME_WEEK.fix)
 
 CHECKS = (
     UNREADABLE,

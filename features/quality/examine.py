@@ -1,4 +1,4 @@
-"""Examining a folder of records: every check over every kind, by SQL aggregates, however many records there are."""
+"""Examining a folder of records: every check of every kind, as SQL aggregates, so that millions of records will do."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 from features.engines.duckdb import DuckDBEngine
 from features.quality.arrivals import arrivals
 from features.quality.checks import UNKNOWN_PARTNER, UNREADABLE
-from features.quality.faults import Fault, faults
+from features.quality.error_queries import ErrorQuery, error_queries
 from features.quality.opening import opened
-from features.quality.renamed import alike
-from features.quality.report import MOST_EXAMPLES, Finding, Report, ranked, shown
+from features.quality.renamed import closest_id
+from features.quality.report import MAX_EXAMPLES, Finding, Report, ranked, shown
 from features.quality.scope import Scope
 from features.quality.thresholds import Thresholds
 from features.records import KINDS, Kind
@@ -17,22 +17,22 @@ from features.value_types import rfc3339
 
 
 class NothingToExamine(ValueError):
-    """There are no records; the message says how to get some."""
+    """The folder holds no records; the message says how to import some."""
 
 
 def examine(folder: Path, thresholds: Thresholds, *, horizon_days: int, as_of: int | None, now: int) -> Report:
-    """What is wrong with the records of a folder.
+    """The report on the errors in the records of a folder.
 
     Args:
-        folder: of records, as `eql simulate` and `eql export` write them.
-        thresholds: what is ok, a warning, a failure.
-        horizon_days: for the engine that reads the folder.
-        as_of: examine what was known at this moment; None for all that is there, up to the data's cut.
-        now: the moment of the report, and the cut of records that have none.
+        folder: the record folder, as `eql simulate` and `eql export` write it.
+        thresholds: the limits of ok, warning and failure.
+        horizon_days: the horizon for the engine that reads the folder.
+        as_of: the moment whose knowledge is examined, microseconds; None for the data's cut.
+        now: the moment of the report, and the cut of records whose provenance names none.
 
     Raises:
-        NothingToExamine: there are no records.
-        features.folder.FolderError: it is no folder of records.
+        NothingToExamine: the folder holds no records.
+        features.folder.FolderError: the folder is no folder of records.
     """
     with opened(folder, horizon_days) as records:
         provenance = records.engine.provenance
@@ -43,7 +43,14 @@ def examine(folder: Path, thresholds: Thresholds, *, horizon_days: int, as_of: i
     if not (records.refused or any(counts.values())):
         raise NothingToExamine(f"no records are known as of {rfc3339(moment)}; bring some in with `eql import`")
     unreadable = [_unreadable(kind, message) for kind, message in records.refused.items()]
-    return Report(now, moment, scope.cut, provenance.point_in_time, counts, ranked([*unreadable, *found]))
+    return Report(
+        made_at=now,
+        as_of=moment,
+        cut=scope.cut,
+        point_in_time=provenance.point_in_time,
+        records=counts,
+        findings=ranked([*unreadable, *found]),
+    )
 
 
 def _examined(engine: DuckDBEngine, scope: Scope) -> tuple[dict[str, int], list[Finding]]:
@@ -51,69 +58,82 @@ def _examined(engine: DuckDBEngine, scope: Scope) -> tuple[dict[str, int], list[
     found: list[Finding] = []
     for kind in KINDS.values():
         if kind.name in scope.relations:
-            records[kind.name], faulty = _faulty(engine, scope, kind)
-            found += faulty
+            records[kind.name], errors = _errors(engine, scope, kind)
+            found += errors
             found += arrivals(scope, kind, lambda text: engine.sql(text).to_pylist())
     return records, found
 
 
-def _faulty(engine: DuckDBEngine, scope: Scope, kind: Kind) -> tuple[int, list[Finding]]:
-    """How many current records a kind has, and what each check counts of them: one pass for all that are predicates."""
-    looked_for = list(faults(scope, kind))
+def _errors(engine: DuckDBEngine, scope: Scope, kind: Kind) -> tuple[int, list[Finding]]:
+    """The number of current records of a kind, and a finding of each check; one pass counts all the predicates."""
+    queries = list(error_queries(scope, kind))
     counts = ["count(*) AS n"]
-    for number, fault in enumerate(looked_for):
-        counts.append(f"count(CASE WHEN {fault.of} THEN 1 END) AS of{number}")
-        if fault.where is not None:
-            counts.append(f"count(CASE WHEN ({fault.of}) AND ({fault.where}) THEN 1 END) AS n{number}")
+    for number, query in enumerate(queries):
+        counts.append(f"count(CASE WHEN {query.of} THEN 1 END) AS of{number}")
+        if query.where is not None:
+            counts.append(f"count(CASE WHEN ({query.of}) AND ({query.where}) THEN 1 END) AS n{number}")
     [row] = engine.sql(f"SELECT {', '.join(counts)} FROM {scope.current(kind)} AS r").to_pylist()
-    found = (_counted(engine, scope, fault, row[f"of{n}"], row.get(f"n{n}")) for n, fault in enumerate(looked_for))
+    found = (_counted(engine, scope, query, row[f"of{n}"], row.get(f"n{n}")) for n, query in enumerate(queries))
     return row["n"], [finding for finding in found if finding is not None]
 
 
-def _counted(engine: DuckDBEngine, scope: Scope, fault: Fault, of: int, known: int | None) -> Finding | None:
-    """The finding of a fault; None where no record could have it. `known` spares the query where there is none."""
-    worst = [] if known == 0 else engine.sql(_WORST.format(groups=fault.groups)).to_pylist()
+def _counted(engine: DuckDBEngine, scope: Scope, query: ErrorQuery, of: int, known: int | None) -> Finding | None:
+    """The finding of a query; None where no record could have the error. A `known` count of 0 saves running it."""
+    worst = [] if known == 0 else engine.sql(_WORST.format(groups=query.groups)).to_pylist()
     count = worst[0]["total"] if worst else 0
     if not (of or count):
         return None
     examples = tuple(row["example"] for row in worst if row["example"] is not None)
-    detail = _renamed(engine, scope, examples) if fault.check == UNKNOWN_PARTNER and examples else ""
-    return _finding(fault, count, of, examples, detail)
+    detail = _renamed(engine, scope, examples) if query.check == UNKNOWN_PARTNER and examples else ""
+    return _finding(query, count, of, examples, detail)
 
 
 _WORST = f"""
 SELECT example, n, CAST(sum(n) OVER () AS BIGINT) AS total FROM ({{groups}}) AS g ORDER BY n DESC, example
-LIMIT {MOST_EXAMPLES}
+LIMIT {MAX_EXAMPLES}
 """
 
 
-def _finding(fault: Fault, count: int, of: int, examples: tuple[str, ...], detail: str) -> Finding:
-    check, share = fault.check, min(count / of, 1.0) if of else 1.0
+def _finding(query: ErrorQuery, count: int, of: int, examples: tuple[str, ...], detail: str) -> Finding:
+    check, share = query.check, min(count / of, 1.0) if of else 1.0
     return Finding(
         check=check.id,
         title=check.title,
-        severity=fault.limits.severity(share),
-        kind=fault.kind.name,
-        column=fault.column,
+        severity=query.limits.severity(share),
+        kind=query.kind.name,
+        column=query.column,
         source=None,
         count=count,
         of=of,
         share=share,
         examples=tuple(map(shown, examples)),
         detail=detail,
-        mend=check.mend.format(kind=fault.kind.name, column=fault.column),
+        fix=check.fix.format(kind=query.kind.name, column=query.column),
     )
 
 
 def _renamed(engine: DuckDBEngine, scope: Scope, unknown: Sequence[str]) -> str:
-    """Which known partners the unknown ones are probably."""
+    """The known partners that the unknown ids probably mean, in words; empty where none is similar."""
     partners = scope.versions(KINDS["partners"])
     rows = engine.sql(f"SELECT DISTINCT partner_id, coalesce(name, '') AS name FROM {partners} AS p ORDER BY 1, 2")
     known = [(row["partner_id"], row["name"]) for row in rows.to_pylist() if row["partner_id"]]
-    pairs = ((identity, alike(identity, known)) for identity in unknown)
+    pairs = ((identity, closest_id(identity, known)) for identity in unknown)
     return "; ".join(f"{shown(identity)} reads like the known {shown(found)}" for identity, found in pairs if found)
 
 
 def _unreadable(kind: str, message: str) -> Finding:
     check = UNREADABLE
-    return Finding(check.id, check.title, "fail", kind, None, None, 1, None, None, (), message, check.mend)
+    return Finding(
+        check=check.id,
+        title=check.title,
+        severity="fail",
+        kind=kind,
+        column=None,
+        source=None,
+        count=1,
+        of=None,
+        share=None,
+        examples=(),
+        detail=message,
+        fix=check.fix,
+    )

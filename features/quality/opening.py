@@ -1,4 +1,7 @@
-"""Opening a folder of records for examination: what the engine refuses is told, and read as far as it can be."""
+"""Opening a folder of records for examination.
+
+A file that the engine refuses is reported, and is read as far as possible for the other checks.
+"""
 
 import re
 import tempfile
@@ -15,7 +18,7 @@ from features.quality.scope import Relation, identifier, text
 from features.records import KINDS, Column, ColumnType, Kind
 
 _REFUSALS = (UnreadableRecords, FolderError, duckdb.Error)
-_MOST_SHOWN = 400
+_MAX_MESSAGE_LENGTH = 400
 _READERS = {
     "parquet": "read_parquet({})",
     "csv": "read_csv({}, all_varchar = true, header = true, ignore_errors = true)",
@@ -25,11 +28,11 @@ _SQL_TYPES: Mapping[ColumnType, str] = {"text": "VARCHAR", "integer": "BIGINT", 
 
 @dataclass(frozen=True)
 class Opened:
-    """A folder that can be examined.
+    """A folder that is open for examination.
 
     Attributes:
-        engine: runs the SQL.
-        relations: what to select each kind from, by its name; a kind that cannot be read at all is not among them.
+        engine: the engine that runs the SQL.
+        relations: the relation of each kind, by the kind's name; a kind without a readable file has none.
         refused: why the engine refuses the file of a kind, by the kind's name, without values of records.
     """
 
@@ -40,10 +43,10 @@ class Opened:
 
 @contextmanager
 def opened(folder: Path, horizon_days: int) -> Iterator[Opened]:
-    """A folder of records, open for as long as the block runs.
+    """A folder of records, open while the block runs.
 
     Raises:
-        FolderError: it is no folder of records.
+        FolderError: the folder is no folder of records.
     """
     read_provenance(folder)
     with _engine(folder, horizon_days) as (engine, refused):
@@ -54,13 +57,13 @@ def opened(folder: Path, horizon_days: int) -> Iterator[Opened]:
                 try:
                     relations[kind.name] = _leniently(engine, file, kind)
                 except _REFUSALS as error:
-                    unreadable.setdefault(kind.name, _told(error, folder))
+                    unreadable.setdefault(kind.name, _refusal(error, folder))
         yield Opened(engine, relations, unreadable)
 
 
 @contextmanager
 def _engine(folder: Path, horizon_days: int) -> Iterator[tuple[DuckDBEngine, dict[str, str]]]:
-    """The engine over the files it accepts, and why it refuses each other, by the kind's name."""
+    """The engine on the files that it accepts; and why it refuses each other file, by the kind's name."""
     try:
         engine = DuckDBEngine(folder, horizon_days)
     except _REFUSALS:
@@ -75,7 +78,7 @@ def _engine(folder: Path, horizon_days: int) -> Iterator[tuple[DuckDBEngine, dic
 
 
 def _refused(folder: Path, spare: Path, horizon_days: int) -> dict[str, str]:
-    """Why the engine refuses the file of a kind, by the kind's name; each is tried alone."""
+    """Why the engine refuses the file of a kind, by the kind's name; it is given each file alone."""
     refused: dict[str, str] = {}
     for kind in KINDS.values():
         alone = _part(folder, spare / kind.name, [kind])
@@ -83,12 +86,12 @@ def _refused(folder: Path, spare: Path, horizon_days: int) -> dict[str, str]:
             with DuckDBEngine(alone, horizon_days):
                 pass
         except _REFUSALS as error:
-            refused[kind.name] = _told(error, alone)
+            refused[kind.name] = _refusal(error, alone)
     return refused
 
 
 def _part(folder: Path, part: Path, kinds: Sequence[Kind]) -> Path:
-    """A folder of links to the files of some kinds of another."""
+    """A new folder with links to the files of some kinds of a record folder."""
     part.mkdir()
     for name in (PROVENANCE, *(f"{kind.name}.{suffix}" for kind in kinds for suffix in _READERS)):
         if (folder / name).exists():
@@ -96,14 +99,14 @@ def _part(folder: Path, part: Path, kinds: Sequence[Kind]) -> Path:
     return part
 
 
-def _told(error: Exception, folder: Path) -> str:
-    """A refusal as reports keep it: the file without its folder, and no value of a record."""
+def _refusal(error: Exception, folder: Path) -> str:
+    """The text of a refusal as reports show it: the file without its folder, and no value of a record."""
     line = str(error).splitlines()[0].replace(f"{folder}/", "")
-    return re.sub(r"""'.*'|".*\"""", "…", line)[:_MOST_SHOWN]
+    return re.sub(r"""'.*'|".*\"""", "…", line)[:_MAX_MESSAGE_LENGTH]
 
 
 def _loaded(engine: DuckDBEngine) -> dict[str, Relation]:
-    """The kinds the engine holds."""
+    """The relations of the kinds that the engine holds."""
     rows = engine.sql("SELECT table_name AS kind, column_name AS name FROM information_schema.columns").to_pylist()
     names = {kind: frozenset(row["name"] for row in rows if row["kind"] == kind) for kind in KINDS}
     return {kind: Relation(identifier(kind), columns) for kind, columns in names.items() if columns}
@@ -115,7 +118,7 @@ def _file(folder: Path, kind: Kind) -> Path | None:
 
 
 def _leniently(engine: DuckDBEngine, file: Path, kind: Kind) -> Relation:
-    """A file as the contract's columns, null where it has no such column or a value of another type."""
+    """A file as a relation with the contract's columns; null where a column is missing or a value has another type."""
     source = _READERS[file.suffix.removeprefix(".")].format(text(str(file)))
     present = {row["column_name"] for row in engine.sql(f"DESCRIBE SELECT * FROM {source}").to_pylist()}
     columns = ", ".join(_cast(column, column.name in present) for column in kind.columns)

@@ -1,32 +1,33 @@
-"""Which known record an unknown id probably means."""
+"""The known id that an unknown id probably means, such as the new id of a renamed partner."""
 
 import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-_LEAST_ALIKE = 0.85
+_MIN_SIMILARITY = 0.85
 
 
-def alike(identity: str, known: Iterable[tuple[str, str]]) -> str | None:
-    """The id whose own text, or whose name, reads almost like `identity`; the likest first, None where none does.
+def closest_id(identity: str, known: Iterable[tuple[str, str]]) -> str | None:
+    """The known id that is most similar to an unknown one, by its own text or by its name; None where none is similar.
 
-    Letters may differ a little, numbers not at all but for leading zeros: P-7 and P-07 are one, P-7 and P-8 are two.
+    Letters may differ a little. Numbers must be equal apart from leading zeros: P-7 and P-07 are the same partner, P-7
+    and P-8 are two.
 
     Args:
-        identity: the id that nobody recorded.
-        known: ids with their names.
+        identity: the unknown id.
+        known: the recorded ids with their names.
     """
     letters, numbers = _parts(identity)
-    best, likest = None, _LEAST_ALIKE
+    closest, highest = None, _MIN_SIMILARITY
     for candidate, name in known:
         for text in (candidate, name):
-            its_letters, its_numbers = _parts(text)
-            if not text or its_numbers != numbers:
+            known_letters, known_numbers = _parts(text)
+            if not text or known_numbers != numbers:
                 continue
-            likeness = SequenceMatcher(None, letters, its_letters).ratio()
-            if likeness > likest:
-                best, likest = candidate, likeness
-    return best
+            similarity = SequenceMatcher(None, letters, known_letters).ratio()
+            if similarity > highest:
+                closest, highest = candidate, similarity
+    return closest
 
 
 def _parts(text: str) -> tuple[str, list[int]]:

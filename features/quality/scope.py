@@ -1,4 +1,4 @@
-"""What an examination looks at: the moment, the thresholds, and the tables as they stood then, as SQL."""
+"""The scope of an examination: the moment, the thresholds, and SQL for the records as they were known then."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from features.value_types import DAY
 
 @dataclass(frozen=True)
 class Relation:
-    """What to select a kind's versions from.
+    """The SQL relation that holds the versions of a kind.
 
     Attributes:
-        sql: a table's name or a subquery, with the columns of the kind and `superseded_at`.
+        sql: the name of a table, or a subquery, with the columns of the kind and `superseded_at`.
         columns: the names of its columns.
     """
 
@@ -26,10 +26,10 @@ class Scope:
     """One examination.
 
     Attributes:
-        thresholds: what is ok, a warning, a failure.
+        thresholds: the limits of ok, warning and failure.
         as_of: the moment whose knowledge is examined, microseconds.
-        cut: nothing recorded after this instant should be there, microseconds; not before `as_of`.
-        relations: of each kind that can be read, by its name.
+        cut: the moment after which no record should have been recorded, microseconds; at `as_of` or later.
+        relations: the relation of each readable kind, by the name of the kind.
     """
 
     thresholds: Thresholds
@@ -43,19 +43,19 @@ class Scope:
 
     @property
     def tolerance(self) -> int:
-        """Microseconds by which clocks and time zones may disagree."""
+        """The difference between clocks and time zones that is no error, in microseconds."""
         return self.thresholds.times.tolerance_days * DAY
 
     def has(self, kind: str, column: str) -> bool:
-        """Whether a kind can be read and has the column."""
+        """Whether the kind is readable and has the column."""
         return kind in self.relations and column in self.relations[kind].columns
 
     def versions(self, kind: Kind) -> str:
-        """SQL of every version of a kind, whenever it was recorded."""
+        """SQL for all versions of a kind, whenever they were recorded."""
         return self.relations[kind.name].sql
 
     def current(self, kind: Kind) -> str:
-        """SQL of the version of each record that held at `as_of`, without tombstones."""
+        """SQL for the version of each record that held at `as_of`, without tombstones."""
         known = f"coalesce(recorded_at, 0) <= {self.as_of} AND (superseded_at IS NULL OR superseded_at > {self.as_of})"
         return f"(SELECT * FROM {self.versions(kind)} AS v WHERE {known} AND NOT coalesce(deleted, FALSE))"
 

@@ -1,4 +1,4 @@
-"""The thresholds of data quality: a YAML file that validates itself, errors naming the key, the value and the mend."""
+"""The thresholds of data quality, read from a YAML file and validated."""
 
 import datetime as dt
 import difflib
@@ -16,16 +16,16 @@ from features.value_types import microseconds
 
 Severity = Literal["ok", "warn", "fail"]
 DEFAULT = Path(str(files("features") / "default_quality.yaml"))
-"""The thresholds that come with the software."""
+"""The file of the default thresholds, which is installed with the software."""
 
-_MOST_FAULTS = 3
+_MAX_ERRORS = 3
 
 
 class InvalidThresholds(ValueError):
-    """A file of thresholds is not one; the message names the file, the key, the constraint, the value and the mend."""
+    """A file holds no valid thresholds; the message names the file, the key, the constraint, the value and the fix."""
 
 
-_PLACES = tuple(f"{kind.name}.{column.name}" for kind in KINDS.values() for column in kind.content)
+_COLUMNS = tuple(f"{kind.name}.{column.name}" for kind in KINDS.values() for column in kind.content)
 _NUMBERS = tuple(f"{k.name}.{c.name}" for k in KINDS.values() for c in k.content if c.type in ("integer", "real"))
 
 
@@ -41,9 +41,9 @@ def _kind(name: str) -> str:
 
 
 def _column(name: str) -> str:
-    # Which attributes there are is only known with the records.
+    # The attributes are declared beside the records, which are not open yet.
     known = name.startswith(f"leads.{ATTRIBUTE_PREFIX}")
-    return name if known else _known(name, _PLACES, "a kind and a column of it, such as leads.channel")
+    return name if known else _known(name, _COLUMNS, "a kind and a column of it, such as leads.channel")
 
 
 def _number(name: str) -> str:
@@ -60,11 +60,11 @@ _NumberColumn = Annotated[str, AfterValidator(_number)]
 
 
 class Limits(BaseModel):
-    """How much of a measure is a warning, and how much a failure.
+    """The limits of a measure.
 
     Attributes:
         warn: a measure above this is a warning.
-        fail: a measure above this is a failure; None where it never is.
+        fail: a measure above this is a failure; None where no measure is a failure.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -79,16 +79,19 @@ class Limits(BaseModel):
         return self
 
     def severity(self, measure: float) -> Severity:
-        """What a measure is: ok up to `warn`, a warning up to `fail`, a failure above."""
+        """The severity of a measure: ok up to `warn`, a warning up to `fail`, a failure above."""
         if self.fail is not None and measure > self.fail:
             return "fail"
         return "warn" if measure > self.warn else "ok"
 
 
 class Stale(Limits):
-    """Of the days without a new record, in usual intervals: those of the last `days`, at least `gaps` of them.
+    """Limits of the days without a new record, in units of the usual interval between arrivals.
 
-    `intervals` are kinds that come by the lot, with the days that may well lie between two.
+    Attributes:
+        days: the usual interval is measured in so many days before the silence.
+        gaps: the check needs at least so many intervals.
+        intervals: the kinds that arrive in batches, with the usual days between two batches.
     """
 
     days: _Days
@@ -97,14 +100,14 @@ class Stale(Limits):
 
 
 class Late(Limits):
-    """Of the share recorded over `days` after it happened, among what was recorded in the last `within_days`."""
+    """Limits of the share recorded more than `days` after it happened, among the records of the last `within_days`."""
 
     days: _Days
     within_days: _Days
 
 
 class Times(Limits):
-    """Of the share of impossible times; see the file for the fields."""
+    """Limits of the share of impossible times; the default file explains the fields."""
 
     tolerance_days: Annotated[int, Field(ge=0, le=366)]
     earliest: _Calendar
@@ -112,31 +115,31 @@ class Times(Limits):
 
     @property
     def start(self) -> int:
-        """Microseconds of the start of `earliest`."""
+        """The start of the day `earliest`, in microseconds."""
         return instant(self.earliest)
 
 
 class Values(Limits):
-    """Of the share of values out of bounds; `most` is the highest credible number of a column."""
+    """Limits of the share of values out of bounds; `most` is the highest credible number of a column."""
 
     most: Mapping[_NumberColumn, float]
 
 
 class Versions(Limits):
-    """Of the share of records with more than `most` versions."""
+    """Limits of the share of records with more than `most` versions."""
 
     most: Annotated[int, Field(ge=1)]
 
 
 class Volume(Limits):
-    """Of the change of a count against each of the `weeks` before, where it is beyond `deviations`."""
+    """Limits of the change of a count against the `weeks` before, where the change exceeds `deviations`."""
 
     weeks: _Weeks
     deviations: _Measure
 
 
 class Thresholds(BaseModel):
-    """All thresholds; `default_quality.yaml` says what each is."""
+    """All thresholds; `default_quality.yaml` explains each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -153,7 +156,7 @@ class Thresholds(BaseModel):
 
 
 def instant(day: dt.date) -> int:
-    """Microseconds of the start (UTC) of a calendar day."""
+    """The start (UTC) of a calendar day, in microseconds."""
     return microseconds(dt.datetime.combine(day, dt.time(), dt.UTC))
 
 
@@ -161,29 +164,29 @@ def load(path: Path) -> Thresholds:
     """The thresholds of a YAML file.
 
     Raises:
-        InvalidThresholds: naming the file, the key, the constraint, the value and the mend.
+        InvalidThresholds: the file cannot be read, or holds no valid thresholds.
     """
     try:
         return Thresholds.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
-        mend = "give the path of a file of thresholds"
-        raise InvalidThresholds(f"{path}: cannot be read ({error.strerror}); {mend}") from None
+        fix = "give the path of a file of thresholds"
+        raise InvalidThresholds(f"{path}: cannot be read ({error.strerror}); {fix}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidThresholds(f"{path}: not YAML: {' '.join(str(error).split())}; mend its syntax") from None
+        raise InvalidThresholds(f"{path}: not YAML: {' '.join(str(error).split())}; correct its syntax") from None
     except ValidationError as error:
-        raise InvalidThresholds(f"{path}: {_faults(error.errors())}; see {DEFAULT.name} for what each key is") from None
+        raise InvalidThresholds(f"{path}: {_errors(error.errors())}; {DEFAULT.name} explains each key") from None
 
 
-def _faults(faults: Iterable[Any]) -> str:
-    """The first few faults, unknown keys first, for they explain what is missing."""
-    ordered = sorted(faults, key=lambda fault: fault["type"] != "extra_forbidden")
-    return "; ".join(_says(fault) for fault in ordered[:_MOST_FAULTS])
+def _errors(errors: Iterable[Any]) -> str:
+    """The first few errors. Unknown keys come first, because a misspelt key also explains a missing one."""
+    ordered = sorted(errors, key=lambda error: error["type"] != "extra_forbidden")
+    return "; ".join(_message(error) for error in ordered[:_MAX_ERRORS])
 
 
-def _says(fault: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "the file"
-    if fault["type"] == "extra_forbidden":
-        return f"{place} is not a key that belongs here; remove it or correct its name"
-    demand = "must be a mapping" if fault["type"] in ("model_type", "mapping_type") else constraint(fault)
-    value = fault["input"]
-    return f"{place} {demand}{f', not {value!r}' if not isinstance(value, Mapping) else ''}"
+def _message(error: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"] if part != "[key]") or "the file"
+    if error["type"] == "extra_forbidden":
+        return f"{key} is not a key that belongs here; remove it or correct its name"
+    demand = "must be a mapping" if error["type"] in ("model_type", "mapping_type") else constraint(error)
+    value = error["input"]
+    return f"{key} {demand}{f', not {value!r}' if not isinstance(value, Mapping) else ''}"

@@ -3,17 +3,17 @@
 Search after `versions.lock_records`, so that a lead that was absent is still absent when it is added.
 """
 
-from collections.abc import Collection
+from operator import itemgetter
 
 from sqlalchemy import Connection
 
+from features.outcomes import closed_leads
 from features.records import KINDS, Row
 from operations.emails import email_key
 from serving.records import aliases, emails
 from serving.records.visible import EVER, visible, visible_about
 
 _LEADS, _EVENTS = KINDS["leads"], KINDS["lead_events"]
-_CLOSING = ("won", "lost")
 
 
 def matching_lead(connection: Connection, lead_id: str, email: str | None) -> Row | None:
@@ -34,23 +34,11 @@ def _open_with(connection: Connection, email: str) -> Row | None:
     leads = visible(connection, _LEADS, {*names.values()}, EVER)
     # An address from before a correction is no longer the lead's; an address from a merged lead is.
     meant = {own for name, own in names.items() if own in leads and (name != own or _has(leads[own], email_key(email)))}
-    still_open = meant - _closed(connection, meant)
+    # The clocks of machines differ a little, so an event that another machine has just recorded counts, too.
+    events = sorted(visible_about(connection, _EVENTS, meant, EVER), key=itemgetter("ingest"))
+    still_open = meant - closed_leads(events, EVER).keys()
     return min((leads[own] for own in still_open), key=lambda row: int(row["ingest"]), default=None)
 
 
 def _has(lead: Row, key: str) -> bool:
     return lead["email"] is not None and email_key(lead["email"]) == key
-
-
-def _closed(connection: Connection, lead_ids: Collection[str]) -> set[str]:
-    """Those of the leads whose last outcome is not that they were reopened."""
-    outcomes = [
-        row for row in visible_about(connection, _EVENTS, lead_ids, EVER) if row["event"] in (*_CLOSING, "reopened")
-    ]
-    last = {row["lead_id"]: row["event"] for row in sorted(outcomes, key=_when)}
-    return {lead_id for lead_id, event in last.items() if event in _CLOSING}
-
-
-def _when(row: Row) -> tuple[int, int, int]:
-    occurred, recorded = row["occurred_at"], row["recorded_at"]
-    return (-1 if occurred is None else occurred, -1 if recorded is None else recorded, row["ingest"])

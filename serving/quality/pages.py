@@ -68,7 +68,7 @@ class QualityPage:
     @cached_property
     def faults(self) -> Sequence[Line]:
         """What is not ok, the worst first."""
-        return [Line(finding) for finding in self.report.faults]
+        return [Line(finding) for finding in self.report.alerts]
 
     @cached_property
     def missing(self) -> Sequence[Line]:

@@ -107,7 +107,7 @@ def stored(kind: Kind, read: BaseModel, identity: str | None = None) -> Stored:
         identity or given_id(kind, read) or fact_id(kind, parent, record),
         record,
         parent,
-        known_attributes(getattr(read, "attributes", None)),
+        attributes=known_attributes(getattr(read, "attributes", None)),
         deleted=getattr(read, "deleted", False),
     )
 

@@ -5,11 +5,26 @@ together. What is written because of what was read needs `lock_records` before t
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Subquery, delete, func, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    Subquery,
+    delete,
+    func,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy import column as result_column
 
 from features.batched import batched
+from features.outcomes import closed_leads_sql, first_closes_sql
 from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, Kind, Row, Stored
 from serving.records import emails
@@ -20,6 +35,9 @@ _MAX_IDS = 1_000
 """How many ids one query names."""
 _COLUMNS = {name: tuple(map(str, table.c.keys())) for name, table in RECORDS.items()}
 """The columns of each kind's table by name, as plain text, which SQLAlchemy's own names are not."""
+_SQLGLOT = {"sqlite": "sqlite", "postgresql": "postgres"}
+"""The names that sqlglot gives the two dialects."""
+_EVENTS = RECORDS["lead_events"]
 _ALWAYS = -1
 """Stands for the missing time of an undated export, which was always known: before every instant."""
 
@@ -151,40 +169,41 @@ def leads_naming(
 
 
 def open_leads(connection: Connection, as_of: int) -> list[str]:
-    """Ids, in order, of the leads created by `as_of` with nothing won or lost by then that was not reopened.
+    """Ids, in order, of the leads created by `as_of` that are open then (see `features.outcomes`).
 
-    Only what was recorded by `as_of` counts; what has no times at all was always known.
+    A lead that has no times at all was always known.
     """
-    lead, event = visible_versions("leads", as_of), _outcomes(as_of)
+    lead, closed = visible_versions("leads", as_of), _closed_leads(connection, as_of)
     created = func.coalesce(lead.c.occurred_at, _ALWAYS) <= as_of
-    closed = select(event.c.lead_id).where(event.c.place == 1, event.c.event != "reopened")
-    found = select(lead.c.lead_id).where(created, lead.c.lead_id.not_in(closed)).order_by(lead.c.lead_id)
-    return list(connection.execute(found).scalars())
+    found = select(lead.c.lead_id).where(created, lead.c.lead_id.not_in(select(closed.c.lead_id)))
+    return list(connection.execute(found.order_by(lead.c.lead_id)).scalars())
 
 
-def _outcomes(as_of: int) -> Subquery:
-    """The events that open or close a lead, the last one of each lead in first place."""
-    event = visible_versions("lead_events", as_of)
-    newest = (func.coalesce(event.c.occurred_at, _ALWAYS).desc(), *_newest(event))
-    place = func.row_number().over(partition_by=event.c.lead_id, order_by=newest).label("place")
-    outcomes = event.c.event.in_(("won", "lost", "reopened"))
-    return select(event.c.lead_id, event.c.event, place).where(outcomes).subquery()
+def _closed_leads(connection: Connection, as_of: int) -> Subquery:
+    """The leads that are won or lost at `as_of`, by `lead_id`."""
+    statement = text(_closed_leads_sql(connection.dialect.name)).bindparams(as_of=as_of)
+    return statement.columns(_EVENTS.c.lead_id).subquery()
 
 
-def closes(as_of: int) -> Subquery:
-    """Of each lead that was won or lost, as known at `as_of`: when its first close was recorded, and when it was won.
+def first_closes(connection: Connection, as_of: int) -> Subquery:
+    """For labels: of each lead that was ever won or lost, as known at `as_of`, its first close and its first win.
 
-    Its columns are `lead_id`, `recorded_at`, `won_at` (null where it was lost) and `undated`, how many closes have no
-    date.
+    The columns are `lead_id`, `known_closed_at` (when the first close was recorded), `won_at` (null where there is no
+    win) and `undated`, the number of closes without a date.
     """
-    event = visible_versions("lead_events", as_of)
-    columns = (
-        event.c.lead_id,
-        func.min(func.coalesce(event.c.recorded_at, _ALWAYS)).label("recorded_at"),
-        func.min(event.c.occurred_at).filter(event.c.event == "won").label("won_at"),
-        (func.count() - func.count(event.c.occurred_at)).label("undated"),
-    )
-    return select(*columns).where(event.c.event.in_(("won", "lost"))).group_by(event.c.lead_id).subquery()
+    statement = text(_first_closes_sql(connection.dialect.name)).bindparams(as_of=as_of)
+    moments = (result_column(name, _EVENTS.c.occurred_at.type) for name in ("known_closed_at", "won_at"))
+    return statement.columns(_EVENTS.c.lead_id, *moments, result_column("undated", Integer)).subquery()
+
+
+@cache
+def _closed_leads_sql(dialect: str) -> str:
+    return closed_leads_sql(_SQLGLOT[dialect], ":as_of", "ingest")
+
+
+@cache
+def _first_closes_sql(dialect: str) -> str:
+    return first_closes_sql(_SQLGLOT[dialect], ":as_of", "ingest")
 
 
 def visible_versions(name: str, as_of: int) -> Subquery:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, select
 
-from features.engines.python import visible as visible_rows
 from features.records import Kind, Row
+from features.versions import current_versions
 from serving.records.tables import RECORDS
 from serving.records.versions import flat
 
@@ -23,7 +23,7 @@ def visible(connection: Connection, kind: Kind, ids: Collection[str], as_of: int
     table = RECORDS[kind.name]
     found = select(table).where(table.c[kind.id].in_(ids)).order_by(table.c.ingest)
     rows = [flat(kind.name, row) for row in connection.execute(found).mappings()]
-    return {row[kind.id]: row for row in visible_rows(rows, kind, as_of)}
+    return {row[kind.id]: row for row in current_versions(rows, kind, as_of)}
 
 
 def visible_about(connection: Connection, kind: Kind, parents: Collection[str], as_of: int) -> list[Row]:
@@ -32,7 +32,7 @@ def visible_about(connection: Connection, kind: Kind, parents: Collection[str], 
     naming = select(table.c[kind.id]).where(table.c[parent].in_(parents))
     found = select(table).where(table.c[kind.id].in_(naming)).order_by(table.c.ingest)
     rows = [flat(kind.name, row) for row in connection.execute(found).mappings()]
-    return [row for row in visible_rows(rows, kind, as_of) if row[parent] in parents]
+    return [row for row in current_versions(rows, kind, as_of) if row[parent] in parents]
 
 
 def lead_exists(connection: Connection, lead_id: str) -> bool:

@@ -85,7 +85,7 @@ class ScoreRequest(LeadRequest):
         for number, record in enumerate(self._contents(name)):
             identity = getattr(record, kind.id) if kind.entity else str(number)
             attributes = known_attributes(record.attributes) if isinstance(record, ScoredLead) else {}
-            yield Stored(kind, identity, record, parent, attributes)
+            yield Stored(kind, identity, record, parent, attributes=attributes)
 
     def _contents(self, name: str) -> Sequence[Record]:
         if name == "leads":

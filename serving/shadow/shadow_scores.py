@@ -10,7 +10,7 @@ from models.decision import Decision
 from serving.decisions.issued import IssuedDecision
 from serving.decisions.tables import decision_payloads as payloads
 from serving.decisions.tables import decisions
-from serving.records.versions import closes, visible_versions
+from serving.records.versions import first_closes, visible_versions
 from serving.shadow.tables import shadow_scores
 from serving.store.database import inserting
 
@@ -80,8 +80,8 @@ def matured(connection: Connection, sha256: str, horizon_days: int, now: int) ->
     Leads that were known to be closed at the decision are left out, as are leads whose close has no date, and leads
     that were removed or merged since.
     """
-    lead, close = visible_versions("leads", now), closes(now)
-    known_open = or_(close.c.recorded_at.is_(None), close.c.recorded_at > decisions.c.created_at)
+    lead, close = visible_versions("leads", now), first_closes(connection, now)
+    known_open = or_(close.c.known_closed_at.is_(None), close.c.known_closed_at > decisions.c.created_at)
     first = func.row_number().over(partition_by=payloads.c.lead_id, order_by=(payloads.c.as_of, decisions.c.created_at))
     found = (
         select(

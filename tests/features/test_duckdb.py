@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from features.bounds import bounds
 from features.catalogue import integration_usage
 from features.catalogue.catalogue import Catalogue
-from features.engines.duckdb import DuckDBEngine, OutOfRoom
+from features.engines.duckdb import DuckDBEngine, OutOfSpace
 from features.folder import FolderError, FolderWriter, Format, read
 from features.provenance import Attribute, Provenance
 from features.records import DERIVED, KINDS, Stored, parse
@@ -263,7 +263,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_left_empty(folder: Path, tmp_path
     ended = subprocess.run(["unshare", "-rm", "sh", "-c", run], cwd=root, capture_output=True, text=True)
     if ended.returncode == 99 or "unshare" in ended.stderr:
         pytest.skip("this machine lets nobody mount a small disk")
-    assert OutOfRoom.__name__ in ended.stderr
+    assert OutOfSpace.__name__ in ended.stderr
     assert "free space there, set TMPDIR to a larger disk, or allow more memory" in ended.stderr
     assert ended.stdout == ""
 

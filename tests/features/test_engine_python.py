@@ -19,9 +19,10 @@ from features.catalogue.entry import (
     mentions,
     one_of,
 )
-from features.engines.python import Evaluation, evaluate, visible
+from features.engines.python import Evaluation, evaluate
 from features.records import KINDS
 from features.value_types import DAY, MAX_INTEGER, Scalar
+from features.versions import current_versions
 
 NOW = 20_000 * DAY
 Row = dict[str, Any]
@@ -105,7 +106,7 @@ def test_a_tombstone_hides_a_record_from_then_on() -> None:
 
 def test_rows_without_an_id_stand_for_themselves() -> None:
     bare = [{"recorded_at": NOW, "occurred_at": NOW, "lead_id": "L"} for _ in range(3)]
-    assert len(visible(bare, KINDS["touchpoints"], NOW)) == 3
+    assert len(current_versions(bare, KINDS["touchpoints"], NOW)) == 3
 
 
 def test_facts_of_others_and_facts_to_come_are_not_the_leads() -> None:
@@ -296,7 +297,7 @@ def test_entities_are_handed_on_for_the_rules() -> None:
 
 
 def test_an_expression_it_does_not_know_is_refused() -> None:
-    from features.engines.python import planned
+    from features.engines.python import evaluator
 
     with pytest.raises(NotImplementedError, match="no evaluation of"):
-        planned("employees")
+        evaluator("employees")

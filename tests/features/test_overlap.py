@@ -9,21 +9,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.overlap import shared_customers
 from features.overlap.matching import (
     DETAILED_CURVE,
     DOMAIN_CONFIDENCE,
-    LEAST_CONFIDENCE,
-    MOST_COMPANIES,
+    MAX_COMPANIES,
+    MIN_CONFIDENCE,
     NAME_CURVE,
     Index,
     Profile,
     confidence_of,
     plain_name,
 )
-from features.overlap.partner_list import Columns, InvalidKey, InvalidList, PartnerList, hashed, keyed_hash, read
+from features.overlap.partner_list import (
+    Columns,
+    InvalidKey,
+    InvalidList,
+    PartnerList,
+    hash_list,
+    keyed_hash,
+    read_list,
+)
+from features.overlap.shared_customers import (
+    MIN_SHOWN,
+    MatchedList,
+    UnknownOverlap,
+    account_profiles,
+    accounts_marked_wrong,
+    mark_wrong,
+    match_list,
+    to_records,
+    unmark_wrong,
+)
 from features.records import KINDS, Row, Stored, parse
 from features.value_types import parse_instant
+from features.versions import newest_versions
 
 NOW = parse_instant("2026-11-01T00:00:00Z")
 KEY = b"sixteen bytes at least"
@@ -37,7 +56,7 @@ def csv_of(*rows: Sequence[str], header: Sequence[str] = HEADER) -> list[bytes]:
 
 
 def listed(*rows: Sequence[str], **options: Any) -> PartnerList:
-    return read(csv_of(*rows), until=NOW, **options)
+    return read_list(csv_of(*rows), until=NOW, **options)
 
 
 def account(account_id: str, domain: str | None = None, name: str | None = None, country: str | None = None) -> Row:
@@ -46,12 +65,12 @@ def account(account_id: str, domain: str | None = None, name: str | None = None,
     return Stored(kind, account_id, parse(kind, content)).row()
 
 
-def found(rows: Sequence[Sequence[str]], accounts: Sequence[Row], key: bytes | None = None) -> shared_customers.Found:
-    known = read(csv_of(*rows), until=NOW, hashed=key is not None)
-    return shared_customers.find(known.listed, Index(shared_customers.companies(accounts, key)))
+def found(rows: Sequence[Sequence[str]], accounts: Sequence[Row], key: bytes | None = None) -> MatchedList:
+    known = read_list(csv_of(*rows), until=NOW, hashed=key is not None)
+    return match_list(known.companies, Index(account_profiles(accounts, key)))
 
 
-def matched(result: shared_customers.Found) -> dict[str, float]:
+def matched(result: MatchedList) -> dict[str, float]:
     return {one.account_id: one.match.confidence for one in result.overlaps}
 
 
@@ -78,7 +97,7 @@ def test_rubbish_rows_are_rejected_with_number_and_reason_and_the_rest_goes_on()
         ("acme.com", "nul\0", "", "", ""),
     ]
     known = listed(*good, *rubbish)
-    assert [one.row for one in known.listed] == list(range(1, 11))
+    assert [one.row for one in known.companies] == list(range(1, 11))
     assert [one.row for one in known.rejections] == list(range(11, 20))
     assert [one.field for one in known.rejections] == [
         "domain", "country", "relationship", "since", "since", "domain", "row", "name", "name"
@@ -89,18 +108,18 @@ def test_rubbish_rows_are_rejected_with_number_and_reason_and_the_rest_goes_on()
 def test_a_stray_quotation_mark_or_another_encoding_spoils_its_own_row_only() -> None:
     lines = csv_of(("a.com", "", "", "", ""), ("b.com", "", "", "", ""), ("c.com", "", "", "", ""))
     lines[2:2] = [b'"broken.com,,,,\r\n', "münchen.de,,,,\r\n".encode("latin-1"), b"\r\n", b",,,,\r\n"]
-    known = read(lines, until=NOW)
-    assert [one.profile.domain for one in known.listed] == ["a.com", "b.com", "c.com"]
+    known = read_list(lines, until=NOW)
+    assert [one.profile.domain for one in known.companies] == ["a.com", "b.com", "c.com"]
     assert [(one.row, one.field) for one in known.rejections] == [(2, "row"), (3, "row")]
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8))
 def test_any_bytes_are_rows_or_rejections_or_refused(lines: list[bytes]) -> None:
     try:
-        known = read([b"domain,name\n", *lines], until=NOW)
+        known = read_list([b"domain,name\n", *lines], until=NOW)
     except InvalidList:
         return
-    assert len(known.rejections) <= len(known.listed) <= len(lines) - len(known.rejections)
+    assert len(known.rejections) <= len(known.companies) <= len(lines) - len(known.rejections)
 
 
 @pytest.mark.parametrize(
@@ -116,20 +135,20 @@ def test_any_bytes_are_rows_or_rejections_or_refused(lines: list[bytes]) -> None
 )
 def test_a_list_of_wrong_layout_is_refused_whole(lines: list[bytes], word: str) -> None:
     with pytest.raises(InvalidList, match=word):
-        read(lines, until=NOW)
+        read_list(lines, until=NOW)
 
 
 def test_columns_have_the_names_one_says_in_any_case() -> None:
     lines = csv_of(("acme.com", "x"), header=("Website", "Notes"))
-    assert read(lines, columns=Columns(domain="website"), until=NOW).listed[0].profile.domain == "acme.com"
+    assert read_list(lines, columns=Columns(domain="website"), until=NOW).companies[0].profile.domain == "acme.com"
     with pytest.raises(InvalidList, match="no column Land"):
-        read(csv_of(("acme.com",), header=("domain",)), columns=Columns(country="Land"), until=NOW)
+        read_list(csv_of(("acme.com",), header=("domain",)), columns=Columns(country="Land"), until=NOW)
 
 
 def test_a_row_says_its_relationship_else_the_upload_does() -> None:
     known = listed(("a.com", "", "", "Prospect", ""), ("b.com", "", "uk", "", "2025-03-01"), relationship="opportunity")
-    assert [one.relationship for one in known.listed] == ["prospect", "opportunity"]
-    assert known.listed[1].profile.country == "GB"
+    assert [one.relationship for one in known.companies] == ["prospect", "opportunity"]
+    assert known.companies[1].profile.country == "GB"
 
 
 # Matching
@@ -160,16 +179,16 @@ def test_names_match_without_case_accents_and_legal_form_in_their_country(
 def test_an_unknown_country_and_another_domain_lower_the_confidence_of_a_name() -> None:
     sure = matched(found([("", "Acme Widgets", "DE", "", "")], ACCOUNTS))["A-1"]
     for doubtful in (("", "Acme Widgets", "", "", ""), ("other.com", "Acme Widgets", "DE", "", "")):
-        assert LEAST_CONFIDENCE <= matched(found([doubtful], ACCOUNTS))["A-1"] < sure < DOMAIN_CONFIDENCE
+        assert MIN_CONFIDENCE <= matched(found([doubtful], ACCOUNTS))["A-1"] < sure < DOMAIN_CONFIDENCE
 
 
 def test_free_mail_hubs_and_agencies_never_match_and_are_named_and_counted() -> None:
-    accounts = [*ACCOUNTS, *(account(f"B-{n}", "bureau.com") for n in range(MOST_COMPANIES + 1))]
+    accounts = [*ACCOUNTS, *(account(f"B-{n}", "bureau.com") for n in range(MAX_COMPANIES + 1))]
     rows = [("gmail.com", "", "", "", "")] * 2 + [("bureau.com", "", "", "", ""), ("facebook.com/acme", "", "", "", "")]
     rows += [("agency.de", f"Client {word}", "DE", "", "") for word in ("Ay", "Bee", "Sea", "Dee", "Eve", "Eff")]
     result = found(rows, [*accounts, account("C-1", "agency.de")])
     assert not result.overlaps
-    assert result.never == {
+    assert result.never_matched == {
         ("agency.de", "many companies"): 6,
         ("gmail.com", "free mail"): 2,
         ("bureau.com", "many companies"): 1,
@@ -190,7 +209,7 @@ def test_equals_share_the_confidence_and_a_country_decides_among_them() -> None:
 def test_the_best_row_of_an_account_counts_and_the_first_of_equals() -> None:
     rows = [("", "Acme Widgets", "DE", "", ""), ("acme.com", "", "", "", ""), ("www.acme.com", "", "", "", "")]
     [one] = found(rows, ACCOUNTS).overlaps
-    assert (one.listed.row, one.match.by) == (2, "domain")
+    assert (one.company.row, one.match.by) == (2, "domain")
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([NAME_CURVE, DETAILED_CURVE]))
@@ -241,19 +260,18 @@ def test_hashed_lists_match_the_same_accounts_and_tell_nothing_else() -> None:
         ("gmail.com", "Someone", "", "", ""),
         ("", "Nameless", "DE", "", ""),
     )
-    rows = list(hashed(known, KEY))
+    rows = list(hash_list(known, KEY))
     assert rows == sorted(rows)
     assert len(rows) == 2
     assert not [
         cell for row in rows for cell in row if any(word in cell.lower() for word in ("acme", "secret", "mail"))
     ]
     lines = csv_of(*rows, header=("domain", "relationship", "since"))
-    again = shared_customers.find(
-        read(lines, until=NOW, hashed=True).listed, Index(shared_customers.companies(ACCOUNTS, KEY))
-    )
+    again = match_list(read_list(lines, until=NOW, hashed=True).companies, Index(account_profiles(ACCOUNTS, KEY)))
     assert matched(again) == {"A-1": DOMAIN_CONFIDENCE}
-    other = shared_customers.find(
-        read(lines, until=NOW, hashed=True).listed, Index(shared_customers.companies(ACCOUNTS, KEY[::-1]))
+    other = match_list(
+        read_list(lines, until=NOW, hashed=True).companies,
+        Index(account_profiles(ACCOUNTS, KEY[::-1])),
     )
     assert not other.overlaps
 
@@ -271,8 +289,8 @@ def test_plain_lists_are_no_hashed_ones_nor_the_other_way_round() -> None:
 
 
 def upload(rows: Sequence[Sequence[str]], at: int, history: Sequence[Row] = ()) -> list[Row]:
-    apart = shared_customers.marked_wrong(history, "P-1")
-    stored = shared_customers.records(found(rows, ACCOUNTS).without(apart), "P-1", "list.csv", at)
+    apart = accounts_marked_wrong(history, "P-1")
+    stored = to_records(found(rows, ACCOUNTS).without(apart), "P-1", "list.csv", at)
     return [one.row() for one in stored]
 
 
@@ -301,33 +319,33 @@ def test_a_list_uploaded_again_makes_new_versions_of_the_same_overlaps() -> None
 def test_a_wrong_match_is_lowered_remembered_and_can_be_taken_back() -> None:
     history = upload(LIST, NOW)
     wrong_id = history[0]["shared_customer_id"]
-    history += [one.row() for one in shared_customers.mark(history, wrong_id, "ana", NOW + 1)]
+    history += [one.row() for one in mark_wrong(history, wrong_id, "ana", NOW + 1)]
     marked = [row for row in history if row["confidence"] == 0]
     assert {row["relationship"] for row in marked} == {"customer", "prospect"}
-    assert shared_customers.marked_wrong(history, "P-1") == {"A-1"}
-    assert not shared_customers.marked_wrong(history, "P-2")
+    assert accounts_marked_wrong(history, "P-1") == {"A-1"}
+    assert not accounts_marked_wrong(history, "P-2")
     assert {(row["account_id"], row["confidence"]) for row in marked} == {("A-1", 0.0)}
     assert all("ana on 2026-11-01" in row["reason"] for row in marked)
     again = upload([*LIST, ("acme.com", "", "", "opportunity", "")], NOW + 2, history)
     assert {row["account_id"] for row in again} == {"A-2"}
-    with pytest.raises(shared_customers.UnknownOverlap, match="--undo"):
-        shared_customers.mark(history, wrong_id, "ana", NOW + 2)
-    history += [one.row() for one in shared_customers.unmark(history, wrong_id, NOW + 3)]
-    assert not shared_customers.marked_wrong(history, "P-1")
-    revived = shared_customers.latest(KINDS["shared_customers"], history)[wrong_id]
+    with pytest.raises(UnknownOverlap, match="--undo"):
+        mark_wrong(history, wrong_id, "ana", NOW + 2)
+    history += [one.row() for one in unmark_wrong(history, wrong_id, NOW + 3)]
+    assert not accounts_marked_wrong(history, "P-1")
+    revived = newest_versions(history, KINDS["shared_customers"])[wrong_id]
     assert (revived["confidence"], revived["reason"]) == (DOMAIN_CONFIDENCE, "same registrable domain")
-    with pytest.raises(shared_customers.UnknownOverlap, match="not marked"):
-        shared_customers.unmark(history, wrong_id, NOW + 4)
-    with pytest.raises(shared_customers.UnknownOverlap, match="there is no overlap"):
-        shared_customers.mark(history, "nowhere", "ana", NOW + 4)
+    with pytest.raises(UnknownOverlap, match="not marked"):
+        unmark_wrong(history, wrong_id, NOW + 4)
+    with pytest.raises(UnknownOverlap, match="there is no overlap"):
+        mark_wrong(history, "nowhere", "ana", NOW + 4)
 
 
 def test_counts_hide_small_numbers_and_none() -> None:
-    accounts = [account(f"A-{n}", f"company{n}.com") for n in range(shared_customers.FEWEST_SHOWN)]
-    rows = [(f"company{n}.com", "", "", "customer", "") for n in range(shared_customers.FEWEST_SHOWN)]
-    rows += [(f"company{n}.com", "", "", "prospect", "") for n in range(shared_customers.FEWEST_SHOWN - 1)]
+    accounts = [account(f"A-{n}", f"company{n}.com") for n in range(MIN_SHOWN)]
+    rows = [(f"company{n}.com", "", "", "customer", "") for n in range(MIN_SHOWN)]
+    rows += [(f"company{n}.com", "", "", "prospect", "") for n in range(MIN_SHOWN - 1)]
     assert found(rows, accounts).counts() == {
-        "customer": shared_customers.FEWEST_SHOWN,
+        "customer": MIN_SHOWN,
         "opportunity": None,
         "prospect": None,
     }

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from features.quality.arrivals import sudden
 from features.quality.checks import CHECKS
 from features.quality.examine import NothingToExamine, examine
-from features.quality.renamed import alike
+from features.quality.renamed import closest_id
 from features.quality.report import WITHHELD, Finding, Report, shown
 from features.quality.thresholds import DEFAULT, InvalidThresholds, Thresholds, Volume, load
 from features.records import KINDS
@@ -155,7 +155,7 @@ def look(folder: Path, thresholds: Thresholds = DEFAULTS, as_of: int | None = No
 
 
 def places(report: Report, check: str) -> dict[str, Finding]:
-    return {finding.place: finding for finding in report.faults if finding.check == check}
+    return {finding.location: finding for finding in report.alerts if finding.check == check}
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def reports(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 def test_a_clean_world_has_nothing_to_mend(reports: dict[str, Report]) -> None:
-    assert reports["clean"].faults == ()
+    assert reports["clean"].alerts == ()
     assert reports["clean"].records.keys() == KINDS.keys()
     assert reports["clean"].tally["ok"] > 100
 
@@ -214,7 +214,7 @@ def test_what_the_engines_refuse_is_told_and_counted(
 
 def test_the_other_kinds_are_examined_beside_a_refused_one(reports: dict[str, Report]) -> None:
     assert reports["refused"].records == reports["clean"].records
-    assert {finding.kind for finding in reports["refused"].faults} == REFUSED.keys()
+    assert {finding.kind for finding in reports["refused"].alerts} == REFUSED.keys()
 
 
 def test_every_check_is_tried() -> None:
@@ -262,7 +262,7 @@ def test_what_a_later_version_mends_is_no_longer_told(damaged: Callable[[Faults]
     removed = "INSERT INTO referrals SELECT * REPLACE (recorded_at + INTERVAL 1 DAY AS recorded_at, TRUE AS deleted) "
     removed += "FROM referrals WHERE referral_id = 'R-000005-2'"
     report = look(damaged({"touchpoints": (wrong, right), "referrals": (orphan, removed)}))
-    assert report.faults == ()
+    assert report.alerts == ()
 
 
 def test_what_was_recorded_later_changes_no_report(world: Path, damaged: Callable[[Faults], Path]) -> None:
@@ -287,7 +287,7 @@ def test_rubbish_instead_of_a_file_is_told_and_the_rest_goes_on(world: Path, dam
     (folder / "payouts.parquet").write_bytes(b"PAR1")
     report = look(folder)
     assert places(report, "unreadable").keys() == {"partners", "payouts"}
-    assert {finding.check for finding in report.faults} == {"unreadable"}
+    assert {finding.check for finding in report.alerts} == {"unreadable"}
     assert report.records.keys() == KINDS.keys() - {"partners", "payouts"}
 
 
@@ -312,12 +312,12 @@ def test_what_is_shown_of_an_id_is_no_address(identity: str) -> None:
 def test_a_partner_is_known_by_other_punctuation_but_never_by_another_number(identity: str, more: int) -> None:
     letters, number = re.match(r"([A-Za-z]+)\D*(\d+)", identity).groups()  # type: ignore[union-attr]
     variant = f"{letters.swapcase()}/{int(number):06d}"
-    assert alike(variant, [("other-0", "Other"), (identity, "")]) == identity
-    assert alike(f"{letters}-{int(number) + more}", [(identity, "")]) is None
+    assert closest_id(variant, [("other-0", "Other"), (identity, "")]) == identity
+    assert closest_id(f"{letters}-{int(number) + more}", [(identity, "")]) is None
 
 
 def test_a_partner_is_known_by_its_name() -> None:
-    assert alike("integrators-ltd", [("P-1", "Integrators Ltd."), ("P-2", "Agency GmbH")]) == "P-1"
+    assert closest_id("integrators-ltd", [("P-1", "Integrators Ltd."), ("P-2", "Agency GmbH")]) == "P-1"
 
 
 VOLUME = Volume(warn=0.5, weeks=8, deviations=5)
@@ -392,6 +392,6 @@ def test_what_is_no_file_of_thresholds_is_refused(tmp_path: Path, content: str) 
 def test_thresholds_decide_the_severity(world: Path, tmp_path: Path) -> None:
     strict = load(written(tmp_path, missing={"leads.duplicate_of": {"warn": 0.0, "fail": 0.1}}))
     report = look(world, strict)
-    assert [(finding.check, finding.place, finding.severity) for finding in report.faults] == [
+    assert [(finding.check, finding.location, finding.severity) for finding in report.alerts] == [
         ("missing", "leads.duplicate_of", "fail")
     ]

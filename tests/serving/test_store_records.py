@@ -274,8 +274,9 @@ def latest(rows: list[Row], key: str, as_of: int) -> list[Row]:
     return [row for row in {row[key]: row for row in known}.values() if not row["deleted"]]
 
 
-def is_open(lead_id: object, events: list[Row]) -> bool:
+def is_open(lead_id: object, events: list[Row], as_of: int) -> bool:
     outcomes = [row for row in events if row["lead_id"] == lead_id and row["event"] in ("won", "lost", "reopened")]
+    outcomes = [row for row in outcomes if row["occurred_at"] is None or row["occurred_at"] <= as_of]
     order = ("occurred_at", "recorded_at", "ingest")
     outcomes.sort(key=lambda row: [-1 if row[column] is None else row[column] for column in order])
     return not outcomes or outcomes[-1]["event"] == "reopened"
@@ -289,7 +290,7 @@ def test_open_leads_are_those_created_and_not_closed_by_then(store: Engine, reco
         leads, events = (list(versions(connection, KINDS[name])) for name in ("leads", "lead_events"))
         events = latest(events, "lead_event_id", as_of)
         created = [row for row in latest(leads, "lead_id", as_of) if (row["created_at"] or 0) <= as_of]
-        expected = sorted(str(row["lead_id"]) for row in created if is_open(row["lead_id"], events))
+        expected = sorted(str(row["lead_id"]) for row in created if is_open(row["lead_id"], events, as_of))
         assert open_leads(connection, as_of) == expected
 
 

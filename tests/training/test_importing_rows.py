@@ -342,6 +342,21 @@ def test_rejected_rows_of_several_files(import_files: Callable[..., Any]) -> Non
     assert counts == {"accounts": 2, "touchpoints": 2, "lead_events": 4}
 
 
+STEPS = """
+records:
+  leads: {file: deals.csv, id: deal, occurred_at: opened}
+  lead_events: {file: events.csv, lead: deal, occurred_at: at, fields: {event: what}}
+"""
+
+
+def test_the_last_outcome_by_its_time_decides_whether_a_lead_is_open(import_files: Callable[..., Any]) -> None:
+    deals = "deal,opened\n" + "".join(f"{deal},2024-01-01\n" for deal in "1234")
+    events = ("1,09,lost", "1,10,reopened", "2,10,reopened", "2,09,lost", "3,09,won", "3,10,reopened", "3,11,lost")
+    rows = "".join(f"{deal},2024-01-{day},{what}\n" for deal, day, what in (row.split(",") for row in events))
+    done = import_files(STEPS, {"deals.csv": deals, "events.csv": f"deal,at,what\n{rows}"})
+    assert done.report.outcomes == {"won": 0, "lost": 1, "open": 3}
+
+
 def test_a_fact_of_a_rejected_lead_is_rejected(import_files: Callable[..., Any]) -> None:
     files = {**JOINED_FILES, "deals.csv": "deal,account,opened,mail,referred\n1,A,never,,\n2,A,2024-01-10,,\n"}
     done = import_files(JOINED, files)

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.engines.duckdb import DuckDBEngine
+from features.engines.duckdb import POSITION, DuckDBEngine
+from features.outcomes import first_closes_sql
 from features.value_types import DAY
 
 MOST_SNAPSHOTS = 26
@@ -85,7 +86,7 @@ def label(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
     Raises:
         NothingToLearn: no lead has a mature label.
     """
-    leads = engine.sql(_LEADS).to_pydict()
+    leads = engine.sql(_LEADS.format(closes=first_closes_sql("duckdb", None, POSITION))).to_pydict()
     if not leads["lead_id"]:
         raise NothingToLearn("there are no leads; run `eql import` first, on an export or what `eql simulate` made")
     cut = engine.provenance.cut or engine.sql(_LATEST).to_pydict()["latest"][0] or 0
@@ -206,6 +207,7 @@ _LATEST = """
 SELECT max(latest) AS latest FROM (
     SELECT max(recorded_at) AS latest FROM leads UNION ALL SELECT max(recorded_at) FROM lead_events)
 """
+# Every win has an amount to expect, whatever became of the lead afterwards.
 _AMOUNT = """
 SELECT amount_currency AS currency, avg(amount_minor) AS mean FROM lead_events
 WHERE event = 'won' AND NOT deleted AND superseded_at IS NULL
@@ -217,12 +219,7 @@ WITH first AS (
     SELECT lead_id, greatest(min(created_at), min(recorded_at)) AS created, min("order") AS "order",
            coalesce(min("group"), min(account_id), lead_id) AS cluster, min(rowid) AS position
     FROM leads WHERE NOT deleted GROUP BY lead_id
-), closes AS (
-    SELECT lead_id, min(occurred_at) AS closed_at, min(recorded_at) AS known_closed_at,
-           bool_or(event = 'won') AS won, min(occurred_at) FILTER (event = 'won') AS won_at,
-           min(recorded_at) FILTER (event = 'won') AS known_won_at
-    FROM lead_events WHERE event IN ('won', 'lost') AND NOT deleted AND superseded_at IS NULL GROUP BY lead_id
-)
+), closes AS ({closes})
 SELECT first.lead_id, created, cluster, "order", closes.lead_id IS NOT NULL AS closed,
        CASE WHEN won THEN won_at ELSE closed_at END AS closed_at, known_closed_at,
        CASE WHEN won THEN known_won_at ELSE known_closed_at END AS known_at, coalesce(won, false) AS won

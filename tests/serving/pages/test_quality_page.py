@@ -1,5 +1,6 @@
 """The page of data quality: the last report for everyone but partners, and what to do where there is none."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -12,8 +13,14 @@ from serving.store.database import reading
 
 NOW = parse_instant("2026-11-22T12:00:00Z")
 NASTY = '<script>alert("x")</script>'
+
+
+def finding(*values: Any) -> Finding:
+    return Finding(**dict(zip((field.name for field in fields(Finding)), values, strict=True)))
+
+
 FINDINGS = (
-    Finding(
+    finding(
         "unknown_partner",
         "Partner that nobody recorded",
         "fail",
@@ -27,21 +34,28 @@ FINDINGS = (
         "P-9 reads like the known P-09",
         "Send the partner",
     ),
-    Finding(
+    finding(
         "missing", "No value", "warn", "leads", "region", None, 3, 10, 0.3, ("L-1",), "", "Have the source fill it"
     ),
-    Finding(
+    finding(
         "stale", "No new records", "warn", "touchpoints", "recorded_at", "webinar", 9, None, None, (), NASTY, "Look"
     ),
-    Finding(
+    finding(
         "unreadable", "Refused", "fail", "spend", None, None, 1, None, None, (), "spend.csv lacks a column", "Mend"
     ),
-    Finding("missing", "No value", "ok", "leads", "channel", None, 0, 10, 0.0, (), "", "Have the source fill it"),
+    finding("missing", "No value", "ok", "leads", "channel", None, 0, 10, 0.0, (), "", "Have the source fill it"),
 )
 
 
 def report(*findings: Finding, made_at: int = NOW - 7200 * SECOND) -> Report:
-    return Report(made_at, NOW - DAY, NOW - DAY, True, {"leads": 10, "referrals": 48, "spend": 0}, findings)
+    return Report(
+        made_at=made_at,
+        as_of=NOW - DAY,
+        cut=NOW - DAY,
+        point_in_time=True,
+        records={"leads": 10, "referrals": 48, "spend": 0},
+        findings=findings,
+    )
 
 
 def keep(site: Any, kept: Report) -> None:
