@@ -1,4 +1,4 @@
-"""`eql score FILE` and `POST /v1/score/batch` take the same way to a decision, with the partner history of the store."""
+"""`eql score FILE` and `POST /v1/score/batch` decide in the same way, with the partner history of the store."""
 
 import json
 import secrets
@@ -62,8 +62,10 @@ def body(facts: dict[str, Any], moment: int) -> dict[str, Any]:
         return [{n: v for n, v in content.items() if n in fields and v is not None} for content in contents]
 
     lists = {name: records(name) for name in ScoreRequest.model_fields if name in KINDS}
-    single = {"lead": records("leads")[-1], **{"account": record for record in records("accounts")}}
-    return {"as_of": AS_OF, **single, **{name: found for name, found in lists.items() if found}}
+    accounts = records("accounts")
+    account = {"account": accounts[-1]} if accounts else {}
+    given = {name: found for name, found in lists.items() if found}
+    return {"as_of": AS_OF, "lead": records("leads")[-1], **account, **given}
 
 
 def lose_every_partner_lead(wiring: Wiring) -> None:

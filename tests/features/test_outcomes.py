@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
-from serving.store.records import add, open_leads
 from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine, make_url, text
 
@@ -23,6 +22,7 @@ from features.outcomes import closed_leads
 from features.provenance import Provenance
 from features.records import KINDS, Lead, LeadEvent, Stored
 from features.value_types import DAY
+from serving.records.versions import add, open_leads
 from serving.store.database import connect, create
 from tests.features.test_engines import some
 
