@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from features.catalogue.catalogue import Catalogue
-from features.catalogue.entry import FAMILIES
+from features.catalogue.entry import FAMILIES, sentences
 from features.value_types import Scalar
 from models.encoding import Reals
 from models.probability import sigmoid
@@ -104,10 +104,13 @@ def explain(
     """
     base, total = float(log_odds[-1]), float(log_odds.sum())
     scale = 100 * chord(base, total)
-    contributions = []
-    for name, added in zip(names, log_odds[:-1].tolist(), strict=True):
-        entry, value = catalogue[name], features[name]
-        contributions.append(Contribution(name, entry.family, value, added, added * scale, entry.read(value)))
+    entries, values = catalogue.select(names), [features[name] for name in names]
+    contributions = [
+        Contribution(entry.name, entry.family, value, added, added * scale, sentence)
+        for entry, value, added, sentence in zip(
+            entries, values, log_odds[:-1].tolist(), sentences(entries, values), strict=True
+        )
+    ]
     contributions.sort(key=lambda c: (-abs(c.log_odds), c.feature))
     points: dict[str, list[float]] = {family: [] for family in FAMILIES}
     for contribution in contributions:

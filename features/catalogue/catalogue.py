@@ -36,6 +36,10 @@ class Catalogue:
     def __getitem__(self, name: str) -> Entry:
         return self._by_name[name]
 
+    def select(self, names: Iterable[str]) -> list[Entry]:
+        """The entries of these features, in the order given."""
+        return [self._by_name[name] for name in names]
+
     def __hash__(self) -> int:
         return self._hash
 

@@ -4,6 +4,7 @@ The expressions are few and portable: aggregates over a lead's visible facts, re
 and a little arithmetic. Two modules of `features/engines` evaluate them: `python`, and `sql_compiler` as SQL.
 """
 
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -277,6 +278,11 @@ class Entry:
         if value is None or value == 0:
             return self.absent
         return self.sentence.format(value=_shown(value))
+
+
+def sentences(entries: Iterable[Entry], values: Iterable[Scalar]) -> list[str]:
+    """The sentence for sales on the value of each entry."""
+    return [entry.read(value) for entry, value in zip(entries, values, strict=True)]
 
 
 def _shown(value: str | int | float) -> str:
