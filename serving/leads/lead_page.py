@@ -15,7 +15,7 @@ from serving.html.charts import RangeBar, Span
 
 
 @dataclass(frozen=True)
-class Subject:
+class LeadRecords:
     """The lead, its account and its source partner as recorded by the decision's moment; empty where unknown."""
 
     lead: Row
@@ -105,7 +105,7 @@ class LeadPage:
     Attributes:
         decision_id: the decision's id.
         decision: the kept decision.
-        subject: the lead and the records around it.
+        records: the lead and the records around it.
         probability: the charts of the explanation; None where the decision has no probability.
         gates: every rule by gate.
         asks: what to ask for that the next actions do not mention.
@@ -115,7 +115,7 @@ class LeadPage:
 
     decision_id: str
     decision: Decision
-    subject: Subject
+    records: LeadRecords
     probability: ProbabilityChart | None
     gates: Sequence[Gate]
     asks: Sequence[str]
@@ -124,17 +124,17 @@ class LeadPage:
     created_at: int
 
 
-def lead_page(issued: IssuedDecision, subject: Subject) -> LeadPage:
+def lead_page(issued: IssuedDecision, records: LeadRecords) -> LeadPage:
     """The page of a kept decision."""
     decision = issued.decision
     return LeadPage(
         decision_id=issued.decision_id,
         decision=decision,
-        subject=subject,
+        records=records,
         probability=_probability_chart(decision),
         gates=_gates(decision.rules),
         asks=() if decision.pending else decision.missing,
-        lacking=_lacking(decision.rules, subject.lead),
+        lacking=_lacking(decision.rules, records.lead),
         as_of=decision.as_of,
         created_at=issued.created_at,
     )

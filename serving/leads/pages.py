@@ -12,7 +12,7 @@ from serving.html import rendering, visitors
 from serving.html.page_routes import page_router
 from serving.html.rendering import Refusal
 from serving.http.dependencies import StoreDependency
-from serving.leads.lead_page import Subject, lead_page
+from serving.leads.lead_page import LeadRecords, lead_page
 from serving.records.visible import visible
 from serving.store.database import reading
 from serving.work_list.addresses import list_address
@@ -30,17 +30,17 @@ def lead(request: Request, store: StoreDependency, lead_id: str) -> Response:
         hidden = score is not None and visitor.role == "partner" and visitor.partner_id != score.source_partner_id
         if score is None or kept is None or hidden:
             raise Refusal(404, "No such lead", "No lead of that name is scored, or none that you may see.")
-        subject = _subject(connection, lead_id, kept)
+        records = _records(connection, lead_id, kept)
     own_views = views.views(visitor.role)
     back = next((view for view in own_views if view.shows(score.qualification, score.pending)), None)
     around = {"visitor": visitor, "back": (back, list_address(back or own_views[0], own_views)), "now": store.clock()}
     if visitor.role == "partner":
-        content = {"decision": kept.issued.decision, "subject": subject}
+        content = {"decision": kept.issued.decision, "records": records}
         return rendering.page("leads/partner_lead.html", {**around, **content})
-    return rendering.page("leads/lead.html", {**around, "page": lead_page(kept.issued, subject)})
+    return rendering.page("leads/lead.html", {**around, "page": lead_page(kept.issued, records)})
 
 
-def _subject(connection: Connection, lead_id: str, decision: StoredDecision) -> Subject:
+def _records(connection: Connection, lead_id: str, decision: StoredDecision) -> LeadRecords:
     """The lead and the records around it, as recorded by the decision's moment."""
 
     def record(kind: str, identity: str | None) -> Row:
@@ -49,4 +49,4 @@ def _subject(connection: Connection, lead_id: str, decision: StoredDecision) -> 
 
     found = record("leads", lead_id)
     account, partner = found.get("account_id"), found.get("source_partner_id")
-    return Subject(found, record("accounts", account), record("partners", partner))
+    return LeadRecords(found, record("accounts", account), record("partners", partner))
