@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from models.arrays import Integers, Reals
-from models.encoding import EncodedFeature, Matrix
+from models.arrays import Integers, Matrix, Reals
+from models.encoding import EncodedFeature
 from models.probability import sigmoid
 from training.data.rows import MIN_ROWS_FOR_THREADS
 

@@ -21,9 +21,9 @@ from benchmarks.simulated import frozen_world
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from features.value_types import Scalar
-from models.arrays import Reals
+from models.arrays import Matrix, Reals
 from models.bundle import Bundle
-from models.encoding import EncodedFeature, Matrix
+from models.encoding import EncodedFeature
 from models.probability import TREES, BaseRate, LightGBM, Logistic, MarginModel, Rung, SegmentRates
 from training.data.matrix import Data, prepare
 from training.fitting.ladder import STAGES

@@ -21,7 +21,8 @@ import numpy as np
 from features.catalogue.catalogue import Catalogue
 from features.provenance import Attribute
 from features.value_types import Scalar
-from models.encoding import EncodedFeature, Encoding, Matrix, Reals
+from models.arrays import Matrix, Reals
+from models.encoding import EncodedFeature, Encoding
 from models.probability import RUNGS, TREES, Calibration, MarginModel, Rung, read_model
 
 Grade: TypeAlias = Literal["A", "B", "C", "D"]

@@ -17,8 +17,8 @@ import numpy as np
 from features.catalogue.catalogue import Catalogue
 from features.engines.python import Evaluation
 from features.value_types import Scalar
+from models.arrays import Reals
 from models.bundle import Bundle
-from models.encoding import Reals
 from models.explanation import chord
 from models.policy import Policy, Qualification
 from models.probability import sigmoid

@@ -9,14 +9,9 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.value_types import Scalar
-
-Reals = NDArray[np.float64]
-"""A vector of numbers, mostly one a row: shape (rows,)."""
-Matrix = NDArray[np.float64]
-"""One row a lead: shape (rows, columns)."""
+from models.arrays import Matrix
 
 
 @dataclass(frozen=True)

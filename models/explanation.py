@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import FAMILIES, sentences
 from features.value_types import Scalar
-from models.encoding import Reals
+from models.arrays import Reals
 from models.probability import sigmoid
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from models.encoding import Matrix, Reals
+from models.arrays import Matrix, Reals
 from models.trees import checked_model_text
 
 if TYPE_CHECKING:

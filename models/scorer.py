@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features.catalogue.catalogue import Catalogue
 from features.engines.python import Evaluation
 from features.value_types import Scalar
+from models.arrays import Matrix, Reals
 from models.bundle import Bundle, Grade
 from models.decision import (
     CatalogueReference,
@@ -21,7 +22,7 @@ from models.decision import (
     PolicyReference,
     WithoutPartner,
 )
-from models.encoding import Encoding, Matrix, Reals
+from models.encoding import Encoding
 from models.explanation import Explanation, explain
 from models.policy import Policy
 from models.probability import sigmoid

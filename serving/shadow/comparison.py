@@ -4,16 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.bundle import Bundle
-from models.encoding import Reals
 from models.probability import log_losses
+from models.statistics import NORMAL_95, clustered_standard_error
 from serving.shadow.shadow_scores import MaturedPair, ScoredPair
 
 MIN_OUTCOMES = 10
 """Leads won, and as many leads not won, that a comparison takes; promotion asks for as many."""
-_NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,7 @@ def judge(matured: Iterable[MaturedPair], horizon_days: int | None) -> Judgement
     ours, theirs, won, clusters = map(np.array, zip(*rows, strict=True))
     champion, challenger = log_losses(won, ours), log_losses(won, theirs)
     difference = float((challenger - champion).mean())
-    half_width = _NORMAL_95 * _clustered_error(challenger - champion, clusters)
+    half_width = NORMAL_95 * clustered_standard_error(challenger - champion, clusters)
     return Judgement(
         leads=len(rows),
         won=wins,
@@ -104,10 +102,3 @@ def judge(matured: Iterable[MaturedPair], horizon_days: int | None) -> Judgement
         lower=difference - half_width,
         upper=difference + half_width,
     )
-
-
-def _clustered_error(values: Reals, clusters: NDArray[np.str_]) -> float:
-    """The standard error of a mean over clustered rows (the sandwich estimator)."""
-    _, place = np.unique(clusters, return_inverse=True)
-    sums = np.bincount(place, weights=values - values.mean())
-    return float(np.sqrt((sums**2).sum()) / len(values))

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Reals
-from models.encoding import Matrix
+from models.arrays import Matrix, Reals
 
 MAX_LEVELS = 50
 MIN_LEVEL_ROWS = 20

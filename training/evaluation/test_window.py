@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.arrays import Reals
+from models.arrays import Matrix, Reals
 from models.bundle import Bundle
-from models.encoding import Matrix
 from models.probability import LightGBM, MarginModel, sigmoid
 from training.evaluation.metrics import Predictions
 

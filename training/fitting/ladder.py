@@ -12,8 +12,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from features.shrinkage import strength
-from models.arrays import Reals
-from models.encoding import Encoding, Matrix
+from models.arrays import Matrix, Reals
+from models.encoding import Encoding
 from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, SegmentRates, logit, sigmoid
 from training.data.rows import MIN_ROWS_FOR_THREADS, Rows
 

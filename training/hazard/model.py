@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from models.arrays import Integers, Reals
-from models.encoding import Encoding, Matrix
+from models.arrays import Integers, Matrix, Reals
+from models.encoding import Encoding
 from training.data.rows import MIN_WINS
 from training.hazard.follow_up import WON, FollowUp
 from training.hazard.incidence import CURVE, Curve, Incidence, PersonPeriods

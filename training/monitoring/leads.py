@@ -12,9 +12,8 @@ from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import POSITION, DuckDBEngine
 from features.outcomes import first_closes_sql
 from features.value_types import DAY, parse_instant
-from models.arrays import Booleans, Reals
+from models.arrays import Booleans, Matrix, Reals
 from models.bundle import Bundle
-from models.encoding import Matrix
 from models.probability import sigmoid
 from training.data.segments import Segment
 from training.data.snapshots import NEVER
