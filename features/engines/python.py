@@ -1,4 +1,4 @@
-"""The Python engine: the features of one lead from its facts, in plain Python; the reference for every other engine.
+"""The direct engine: the features of one lead from its facts, in plain Python; the reference for every other engine.
 
 Each expression of a catalogue becomes one function, once. The facts that several aggregates share are selected once for
 a lead and sorted by `occurred_at`, so that a window of days is a slice, found by bisection.
