@@ -53,11 +53,11 @@ class Bound:
 def bounds(kind: Kind) -> tuple[Bound, ...]:
     """Every bound of a kind's columns, in the order of the columns."""
     schema = kind.model.model_json_schema()
-    found = dict(_fields(schema)) | {"deleted": ({}, True)} | ({} if kind.entity else {kind.id: (_ID, True)})
-    found |= {kind.parent: (_ID, True)} if kind.parent else {}
-    found.setdefault("occurred_at", (_INSTANT, False))
-    columns = [column for column in kind.columns if column.name in found]
-    return tuple(bound for column in columns for bound in _bounds(column, *found[column.name]))
+    schemas = dict(_fields(schema)) | {"deleted": ({}, True)} | ({} if kind.entity else {kind.id: (_ID, True)})
+    schemas |= {kind.parent: (_ID, True)} if kind.parent else {}
+    schemas.setdefault("occurred_at", (_INSTANT, False))
+    columns = [column for column in kind.columns if column.name in schemas]
+    return tuple(bound for column in columns for bound in _bounds(column, *schemas[column.name]))
 
 
 def finite(column: Column) -> Bound:

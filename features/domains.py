@@ -129,13 +129,13 @@ def site(text: str) -> Site:
         InvalidDomain: the text names no registrable domain.
     """
     host = _host(text)
-    found = _suffixes()(host)
-    if found.suffix in _REGISTRIES and found.domain:
-        return Site(found.top_domain_under_public_suffix)
+    parts = _suffixes()(host)
+    if parts.suffix in _REGISTRIES and parts.domain:
+        return Site(parts.top_domain_under_public_suffix)
     domain = _suffixes()(host, include_psl_private_domains=False).top_domain_under_public_suffix
     if not domain:
-        raise InvalidDomain(_constraint(host, found.suffix))
-    return Site(domain, _shared(host) or ("hosting" if found.is_private else None))
+        raise InvalidDomain(_constraint(host, parts.suffix))
+    return Site(domain, _shared(host) or ("hosting" if parts.is_private else None))
 
 
 def registrable(text: str) -> str:

@@ -262,10 +262,10 @@ def file_of(folder: Path, kind: Kind) -> Path | None:
     Raises:
         FolderError: the kind has two files.
     """
-    found = [path for path in (folder / f"{kind.name}.{suffix}" for suffix in typing.get_args(Format)) if path.exists()]
-    if len(found) > 1:
-        raise FolderError(f"{folder} holds both {' and '.join(path.name for path in found)}; remove one of them")
-    return found[0] if found else None
+    paths = [path for path in (folder / f"{kind.name}.{suffix}" for suffix in typing.get_args(Format)) if path.exists()]
+    if len(paths) > 1:
+        raise FolderError(f"{folder} holds both {' and '.join(path.name for path in paths)}; remove one of them")
+    return paths[0] if paths else None
 
 
 def _file_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[Row]:
@@ -323,7 +323,7 @@ def _parsed(path: Path, first: int, column: Column, texts: Sequence[str | None])
     return values
 
 
-def check_names(path: Path, found: Sequence[str], columns: Sequence[Column]) -> None:
+def check_names(path: Path, present: Sequence[str], columns: Sequence[Column]) -> None:
     """Checks that a file has exactly these columns, each once, in any order.
 
     Raises:
@@ -331,23 +331,23 @@ def check_names(path: Path, found: Sequence[str], columns: Sequence[Column]) -> 
     """
     wanted = [column.name for column in columns]
     for error, names in (
-        ("lacks the column", [name for name in wanted if name not in found]),
-        ("has the unknown column", [name for name in found if name not in wanted]),
-        ("has twice the column", [name for name in wanted if found.count(name) > 1]),
+        ("lacks the column", [name for name in wanted if name not in present]),
+        ("has the unknown column", [name for name in present if name not in wanted]),
+        ("has twice the column", [name for name in wanted if present.count(name) > 1]),
     ):
         if names:
             raise FolderError(f"{path} {error} {', '.join(names)}; its columns must be {', '.join(wanted)}")
 
 
-def check_schema(path: Path, found: pa.Schema, columns: Sequence[Column]) -> None:
+def check_schema(path: Path, present: pa.Schema, columns: Sequence[Column]) -> None:
     """Checks that a Parquet file has these columns, each of its type in any width (see `WIDER`).
 
     Raises:
         FolderError: a column has another type; the error names the column, the required type and the found type.
     """
-    check_names(path, found.names, columns)
+    check_names(path, present.names, columns)
     for column in columns:
-        type = found.field(column.name).type
+        type = present.field(column.name).type
         if not (WIDER[column.type](type) or pa.types.is_null(type)):
             wanted = ARROW[column.type]
             raise FolderError(

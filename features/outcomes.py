@@ -1,4 +1,4 @@
-"""Open, won, lost: the one definition of a lead's state at a moment T; and, apart from it, the questions of labels.
+"""Open, won, lost: the one definition of a lead's state at a moment T. The questions of labels are kept apart below.
 
 The state follows from the versions of `lead_events`:
 
@@ -41,11 +41,11 @@ def closed_leads(versions: Iterable[Row], as_of: int) -> dict[str, Row]:
         as_of: the moment, microseconds.
     """
     known = sorted((row for row in versions if recorded(row) <= as_of), key=recorded)
-    # Sorting keeps ties in the order of ingest, so a place stands for both: when recorded, and which came first.
-    last_versions = {row[_EVENT_ID]: (place, row) for place, row in enumerate(known)}
+    # Sorting keeps ties in the order of ingest, so a rank stands for both: when recorded, and which came first.
+    last_versions = {row[_EVENT_ID]: (rank, row) for rank, row in enumerate(known)}
     outcomes = [
-        (occurred, place, row)
-        for place, row in last_versions.values()
+        (occurred, rank, row)
+        for rank, row in last_versions.values()
         if row["event"] in OUTCOMES and not row["deleted"] and (occurred := undated_first(row["occurred_at"])) <= as_of
     ]
     last = {row["lead_id"]: row for *_, row in sorted(outcomes, key=itemgetter(0, 1))}
@@ -86,14 +86,14 @@ def first_closes_sql(dialect: str, as_of: int | str | None, position: str) -> st
 def first_recorded_wins(events: Iterable[Row]) -> dict[str, Row]:
     """The dated win of each lead that was recorded first, by lead, for the partner history.
 
-    A day of the history that was once derived must come out the same ever after, so a later correction or tombstone of
-    that win changes nothing.
+    A day of the history must not change once it was derived. So the first version counts, and a later correction or
+    tombstone of that win changes nothing.
     """
-    found: dict[str, Row] = {}
+    wins: dict[str, Row] = {}
     for event in sorted(events, key=recorded):
         if event["event"] == "won" and event["occurred_at"] is not None and not event["deleted"]:
-            found.setdefault(event["lead_id"], event)
-    return found
+            wins.setdefault(event["lead_id"], event)
+    return wins
 
 
 def _sql(text: str, dialect: str, as_of: int | str | None, position: str) -> str:
@@ -107,7 +107,7 @@ def _sql(text: str, dialect: str, as_of: int | str | None, position: str) -> str
 
 _KNOWN = f"COALESCE(recorded_at, {ALWAYS}) <= :as_of"
 _VERSIONS = f"""
-SELECT lead_id, event, occurred_at, recorded_at, deleted, :position AS place, ROW_NUMBER() OVER (
+SELECT lead_id, event, occurred_at, recorded_at, deleted, :position AS ingest, ROW_NUMBER() OVER (
     PARTITION BY {_EVENT_ID} ORDER BY COALESCE(recorded_at, {ALWAYS}) DESC, :position DESC) AS age
 FROM lead_events WHERE {{known}}
 """
@@ -116,7 +116,7 @@ FROM lead_events WHERE {{known}}
 _CLOSED = f"""
 SELECT lead_id, event FROM (
     SELECT lead_id, event, ROW_NUMBER() OVER (PARTITION BY lead_id
-        ORDER BY COALESCE(occurred_at, {ALWAYS}) DESC, COALESCE(recorded_at, {ALWAYS}) DESC, place DESC) AS latest
+        ORDER BY COALESCE(occurred_at, {ALWAYS}) DESC, COALESCE(recorded_at, {ALWAYS}) DESC, ingest DESC) AS latest
     FROM ({{versions}}) AS versions
     WHERE age = 1 AND NOT deleted AND event IN {OUTCOMES} AND COALESCE(occurred_at, {ALWAYS}) <= :as_of
 ) AS outcomes

@@ -134,10 +134,10 @@ def _no_bar(text: str) -> str:
 
 def _read_email(text: str) -> str:
     try:
-        found = validate_email(text, check_deliverability=False, test_environment=True, strict=True)
+        address = validate_email(text, check_deliverability=False, test_environment=True, strict=True)
     except EmailNotValidError:
         raise ValueError("must be an e-mail address such as name@company.example") from None
-    return found.normalized.lower()
+    return address.normalized.lower()
 
 
 def _read_domain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What matured leads of the source partner and its like came to as of the moment (see features.partner_history)."""
+"""The outcomes of the mature leads of the source partner, its tier and all partners (see features.partner_history)."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""How the account uses integrations with us: the strongest ecosystem signal there is."""
+"""The account's use of integrations with our product: the strongest ecosystem signal."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The lead itself: where it came from, how old it is, what it asks for, and the season."""
+"""The lead itself: its origin, its age, its region and product line, and the season."""
 
 from functools import partial
 

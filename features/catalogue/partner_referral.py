@@ -1,4 +1,4 @@
-"""Referrals by partners, who they are, and what both sides confirmed."""
+"""Referrals by partners, the source partner, and the confirmations of both sides."""
 
 from functools import partial
 

@@ -1,6 +1,6 @@
-"""Partners that have the account too: overlap supports a lead but never qualifies it alone.
+"""Partners that also have the account. Overlap supports a lead but never qualifies it alone.
 
-A match with confidence 0 was marked wrong (see features.overlap.shared_customers) and counts nowhere.
+An overlap with confidence 0 is marked as wrong (see features.overlap.shared_customers) and never counts.
 """
 
 from functools import partial

@@ -86,10 +86,10 @@ def read(family: str, section: str) -> Spec:
     prose, _, block = rest.partition("```text\n")
     tables = block.partition("\n```")[0]
     try:
-        found = dict(_tables(tables))
-        expected = tuple(_expected(row) for row in _rows(found.pop("expected")))
-        found = {"leads": list(_ONLY_LEAD), **found}
-        records = tuple(record for name, lines in found.items() for record in _records(KINDS[name], lines))
+        blocks = dict(_tables(tables))
+        expected = tuple(_expected(row) for row in _rows(blocks.pop("expected")))
+        blocks = {"leads": list(_ONLY_LEAD), **blocks}
+        records = tuple(record for name, lines in blocks.items() for record in _records(KINDS[name], lines))
     except (KeyError, ValueError) as error:
         raise InvalidSpec(f"{family}, {title}: {error}") from None
     return Spec(family=family, title=title, prose=prose.strip(), tables=tables, records=records, expected=expected)

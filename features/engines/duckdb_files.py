@@ -190,15 +190,15 @@ def _counting(connection: duckdb.DuckDBPyConnection, select: str) -> Count:
     def count(conditions: Sequence[str]) -> tuple[Sequence[int], Sequence[int | None]]:
         counts = (f"count(*) FILTER ({condition})" for condition in conditions)
         firsts = (f"min(position) FILTER ({condition})" for condition in conditions)
-        found = connection.execute(f"SELECT {', '.join((*counts, *firsts))} FROM ({select})").fetchall()[0]
-        return found[: len(conditions)], found[len(conditions) :]
+        result = connection.execute(f"SELECT {', '.join((*counts, *firsts))} FROM ({select})").fetchall()[0]
+        return result[: len(conditions)], result[len(conditions) :]
 
     return count
 
 
 def _scalar(connection: duckdb.DuckDBPyConnection, text: str) -> int:
-    found: int = connection.execute(text).fetchall()[0][0]
-    return found
+    result: int = connection.execute(text).fetchall()[0][0]
+    return result
 
 
 def _relate(connection: duckdb.DuckDBPyConnection, rows: _Rows, *, in_place: bool) -> None:
@@ -232,13 +232,13 @@ def _superseded(connection: duckdb.DuckDBPyConnection, rows: _Rows) -> str | Non
 def _repeated(connection: duckdb.DuckDBPyConnection, rows: _Rows, key: str) -> NDArray[np.uint64]:
     """The hashes that several rows have. Each pass takes a share of the hashes; sorting is faster than grouping."""
     passes = -(-_scalar(connection, f"SELECT count(*) FROM ({rows.select})") // _MAX_IDS_PER_PASS)
-    found = [np.empty(0, np.uint64)]
+    repeated = [np.empty(0, np.uint64)]
     for number in range(passes):
         share = f"WHERE {key} % {passes} = {number}" if passes > 1 else ""
         keys = connection.sql(f"SELECT {key} AS key FROM ({rows.select}) {share}").fetchnumpy()["key"]
         _sort(keys)
-        found.append(np.unique(keys[1:][keys[1:] == keys[:-1]]))
-    return np.concatenate(found)
+        repeated.append(np.unique(keys[1:][keys[1:] == keys[:-1]]))
+    return np.concatenate(repeated)
 
 
 def _sort(keys: NDArray[np.uint64]) -> None:

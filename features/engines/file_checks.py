@@ -164,8 +164,8 @@ def _refuse(path: Path, checks: Sequence[ValueCheck], count: Count) -> None:
 
 def _proven(bound: Bound, file: pq.ParquetFile) -> bool:
     """Whether the statistics of every row group show that the bound holds; those of reals leave out NaN."""
-    found = file.schema_arrow.field(bound.column.name).type
-    exact = pa.types.is_integer(found) or found == layout.ARROW["instant"]
+    arrow_type = file.schema_arrow.field(bound.column.name).type
+    exact = pa.types.is_integer(arrow_type) or arrow_type == layout.ARROW["instant"]
     if not (bound.required or (exact and bound.minimum is not None and bound.maximum is not None)):
         return False
     position = file.schema_arrow.get_field_index(bound.column.name)

@@ -95,10 +95,10 @@ class PostgresEngine:
         self._create("snapshots", numbered(snapshots).to_reader())
         text = fill_template(_statement(catalogue, fields), _DIALECT, earliest(snapshots))
         try:
-            found = self._query(text)
+            result = self._query(text)
         finally:
             self._run('DROP TABLE "snapshots"')
-        return shaped(found, catalogue, fields=fields)
+        return shaped(result, catalogue, fields=fields)
 
     def open_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""

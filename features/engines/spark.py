@@ -98,8 +98,8 @@ class SparkEngine:
         """
         with _own_errors():
             self._session.createDataFrame(numbered(snapshots)).createOrReplaceTempView("snapshots")
-        found = self._query(query(catalogue, "spark", earliest(snapshots), fields=fields))
-        return shaped(found, catalogue, fields=fields)
+        result = self._query(query(catalogue, "spark", earliest(snapshots), fields=fields))
+        return shaped(result, catalogue, fields=fields)
 
     def open_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""

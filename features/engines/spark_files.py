@@ -67,10 +67,10 @@ def checked_rows(session: "SparkSession", folder: Path, kind: Kind, attributes: 
 
 
 def _parquet(session: "SparkSession", path: Path, columns: Sequence[Column]) -> "DataFrame":
-    found = session.read.parquet(_address(path))
-    types = dict(found.dtypes)
+    rows = session.read.parquet(_address(path))
+    types = dict(rows.dtypes)
     listed = (f"{_from_parquet(column, types[column.name])} AS {_quoted(column.name)}" for column in columns)
-    return found.selectExpr(*listed, "_metadata.row_index AS position")
+    return rows.selectExpr(*listed, "_metadata.row_index AS position")
 
 
 def _from_parquet(column: Column, type: str) -> str:
@@ -131,8 +131,8 @@ def _counting(rows: "DataFrame") -> Count:
     def count(conditions: Sequence[str]) -> tuple[Sequence[int], Sequence[int | None]]:
         counts = (f"count_if({condition}) AS c{number}" for number, condition in enumerate(conditions))
         firsts = (f"min(CASE WHEN {condition} THEN position END) AS p{n}" for n, condition in enumerate(conditions))
-        found = rows.selectExpr(*counts, *firsts).collect()[0]
-        return found[: len(conditions)], found[len(conditions) :]
+        result = rows.selectExpr(*counts, *firsts).collect()[0]
+        return result[: len(conditions)], result[len(conditions) :]
 
     return count
 

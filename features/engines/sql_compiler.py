@@ -225,8 +225,8 @@ def _grouped(aggregates: Sequence[Aggregate]) -> exp.Select:
         value = exp.column(aggregates[0].column or "", quoted=True)
         flags = (_named(exp.Max(this=_own(aggregate)), _name(aggregate)) for aggregate in aggregates)
         rows = exp.select("snapshot", *flags).from_(rows).group_by("snapshot", value).subquery("each")
-    found = (_named(_reduced(aggregate), _name(aggregate)) for aggregate in aggregates)
-    return exp.select("snapshot", *found).from_(rows).group_by("snapshot")
+    columns = (_named(_reduced(aggregate), _name(aggregate)) for aggregate in aggregates)
+    return exp.select("snapshot", *columns).from_(rows).group_by("snapshot")
 
 
 def _name(aggregate: Aggregate) -> str:
@@ -241,31 +241,31 @@ def _own(aggregate: Aggregate) -> exp.Column:
 def _contribution(aggregate: Aggregate) -> exp.Expr:
     """The contribution of a fact to an aggregate; null where the fact does not qualify."""
     conditions = [*_window(aggregate), *map(_condition, aggregate.where)]
-    found: exp.Expr = _column("f", aggregate.column or "occurred_at")
+    expression: exp.Expr = _column("f", aggregate.column or "occurred_at")
     if aggregate.how == "distinct":
-        conditions.append(exp.not_(found.is_(exp.null())))
+        conditions.append(exp.not_(expression.is_(exp.null())))
     if aggregate.how in ("count", "distinct"):
-        found = exp.Literal.number(1)
+        expression = exp.Literal.number(1)
     if aggregate.how == "faded":
-        found = _weight(aggregate)
-    return exp.Case().when(exp.and_(*conditions), found) if conditions else found
+        expression = _weight(aggregate)
+    return exp.Case().when(exp.and_(*conditions), expression) if conditions else expression
 
 
 def _reduced(aggregate: Aggregate) -> exp.Expr:
     """The aggregate of the contributions of a snapshot's facts."""
-    found = _own(aggregate)
+    expression = _own(aggregate)
     match aggregate.how:
         case "count" | "distinct":
-            return exp.Count(this=found)
+            return exp.Count(this=expression)
         case "days_since_first":
-            return exp.Min(this=found)
+            return exp.Min(this=expression)
         case "days_since_last" | "max":
-            return exp.Max(this=found)
+            return exp.Max(this=expression)
         case "faded":
-            return exp.Sum(this=found)
+            return exp.Sum(this=expression)
     # Engines sum integers in wider types of their own (HUGEINT, NUMERIC), so the sum is cast to one type.
     integral = next(c for c in FACTS[aggregate.record].content if c.name == aggregate.column).type == "integer"
-    return exp.cast(exp.Sum(this=found), "BIGINT" if integral else "DOUBLE")
+    return exp.cast(exp.Sum(this=expression), "BIGINT" if integral else "DOUBLE")
 
 
 def _weight(aggregate: Aggregate) -> exp.Expr:
@@ -321,12 +321,14 @@ def _holds(column: exp.Expr, item: str) -> exp.Expr:
 
 
 def _feature(entry: Entry) -> exp.Expr:
-    found = _value(entry.value)
-    return _or_zero(found) if entry.missing == "none" else found
+    expression = _value(entry.value)
+    return _or_zero(expression) if entry.missing == "none" else expression
 
 
-def _or_zero(found: exp.Expr) -> exp.Expr:
-    return found if isinstance(found, exp.Coalesce) else exp.func("COALESCE", found, exp.Literal.number(0))
+def _or_zero(expression: exp.Expr) -> exp.Expr:
+    return (
+        expression if isinstance(expression, exp.Coalesce) else exp.func("COALESCE", expression, exp.Literal.number(0))
+    )
 
 
 _FROM_ZERO = ("count", "distinct", "sum", "faded")
@@ -340,22 +342,24 @@ def _value(expression: Expression) -> exp.Expr:
 
 @_value.register
 def _(aggregate: Aggregate) -> exp.Expr:
-    found: exp.Expr = _column(_group_name(aggregate), _name(aggregate))
+    expression: exp.Expr = _column(_group_name(aggregate), _name(aggregate))
     if aggregate.how in ("days_since_first", "days_since_last"):
-        return _days(found)
-    return _or_zero(found) if aggregate.how in _FROM_ZERO else found
+        return _days(expression)
+    return _or_zero(expression) if aggregate.how in _FROM_ZERO else expression
 
 
 @_value.register
 def _(reading: Reading) -> exp.Expr:
-    found: exp.Expr = _column(reading.entity, reading.column)
+    expression: exp.Expr = _column(reading.entity, reading.column)
     flags = {column.name for column in READABLE[reading.entity].content if column.type == "flag"}
     if reading.column in flags:
-        found = exp.Case().when(found, exp.Literal.number(1)).when(exp.not_(found), exp.Literal.number(0))
+        expression = (
+            exp.Case().when(expression, exp.Literal.number(1)).when(exp.not_(expression), exp.Literal.number(0))
+        )
     if reading.where:
         holds = exp.and_(*(_tested(_column(reading.entity, c.column), c) for c in reading.where))
-        found = exp.Case().when(holds, found)
-    return found
+        expression = exp.Case().when(holds, expression)
+    return expression
 
 
 @_value.register
@@ -366,14 +370,14 @@ def _(days: DaysSince) -> exp.Expr:
 
 @_value.register
 def _(matches: Matches) -> exp.Expr:
-    found, one, none = _value(matches.reading), exp.Literal.number(1), exp.Literal.number(0)
+    expression, one, none = _value(matches.reading), exp.Literal.number(1), exp.Literal.number(0)
     count: exp.Expr
     if matches.reading.column in list_fields(READABLE[matches.reading.entity]):
-        counts = [exp.Case().when(_holds(_lower(found), value), one).else_(none) for value in matches.values]
+        counts = [exp.Case().when(_holds(_lower(expression), value), one).else_(none) for value in matches.values]
         count = exp.paren(sum(counts, none))
     else:
-        count = exp.Case().when(_lower(found).isin(*matches.values), one).else_(none)
-    return exp.Case().when(exp.not_(found.is_(exp.null())), count)
+        count = exp.Case().when(_lower(expression).isin(*matches.values), one).else_(none)
+    return exp.Case().when(exp.not_(expression.is_(exp.null())), count)
 
 
 def _lower(text: exp.Expr) -> exp.Expr:
@@ -383,8 +387,8 @@ def _lower(text: exp.Expr) -> exp.Expr:
 
 @_value.register
 def _(given: Given) -> exp.Expr:
-    found, one, none = _value(given.reading), exp.Literal.number(1), exp.Literal.number(0)
-    return exp.Case().when(exp.not_(found.is_(exp.null())), one).else_(none)
+    expression, one, none = _value(given.reading), exp.Literal.number(1), exp.Literal.number(0)
+    return exp.Case().when(exp.not_(expression.is_(exp.null())), one).else_(none)
 
 
 @_value.register

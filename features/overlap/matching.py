@@ -159,10 +159,10 @@ class Index:
 
         Of several with its domain, those in its country are preferred. Equal matches share the confidence.
         """
-        found = self._by_domain.get(sought.domain, []) if sought.domain is not None else []
-        if found and len(found) <= MAX_COMPANIES:
-            compatriots = [company for company in found if company.country == sought.country]
-            return _shared(Match(company, "domain", DOMAIN_CONFIDENCE) for company in compatriots or found)
+        companies = self._by_domain.get(sought.domain, []) if sought.domain is not None else []
+        if companies and len(companies) <= MAX_COMPANIES:
+            compatriots = [company for company in companies if company.country == sought.country]
+            return _shared(Match(company, "domain", DOMAIN_CONFIDENCE) for company in compatriots or companies)
         return self._names.matches(sought) if sought.name is not None else ()
 
     @cached_property
@@ -196,9 +196,9 @@ class _Names:
         grams = _grams(name)
         length = self._length(grams)
         positions = self._same(name, sought.country) or self._nearest(grams, sought.country)
-        found = [self._match(sought, position, self._similarity(grams, length, position)) for position in positions]
-        best = max((match.confidence for match in found), default=0.0)
-        return _shared(match for match in found if match.confidence == best >= MIN_CONFIDENCE)
+        matches = [self._match(sought, position, self._similarity(grams, length, position)) for position in positions]
+        best = max((match.confidence for match in matches), default=0.0)
+        return _shared(match for match in matches if match.confidence == best >= MIN_CONFIDENCE)
 
     def _same(self, name: str, country: str | None) -> list[int]:
         positions = self._named.get(name, [])[:_MAX_READ]
@@ -257,9 +257,9 @@ def _may_be(country: str | None, other: str | None) -> bool:
 
 def _shared(equals: Iterable[Match]) -> tuple[Match, ...]:
     """Equally good matches share the confidence; more than `MAX_COMPANIES` of them identify no company."""
-    found = tuple(equals)
-    if len(found) > MAX_COMPANIES:
+    matches = tuple(equals)
+    if len(matches) > MAX_COMPANIES:
         return ()
     return tuple(
-        replace(match, confidence=round(match.confidence / len(found), 3), rivals=len(found)) for match in found
+        replace(match, confidence=round(match.confidence / len(matches), 3), rivals=len(matches)) for match in matches
     )

@@ -222,10 +222,10 @@ def _domain(text: str, hashed: bool) -> tuple[str | None, tuple[str, Shared] | N
             raise _InvalidCell("domain", "must be a keyed hash as `eql overlap hash` writes it", text)
         return text.lower(), None
     try:
-        found = site(text)
+        named = site(text)
     except InvalidDomain as error:
         raise _InvalidCell("domain", str(error), text) from None
-    return (found.domain, None) if found.shared is None else (None, (found.domain, found.shared))
+    return (named.domain, None) if named.shared is None else (None, (named.domain, named.shared))
 
 
 def _country(text: str) -> str | None:

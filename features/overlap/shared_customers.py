@@ -84,12 +84,12 @@ def account_profiles(accounts: Iterable[Row], key: bytes | None = None) -> list[
 
 def _own_domain(domain: str | None, key: bytes | None) -> str | None:
     try:
-        found = site(domain or "")
+        named = site(domain or "")
     except InvalidDomain:
         return None
-    if found.shared is not None:
+    if named.shared is not None:
         return None
-    return found.domain if key is None else keyed_hash(key, found.domain)
+    return named.domain if key is None else keyed_hash(key, named.domain)
 
 
 def match_list(companies: Sequence[ListedCompany], index: Index) -> MatchedList:
@@ -123,14 +123,14 @@ def _crowded_domains(companies: Iterable[ListedCompany]) -> frozenset[str]:
     for one in companies:
         if one.profile.domain is not None and one.profile.name is not None:
             names[one.profile.domain].add(plain_name(one.profile.name))
-    return frozenset(domain for domain, found in names.items() if len(found) > MAX_COMPANIES)
+    return frozenset(domain for domain, own in names.items() if len(own) > MAX_COMPANIES)
 
 
-def to_records(found: MatchedList, partner_id: str, source: str, at: int) -> list[Stored]:
+def to_records(matched: MatchedList, partner_id: str, source: str, at: int) -> list[Stored]:
     """The overlaps of a matched list as records.
 
     Args:
-        found: the matched list.
+        matched: the matched list.
         partner_id: the partner that the list is from.
         source: a name for the list and its upload.
         at: the moment of the upload, microseconds; the overlaps are known from then on.
@@ -142,7 +142,7 @@ def to_records(found: MatchedList, partner_id: str, source: str, at: int) -> lis
             parse(_OVERLAPS, {**_content(one, source), "partner_id": partner_id, "recorded_at": at}),
             one.account_id,
         )
-        for one in found.overlaps
+        for one in matched.overlaps
     ]
 
 
@@ -201,9 +201,9 @@ def mark_wrong(overlaps: Iterable[Row], overlap_id: str, by: str, at: int) -> li
         raise UnknownOverlap(
             f"{overlap_id} no longer holds; `eql overlap wrong {overlap_id} --undo` revives a wrong match"
         )
-    said = f"wrong match, said {by} on {iso_date(at)}; until then: "
+    mark = f"wrong match, said {by} on {iso_date(at)}; until then: "
     return [
-        _version(row, at, confidence=0.0, reason=f"{said}{row['reason'] or 'no reason'}"[:_MAX_REASON_LENGTH])
+        _version(row, at, confidence=0.0, reason=f"{mark}{row['reason'] or 'no reason'}"[:_MAX_REASON_LENGTH])
         for row in holding
     ]
 

@@ -56,10 +56,10 @@ def _ages(scope: Scope, kind: Kind, query: Query) -> dict[str, dict[int, int]]:
         f"SELECT coalesce({source}, '') AS source, {age} - {age} % {DAY} AS age, count(*) AS n "
         f"FROM {scope.versions(kind)} AS v WHERE recorded_at <= {scope.as_of} GROUP BY 1, 2"
     )
-    found: dict[str, dict[int, int]] = {}
+    ages_by_source: dict[str, dict[int, int]] = {}
     for row in rows:
-        found.setdefault(str(row["source"]), {})[row["age"] // DAY] = row["n"]
-    return found
+        ages_by_source.setdefault(str(row["source"]), {})[row["age"] // DAY] = row["n"]
+    return ages_by_source
 
 
 def _stale(scope: Scope, kind: Kind, ages: Ages, by_source: Mapping[str, Ages]) -> Iterator[Finding]:

@@ -90,10 +90,10 @@ def _grouped(check: Check, kind: Kind, column: str | None, limits: Limits, of: s
 
 
 def _missing(scope: Scope, kind: Kind) -> Iterator[ErrorQuery]:
-    for place, limits in scope.thresholds.missing.items():
-        of_kind, _, column = place.partition(".")
+    for name, limits in scope.thresholds.missing.items():
+        of_kind, _, column = name.partition(".")
         if of_kind == kind.name and scope.has(kind.name, column):
-            of = _ONLY_OF.get(place, _ALL)
+            of = _ONLY_OF.get(name, _ALL)
             yield _rows(scope, MISSING, kind, column, limits, of, f"{identifier(column)} IS NULL")
 
 

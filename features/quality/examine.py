@@ -39,7 +39,7 @@ def examine(folder: Path, thresholds: Thresholds, *, horizon_days: int, as_of: i
         cut = now if provenance.cut is None else provenance.cut
         moment = cut if as_of is None else as_of
         scope = Scope(thresholds, moment, max(cut, moment), records.relations)
-        counts, found = _examined(records.engine, scope)
+        counts, findings = _examined(records.engine, scope)
     if not (records.refused or any(counts.values())):
         raise NothingToExamine(f"no records are known as of {rfc3339(moment)}; bring some in with `eql import`")
     unreadable = [_unreadable(kind, message) for kind, message in records.refused.items()]
@@ -49,19 +49,19 @@ def examine(folder: Path, thresholds: Thresholds, *, horizon_days: int, as_of: i
         cut=scope.cut,
         point_in_time=provenance.point_in_time,
         records=counts,
-        findings=ranked([*unreadable, *found]),
+        findings=ranked([*unreadable, *findings]),
     )
 
 
 def _examined(engine: DuckDBEngine, scope: Scope) -> tuple[dict[str, int], list[Finding]]:
     records: dict[str, int] = {}
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for kind in KINDS.values():
         if kind.name in scope.relations:
             records[kind.name], errors = _errors(engine, scope, kind)
-            found += errors
-            found += arrivals(scope, kind, lambda text: engine.sql(text).to_pylist())
-    return records, found
+            findings += errors
+            findings += arrivals(scope, kind, lambda text: engine.sql(text).to_pylist())
+    return records, findings
 
 
 def _errors(engine: DuckDBEngine, scope: Scope, kind: Kind) -> tuple[int, list[Finding]]:
@@ -73,8 +73,8 @@ def _errors(engine: DuckDBEngine, scope: Scope, kind: Kind) -> tuple[int, list[F
         if query.where is not None:
             counts.append(f"count(CASE WHEN ({query.of}) AND ({query.where}) THEN 1 END) AS n{number}")
     [row] = engine.sql(f"SELECT {', '.join(counts)} FROM {scope.current(kind)} AS r").to_pylist()
-    found = (_counted(engine, scope, query, row[f"of{n}"], row.get(f"n{n}")) for n, query in enumerate(queries))
-    return row["n"], [finding for finding in found if finding is not None]
+    findings = (_counted(engine, scope, query, row[f"of{n}"], row.get(f"n{n}")) for n, query in enumerate(queries))
+    return row["n"], [finding for finding in findings if finding is not None]
 
 
 def _counted(engine: DuckDBEngine, scope: Scope, query: ErrorQuery, of: int, known: int | None) -> Finding | None:
@@ -118,7 +118,9 @@ def _renamed(engine: DuckDBEngine, scope: Scope, unknown: Sequence[str]) -> str:
     rows = engine.sql(f"SELECT DISTINCT partner_id, coalesce(name, '') AS name FROM {partners} AS p ORDER BY 1, 2")
     known = [(row["partner_id"], row["name"]) for row in rows.to_pylist() if row["partner_id"]]
     pairs = ((identity, closest_id(identity, known)) for identity in unknown)
-    return "; ".join(f"{shown(identity)} reads like the known {shown(found)}" for identity, found in pairs if found)
+    return "; ".join(
+        f"{shown(identity)} reads like the known {shown(similar)}" for identity, similar in pairs if similar
+    )
 
 
 def _unreadable(kind: str, message: str) -> Finding:

@@ -92,8 +92,8 @@ class Report:
     @cached_property
     def tally(self) -> Mapping[str, int]:
         """The number of findings of each severity, the worst first."""
-        found = Counter(finding.severity for finding in self.findings)
-        return {severity: found[severity] for severity in reversed(get_args(Severity))}
+        counts = Counter(finding.severity for finding in self.findings)
+        return {severity: counts[severity] for severity in reversed(get_args(Severity))}
 
     @property
     def alerts(self) -> tuple[Finding, ...]:

@@ -56,7 +56,8 @@ def evaluated(facts: Mapping[str, list[Row]], as_of: int = NOW) -> Evaluation:
 
 
 def value(expression: Expression, facts: Mapping[str, list[Row]], missing: Any = "unknown") -> Scalar:
-    entry = Entry("lead", "x", expression, "units", "It.", "{value}", "none", missing=missing)
+    words = {"unit": "units", "description": "It.", "sentence": "{value}", "absent": "none"}
+    entry = Entry("lead", "x", expression, missing=missing, **words)
     return evaluate(Catalogue((entry,)), {"leads": [LEAD], **facts}, NOW).features["x"]
 
 
