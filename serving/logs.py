@@ -45,7 +45,7 @@ def as_json() -> None:
     REQUESTS.setLevel(logging.INFO)
 
 
-def log_error(log: logging.Logger, task: str, error: BaseException) -> None:
-    """Logs that a task failed: the task, the kind of error and its stack, without the error's text."""
+def log_error(log: logging.Logger, task: str | None, error: BaseException) -> None:
+    """Logs that a task failed: the task, where it has a name, the kind of error and its stack, without the text."""
     stack = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s: %s\n%s", task, type(error).__name__, stack)
+    log.error("%s\n%s", type(error).__name__ if task is None else f"{task}: {type(error).__name__}", stack)

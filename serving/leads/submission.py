@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from models.scorer import Scorer
 from sqlalchemy import Connection, select
 
 from features.batched import batched
 from features.records import KINDS, Kind, Record, Row, Stored
 from features.rows import stored as from_row
+from models.scorer import Scorer
 from serving.decisions import current_scores, rescore_queue, stored_decisions
 from serving.decisions.issued import IssuedDecision
+from serving.decisions.stored_decisions import StoredDecision
 from serving.leads.duplicates import matching_lead
 from serving.records import aliases, versions
 from serving.records.attributes import known_attributes
@@ -44,6 +45,7 @@ class Submission:
         duplicate: whether the store had the lead already.
         decision: the current decision on it; None where it stays hidden.
         made: that decision, where this submission made it.
+        stored: that decision, where an earlier request or a worker made it.
         sent_as: the id that the request named.
     """
 
@@ -51,6 +53,7 @@ class Submission:
     duplicate: bool
     decision: IssuedDecision | None
     made: NewDecision | None = None
+    stored: StoredDecision | None = None
     sent_as: str = ""
 
     @property
@@ -58,7 +61,7 @@ class Submission:
         """The decision as the API answers it."""
         if self.made is not None:
             return self.made.content
-        return None if self.decision is None else self.decision.to_dict()
+        return None if self.stored is None else json.loads(self.stored.content)
 
 
 def submit_lead(
@@ -140,7 +143,7 @@ def _add_facts(
     ]
     _ingest(connection, new, lead_id, now)
     if not new and (current := _current_decision(connection, lead_id)) is not None:
-        return Submission(lead_id=lead_id, duplicate=True, decision=current)
+        return Submission(lead_id=lead_id, duplicate=True, decision=current.issued, stored=current)
     made = decide_within(scoring, scorer, connection, lead_id, now)
     return Submission(lead_id=lead_id, duplicate=True, decision=made.issued, made=made)
 
@@ -157,10 +160,9 @@ def recording_time(now: int, row: Row) -> int:
     return now if recorded is None else max(now, recorded)
 
 
-def _current_decision(connection: Connection, lead_id: str) -> IssuedDecision | None:
+def _current_decision(connection: Connection, lead_id: str) -> StoredDecision | None:
     score = current_scores.get(connection, lead_id)
-    kept = None if score is None else stored_decisions.get(connection, score.decision_id)
-    return None if kept is None else kept.issued
+    return None if score is None else stored_decisions.get(connection, score.decision_id)
 
 
 def _account_id(request: LeadRequest) -> str | None:

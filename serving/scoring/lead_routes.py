@@ -1,5 +1,6 @@
 """The routes of a stored lead's scores: the score at a moment, and the history with its changes."""
 
+import json
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Annotated, Any, cast
@@ -10,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from features.value_types import Instant, Text, rfc3339
+from features.value_types import Instant, Text
 from serving.champion.scorer_cache import ScorerCache, Unavailable
 from serving.decisions import stored_decisions
 from serving.decisions.responses import DecisionAnswer
@@ -27,6 +28,8 @@ from serving.scoring.responses import ScoreAnswer
 from serving.store.database import reading
 from serving.validation import FieldError
 
+_SUMMARY = ("decision_id", "as_of", "created_at", "qualification", "pending", "grade", "model", "policy")
+"""The parts of a stored decision that its entry in the history repeats as they are stored."""
 _FIRST = "there is no decision before"
 _RESPONSES = {**refusals(404), **REFUSALS}
 
@@ -84,19 +87,12 @@ def scores(scoring: ScoringDependency, _: Permitted, lead_id: LeadId, page: Anno
 def _shown(
     connection: Connection, scorers: ScorerCache, earlier: StoredDecision | None, stored: StoredDecision
 ) -> dict[str, Any]:
-    issued = stored.issued
-    decision, probability = issued.decision, issued.decision.close_probability
+    content = json.loads(stored.content)
+    probability = content["close_probability"]
     changed, reason = _change(connection, scorers, earlier, stored)
     return {
-        "decision_id": issued.decision_id,
-        "as_of": rfc3339(decision.as_of),
-        "created_at": rfc3339(issued.created_at),
-        "qualification": decision.qualification,
-        "pending": decision.pending,
-        "grade": decision.grade,
-        "model": decision.model and decision.model.to_dict(),
-        "policy": decision.policy.to_dict(),
-        "close_probability": probability and probability.value,
+        **{name: content[name] for name in _SUMMARY},
+        "close_probability": probability and probability["value"],
         "change": changed,
         "change_reason": reason,
     }

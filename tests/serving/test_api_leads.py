@@ -26,6 +26,7 @@ from serving.app import create_app
 from serving.champion.watcher import ModelWatcher
 from serving.decisions import rescore_queue
 from serving.decisions.tables import current_score
+from serving.http.dependencies import part
 from serving.http.middleware.load_shedding import MAX_RUNNING, MAX_WAITING
 from serving.http.paging import PageAnswer
 from serving.identity import Role
@@ -33,6 +34,7 @@ from serving.leads.responses import AliasAnswer, SubmissionAnswer, SubmittedLead
 from serving.leads.submission import submission_id, submit_lead
 from serving.records import aliases, versions, visible
 from serving.records.facts import facts_of
+from serving.scoring.scoring import Scoring
 from serving.scoring.stored_leads import rescore
 from serving.service import Service
 from serving.store import idempotency
@@ -402,7 +404,7 @@ def test_a_repetition_does_not_wait_for_ever_for_an_attempt_under_way(
         return submit_lead(*arguments)
 
     api.key("crm", None)
-    monkeypatch.setattr("serving.leads.routes.take", slow)
+    monkeypatch.setattr("serving.leads.routes.submit_lead", slow)
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(api.post, BODY, headers={"Idempotency-Key": "k"})
         assert begun.wait(20)
@@ -528,13 +530,13 @@ def test_what_was_known_before_a_merge_is_known_as_of_then(api: Api) -> None:
 
 def test_a_merged_lead_that_a_worker_scores_late_leaves_the_lists_again(api: Api) -> None:
     merged(api)
-    service: Service = api.app.state.service
+    scoring = part(api.app, Scoring)
     with api.store.begin() as connection:
         kept = connection.execute(select(current_score)).mappings().one()
         connection.execute(current_score.insert().values(**{**kept, "lead_id": "L-2"}))
         claimed = rescore_queue.claim(connection, 10, now=api.now, until=api.now + SECOND)
     assert claimed == ["L-1", "L-2"]
-    assert list(rescore(service, claimed)) == [2]
+    assert list(rescore(scoring, claimed)) == [2]
     with reading(api.store) as connection:
         assert connection.execute(select(current_score.c.lead_id)).scalars().all() == ["L-1"]
 

@@ -455,7 +455,7 @@ def test_a_fact_makes_its_lead_due_and_waits_for_one_that_is_not_there(api: Api)
 def test_a_removed_lead_leaves_the_lists(api: Api) -> None:
     for lead_id in ("L-1", "L-2"):
         api("PUT", f"/v1/leads/{lead_id}", EXAMPLES["leads"])
-    list(rescore(api.service, api.due()))
+    list(rescore(api.service.scoring, api.due()))
     api("DELETE", "/v1/leads/L-1")
     assert api.due() == []
     with reading(api.engine) as connection:

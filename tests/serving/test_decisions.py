@@ -140,8 +140,15 @@ def test_a_bundle_comes_out_as_it_went_in_and_is_champion(store: Engine) -> None
         publish(connection, "one", content, 1)
     with reading(store) as connection:
         assert bundles.files(connection, "one") == content
-        assert bundles.current(connection) == bundles.Appointment(
-            1, "champion", "one", "eql", "one", "ada", "better", 1
+        assert bundles.current(connection) == bundles.AliasChange(
+            number=1,
+            alias="champion",
+            sha256="one",
+            name="eql",
+            version="one",
+            actor="ada",
+            reason="better",
+            at=1,
         )
 
 

@@ -66,7 +66,7 @@ def all_at_once(engine: Engine, works: list[Work]) -> list[Future[str]]:
         leader = threads.submit(group.write, first)
         assert begun.wait(10)
         followers = [threads.submit(group.write, work) for work in works]
-        while len(group._writers._waiting) < len(works):
+        while len(group._batcher._pending) < len(works):
             pass
         goes_on.set()
     assert leader.result() == "first"

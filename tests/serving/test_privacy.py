@@ -139,7 +139,7 @@ def flown(api: Api) -> None:
         wrong = {"lead": lead(canary(number), canary(number), **{canary(number): canary(number), "region": 7})}
         assert api("POST", "/v1/score", wrong).status_code == 422
     assert api("GET", f"/v1/leads/{canary(1)}?{canary(2)}={canary(2)}").status_code == 200
-    list(rescore(api.service, [f"L-{number}" for number in range(20)]))
+    list(rescore(api.service.scoring, [f"L-{number}" for number in range(20)]))
 
 
 def sealed(api: Api) -> int:
@@ -221,7 +221,9 @@ def test_after_erasure_no_canary_is_anywhere_and_the_chain_verifies(
     assert api("GET", f"/v1/decisions/{gone[0]}").status_code == 410
     assert api("POST", f"/v1/decisions/{gone[0]}/replay", {}).status_code == 410
     # What is left comes out as it was: of the other lead the decision made before anybody was named.
-    assert {found is not None and found.equal for _, found in replay_all(store, api.service.archive, "facts")} == {True}
+    assert {
+        found is not None and found.equal for _, found in replay_all(store, api.service.scoring.scorers, "facts")
+    } == {True}
     assert api("GET", "/v1/leads/L-other").json()["email"] == OTHER
 
 

@@ -19,10 +19,11 @@ from models.policy import load
 from serving.app import create_app
 from serving.champion.watcher import ModelWatcher
 from serving.http.middleware.errors import BrokenAnswer, ErrorBoundary
-from serving.http.problems import FieldError, Problem, install
+from serving.http.problems import Problem, install
 from serving.http.strict_json import read_object
 from serving.service import Service
 from serving.store.database import reading
+from serving.validation import FieldError
 from tests.serving.conftest import asked
 
 Client: TypeAlias = Callable[[str, str], httpx.Response]

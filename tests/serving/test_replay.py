@@ -122,7 +122,7 @@ class World:
         self.now += CHECK_EVERY
 
     def rescore(self, lead_ids: Iterable[str] = LEADS) -> None:
-        assert list(rescore(self.service, lead_ids))
+        assert list(rescore(self.service.scoring, lead_ids))
 
     def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> httpx.Response:
         return asked(self.app, method, path, body, {"X-Api-Key": key or self.key})
@@ -144,7 +144,7 @@ class World:
         return [
             (origin, replayed and replayed.equal)
             for origin in ("features", "facts")
-            for _, replayed in replay_all(self.engine, self.service.archive, origin)
+            for _, replayed in replay_all(self.engine, self.service.scoring.scorers, origin)
         ]
 
 
@@ -242,7 +242,7 @@ def test_where_a_decision_comes_out_otherwise_is_told_without_values(world: Worl
 @pytest.mark.both_databases
 def test_the_history_that_was_read_is_replayed_and_no_other(world: World) -> None:
     world.rescore(["L-1"])
-    [(decision_id, found)] = replay_all(world.engine, world.service.archive, "facts")
+    [(decision_id, found)] = replay_all(world.engine, world.service.scoring.scorers, "facts")
     assert found.equal
     alter(world, decision_id, history=None)
     differences = replayed(world, decision_id, "facts")["differences"]

@@ -20,6 +20,7 @@ from features.catalogue import CATALOGUE
 from features.records import KINDS, Lead, LeadEvent, Stored
 from features.value_types import DAY, parse_instant
 from models.bundle import Bundle
+from models.decision import CatalogueReference, CloseProbability, Decision, PolicyReference
 from models.policy import load
 from models.probability import sigmoid
 from serving.access import keys
@@ -32,14 +33,14 @@ from serving.service import Service
 from serving.shadow import shadow_scores as shadow
 from serving.shadow.comparison import Judgement, compare, judge
 from serving.shadow.shadow import Shadow
-from serving.shadow.shadow_scores import MaturedPair
+from serving.shadow.shadow_scores import MaturedPair, ScoredPair
 from serving.shadow.tables import shadow_scores
 from serving.store.database import reading
 from tests.serving.conftest import saying
 
 NOW = parse_instant("2026-11-20T00:00:00Z")
 POLICY = load(Path("models/default_policy.yaml"), CATALOGUE)
-BODY = json.dumps({"lead": {"lead_id": "L-1"}, "as_of": "2026-11-01T00:00:00Z"})
+BODY = {"lead": {"lead_id": "L-1"}, "as_of": "2026-11-01T00:00:00Z"}
 
 
 @dataclass
@@ -54,18 +55,22 @@ class Api:
         with self.engine.begin() as connection:
             bundles.publish(connection, files or bundle.files, sha256=bundle.sha256, alias=alias, **about)
 
-    def score(self, times: int = 1) -> list[dict[str, Any]]:
+    def score(self, times: int = 1, lead_id: str = "L-1") -> list[dict[str, Any]]:
         """Answers while the service runs, from its start to its end."""
-        return self.ask([("POST", "/v1/score")] * times)
+        return self.ask([("POST", "/v1/score")] * times, {**BODY, "lead": {"lead_id": lead_id}})
 
-    def ask(self, requests: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    def ask(self, requests: Sequence[tuple[str, str]], body: dict[str, Any] = BODY) -> list[dict[str, Any]]:
+        content = json.dumps(body)
+
         async def run() -> list[dict[str, Any]]:
             transport, headers = httpx.ASGITransport(app=self.app), {"X-Api-Key": self.key}
             client = httpx.AsyncClient(transport=transport, base_url="http://eql.test")
             async with client:
                 async with self.app.router.lifespan_context(self.app):
                     answers = [
-                        await client.request(method, path, content=BODY if method == "POST" else None, headers=headers)
+                        await client.request(
+                            method, path, content=content if method == "POST" else None, headers=headers
+                        )
                         for method, path in requests
                     ]
                 # Not before: while one thread looks for a new challenger the others go on with the old one.
@@ -154,10 +159,10 @@ def test_a_challenger_that_fails_later_is_told_of_until_it_works(api: Api, faili
     failing(RuntimeError("of the lead secret@acme.example"))
     api.score()
     assert api.service.shadow is not None
-    assert api.service.shadow.fault == "RuntimeError"
+    assert api.service.shadow.error == "RuntimeError"
     failing(None)
     api.score()
-    assert api.service.shadow.fault is None
+    assert api.service.shadow.error is None
 
 
 def test_answers_do_not_wait_where_the_line_is_full(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +170,7 @@ def test_answers_do_not_wait_where_the_line_is_full(api: Api, monkeypatch: pytes
     monkeypatch.setattr(Shadow, "_try", lambda *_: time.sleep(0.2))
     beside = api.service.shadow
     assert beside is not None
-    beside._line.maxsize = 1
+    beside._queue.maxsize = 1
     api.score(5)
     assert beside.left_out > 0
 
@@ -173,12 +178,12 @@ def test_answers_do_not_wait_where_the_line_is_full(api: Api, monkeypatch: pytes
 @pytest.mark.both_databases
 def test_what_was_erased_is_compared_no_more(store: Engine, api: Api) -> None:
     api.publish(saying(-1.0), bundles.CHALLENGER)
-    decided = api.score(2)
+    decided = [*api.score(lead_id="L-1"), *api.score(lead_id="L-2")]
     with store.begin() as connection:
         gone = decision_payloads.c.decision_id == decided[0]["decision_id"]
         connection.execute(delete(decision_payloads).where(gone))
         compared = list(shadow.pairs(connection, saying(-1.0).sha256))
-    assert compared == [(decided[1], float(sigmoid(-1.0)))]
+    assert compared == [ScoredPair(Decision.from_dict(decided[1]), float(sigmoid(-1.0)))]
 
 
 DAYS_90 = 90 * DAY
@@ -208,7 +213,7 @@ def test_each_lead_counts_once_when_its_horizon_is_over(store: Engine, api: Api)
         versions.add(connection, [*stored, Stored(leads, "L-removed", found[-1], deleted=True)])
         assert list(shadow.matured(connection, saying(-1.0).sha256, 90, NOW + DAYS_90 - 1)) == []
         matured = list(shadow.matured(connection, saying(-1.0).sha256, 90, NOW + DAYS_90 + DAY))
-    assert {one.content["lead_id"]: one.won for one in matured} == {
+    assert {one.decision.lead_id: one.won for one in matured} == {
         "L-won": True,
         "L-reopened": True,
         "L-late": False,
@@ -219,9 +224,34 @@ def test_each_lead_counts_once_when_its_horizon_is_over(store: Engine, api: Api)
     assert judge(matured, 90).champion is None
 
 
+def decision(value: float | None, horizon_days: int = 90) -> Decision:
+    """A decision with this close probability; its other parts play no role in a comparison."""
+    probability = value and CloseProbability(
+        value=value, lower=value, upper=value, horizon_days=horizon_days, rung="base_rate"
+    )
+    return Decision(
+        lead_id="L-1",
+        as_of=NOW,
+        qualification="UNQUALIFIED",
+        pending=False,
+        rules=(),
+        missing=(),
+        close_probability=probability or None,
+        close_probability_reason=None,
+        grade="A" if probability else None,
+        expected_value=None,
+        explanation=None,
+        without_partner=None,
+        next_actions=(),
+        model=None,
+        policy=PolicyReference("1", POLICY.sha256),
+        catalogue=CatalogueReference(CATALOGUE.sha256),
+    )
+
+
 def outcomes(champion: float, challenger: float, won: int, lost: int, horizon: int = 90) -> list[MaturedPair]:
-    content = {"close_probability": {"value": champion, "horizon_days": horizon}}
-    return [MaturedPair(content, challenger, number < won, f"A-{number}") for number in range(won + lost)]
+    made = decision(champion, horizon)
+    return [MaturedPair(made, challenger, number < won, f"A-{number}") for number in range(won + lost)]
 
 
 def test_who_told_outcomes_better_has_the_smaller_loss() -> None:
@@ -237,16 +267,17 @@ def test_who_told_outcomes_better_has_the_smaller_loss() -> None:
 
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (9, 50), (50, 9)])
 def test_few_outcomes_judge_nobody(won: int, lost: int) -> None:
-    assert judge(outcomes(0.5, 0.25, won, lost), 90) == Judgement(won + lost, won)
+    assert judge(outcomes(0.5, 0.25, won, lost), 90) == Judgement(leads=won + lost, won=won)
 
 
 def test_a_comparison_adds_up() -> None:
-    contents = [{"close_probability": {"value": value}, "grade": "A"} for value in (0.3, 0.4, 0.6)]
-    found = compare(zip([*contents, {"close_probability": None}], (0.1, 0.3, 0.8, 0.9), strict=True), saying(-1.0))
+    decisions = [decision(value) for value in (0.3, 0.4, 0.6, None)]
+    pairs = [ScoredPair(*pair) for pair in zip(decisions, (0.1, 0.3, 0.8, 0.9), strict=True)]
+    found = compare(pairs, saying(-1.0))
     assert (found.decisions, found.other_grade) == (3, pytest.approx(1 / 3))
     assert found.difference == pytest.approx(-0.1 / 3)
     assert found.challenger == pytest.approx(0.4)
     assert found.largest == pytest.approx(0.2)
     assert found.correlation == pytest.approx(0.11 / math.sqrt(0.14 / 3 * 0.26))
     assert compare([], saying(-1.0)).decisions == 0
-    assert compare([(contents[0], 0.3)], saying(-1.0)).correlation is None
+    assert compare([ScoredPair(decisions[0], 0.3)], saying(-1.0)).correlation is None

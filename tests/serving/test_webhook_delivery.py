@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, delete
 from features.value_types import DAY, SECOND
 from serving.store import outbox
 from serving.store.database import reading
+from serving.store.store import Store
 from serving.store.tables import outbox as outbox_table
 from serving.webhooks import deliveries, retries
 from serving.webhooks import receivers as webhooks
@@ -74,7 +75,7 @@ def fan_out(store: Engine) -> None:
 
 
 def deliver(store: Engine, sender: object, clock: Clock) -> None:
-    anyio.run(Delivery(store, sender, clock, secrets.token_bytes).run)  # type: ignore[arg-type]
+    anyio.run(Delivery(Store(store, clock, secrets.token_bytes), sender).run)  # type: ignore[arg-type]
 
 
 def logged(store: Engine, webhook_id: int) -> list[Logged]:
@@ -89,7 +90,8 @@ def states(store: Engine, webhook_id: int) -> Counter[str]:
 def send_for_real(store: Engine, clock: Clock) -> None:
     async def run() -> None:
         async with pool(PublicOnly(resolve, {HOST})) as connections:
-            await Delivery(store, Sender(connections, clock, {HOST}), clock, secrets.token_bytes).run()
+            sender = Sender(connections, clock, {HOST})
+            await Delivery(Store(store, clock, secrets.token_bytes), sender).run()
 
     anyio.run(run)
 

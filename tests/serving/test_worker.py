@@ -24,6 +24,7 @@ from serving.records import versions
 from serving.rescoring import rescoring
 from serving.rescoring.promotions import announce_promotions
 from serving.rescoring.rescoring import PROMOTION_GRACE, queue_open_leads, rescore_due
+from serving.scoring.scoring import Scoring
 from serving.service import Service
 from serving.store.database import reading
 from serving.store.tables import outbox as outbox_table
@@ -48,6 +49,10 @@ class Clock:
         return self.now
 
 
+def plan(service: Service, retrain: Callable[[], str] | None = None) -> list[Schedule]:
+    return planned(service.scoring, service.retention, retrain)
+
+
 def runs(store: Engine) -> list[Run]:
     with reading(store) as connection:
         return schedules.listed(connection, None, 1000)
@@ -70,7 +75,7 @@ def test_each_night_has_one_run_however_many_workers_there_are(store: Engine) ->
     def work() -> None:
         ran.append(clock.now)
 
-    schedule = Schedule("work", daily(2), work, lasts=HOUR)
+    schedule = Schedule("work", daily(2), work, timeout=HOUR)
     for _ in range(4 * 24 * 2):
         with ThreadPoolExecutor(3) as threads:
             list(threads.map(lambda _: run_due(store, schedule, clock), range(3)))
@@ -82,7 +87,7 @@ def test_each_night_has_one_run_however_many_workers_there_are(store: Engine) ->
 def test_what_was_missed_is_made_up_for_once(store: Engine) -> None:
     clock = Clock()
     ran: list[int] = []
-    schedule = Schedule("work", daily(2), lambda: ran.append(clock.now), lasts=HOUR)
+    schedule = Schedule("work", daily(2), lambda: ran.append(clock.now), timeout=HOUR)
     run_due(store, schedule, clock)
     clock.now += 10 * DAY + 5 * HOUR
     for _ in range(3):
@@ -103,7 +108,7 @@ def test_a_run_that_fails_is_recorded_without_its_text_and_tried_again(
             raise ValueError(PERSONAL)
         return "done"
 
-    schedule = Schedule("work", every(HOUR), work, lasts=HOUR)
+    schedule = Schedule("work", every(HOUR), work, timeout=HOUR)
     run_due(store, schedule, clock)
     clock.now += HOUR
     assert run_due(store, schedule, clock)
@@ -127,11 +132,11 @@ def test_a_run_whose_worker_died_is_made_by_another(store: Engine) -> None:
     def die() -> None:
         raise Died
 
-    run_due(store, Schedule("work", daily(2), die, lasts=HOUR), clock)
+    run_due(store, Schedule("work", daily(2), die, timeout=HOUR), clock)
     clock.now += DAY
     with pytest.raises(Died):
-        run_due(store, Schedule("work", daily(2), die, lasts=HOUR), clock)
-    schedule = Schedule("work", daily(2), lambda: ran.append(clock.now), lasts=HOUR)
+        run_due(store, Schedule("work", daily(2), die, timeout=HOUR), clock)
+    schedule = Schedule("work", daily(2), lambda: ran.append(clock.now), timeout=HOUR)
     clock.now += HOUR - 1
     assert not run_due(store, schedule, clock)
     clock.now += 1
@@ -276,16 +281,16 @@ def test_a_promotion_is_told_once_and_all_open_leads_are_scored_by_it(store: Eng
     publish(store, made, clock())
     clock.now += CHECK_EVERY
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: announce_promotions(service), range(4)))
-    assert not announce_promotions(service)
+        list(threads.map(lambda _: announce_promotions(service.scoring), range(4)))
+    assert not announce_promotions(service.scoring)
     with reading(store) as connection:
         told = connection.execute(select(outbox_table)).all()
         assert rescore_queue.length(connection) == len(ids)
     assert [row.kind for row in told] == ["model.promoted"]
     assert made.sha256 in told[0].content
     assert "someone" not in told[0].content
-    assert rescore_due(service)
-    assert not rescore_due(service)
+    assert rescore_due(service.scoring)
+    assert not rescore_due(service.scoring)
     assert [scored_by(store, lead_id) for lead_id in ids] == [[made.sha256]] * len(ids)
     assert scored_by(store, "L-0") == []
 
@@ -298,11 +303,11 @@ def test_no_lead_is_scored_by_the_model_before_a_promotion(store: Engine) -> Non
     publish(store, before, clock())
     assert service.champion.scorer().served is not None
     publish(store, after, clock())
-    announce_promotions(service)
-    assert not rescore_due(service)
+    announce_promotions(service.scoring)
+    assert not rescore_due(service.scoring)
     assert scored_by(store, lead_id) == []
     clock.now += CHECK_EVERY
-    assert rescore_due(service)
+    assert rescore_due(service.scoring)
     assert scored_by(store, lead_id) == [after.sha256]
 
 
@@ -318,11 +323,11 @@ def test_a_promotion_that_cannot_be_served_does_not_stop_scoring(store: Engine) 
         bundles.publish(
             connection, files, name="test", version="2", sha256=broken.sha256, actor="a", reason="b", at=clock()
         )
-    announce_promotions(service)
+    announce_promotions(service.scoring)
     clock.now += CHECK_EVERY
-    assert not rescore_due(service)
+    assert not rescore_due(service.scoring)
     clock.now += PROMOTION_GRACE
-    assert rescore_due(service)
+    assert rescore_due(service.scoring)
     assert scored_by(store, lead_id) == [before.sha256]
 
 
@@ -334,21 +339,21 @@ def test_a_lead_that_cannot_be_scored_keeps_no_other_waiting(
     ids = add_leads(store, 6)
     rescore = rescoring.rescore
 
-    def failing(service: Service, lead_ids: list[str]) -> object:
+    def failing(scoring: Scoring, lead_ids: list[str]) -> object:
         if ids[2] in lead_ids:
             raise ValueError(PERSONAL)
-        return rescore(service, lead_ids)
+        return rescore(scoring, lead_ids)
 
     monkeypatch.setattr(rescoring, "rescore", failing)
-    queue_open_leads(service)
-    while rescore_due(service):
+    queue_open_leads(service.scoring)
+    while rescore_due(service.scoring):
         pass
     assert [bool(scored_by(store, lead_id)) for lead_id in ids] == [lead_id != ids[2] for lead_id in ids]
     assert PERSONAL not in caplog.text
     monkeypatch.undo()
-    assert not rescore_due(service)
-    clock.now += rescoring.PUT_OFF
-    assert rescore_due(service)
+    assert not rescore_due(service.scoring)
+    clock.now += rescoring.RETRY_AFTER
+    assert rescore_due(service.scoring)
     assert scored_by(store, ids[2])
 
 
@@ -359,7 +364,7 @@ def test_workers_side_by_side_score_each_lead_once_a_night(store: Engine) -> Non
     ids = add_leads(store, 30)
 
     def night(service: Service) -> list[str]:
-        return Worker(tasks(service, planned(service), lambda: False), Event(), lambda _: None).once()
+        return Worker(tasks(service.scoring, plan(service), lambda: False), Event(), lambda _: None).once()
 
     assert night(services[0]) == []
     assert [scored_by(store, lead_id) for lead_id in ids] == [[]] * len(ids)
@@ -376,8 +381,8 @@ def test_workers_side_by_side_score_each_lead_once_a_night(store: Engine) -> Non
 
 def test_retraining_is_a_schedule_only_where_it_is_handed_in(store: Engine) -> None:
     service = service_on(store, Clock())
-    names = {schedule.name for schedule in planned(service)}
-    assert {schedule.name for schedule in planned(service, lambda: "nothing")} - names == {"retraining"}
+    names = {schedule.name for schedule in plan(service)}
+    assert {schedule.name for schedule in plan(service, lambda: "nothing")} - names == {"retraining"}
 
 
 def test_each_night_partners_are_known_by_what_their_leads_came_to(store: Engine) -> None:
@@ -387,7 +392,7 @@ def test_each_night_partners_are_known_by_what_their_leads_came_to(store: Engine
     with store.begin() as connection:
         versions.add(connection, [Stored(kinds["partners"], "P-1", Partner(partner_id="P-1", recorded_at=created))])
         versions.add(connection, [Stored(kinds["leads"], "L-1", lead), Stored(kinds["lead_events"], "E-1", won, "L-1")])
-    (night,) = [one for one in planned(service_on(store, Clock())) if one.name == "partner history"]
+    (night,) = [one for one in plan(service_on(store, Clock())) if one.name == "partner history"]
     assert night.run() == night.run()
     with reading(store) as connection:
         known = list(versions.versions(connection, PARTNER_HISTORY))

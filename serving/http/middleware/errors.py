@@ -35,7 +35,7 @@ class ErrorBoundary:
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            log_error(_LOG, "a request", error)
+            log_error(_LOG, None, error)
             if begun:
                 raise BrokenAnswer from None
             await as_problem(error).response()(scope, receive, send)

@@ -6,16 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.value_types import DAY, SECOND
-from serving.decisions.reasons import MAX_SHOWN, merged, strongest, strongest_reasons
+from models.decision import CloseProbability
+from models.explanation import Contribution
+from serving.decisions.reasons import MAX_SHOWN, merged, strongest_reason, strongest_reasons
 from serving.html import charts, words
 
 contributions = st.lists(
-    st.fixed_dictionaries(
-        {
-            "sentence": st.sampled_from("abcdefgh"),
-            "family": st.sampled_from(("icp", "lead")),
-            "points": st.floats(-60, 60, allow_subnormal=False),
-        }
+    st.builds(
+        Contribution,
+        feature=st.just("employees"),
+        value=st.none(),
+        log_odds=st.just(0.0),
+        sentence=st.sampled_from("abcdefgh"),
+        family=st.sampled_from(("icp", "lead")),
+        points=st.floats(-60, 60, allow_subnormal=False),
     ),
     max_size=40,
 )
@@ -26,7 +30,7 @@ shares = st.floats(0, 1)
 def test_what_is_told_and_what_is_not_add_up_to_the_whole(given_: list[Any]) -> None:
     reasons = strongest_reasons(given_)
     whole = sum(reason.points for reason in (*reasons.favouring, *reasons.against)) + reasons.others
-    assert whole == pytest.approx(sum(each["points"] for each in given_), abs=1e-9)
+    assert whole == pytest.approx(sum(each.points for each in given_), abs=1e-9)
 
 
 @given(contributions)
@@ -38,7 +42,7 @@ def test_reasons_are_few_the_strongest_first_and_on_the_side_they_speak_for(give
         assert weights == sorted(weights, reverse=True)
         assert all(words.points(reason.points) != "0.0" for reason in side)
         assert all(weight > 0 for weight in weights)
-    assert strongest(given_) == next(iter(reasons.favouring), None)
+    assert strongest_reason(given_) == next(iter(reasons.favouring), None)
 
 
 @given(contributions)
@@ -51,7 +55,8 @@ def test_nothing_is_said_twice(given_: list[Any]) -> None:
 def test_a_range_bar_holds_its_value_on_the_figure(first: float, second: float, third: float) -> None:
     lower, value, upper = sorted((first, second, third))
     end = charts.scale([upper])
-    bar = charts.range_bar({"lower": lower, "value": value, "upper": upper}, end)
+    probability = CloseProbability(value=value, lower=lower, upper=upper, horizon_days=90, rung="base_rate")
+    bar = charts.range_bar(probability, end)
     assert end >= upper
     assert 0 <= bar.band.x <= bar.mark + 1e-9
     assert bar.mark <= bar.band.x + bar.band.width + 1e-9 <= charts.WIDTH + 1e-6

@@ -108,17 +108,17 @@ def test_a_forged_bundle_is_refused_the_old_one_serves_and_a_good_one_heals(
     files = FORGED[name]
     publish(store, files, hashlib.sha256(files["manifest.json"]).hexdigest(), "2")
     assert version(champion) == "1"
-    assert champion.fault is not None
-    assert champion.fault.startswith("version 2 cannot be served: ")
+    assert champion.error is not None
+    assert champion.error.startswith("version 2 cannot be served: ")
     publish(store, saying(-0.5).files, saying(-0.5).sha256, "3")
     assert version(champion) == "3"
-    assert champion.fault is None
+    assert champion.error is None
 
 
 def test_a_bundle_under_another_ones_name_is_refused(store: Engine, champion: ModelWatcher) -> None:
     publish(store, saying(-1.0).files, saying(-1.5).sha256, "2")
     assert version(champion) == "1"
-    assert "not the one that was promoted" in (champion.fault or "")
+    assert "not the one that was promoted" in (champion.error or "")
 
 
 @pytest.mark.both_databases
@@ -139,7 +139,7 @@ def test_the_first_bundle_may_be_bad_and_rules_decide_then(store: Engine) -> Non
     found = ModelWatcher(store, CATALOGUE, POLICY, lambda: NOW)
     publish(store, FORGED["no golden rows"], "x", "1")
     assert version(found) is None
-    assert found.fault
+    assert found.error
 
 
 def test_while_a_bundle_loads_others_are_served(

@@ -88,7 +88,7 @@ def test_a_large_request_takes_half_of_the_places_and_is_not_overtaken_for_ever(
 def test_who_waited_too_long_is_refused_and_nothing_is_done_for_it() -> None:
     async def scenario() -> None:
         endpoint = Endpoint()
-        async with client(LoadShedding(endpoint, Metrics(), 1, 1, patience=0.01)) as ask, asyncio.TaskGroup() as group:
+        async with client(LoadShedding(endpoint, Metrics(), 1, 1, max_wait=0.01)) as ask, asyncio.TaskGroup() as group:
             first = group.create_task(ask.get("/v1/score"))
             await settled()
             assert (await ask.get("/v1/score")).status_code == 503

@@ -97,7 +97,7 @@ def test_the_numbers_tell_what_was_asked_and_what_waits(service: Service, key: s
 
 def test_the_numbers_tell_when_a_worker_last_lived(service: Service) -> None:
     assert "eql_worker_seen_timestamp_seconds" not in numbers(service)
-    [beat, *_] = schedules(service)
+    [beat, *_] = schedules(service.scoring, service.retention)
     run_due(service.engine, beat, service.clock)
     assert abs(numbers(service)["eql_worker_seen_timestamp_seconds"][()] - NOW / SECOND) <= HEARTBEAT / SECOND
 
