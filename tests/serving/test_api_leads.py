@@ -24,7 +24,7 @@ from models.policy import load
 from serving.access import keys
 from serving.app import create_app
 from serving.champion.watcher import ModelWatcher
-from serving.decisions import rescore_queue
+from serving.decisions import rescore_queue, stored_decisions
 from serving.decisions.tables import current_score
 from serving.http.dependencies import part
 from serving.http.middleware.load_shedding import MAX_RUNNING, MAX_WAITING
@@ -238,6 +238,16 @@ def test_a_lead_sent_again_changes_nothing(api: Api) -> None:
     again = api.post(BODY)
     assert (again.status_code, again.json()) == (200, {**first, "duplicate": True})
     assert api.contents() == before
+
+
+def test_a_decision_that_is_kept_is_answered_in_the_order_that_it_is_kept_in(api: Api) -> None:
+    decision_id = api.create(BODY)["decision"]["decision_id"]
+    with reading(api.store) as connection:
+        kept = stored_decisions.get(connection, decision_id)
+    assert kept is not None
+    assert kept.content in api.post(BODY).text
+    [item] = api("GET", "/v1/leads/L-1/scores").json()["items"]
+    assert list(item["policy"]) == list(json.loads(kept.content)["policy"]) == ["sha256", "version"]
 
 
 @both_databases

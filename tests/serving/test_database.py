@@ -169,7 +169,7 @@ def test_a_killed_process_leaves_whole_transactions_only(empty_url: str) -> None
         import os, signal, sys
         from features.records import KINDS, Account, Stored
         from serving.store.database import connect, create
-        from serving.store.records import add
+        from serving.records.versions import add
 
         def accounts(word):
             for number in range(1000):

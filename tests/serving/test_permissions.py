@@ -46,7 +46,14 @@ def content(partner: str) -> dict[str, Any]:
         "missing": ["Ask the partner to confirm fit"],
         "close_probability": {"value": 0.123456, "lower": 0.1, "upper": 0.2, "horizon_days": 90, "rung": "lightgbm"},
         "grade": "A",
+        "expected_value": None,
+        "explanation": None,
+        "without_partner": None,
         "next_actions": ["Ask P-9 Ltd first"],
+        "model": {"name": "eql", "version": "1", "sha256": "0" * 64},
+        "policy": {"version": "1", "sha256": "0" * 64},
+        "catalogue": {"sha256": "0" * 64},
+        "partner_history": None,
         "created_at": "2026-11-19T00:00:00Z",
     }
 

@@ -13,6 +13,7 @@ from features.value_types import DAY, parse_instant
 from serving.http.bodies import read
 from serving.http.problems import Problem
 from serving.scoring.requests import MAX_BATCH, MAX_FACTS, BatchRequest, ScoreRequest, check_attributes, moment_of
+from serving.validation import InvalidFields
 
 REFERRAL: dict[str, Any] = {
     "as_of": "2026-11-01T00:00:00Z",
@@ -261,7 +262,7 @@ def test_the_moment_is_now_unless_given_and_never_in_the_future() -> None:
     moment = parse_instant("2026-11-01T00:00:00Z")
     assert moment_of(request, moment) == moment_of(request, moment + 1) == moment
     assert moment_of(request.model_copy(update={"as_of": None}), moment + 5) == moment + 5
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(InvalidFields) as raised:
         moment_of(request, moment - 1, "items.3.")
     assert raised.value.errors[0].field == "items.3.as_of"
 
@@ -294,7 +295,7 @@ def test_declared_attributes_become_columns() -> None:
 )
 def test_other_attributes_are_refused(attributes: dict[str, Any], field: str, constraint: str) -> None:
     request, _ = read(ScoreRequest, body(("lead.attributes", attributes)))
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(InvalidFields) as raised:
         check_attributes(request, DECLARED)
     [error] = raised.value.errors
     assert (error.field, constraint in error.constraint) == (field, True)

@@ -75,7 +75,7 @@ def test_five_reasons_a_side_are_told_and_all_others_are_added_up(site: Any) -> 
     text = site.read("/leads/L-1").text
     assert re.findall(r"for (\d)\.", text) == ["8", "7", "6", "5", "4"]
     assert re.findall(r"against (\d)\.", text) == ["8", "7", "6", "5", "4"]
-    assert "Everything else together: +6.0 points" in text
+    assert "All other reasons: +6.0 points" in text
 
 
 def test_every_rule_stands_under_its_gate_with_a_symbol_a_word_and_its_reason(site: Any) -> None:
