@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine
 
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle, UntrustedBundle, read
-from models.decision import Decision
+from models.decision import ModelReference, PolicyReference
 from models.policy import Policy
 from models.scorer import Scorer, ServedModel
 from serving.champion import bundles, policies
@@ -38,7 +38,7 @@ class ScorerCache:
                 policies.keep(connection, policy, now)
             self._kept_policies.add(policy.sha256)
 
-    def scorer(self, connection: Connection, decision: Decision) -> Scorer:
+    def scorer(self, connection: Connection, model: ModelReference | None, policy: PolicyReference) -> Scorer:
         """The scorer with the model and the policy that a decision names, and this software's catalogue.
 
         The model's name is that of the bundle; its version is the one under which the store first got the bundle.
@@ -46,7 +46,7 @@ class ScorerCache:
         Raises:
             Unavailable: the store lacks the model or the policy, or this software cannot use them.
         """
-        key = (decision.model and decision.model.sha256, decision.policy.sha256)
+        key = (model and model.sha256, policy.sha256)
         scorer = self._scorers.get(key)
         if scorer is None:
             scorer = self._build(connection, *key)

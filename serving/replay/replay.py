@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from features.records import DERIVED
+from models.decision import ModelReference, PolicyReference
 from models.scorer import Scorer
 from serving.champion.scorer_cache import ScorerCache, Unavailable
 from serving.decisions import stored_decisions
@@ -93,9 +94,11 @@ def _or_none(connection: Connection, scorers: ScorerCache, kept: StoredDecision,
 def _replay(
     connection: Connection, scorers: ScorerCache, kept: StoredDecision, features: str, origin: Origin
 ) -> Replay:
-    before = kept.issued
-    scorer = scorers.scorer(connection, before.decision)
-    if before.decision.catalogue.sha256 != scorer.catalogue.sha256:
+    # Only the references are read: of a decision that was altered, every other difference is listed below.
+    content = json.loads(kept.content)
+    model = None if content["model"] is None else ModelReference.from_dict(content["model"])
+    scorer = scorers.scorer(connection, model, PolicyReference.from_dict(content["policy"]))
+    if content["catalogue"]["sha256"] != scorer.catalogue.sha256:
         raise Unavailable("it was made with another catalogue of features than this version of the software has")
     inputs = from_features(kept, features) if origin == "features" else _from_facts(connection, scorer, kept)
     (decision,) = decide(scorer, [inputs])

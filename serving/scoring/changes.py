@@ -99,7 +99,9 @@ def change(
 def _side(connection: Connection, scorers: ScorerCache, stored: StoredDecision) -> _Side:
     if stored.features is None:
         raise Unavailable("what one of the decisions was made from is not kept")
-    return _Side(scorers.scorer(connection, stored.issued.decision), evaluation_from_json(stored.features))
+    decision = stored.issued.decision
+    scorer = scorers.scorer(connection, decision.model, decision.policy)
+    return _Side(scorer, evaluation_from_json(stored.features))
 
 
 def _score_change(old: _Side, new: _Side) -> ScoreChange | None:
