@@ -34,6 +34,7 @@ from serving.replay.responses import ReplayAnswer
 from serving.scoring.responses import ScoreAnswer
 from serving.scoring.stored_leads import rescore
 from serving.service import Service
+from serving.store.canonical_json import canonical
 from serving.store.database import reading
 from tests.serving.conftest import asked
 
@@ -240,6 +241,18 @@ def test_where_a_decision_comes_out_otherwise_is_told_without_values(world: Worl
 
 
 @pytest.mark.both_databases
+
+
+def test_a_decision_that_lost_a_part_differs_there(world: World) -> None:
+    decision_id = world.score(BODY)["decision_id"]
+    with reading(world.engine) as connection:
+        kept = stored_decisions.get(connection, decision_id)
+    rest = {name: value for name, value in json.loads(kept.content).items() if name != "grade"}
+    alter(world, decision_id, content=canonical(rest))
+    for origin in ("features", "facts"):
+        assert replayed(world, decision_id, origin)["differences"] == ["/grade"]
+
+
 def test_the_history_that_was_read_is_replayed_and_no_other(world: World) -> None:
     world.rescore(["L-1"])
     [(decision_id, found)] = replay_all(world.engine, world.service.scoring.scorers, "facts")
