@@ -21,7 +21,7 @@ from serving.http.authentication import permitted
 from serving.http.bodies import Body, json_body
 from serving.http.bodies import read as read_body
 from serving.http.dependencies import StoreDependency
-from serving.http.idempotency import Attempt, AttemptDependency, WriteRequest, WriteResponse
+from serving.http.idempotency import AttemptDependency, WriteAttempt, WriteRequest, WriteResponse
 from serving.http.openapi import RequestBody
 from serving.http.paging import PageAnswer, Paging
 from serving.http.problems import from_status
@@ -200,7 +200,7 @@ def _checked(store: Store, record: Stored) -> Stored:
     return record
 
 
-def _write(store: Store, attempt: Attempt, body: bytes, prepare: Callable[[], Stored]) -> Response:
+def _write(store: Store, attempt: WriteAttempt, body: bytes, prepare: Callable[[], Stored]) -> Response:
     def commit(connection: Connection, record: Stored) -> ingest.Ingested:
         [ingested] = ingest.ingest(connection, [record], store.clock())
         return ingested

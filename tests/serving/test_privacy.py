@@ -149,7 +149,7 @@ def sealed(api: Api) -> int:
         deliveries.fan_out(connection, 10_000)
     with reading(api.store) as connection:
         verdict = verify(connection)
-        assert verdict.fault is None
+        assert verdict.error is None
         return verdict.erased
 
 
