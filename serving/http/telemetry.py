@@ -50,7 +50,7 @@ def _resource() -> Resource:
 
 
 def configuration(traces: TracerProvider | None) -> TelemetryConfig:
-    """FastAPI's telemetry settings, independent of the environment: traces of all requests but probes, or no telemetry."""
+    """FastAPI's telemetry settings, whatever the environment says: traces of all requests but probes, or nothing."""
     return {
         "tracing": traces is not None,
         "tracer_provider": traces,
