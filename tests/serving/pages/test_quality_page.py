@@ -90,7 +90,7 @@ def test_the_page_shows_what_to_mend_the_worst_first_and_when_it_was_seen(site: 
 
 def test_nothing_to_mend_is_said(site: Any) -> None:
     keep(site, report(FINDINGS[-1]))
-    assert "Nothing to mend" in site.read("/quality").text
+    assert "Nothing to fix" in site.read("/quality").text
 
 
 def test_what_records_say_is_never_markup(site: Any) -> None:
