@@ -1,7 +1,7 @@
-"""Who may call: roles, API keys and the tokens of the pages. Only hashes are kept; what is kept lives in the store.
+"""Identity: roles, API keys and the tokens of the pages. The store keeps only their hashes.
 
-A key reads `eql_live_`, 30 characters of base 62 and a checksum of 6, so that secret scanners find it and a mistyped
-one is known without asking the store. Keys are random, so a plain SHA-256 of them keeps them.
+A key is `eql_live_`, 30 characters of base 62 and a checksum of 6 characters. So secret scanners find it, and a
+mistyped key is recognised without a query. Keys are random, so a plain SHA-256 protects them.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ Role = Literal["crm", "sales", "partner_manager", "partner", "scientist", "viewe
 ROLES: tuple[Role, ...] = typing.get_args(Role)
 
 TokenSource: TypeAlias = Callable[[int], bytes]
-"""Gives so many unpredictable bytes: `secrets.token_bytes`."""
+"""Gives the wanted number of unpredictable bytes, like `secrets.token_bytes`."""
 
 PREFIX = "eql_live_"
 _VISIBLE = len(PREFIX) + 8
@@ -27,17 +27,17 @@ _TOKEN_BYTES = 32
 
 
 class InvalidRole(ValueError):
-    """A role that does not exist, or a partner where none belongs; the message says which."""
+    """A role does not exist, or does not fit the partner id; the message says which."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is calling.
+    """An identified caller or visitor.
 
     Attributes:
-        role: what they may do.
-        partner_id: whose records a `partner` sees; of other roles None.
-        name: the visible part of the key, or `session`, for audit and rate limits.
+        role: the role, which decides the permitted routes.
+        partner_id: the partner whose records the role `partner` sees; None for other roles.
+        name: the visible part of the key, or `session`, for logs.
     """
 
     role: Role
@@ -49,10 +49,10 @@ class Principal:
 
 
 def check_role(role: str, partner_id: str | None) -> Role:
-    """`role`, if it is one and goes with `partner_id`.
+    """`role`, checked.
 
     Raises:
-        InvalidRole: it is none; or a partner without, or another role with, a partner's id.
+        InvalidRole: the role does not exist, is partner without a partner id, or is another role with one.
     """
     if role not in ROLES:
         raise InvalidRole(f"role must be one of {', '.join(ROLES)}, not {role!r}")
@@ -63,7 +63,7 @@ def check_role(role: str, partner_id: str | None) -> Role:
 
 def new_key(tokens: TokenSource) -> str:
     """A new API key."""
-    # 77 bits more than needed: the remainder's bias is beyond measuring.
+    # 77 bits more than needed, so the bias of the remainder is negligible.
     body = PREFIX + _base62(int.from_bytes(tokens(_TOKEN_BYTES)), _RANDOM)
     return body + _checksum(body)
 
@@ -85,7 +85,7 @@ def new_token(tokens: TokenSource) -> str:
 
 
 def digest(secret: str) -> str:
-    """The SHA-256, in hex, by which a key or token is kept."""
+    """The SHA-256 of a key or token in hex, which the store keeps."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""Logs: JSON lines with the id of their request, and errors by their kind and stack.
+"""Logs: JSON lines with the id of their request, and errors with their kind and stack.
 
-The text of an error is never logged: libraries put values into it, and values may be personal.
+The text of an error is never logged, because libraries put values into it, and values may be personal data.
 """
 
 import json
@@ -39,7 +39,7 @@ class JsonLines(logging.Formatter):
 
 
 def as_json() -> None:
-    """Makes the handlers of the process write JSON lines, one of them for each request."""
+    """Makes the log handlers of the process write JSON lines, and logs each request."""
     for handler in logging.getLogger().handlers:
         handler.setFormatter(JsonLines())
     REQUESTS.setLevel(logging.INFO)

@@ -1,7 +1,7 @@
-"""Which roles may call which route of the API: the one place that says so.
+"""The permissions: the roles that may call each route of the API. This is the only table of them.
 
-A route asks through `serving.http.authentication.permitted`. A route that is missing here is open to `admin` only, and
-a test fails until it is listed. `docs/operate.md` shows the same table.
+Routes check it by `serving.http.authentication.permitted`. A route that is missing here is open to `admin` only, and a
+test fails until it is listed. `docs/operate.md` shows the same table.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,16 +10,16 @@ from features.records import KINDS, Kind
 from serving.identity import ROLES, Role
 
 EVERYONE: tuple[Role, ...] | None = None
-"""No key is asked for."""
+"""The route needs no key."""
 ADMIN: tuple[Role, ...] = ()
 """No role but `admin`, which every list below includes."""
 SCORING: tuple[Role, ...] = ("crm", "sales", "partner_manager", "scientist")
 OWN_STAFF: tuple[Role, ...] = (*SCORING, "viewer")
 ALL: tuple[Role, ...] = tuple(role for role in ROLES if role != "admin")
-"""Partners too: the route shows them their own and answers 404 for the rest."""
+"""With partners: the route shows a partner its own data and answers 404 for other data."""
 
 _OF_PARTNERS = ("referrals", "confirmations", "shared_customers", "agreements", "spend")
-"""The kinds of records that partner managers keep themselves."""
+"""The kinds of records that partner managers may write."""
 
 _OTHERS: Mapping[str, tuple[Role, ...] | None] = {
     "GET /healthz": EVERYONE,
@@ -65,27 +65,27 @@ def writers(kind: Kind) -> tuple[Role, ...]:
 
 def _of_records() -> Iterator[tuple[str, tuple[Role, ...]]]:
     for kind in KINDS.values():
-        one, all_ = f"/v1/{kind.name}/{{id}}", f"/v1/{kind.name}"
-        yield from ((f"{method} {path}", OWN_STAFF) for method, path in (("GET", one), ("GET", all_)))
-        yield from ((f"{method} {path}", writers(kind)) for method, path in (("PUT", one), ("DELETE", one)))
-        yield f"POST {all_}", writers(kind)
+        record, records = f"/v1/{kind.name}/{{id}}", f"/v1/{kind.name}"
+        yield from ((f"{method} {path}", OWN_STAFF) for method, path in (("GET", record), ("GET", records)))
+        yield from ((f"{method} {path}", writers(kind)) for method, path in (("PUT", record), ("DELETE", record)))
+        yield f"POST {records}", writers(kind)
 
 
 PERMITTED: Mapping[str, tuple[Role, ...] | None] = {**dict(_of_records()), **_OTHERS}
-"""By method and path, as OpenAPI has them."""
+"""The roles of each route by method and path, as OpenAPI writes them."""
 
 
 def roles(route: str) -> tuple[Role, ...]:
-    """The roles that a route which asks for a key takes, `admin` last."""
+    """The roles that may call a route, `admin` last."""
     return (*(PERMITTED.get(route) or ()), "admin")
 
 
 def table() -> str:
-    """The table in Markdown; what holds of every kind of record is said once."""
-    lines = [f"| `{route}` | {_who(who)} |" for route, who in sorted(_OTHERS.items(), key=_by_path)]
+    """The table in Markdown; the routes that all kinds of records share have one row."""
+    lines = [f"| `{route}` | {_names(allowed)} |" for route, allowed in sorted(_OTHERS.items(), key=_by_path)]
     lines += [
-        f"| `GET /v1/{{record}}`, `GET /v1/{{record}}/{{id}}` | {_who(OWN_STAFF)} |",
-        f"| `POST /v1/{{record}}`, `PUT` and `DELETE /v1/{{record}}/{{id}}` | {_who(('crm',))}; of "
+        f"| `GET /v1/{{record}}`, `GET /v1/{{record}}/{{id}}` | {_names(OWN_STAFF)} |",
+        f"| `POST /v1/{{record}}`, `PUT` and `DELETE /v1/{{record}}/{{id}}` | {_names(('crm',))}; of "
         f"{', '.join(_OF_PARTNERS)} also partner_manager |",
     ]
     return "\n".join(("| route | roles |", "|---|---|", *lines))
@@ -95,5 +95,5 @@ def _by_path(item: tuple[str, object]) -> tuple[str, str]:
     return item[0].split(" ")[1], item[0]
 
 
-def _who(who: tuple[Role, ...] | None) -> str:
-    return "everyone, without a key" if who is None else ", ".join((*who, "admin"))
+def _names(allowed: tuple[Role, ...] | None) -> str:
+    return "everyone, without a key" if allowed is None else ", ".join((*allowed, "admin"))

@@ -59,8 +59,8 @@ def erase(
         console.emit(result, f"would erase {found.leads:,} leads, {sum(found.rows.values()):,} rows", as_json)
         return
     done = subject_rights.erase(wiring().engine, subject, actor=actor_of(actor), reason=reason, clock=now)
-    result = {"id": done.id, "leads": done.found.leads, "rows": done.found.rows, "remains": done.remains}
-    text = f"erasure {done.id}: {done.found.leads:,} leads, {sum(done.found.rows.values()):,} rows"
+    result = {"id": done.id, "leads": done.counts.leads, "rows": done.counts.rows, "remains": done.remains}
+    text = f"erasure {done.id}: {done.counts.leads:,} leads, {sum(done.counts.rows.values()):,} rows"
     console.emit(result, text, as_json)
     if done.remains:
         raise ValueError("somebody reads an earlier state of the store, so its files still hold some of it: repeat it")

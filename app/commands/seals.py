@@ -56,9 +56,9 @@ def verify(
     with database.reading(wiring().engine) as connection:
         verdict = audit.verify(connection, expected)
     found = f"{verdict.decisions:,} decisions in {verdict.seals:,} seals, {verdict.erased:,} of them erased"
-    console.emit(asdict(verdict), f"{found}; {verdict.unsealed:,} wait to be sealed; head {verdict.head}", as_json)
-    if verdict.fault is not None:
-        raise Altered(f"{verdict.fault}; everything before it is as sealed: compare with a backup")
+    console.emit(verdict.to_dict(), f"{found}; {verdict.unsealed:,} wait to be sealed; head {verdict.head}", as_json)
+    if verdict.error is not None:
+        raise Altered(f"{verdict.error}; everything before it is as sealed: compare with a backup")
 
 
 def _head_of(file: Path) -> str:

@@ -50,7 +50,7 @@ BEYOND_SCHEMA = (
     "must not lie in the future",
     "must not name a private",
     "or domain must be given, one of them",
-    "must not name who is erased",
+    "must not name the erased person or domain",
     "is shared by many",
     "was used for another body",
 )

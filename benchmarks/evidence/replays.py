@@ -42,9 +42,9 @@ def replays(kind: str, count: int) -> dict[str, Any]:
         "seals": sound.seals,
         "missing": count - sound.decisions,
         **{f"differ_from_{name}": sum(not (o and o.equal) for o in found) for name, found in outcomes.items()},
-        "faults_before": int(sound.fault is not None),
-        "alterations_unseen": int(altered.fault is None),
-        "told": altered.fault,
+        "faults_before": int(sound.error is not None),
+        "alterations_unseen": int(altered.error is None),
+        "told": altered.error,
         "seconds": round(time.monotonic() - began, 1),
     }
 
@@ -79,7 +79,7 @@ def _sealed(store: Engine) -> bool:
         return seals.seal(connection, clock()) is not None
 
 
-def _verdict(store: Engine) -> audit.Verdict:
+def _verdict(store: Engine) -> audit.ChainVerdict:
     with reading(store) as connection:
         return audit.verify(connection)
 

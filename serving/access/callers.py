@@ -1,4 +1,4 @@
-"""Identifying those that send requests: by API key, or by the session that a cookie names."""
+"""Identification of callers and visitors: by the API key, or by the session in a cookie."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def identification(store: Store, sign_in: SignIn) -> Identification:
 
 
 def _caller(store: Store) -> Callable[[Request], Principal | None]:
-    """Identifies the caller of the API by its key; for reading a session's cookie will do."""
+    """Identifies the caller of the API by its key. For requests that only read, a session's cookie is enough."""
 
     def caller(request: Request) -> Principal | None:
         key = presented_key(request.headers)
@@ -65,9 +65,9 @@ def _visitor(store: Store, sign_in: SignIn) -> Callable[[Request], Principal]:
         session = request.cookies.get(cookie_name(request))
         if session is not None:
             with reading(store.engine) as connection:
-                found = sessions.principal(connection, session, at=store.clock())
-            if found is not None:
-                return found
+                principal = sessions.principal(connection, session, at=store.clock())
+            if principal is not None:
+                return principal
         raise Refusal(401, "Please sign in", HOW_TO_SIGN_IN, sign_in.link)
 
     return visitor

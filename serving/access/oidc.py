@@ -1,8 +1,9 @@
-"""Signing in through an identity provider: the relying party's side of OpenID Connect.
+"""Sign-in through an identity provider: the relying party's side of OpenID Connect.
 
-The authorization code flow of OpenID Connect Core 1.0 with PKCE (RFC 7636, S256), the provider found by Discovery 1.0.
-State, nonce and code verifier are hashes of one random binding that the browser keeps in a cookie, so nothing is stored
-here, an answer fits no other browser, and who sees the address in the browser cannot derive the verifier.
+The flow is the authorization code flow of OpenID Connect Core 1.0 with PKCE (RFC 7636, S256). The endpoints come from
+the provider's metadata (OpenID Connect Discovery 1.0). State, nonce and code verifier are hashes of one random binding,
+which the browser keeps in a cookie. So the service stores nothing, an answer fits only the browser that began the
+sign-in, and the verifier cannot be derived from an address that another person sees.
 """
 
 import base64
@@ -26,45 +27,47 @@ from serving.identity import InvalidRole, Principal, Role, check_role
 _LOG = logging.getLogger(__name__)
 CALLBACK = "/sign-in/oidc/callback"
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
-"""Of an ID token's signature: those with a private key that is the provider's alone, so never `none` or HMAC."""
+"""The accepted signatures of an ID token. The provider alone has the private key, so `none` and HMAC are excluded."""
 
 _WELL_KNOWN = "/.well-known/openid-configuration"
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _LEEWAY = 60
-_KEYS_LAST = 10 * SECOND
+"""Seconds by which the provider's clock may differ."""
+_MIN_KEYS_AGE = 10 * SECOND
+"""Microseconds between two downloads of the provider's keys at least."""
 _Purpose = Literal["state", "nonce", "verifier"]
 
 
 class InvalidProvider(ValueError):
-    """The settings name no identity provider that can be trusted; the message says the mend."""
+    """The settings of the identity provider are invalid; the message names the constraint."""
 
 
 class ProviderUnavailable(Exception):
-    """The identity provider does not answer, or not as it must."""
+    """The identity provider does not answer, or its answer breaks the protocol."""
 
 
 class SignInRefused(Exception):
-    """The provider's answer is not one to this sign-in, or cannot be trusted. The reason is safe to log."""
+    """The provider's answer belongs to another sign-in, or cannot be trusted. The message is safe to log."""
 
 
 class NoRole(Exception):
-    """The provider vouches for somebody, who is given no role here."""
+    """The provider identifies the person, but its claims map to no role."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Provider:
-    """An identity provider, and who of those it knows may come in.
+    """An identity provider, and the roles of its users.
 
     Attributes:
-        name: how the pages call it.
-        issuer: its identifier, which its tokens bear.
-        client_id, client_secret: what it knows this service by.
-        public_url: where browsers find this service, such as `https://eql.example.org`.
-        scopes: to ask for, separated by spaces, `openid` among them.
+        name: the provider's name on the pages.
+        issuer: the provider's identifier, which its tokens contain.
+        client_id, client_secret: the credentials of this service at the provider.
+        public_url: the address of this service for browsers, such as `https://eql.example.org`.
+        scopes: the requested scopes, separated by spaces; they include `openid`.
         role_claim: the claim of the ID token, a text or a list, that `roles` maps.
-        roles: the role of each value of the claim; of several the first one here counts.
-        partner_claim: the claim with a partner's id, for the role partner.
+        roles: the role of each value of the claim; where several values match, the first entry here counts.
+        partner_claim: the claim with the partner's id, for the role partner.
     """
 
     name: str
@@ -79,26 +82,26 @@ class Provider:
 
     def __post_init__(self) -> None:
         for url in (self.issuer, self.public_url):
-            if not _safe(url):
-                raise InvalidProvider(f"{url} must begin with https://; plain http is for this machine alone")
+            if not _is_safe(url):
+                raise InvalidProvider(f"{url} must begin with https://; only addresses of this machine may use http")
         if not self.client_id or not self.roles:
             raise InvalidProvider("an identity provider needs a client id and at least one role")
         if "openid" not in self.scopes.split():
-            raise InvalidProvider(f"the scopes must have openid among them, not {self.scopes!r}")
+            raise InvalidProvider(f"the scopes must include openid, not {self.scopes!r}")
 
     @property
     def redirect_uri(self) -> str:
-        """Where the provider sends browsers back to; it must be registered there."""
+        """The address that the provider sends browsers back to; register it at the provider."""
         return f"{self.public_url.rstrip('/')}{CALLBACK}"
 
     def principal(self, claims: Mapping[str, Any]) -> Principal:
-        """Who the claims of a verified ID token are here.
+        """The principal that the claims of a verified ID token identify.
 
         Raises:
-            NoRole: nobody.
+            NoRole: the claims map to no role, or to a partner without an id.
         """
-        told = claims.get(self.role_claim)
-        values = told if isinstance(told, list) else [told]
+        claim = claims.get(self.role_claim)
+        values = claim if isinstance(claim, list) else [claim]
         role = next((role for value, role in self.roles.items() if value in values), None)
         partner = claims.get(self.partner_claim) if role == "partner" else None
         if role is None or not isinstance(partner, str | None):
@@ -111,94 +114,93 @@ class Provider:
 
 @dataclass
 class RelyingParty:
-    """Sends browsers to a provider and reads what it says of them.
+    """This service as a client of an identity provider.
 
     Attributes:
         provider: the provider.
-        http: reaches it.
-        clock: microseconds now.
+        http: sends the requests to the provider.
+        clock: the current time in microseconds.
     """
 
     provider: Provider
     http: httpx.Client
     clock: Callable[[], int]
-    _found: Mapping[str, Any] | None = None
+    _metadata: Mapping[str, Any] | None = None
     _keys: KeySet | None = None
     _keys_at: int = 0
     _lock: Lock = field(default_factory=Lock)
 
     def address(self, binding: str) -> str:
-        """Where to send a browser that keeps `binding`.
+        """The address at the provider that starts the sign-in of the browser with this `binding`.
 
         Raises:
-            ProviderUnavailable: the provider cannot be asked where.
+            ProviderUnavailable: the provider's metadata cannot be read.
         """
-        endpoint: str = self._configuration()["authorization_endpoint"]
-        challenge = hashlib.sha256(_derived(binding, "verifier").encode()).digest()
-        asked = {
+        endpoint: str = self._provider_metadata()["authorization_endpoint"]
+        challenge = hashlib.sha256(_derive(binding, "verifier").encode()).digest()
+        parameters = {
             "response_type": "code",
             "client_id": self.provider.client_id,
             "redirect_uri": self.provider.redirect_uri,
             "scope": self.provider.scopes,
-            "state": _derived(binding, "state"),
-            "nonce": _derived(binding, "nonce"),
+            "state": _derive(binding, "state"),
+            "nonce": _derive(binding, "nonce"),
             "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         }
-        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(asked)}"
+        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(parameters)}"
 
     def principal(self, binding: str, *, state: str, code: str, issuer: str = "") -> Principal:
-        """Who came back, with the provider's `code`, to the browser that keeps `binding`.
+        """The principal of the person that the provider sent back to the browser with this `binding`.
 
         Args:
-            binding: what `address` was made with.
-            state: as it came back.
-            code: as it came back.
-            issuer: `iss` as it came back (RFC 9207), empty where the provider sends none.
+            binding: the binding that `address` was called with.
+            state: the parameter `state` of the provider's answer.
+            code: the parameter `code` of the provider's answer.
+            issuer: the parameter `iss` of the provider's answer (RFC 9207); empty where it has none.
 
         Raises:
-            SignInRefused: they did not begin here, or the provider's answer cannot be trusted.
-            NoRole: they may not come in.
+            SignInRefused: the sign-in began in another browser, or the provider's answer cannot be trusted.
+            NoRole: the person has no role here.
             ProviderUnavailable: the provider does not answer.
         """
-        if not hmac.compare_digest(state.encode(), _derived(binding, "state").encode()):
-            raise SignInRefused("the state is another browser's")
+        if not hmac.compare_digest(state.encode(), _derive(binding, "state").encode()):
+            raise SignInRefused("the state belongs to another browser")
         if not code or issuer not in ("", self.provider.issuer):
-            raise SignInRefused("there is no code, or it is another provider's")
-        token = self._exchanged(code, _derived(binding, "verifier"))
-        return self.provider.principal(self._verified(token, _derived(binding, "nonce")))
+            raise SignInRefused("the answer has no code, or comes from another provider")
+        token = self._id_token(code, _derive(binding, "verifier"))
+        return self.provider.principal(self._claims(token, _derive(binding, "nonce")))
 
-    def _exchanged(self, code: str, verifier: str) -> str:
-        """The ID token for a code."""
-        found = self._configuration()
-        sent = {
+    def _id_token(self, code: str, verifier: str) -> str:
+        """The ID token that the provider gives for a code."""
+        metadata = self._provider_metadata()
+        form = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": self.provider.redirect_uri,
             "code_verifier": verifier,
         }
         secret = (self.provider.client_id, self.provider.client_secret)
-        methods = found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        methods = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         if "client_secret_basic" in methods:
-            # As in a form, then as basic authentication (RFC 6749, 2.3.1).
-            request = self._ask(
-                "POST", found["token_endpoint"], data=sent, auth=tuple(quote(s, safe="") for s in secret)
-            )
+            # Both parts are encoded as in a form before the basic authentication (RFC 6749, 2.3.1).
+            auth = tuple(quote(part, safe="") for part in secret)
+            answer = self._request("POST", metadata["token_endpoint"], data=form, auth=auth)
         else:
-            named = dict(zip(("client_id", "client_secret"), secret, strict=True))
-            request = self._ask("POST", found["token_endpoint"], data=sent | named)
-        if request.status_code != 200:
-            raise SignInRefused(f"the provider refused the code with {request.status_code}")
-        token = _object(request).get("id_token")
+            credentials = dict(zip(("client_id", "client_secret"), secret, strict=True))
+            answer = self._request("POST", metadata["token_endpoint"], data=form | credentials)
+        if answer.status_code != 200:
+            raise SignInRefused(f"the provider refused the code with {answer.status_code}")
+        token = _json_object(answer).get("id_token")
         if not isinstance(token, str):
-            raise SignInRefused("the provider gave no ID token")
+            raise SignInRefused("the provider's answer has no ID token")
         return token
 
-    def _verified(self, token: str, nonce: str) -> Mapping[str, Any]:
-        """The claims of an ID token (OpenID Connect Core 1.0, 3.1.3.7)."""
+    def _claims(self, token: str, nonce: str) -> Mapping[str, Any]:
+        """The verified claims of an ID token (OpenID Connect Core 1.0, 3.1.3.7)."""
         provider = self.provider
         try:
-            claims = self._signed(token).claims
+            claims = self._decode(token).claims
             jwt.JWTClaimsRegistry(
                 now=self.clock() // SECOND,
                 leeway=_LEEWAY,
@@ -210,69 +212,70 @@ class RelyingParty:
                 iat={"essential": True},
             ).validate(claims)
         except (JoseError, ValueError) as error:
-            raise SignInRefused(f"the ID token is not sound: {type(error).__name__}") from None
+            raise SignInRefused(f"the ID token is invalid: {type(error).__name__}") from None
         several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
         if claims.get("azp", None if several else provider.client_id) != provider.client_id:
-            raise SignInRefused("the ID token was given to another client")
+            raise SignInRefused("the ID token was issued for another client")
         return claims
 
-    def _signed(self, token: str) -> jwt.Token:
+    def _decode(self, token: str) -> jwt.Token:
         try:
             return jwt.decode(token, self._key_set(), algorithms=ALGORITHMS)
         except InvalidKeyIdError:
-            # Signed by a key that came after the last look.
-            return jwt.decode(token, self._key_set(anew=True), algorithms=ALGORITHMS)
+            # The provider may have added the key since the last download.
+            return jwt.decode(token, self._key_set(refresh=True), algorithms=ALGORITHMS)
 
-    def _configuration(self) -> Mapping[str, Any]:
-        """What the provider says of itself, asked once."""
+    def _provider_metadata(self) -> Mapping[str, Any]:
+        """The provider's metadata (OpenID Connect Discovery 1.0), downloaded once."""
         with self._lock:
-            if self._found is None:
-                found = _object(self._ask("GET", f"{self.provider.issuer.rstrip('/')}{_WELL_KNOWN}"))
-                if found.get("issuer") != self.provider.issuer:
-                    raise ProviderUnavailable("it names itself by another issuer")
-                if not all(isinstance(found.get(name), str) and _safe(found[name]) for name in _ENDPOINTS):
-                    raise ProviderUnavailable("it names no safe endpoints")
-                self._found = found
-            return self._found
+            if self._metadata is None:
+                metadata = _json_object(self._request("GET", f"{self.provider.issuer.rstrip('/')}{_WELL_KNOWN}"))
+                if metadata.get("issuer") != self.provider.issuer:
+                    raise ProviderUnavailable("its metadata name another issuer")
+                if not all(isinstance(metadata.get(name), str) and _is_safe(metadata[name]) for name in _ENDPOINTS):
+                    raise ProviderUnavailable("its metadata name no safe endpoints")
+                self._metadata = metadata
+            return self._metadata
 
-    def _key_set(self, *, anew: bool = False) -> KeySet:
-        """The provider's public keys; asked anew at most every few seconds, whatever tokens come."""
-        found = self._configuration()
+    def _key_set(self, *, refresh: bool = False) -> KeySet:
+        """The provider's public keys. `refresh` downloads them again, at most every few seconds."""
+        metadata = self._provider_metadata()
         with self._lock:
-            due = self._keys is None or (anew and self.clock() - self._keys_at >= _KEYS_LAST)
+            due = self._keys is None or (refresh and self.clock() - self._keys_at >= _MIN_KEYS_AGE)
             if self._keys is None or due:
-                told = _object(self._ask("GET", found["jwks_uri"])).get("keys")
-                public = [key for key in told or () if isinstance(key, dict) and key.get("kty") in ("RSA", "EC")]
+                keys = _json_object(self._request("GET", metadata["jwks_uri"])).get("keys")
+                public = [key for key in keys or () if isinstance(key, dict) and key.get("kty") in ("RSA", "EC")]
                 try:
                     self._keys, self._keys_at = KeySet.import_key_set({"keys": public}), self.clock()
                 except (JoseError, ValueError, KeyError, TypeError):
                     raise ProviderUnavailable("its keys cannot be read") from None
             return self._keys
 
-    def _ask(self, method: str, url: str, **sent: Any) -> httpx.Response:
+    def _request(self, method: str, url: str, **content: Any) -> httpx.Response:
         try:
-            answer = self.http.request(method, url, headers={"Accept": "application/json"}, **sent)
+            answer = self.http.request(method, url, headers={"Accept": "application/json"}, **content)
         except httpx.HTTPError as error:
             raise ProviderUnavailable(type(error).__name__) from None
         if method == "GET" and answer.status_code != 200:
-            raise ProviderUnavailable(f"it answers {answer.status_code}")
+            raise ProviderUnavailable(f"it answers with {answer.status_code}")
         return answer
 
 
-def _object(answer: httpx.Response) -> Mapping[str, Any]:
+def _json_object(answer: httpx.Response) -> Mapping[str, Any]:
     try:
         content = answer.json()
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise ProviderUnavailable("it does not answer in JSON")
+        raise ProviderUnavailable("its answer is not a JSON object")
     return content
 
 
-def _derived(binding: str, purpose: _Purpose) -> str:
+def _derive(binding: str, purpose: _Purpose) -> str:
     return hashlib.sha256(f"{purpose}.{binding}".encode()).hexdigest()
 
 
-def _safe(url: str) -> bool:
+def _is_safe(url: str) -> bool:
+    """Whether a URL is https, or plain http on this machine."""
     parts = urlsplit(url)
     return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL))

@@ -1,4 +1,4 @@
-"""The pages of signing in and out: by a link that works once, or through an identity provider."""
+"""The pages of sign-in and sign-out: by a link that works once, or through an identity provider."""
 
 import logging
 from typing import Annotated
@@ -38,7 +38,7 @@ def sign_in(request: Request, store: StoreDependency, token: str = "") -> Respon
     with store.engine.begin() as connection:
         session = sessions.redeem(connection, token, at=now, expires_at=ends, tokens=store.tokens)
     if session is None:
-        detail = f"It was used before, is too old or not complete. {HOW_TO_SIGN_IN}"
+        detail = f"The link was used before, has expired or is incomplete. {HOW_TO_SIGN_IN}"
         raise Refusal(401, "This link does not work", detail)
     return _welcome(request, session)
 
@@ -69,19 +69,19 @@ def finish_oidc(
     binding = request.cookies.get(cookie_name(request, BINDING_COOKIE), "")
     try:
         if not binding:
-            raise SignInRefused("the browser brings no cookie")
+            raise SignInRefused("the browser sent no cookie")
         principal = party.principal(binding, state=state, code=code, issuer=iss)
     except ProviderUnavailable as error:
         raise _unavailable(party, error) from None
     except SignInRefused as refused:
         _LOG.warning("a sign-in through %s was refused: %s", party.provider.issuer, refused)
         detail = (
-            f"This sign-in was not begun in this browser, took more than {_BINDING_MINUTES} minutes, "
-            "or was used before."
+            f"This sign-in began in another browser, took more than {_BINDING_MINUTES} minutes, or was used before. "
+            "Sign in again."
         )
         raise Refusal(401, "Not signed in", detail, provider.link) from None
     except NoRole:
-        detail = f"{party.provider.name} knows you, and gives you no role in EQL. Ask its administrator for one."
+        detail = f"You have no role in EQL at {party.provider.name}. Ask its administrator for one."
         raise Refusal(403, "No role here", detail, provider.link) from None
     response = _open_session(store, request, principal)
     drop_cookie(request, response, BINDING_COOKIE)
@@ -93,7 +93,7 @@ def sign_out(request: Request, store: StoreDependency) -> Response:
     """Ends the session."""
     session = request.cookies.get(cookie_name(request))
     if session is None or not from_this_site(request):
-        raise Refusal(403, "Not signed out", "Signing out works with the button of these pages, while signed in.")
+        raise Refusal(403, "Not signed out", "Use the sign-out button of these pages while you are signed in.")
     with store.engine.begin() as connection:
         sessions.close(connection, session)
     response = redirect("/")
@@ -102,7 +102,7 @@ def sign_out(request: Request, store: StoreDependency) -> Response:
 
 
 def _open_session(store: Store, request: Request, principal: Principal) -> Response:
-    """Opens a session in the place of the browser's session before it."""
+    """Opens a session and ends the browser's earlier session."""
     now = store.clock()
     before = request.cookies.get(cookie_name(request))
     with store.engine.begin() as connection:
@@ -126,4 +126,4 @@ def _party(sign_in: SignIn) -> RelyingParty:
 
 def _unavailable(party: RelyingParty, error: ProviderUnavailable) -> Refusal:
     _LOG.error("the identity provider %s cannot be used: %s", party.provider.issuer, error)
-    return Refusal(503, "Please try again", f"{party.provider.name} does not answer as it must.")
+    return Refusal(503, "Please try again", f"{party.provider.name} does not answer, or its answer is invalid.")

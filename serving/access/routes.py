@@ -1,4 +1,4 @@
-"""The routes of API keys, for admins: created, listed, revoked. A key itself is shown once, when it is created."""
+"""The routes of API keys, for admins: keys are created, listed and revoked. Only the creation answers with the key."""
 
 import logging
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ KeyId = Annotated[int, Path(ge=1, le=_MAX_ID)]
 
 
 class KeyRequest(BaseModel):
-    """A key to make: what its holder may do, and for a partner whose records it sees."""
+    """A new key: the role of its holder and, for the role partner, the partner's id."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -38,7 +38,7 @@ class KeyRequest(BaseModel):
 
 
 class KeyAnswer(Answer):
-    """What is kept of a key; `prefix` is the part of it that may be shown."""
+    """An API key without its secret part; `prefix` is the part of the key that may be shown."""
 
     id: int
     prefix: str
@@ -49,7 +49,7 @@ class KeyAnswer(Answer):
 
 
 class NewKeyAnswer(KeyAnswer):
-    """A key, shown this once."""
+    """A new API key. No later answer has the key."""
 
     key: str
 
@@ -61,51 +61,51 @@ BODIES = (RequestBody(KeyRequest, {"role": "partner", "partner_id": "P-1"}),)
     "",
     status_code=201,
     operation_id="createKey",
-    summary="Make an API key; it is shown this once",
+    summary="Create an API key; only this answer has it",
     responses={201: {"model": NewKeyAnswer}, **REFUSALS},
     openapi_extra=json_body(KeyRequest),
 )
 def create(store: StoreDependency, caller: Permitted, body: Body) -> JSONResponse:
-    """The key, which works at once."""
+    """The new key, which is valid at once."""
     wanted, _ = read(KeyRequest, body)
     try:
         check_role(wanted.role, wanted.partner_id)
     except InvalidRole:
         raise InvalidFields(
-            [FieldError("partner_id", "must be given for the role partner, and for no other")]
+            [FieldError("partner_id", "must be given for the role partner, and for no other role")]
         ) from None
     with store.engine.begin() as connection:
         key = keys.create(connection, wanted.role, wanted.partner_id, at=store.clock(), tokens=store.tokens)
-        made = keys.kept(connection, key)
-    _LOG.info("key %d (%s, %s) was made by %s", made.id, made.prefix, made.role, caller.name)
-    headers = {"Location": f"/v1/keys/{made.id}", "Cache-Control": "no-store"}
-    return JSONResponse({**_shown(made), "key": key}, 201, headers)
+        created = keys.get_by_secret(connection, key)
+    _LOG.info("key %d (%s, %s) was created by %s", created.id, created.prefix, created.role, caller.name)
+    headers = {"Location": f"/v1/keys/{created.id}", "Cache-Control": "no-store"}
+    return JSONResponse({**_to_dict(created), "key": key}, 201, headers)
 
 
 @router.get(
     "", operation_id="listKeys", summary="The API keys", responses={200: {"model": PageAnswer[KeyAnswer]}, **REFUSALS}
 )
 def listed(store: StoreDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
-    """A page of keys, revoked ones too."""
+    """A page of keys, with the revoked ones."""
     (after,) = page.after(int) or (0,)
     with reading(store.engine) as connection:
-        found = keys.listed(connection, after=int(after), limit=page.limit + 1)
-    return JSONResponse(page.answer("/v1/keys", found, lambda key: (key.id,), _shown))
+        rows = keys.listed(connection, after=int(after), limit=page.limit + 1)
+    return JSONResponse(page.answer("/v1/keys", rows, lambda key: (key.id,), _to_dict))
 
 
 @router.get(
     "/{key_id}",
     operation_id="getKey",
-    summary="What is kept of an API key",
+    summary="An API key without its secret part",
     responses={200: {"model": KeyAnswer}, **refusals(404), **REFUSALS},
 )
-def one(store: StoreDependency, _: Permitted, key_id: KeyId) -> JSONResponse:
-    """Role, visible part, and whether it is revoked."""
+def get(store: StoreDependency, _: Permitted, key_id: KeyId) -> JSONResponse:
+    """The key's role, its visible part, and when it was revoked."""
     with reading(store.engine) as connection:
-        found = keys.get(connection, key_id)
-    if found is None:
+        key = keys.get(connection, key_id)
+    if key is None:
         raise from_status(404)
-    return JSONResponse(_shown(found))
+    return JSONResponse(_to_dict(key))
 
 
 @router.delete(
@@ -116,7 +116,7 @@ def one(store: StoreDependency, _: Permitted, key_id: KeyId) -> JSONResponse:
     responses={**refusals(404), **REFUSALS},
 )
 def revoke(store: StoreDependency, caller: Permitted, key_id: KeyId) -> Response:
-    """Nothing; 404 where there is no such key, or it is revoked already."""
+    """No content; 404 where the key does not exist or is already revoked."""
     with store.engine.begin() as connection:
         revoked = keys.revoke(connection, key_id, at=store.clock())
     if not revoked:
@@ -125,7 +125,7 @@ def revoke(store: StoreDependency, caller: Permitted, key_id: KeyId) -> Response
     return Response(status_code=204)
 
 
-def _shown(key: Key) -> dict[str, Any]:
+def _to_dict(key: Key) -> dict[str, Any]:
     revoked = None if key.revoked_at is None else rfc3339(key.revoked_at)
     return {
         "id": key.id,

@@ -1,8 +1,8 @@
-"""Verifying the sealed chain: everything that was hashed is hashed anew, and the first thing wrong is named."""
+"""The verification of the sealed chain: every hash is computed again, and the first error is named."""
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -16,7 +16,7 @@ from serving.decisions.stored_decisions import StoredDecision
 from serving.decisions.tables import decision_payloads as payloads
 from serving.decisions.tables import decisions
 
-_AT_ONCE = 500
+_BATCH = 500
 _ALL = (
     select(
         decisions,
@@ -24,7 +24,7 @@ _ALL = (
         *(column for column in payloads.c if column.name != "decision_id"),
     )
     .join_from(decisions, payloads, isouter=True)
-    .execution_options(yield_per=_AT_ONCE)
+    .execution_options(yield_per=_BATCH)
 )
 
 _ORPHANS = (
@@ -32,17 +32,17 @@ _ORPHANS = (
 )
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What verifying the chain came to.
+@dataclass(frozen=True, kw_only=True)
+class ChainVerdict:
+    """The result of verifying the chain.
 
     Attributes:
-        seals: how many seals were found sound.
-        decisions: how many decisions these hold, the erased ones among them.
-        erased: how many of these have no payload any more.
-        unsealed: how many decisions wait to be sealed.
-        head: the head of the last sound seal.
-        fault: the first thing wrong; None where nothing is.
+        seals: the number of valid seals.
+        decisions: the number of decisions in these seals, with the erased ones.
+        erased: the number of these decisions without a payload.
+        unsealed: the number of decisions that are not sealed yet.
+        head: the head of the last valid seal.
+        error: the first error; None where the chain is valid.
     """
 
     seals: int
@@ -50,20 +50,26 @@ class Verdict:
     erased: int
     unsealed: int
     head: str
-    fault: str | None
+    error: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as JSON types; the key of the error is `fault`."""
+        content = asdict(self)
+        error = content.pop("error")
+        return {**content, "fault": error}
 
 
 class _Broken(Exception):
-    """Something is not what was sealed; the message says what."""
+    """Stored data differ from the sealed data; the message names the difference."""
 
 
-def verify(connection: Connection, expected_head: str | None = None) -> Verdict:
-    """Hashes anew every payload that was not erased, every root and every head, from the first seal on.
+def verify(connection: Connection, expected_head: str | None = None) -> ChainVerdict:
+    """Computes every hash again from the first seal on: of each payload that was not erased, each root and each head.
 
     Args:
-        connection: the store's, from `reading`, so that all is of one moment; only a little is held at a time.
-        expected_head: a head that was kept elsewhere, the newest or an earlier one. Without it nobody can tell that
-            the last seals were cut off together with their decisions, or that all was written anew from some seal on.
+        connection: the store's, from `reading`, so that all rows are of one moment. Rows are read in batches.
+        expected_head: a head that was kept elsewhere, the newest or an earlier one. Without it, two changes stay
+            undetected: a removal of the last seals with their decisions, and a rewrite of all seals from one on.
     """
     walk = _Walk(expected_head)
     try:
@@ -74,7 +80,7 @@ def verify(connection: Connection, expected_head: str | None = None) -> Verdict:
     except _Broken as broken:
         return walk.verdict(str(broken))
     except OperationalError as error:
-        # SQLite hands out whatever bytes are there, and quotes them.
+        # SQLite returns whatever bytes a cell has. The error's text quotes them, so it is not shown.
         if "UTF-8" not in str(error.orig):
             raise
         return walk.verdict(f"after seal {walk.seals} there is text that is not UTF-8")
@@ -83,7 +89,7 @@ def verify(connection: Connection, expected_head: str | None = None) -> Verdict:
 
 @dataclass
 class _Walk:
-    """How far the chain was found sound."""
+    """The part of the chain that was verified so far."""
 
     expected_head: str | None
     seals: int = 0
@@ -121,17 +127,24 @@ class _Walk:
             merkle.root(waiting.of(rows))
         self.unsealed = waiting.count
         if (orphan := connection.execute(_ORPHANS).scalar()) is not None:
-            raise _Broken(f"decision {orphan} was never made, yet something is kept of it")
+            raise _Broken(f"decision {orphan} does not exist, yet the store has its payload")
         if not self.expected_seen:
-            raise _Broken("no seal has the head expected: the last seals were cut off, or seals were written anew")
+            raise _Broken("no seal has the expected head: the last seals were cut off, or seals were rewritten")
 
-    def verdict(self, fault: str | None) -> Verdict:
-        return Verdict(self.seals, self.decisions, self.erased, self.unsealed, self.head, fault)
+    def verdict(self, error: str | None) -> ChainVerdict:
+        return ChainVerdict(
+            seals=self.seals,
+            decisions=self.decisions,
+            erased=self.erased,
+            unsealed=self.unsealed,
+            head=self.head,
+            error=error,
+        )
 
 
 @dataclass
 class _Leaves:
-    """The leaves of decisions as they are read."""
+    """The leaves of decisions, and their numbers, as the decisions are read."""
 
     count: int = 0
     erased: int = 0
@@ -141,18 +154,18 @@ class _Leaves:
             self.count += 1
             if row.payload_of is None:
                 self.erased += 1
-            elif not _kept(row):
+            elif not _matches_commitment(row):
                 raise _Broken(f"decision {row.decision_id} is not what was committed to")
             yield seals.leaf(row.decision_id, row.created_at, row.commitment)
 
 
-def _kept(row: Row[Any]) -> bool:
-    """Whether a decision's payload is the one that was committed to."""
+def _matches_commitment(row: Row[Any]) -> bool:
+    """Whether a decision's payload has the hash of its commitment."""
     columns = {name: value for name, value in row._mapping.items() if name in StoredDecision.__dataclass_fields__}
     try:
         return StoredDecision(**columns).commitment == str(row.commitment)
     except (TypeError, ValueError):
-        # SQLite lets a column of text hold anything.
+        # SQLite lets a column of text hold values of any type.
         return False
 
 
@@ -160,7 +173,7 @@ _NO_MORE: tuple[int | None, Iterable[Row[Any]]] = (None, ())
 
 
 def _links(connection: Connection) -> Generator[tuple[Seal, Iterable[Row[Any]]], None, None]:
-    """Every seal with the decisions that name it."""
+    """Every seal with the rows of the decisions that name it."""
     sealed = _ALL.where(decisions.c.seal_id.is_not(None)).order_by(decisions.c.seal_id, decisions.c.decision_id)
     with connection.execute(sealed) as rows, closing(seals.chain(connection)) as chain:
         groups = groupby(rows, key=attrgetter("seal_id"))
@@ -174,4 +187,4 @@ def _links(connection: Connection) -> Generator[tuple[Seal, Iterable[Row[Any]]],
             yield seal, members
             number, members = next(groups, _NO_MORE)
         if number is not None:
-            raise _Broken(f"decision {next(iter(members)).decision_id} names seal {number}, which is not there")
+            raise _Broken(f"decision {next(iter(members)).decision_id} names seal {number}, which does not exist")

@@ -1,4 +1,4 @@
-"""The current score of each lead: its latest decision in the columns that lists show and rank by."""
+"""The current score of each lead: the columns of its latest decision that lists show and rank by."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from serving.store.database import inserting
 
 @dataclass(frozen=True, kw_only=True)
 class CurrentScore:
-    """What lists show of a lead's latest decision; times are microseconds, money minor units."""
+    """The columns of a lead's latest decision in lists; times are microseconds, money is in minor units."""
 
     lead_id: str
     decision_id: str
@@ -46,16 +46,16 @@ class CurrentScore:
 
     @property
     def standing(self) -> tuple[str, bool, str | None]:
-        """What receivers act on; the probability alone moves with every fact."""
+        """Qualification, pending and grade: a change of them is an event. The probability changes with most facts."""
         return self.qualification, self.pending, self.grade
 
 
 def save(connection: Connection, scores: Iterable[CurrentScore]) -> None:
-    """Makes these the current scores of their leads; their decisions must have been added, each lead be named once.
+    """Sets the current scores of leads. The decisions must be stored already, and each lead may appear once.
 
-    Of writers at the same time the last one to commit stands.
+    Of concurrent writers, the last commit wins.
     """
-    # In the order of leads, for two that hold rows in different orders would wait for each other.
+    # In the order of leads: two transactions that lock rows in different orders would wait for each other.
     if rows := sorted((asdict(score) for score in scores), key=lambda row: str(row["lead_id"])):
         statement = inserting(connection, current_score)
         replaced = {column: statement.excluded[column] for column in rows[0] if column != "lead_id"}
@@ -63,15 +63,15 @@ def save(connection: Connection, scores: Iterable[CurrentScore]) -> None:
 
 
 def remove(connection: Connection, lead_ids: Iterable[str]) -> None:
-    """Takes leads off the lists; their decisions stay."""
+    """Removes the current scores of leads, and so the leads from the lists; their decisions stay."""
     for lead_id in sorted({*lead_ids}):
         connection.execute(delete(current_score).where(current_score.c.lead_id == lead_id))
 
 
 def get(connection: Connection, lead_id: str) -> CurrentScore | None:
-    """The current score of a lead, None where it was never scored."""
-    found = connection.execute(select(current_score).where(current_score.c.lead_id == lead_id)).mappings().first()
-    return None if found is None else CurrentScore(**found)
+    """The current score of a lead; None where the lead was never scored."""
+    row = connection.execute(select(current_score).where(current_score.c.lead_id == lead_id)).mappings().first()
+    return None if row is None else CurrentScore(**row)
 
 
 def ranked(
@@ -83,30 +83,30 @@ def ranked(
     limit: int,
     offset: int = 0,
 ) -> list[CurrentScore]:
-    """The best leads first: by qualification in the order given, then by close probability, unknown ones last.
+    """The best leads first: by qualification in the given order, then by close probability, leads without one last.
 
     Args:
         connection: the store's.
-        qualifications: those wanted, best first.
+        qualifications: the listed qualifications, the best first.
         pending: only leads that are, or are not, pending; None for both.
         source_partner_id: only the leads of this partner; None for all.
-        limit: how many at most.
-        offset: how many of the best to skip.
+        limit: the number of leads at most.
+        offset: the number of leads to skip.
     """
-    found = _best_first(_matching(select(current_score), qualifications, pending, source_partner_id), qualifications)
-    return [CurrentScore(**row) for row in connection.execute(found.limit(limit).offset(offset)).mappings()]
+    rows = _best_first(_matching(select(current_score), qualifications, pending, source_partner_id), qualifications)
+    return [CurrentScore(**row) for row in connection.execute(rows.limit(limit).offset(offset)).mappings()]
 
 
 def ranked_ids(connection: Connection, *, qualifications: Sequence[str], pending: bool | None = None) -> list[str]:
     """The ids of all leads that `ranked` would list without a limit, in its order."""
-    found = _matching(select(current_score.c.lead_id), qualifications, pending, None)
-    return list(connection.execute(_best_first(found, qualifications)).scalars())
+    ids = _matching(select(current_score.c.lead_id), qualifications, pending, None)
+    return list(connection.execute(_best_first(ids, qualifications)).scalars())
 
 
 def of_leads(connection: Connection, lead_ids: Sequence[str]) -> list[CurrentScore]:
-    """The current scores of these leads, in their order; without those never scored."""
-    found = select(current_score).where(current_score.c.lead_id.in_(lead_ids))
-    scores = {row["lead_id"]: CurrentScore(**row) for row in connection.execute(found).mappings()}
+    """The current scores of these leads, in their order; leads that were never scored are left out."""
+    wanted = select(current_score).where(current_score.c.lead_id.in_(lead_ids))
+    scores = {row["lead_id"]: CurrentScore(**row) for row in connection.execute(wanted).mappings()}
     return [scores[lead_id] for lead_id in lead_ids if lead_id in scores]
 
 
@@ -117,28 +117,28 @@ def count_ranked(
     pending: bool | None = None,
     source_partner_id: str | None = None,
 ) -> int:
-    """How many leads `ranked` would list without a limit."""
+    """The number of leads that `ranked` would list without a limit."""
     counted = select(func.count()).select_from(current_score)
-    found: int = connection.execute(_matching(counted, qualifications, pending, source_partner_id)).scalar_one()
-    return found
+    count: int = connection.execute(_matching(counted, qualifications, pending, source_partner_id)).scalar_one()
+    return count
 
 
-def _best_first(found: Any, qualifications: Sequence[str]) -> Any:
+def _best_first(query: Any, qualifications: Sequence[str]) -> Any:
     table = current_score.c
-    places = case({name: place for place, name in enumerate(qualifications)}, value=table.qualification)
-    return found.order_by(places, table.close_probability.desc().nulls_last(), table.lead_id)
+    rank = case({name: rank for rank, name in enumerate(qualifications)}, value=table.qualification)
+    return query.order_by(rank, table.close_probability.desc().nulls_last(), table.lead_id)
 
 
-def _matching(found: Any, qualifications: Sequence[str], pending: bool | None, partner_id: str | None) -> Any:
+def _matching(query: Any, qualifications: Sequence[str], pending: bool | None, partner_id: str | None) -> Any:
     table = current_score.c
-    found = found.where(table.qualification.in_(qualifications))
+    query = query.where(table.qualification.in_(qualifications))
     if pending is not None:
-        found = found.where(table.pending == pending)
-    return found if partner_id is None else found.where(table.source_partner_id == partner_id)
+        query = query.where(table.pending == pending)
+    return query if partner_id is None else query.where(table.source_partner_id == partner_id)
 
 
 def tallies(connection: Connection, source_partner_id: str | None = None) -> Mapping[tuple[str, bool], int]:
-    """How many scored leads, of one partner or of all, have each qualification, pending or not."""
+    """The number of scored leads with each qualification and pending flag, of one partner or of all."""
     table = current_score.c
     counted = select(table.qualification, table.pending, func.count()).group_by(table.qualification, table.pending)
     if source_partner_id is not None:

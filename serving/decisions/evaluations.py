@@ -1,4 +1,4 @@
-"""The evaluation that a decision was made from, as canonical JSON text: what rules and model read of the lead."""
+"""The evaluation that a decision was made from, as canonical JSON text: the inputs of rules and model."""
 
 import json
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""Merkle trees over leaves in order, after RFC 6962, section 2.1: one hash that stands for all of them.
+"""Merkle trees over ordered leaves (RFC 6962, section 2.1): the root is one hash that commits to all leaves.
 
-Leaves and inner nodes are hashed with different prefixes, so that none can be passed off as the other.
+Leaves and inner nodes are hashed with different prefixes, so that a leaf cannot pass as an inner node or the reverse.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 def root(leaves: Iterable[bytes]) -> bytes:
-    """The root over hashed leaves, which are read once and never held."""
-    # Roots of complete subtrees, the larger ones first: the binary digits of how many leaves there were.
+    """The root over hashed leaves. The leaves are read once and not kept."""
+    # The roots of complete subtrees, the larger ones first. Their sizes are the binary digits of the number of leaves.
     subtrees: list[tuple[int, bytes]] = []
-    for each in leaves:
-        size, found = 1, each
+    for hashed in leaves:
+        size, subtree = 1, hashed
         while subtrees and subtrees[-1][0] == size:
-            size, found = 2 * size, _node(subtrees.pop()[1], found)
-        subtrees.append((size, found))
+            size, subtree = 2 * size, _node(subtrees.pop()[1], subtree)
+        subtrees.append((size, subtree))
     if not subtrees:
         return EMPTY
     whole = subtrees.pop()[1]
@@ -38,7 +38,7 @@ def root(leaves: Iterable[bytes]) -> bytes:
 
 
 def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """The audit path of the leaf at `index`: the siblings, from its own up, that lead from it to the root."""
+    """The audit path of the leaf at `index`: the siblings on the way from the leaf to the root, the lowest first."""
     if len(leaves) == 1:
         return []
     half = _split(len(leaves))
@@ -48,7 +48,7 @@ def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 
 def root_of(leaf: bytes, index: int, count: int, siblings: Sequence[bytes]) -> bytes | None:
-    """The root that a leaf at `index` of `count` and its siblings lead to; None where their number cannot be right."""
+    """The root that follows from a leaf at `index` of `count` and its siblings; None where their number is wrong."""
     if not 0 <= index < count:
         return None
     if count == 1:

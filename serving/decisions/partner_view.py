@@ -1,4 +1,4 @@
-"""What a partner sees: the state of its own leads and what they lack, nothing of the model or of other partners."""
+"""The view of a partner: the state of its own leads and their missing data, without model and other partners."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from serving.identity import Principal
 
 
 def may_see(connection: Connection, caller: Principal, decision: StoredDecision) -> bool:
-    """Whether the caller may see a decision: a partner those on stored leads that it is the source of."""
+    """Whether the caller may see a decision. A partner may see decisions on stored leads that it is the source of."""
     return caller.role != "partner" or (decision.stored and may_see_lead(connection, caller, decision.lead_id))
 
 
 def may_see_lead(connection: Connection, caller: Principal, lead_id: str | None) -> bool:
-    """Whether the caller may see a lead: a partner those that it is the source of by their current score."""
+    """Whether the caller may see a lead. A partner may see leads that it is the source of by their current score."""
     if caller.role != "partner":
         return True
     score = None if lead_id is None else current_scores.get(connection, lead_id)
@@ -25,9 +25,9 @@ def may_see_lead(connection: Connection, caller: Principal, lead_id: str | None)
 
 
 def partner_view(issued: IssuedDecision) -> dict[str, Any]:
-    """What a partner sees of a decision.
+    """The part of a decision that its source partner sees.
 
-    Rules with their evidence, the probability and its reasons stay inside: they rest on facts of other partners, too.
+    Rules with their evidence, the probability and its reasons are left out, because they use facts of other partners.
     """
     decision = issued.decision
     return {

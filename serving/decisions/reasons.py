@@ -1,4 +1,4 @@
-"""The reasons in an explanation for reading: contributions of one sentence are merged, and the strongest are shown."""
+"""The reasons that pages show: contributions with the same sentence are merged, and the strongest are shown."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,20 +33,19 @@ class Reasons:
 def merged(contributions: Iterable[Contribution]) -> list[Reason]:
     """Contributions of a family with the same sentence as one, the strongest first."""
     sums: dict[tuple[str, str], float] = {}
-    for each in contributions:
-        key = each.sentence, each.family
-        sums[key] = sums.get(key, 0.0) + each.points
-    found = [Reason(*key, points) for key, points in sums.items()]
-    return sorted(found, key=lambda reason: -abs(reason.points))
+    for contribution in contributions:
+        key = contribution.sentence, contribution.family
+        sums[key] = sums.get(key, 0.0) + contribution.points
+    return sorted((Reason(*key, points) for key, points in sums.items()), key=lambda reason: -abs(reason.points))
 
 
 def strongest_reasons(contributions: Iterable[Contribution]) -> Reasons:
     """The reasons that a page shows: at most `MAX_SHOWN` for the lead and as many against it."""
-    found = merged(contributions)
-    favouring = tuple(reason for reason in found if reason.points >= _MIN_POINTS)[:MAX_SHOWN]
-    against = tuple(reason for reason in found if reason.points <= -_MIN_POINTS)[:MAX_SHOWN]
+    reasons = merged(contributions)
+    favouring = tuple(reason for reason in reasons if reason.points >= _MIN_POINTS)[:MAX_SHOWN]
+    against = tuple(reason for reason in reasons if reason.points <= -_MIN_POINTS)[:MAX_SHOWN]
     shown = {*favouring, *against}
-    return Reasons(favouring, against, sum(reason.points for reason in found if reason not in shown))
+    return Reasons(favouring, against, sum(reason.points for reason in reasons if reason not in shown))
 
 
 def strongest_reason(contributions: Iterable[Contribution]) -> Reason | None:

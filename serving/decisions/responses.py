@@ -1,4 +1,4 @@
-"""The answers about kept decisions. A decision is plain JSON of exactly the form of `DecisionAnswer`."""
+"""The answers about stored decisions. A decision is JSON of exactly the form of `DecisionAnswer`."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from serving.http.responses import Answer, WrittenAnswer
 
 
 class RuleAnswer(Answer):
-    """What one rule came to, with the values it looked at."""
+    """The outcome of one rule, with the values that it read."""
 
     rule: str
     gate: Gate
@@ -21,7 +21,7 @@ class RuleAnswer(Answer):
 
 
 class CloseProbability(Answer):
-    """P(won within the horizon); `lower` and `upper` are the 95 % uncertainty of the calibration map around it."""
+    """P(won within the horizon); `lower` and `upper` are the 95 % range that the calibration map leaves."""
 
     value: Annotated[float, Field(ge=0, le=1)]
     lower: Annotated[float, Field(ge=0, le=1)]
@@ -31,7 +31,7 @@ class CloseProbability(Answer):
 
 
 class ContributionAnswer(Answer):
-    """What one feature adds to the baseline, in log-odds and in percentage points."""
+    """The contribution of one feature beyond the baseline, in log-odds and in percentage points."""
 
     feature: str
     family: str
@@ -49,7 +49,7 @@ class FamilyAnswer(Answer):
 
 
 class ExplanationAnswer(Answer):
-    """The probability taken apart; contributions sum to value - baseline."""
+    """The explanation of a probability; the contributions sum to value - baseline."""
 
     baseline: float
     contributions: list[ContributionAnswer]
@@ -57,7 +57,7 @@ class ExplanationAnswer(Answer):
 
 
 class WithoutPartner(Answer):
-    """The same lead without its partner facts."""
+    """The probability of the same lead without its partner facts."""
 
     close_probability: float
     difference: float
@@ -65,7 +65,7 @@ class WithoutPartner(Answer):
 
 
 class ModelAnswer(Answer):
-    """The model that scored."""
+    """The model that gave the probability."""
 
     name: str
     version: str
@@ -73,7 +73,7 @@ class ModelAnswer(Answer):
 
 
 class PolicyAnswer(Answer):
-    """The policy that judged."""
+    """The policy that qualified the lead."""
 
     version: str
     sha256: str
@@ -86,7 +86,7 @@ class CatalogueAnswer(Answer):
 
 
 class DecisionAnswer(WrittenAnswer):
-    """The decision on one lead. Without a promoted model the probability is null, with the reason."""
+    """The decision on one lead. Without a promoted model the probability is null, and its reason is given."""
 
     decision_id: str
     lead_id: str
@@ -106,12 +106,12 @@ class DecisionAnswer(WrittenAnswer):
     policy: PolicyAnswer
     catalogue: CatalogueAnswer
     partner_history: Literal["store", "bundle"] | None = None
-    """Where the source partner's history was taken from; null where the lead has none, or nobody knows any."""
+    """The source of the source partner's history; null where the lead has no source partner or no history exists."""
     created_at: str
 
 
 class PartnerDecisionAnswer(Answer):
-    """What the lead's source partner sees of a decision."""
+    """The part of a decision that the lead's source partner sees."""
 
     decision_id: str
     lead_id: str
@@ -119,7 +119,7 @@ class PartnerDecisionAnswer(Answer):
     qualification: Qualification
     pending: bool
     missing: list[str]
-    """What to confirm or to tell, where the lead is pending."""
+    """The confirmations and data that a pending lead still needs."""
     created_at: str
 
 
@@ -138,10 +138,10 @@ class SealAnswer(Answer):
 
 
 class ProofAnswer(Answer):
-    """That a decision is in a seal.
+    """The proof that a decision is in a seal.
 
-    `leaf` is SHA-256(0x00 || entry). From it the siblings lead to the seal's root, as an audit path of RFC 6962 for the
-    leaf at `index` of `seal.count`.
+    `leaf` is SHA-256(0x00 || entry). From the leaf, the siblings lead to the seal's root, as an audit path of
+    RFC 6962 for the leaf at `index` of `seal.count`.
     """
 
     decision_id: str

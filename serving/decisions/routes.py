@@ -1,4 +1,4 @@
-"""The routes of kept decisions: read as they were made, and proven to be in the sealed chain."""
+"""The routes of stored decisions: the decision as it was made, and the proof that it is in the sealed chain."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -29,14 +29,14 @@ MISSING = refusals(404, 409, 410)
     responses={200: {"model": DecisionAnswer | PartnerDecisionAnswer}, **MISSING, **REFUSALS},
 )
 def decision(store: StoreDependency, caller: Permitted, decision_id: DecisionId) -> Response:
-    """The stored decision, 410 once it was erased; a partner sees those on its own leads, of them what concerns it."""
+    """The stored decision; 410 where it was erased. A partner sees its part of the decisions on its own leads."""
     with reading(store.engine) as connection:
         if caller.role != "partner":
             return Response(kept_decision(connection, decision_id).content, media_type="application/json")
-        found = stored_decisions.get(connection, decision_id)
-        if found is None or not partner_view.may_see(connection, caller, found):
+        stored = stored_decisions.get(connection, decision_id)
+        if stored is None or not partner_view.may_see(connection, caller, stored):
             raise from_status(404)
-    return JSONResponse(partner_view.partner_view(found.issued))
+    return JSONResponse(partner_view.partner_view(stored.issued))
 
 
 @router.get(
@@ -46,7 +46,7 @@ def decision(store: StoreDependency, caller: Permitted, decision_id: DecisionId)
     responses={200: {"model": ProofAnswer}, **MISSING, **REFUSALS},
 )
 def proof(store: StoreDependency, _: Permitted, decision_id: DecisionId) -> JSONResponse:
-    """The decision's leaf with its path to the root of its seal, which holds after erasure too."""
+    """The decision's leaf with its path to the root of its seal. The proof stays valid after an erasure."""
     with reading(store.engine) as connection:
         found = seals.proof(connection, decision_id)
         if found is None and not stored_decisions.exists(connection, decision_id):
@@ -59,11 +59,11 @@ def proof(store: StoreDependency, _: Permitted, decision_id: DecisionId) -> JSON
 @router.get(
     "/seals/head",
     operation_id="getSealsHead",
-    summary="The last seal, whose head commits to every decision sealed",
+    summary="The last seal; its head commits to every sealed decision",
     responses={200: {"model": SealAnswer}, **MISSING, **REFUSALS},
 )
 def head(store: StoreDependency, _: Permitted) -> JSONResponse:
-    """The head of the chain, to be kept elsewhere; 404 before the first seal."""
+    """The head of the chain, to keep outside the store; 404 before the first seal."""
     with reading(store.engine) as connection:
         last = seals.newest(connection)
     if last is None:
@@ -72,14 +72,14 @@ def head(store: StoreDependency, _: Permitted) -> JSONResponse:
 
 
 def kept_decision(connection: Connection, decision_id: str) -> StoredDecision:
-    """The decision of that id.
+    """The stored decision with this id.
 
     Raises:
-        Problem: 404, there was never such a decision; 410, it was erased.
+        Problem: 404, the decision never existed; 410, it was erased.
     """
-    found = stored_decisions.get(connection, decision_id)
-    if found is not None:
-        return found
+    stored = stored_decisions.get(connection, decision_id)
+    if stored is not None:
+        return stored
     if stored_decisions.exists(connection, decision_id):
-        raise Problem(410, "This decision was erased; its proof is still there.")
+        raise Problem(410, "This decision was erased; its proof still exists.")
     raise from_status(404)

@@ -1,8 +1,8 @@
-"""The kept decisions, which are only ever added.
+"""The stored decisions, which are only ever added.
 
-A decision is kept in two rows. Its payload holds the decision and what it was made from; erasure deletes it. The other
-row stays: the id, the creation time and the commitment, a salted hash of the payload that the chain of
-`serving.decisions.seals` holds. Without payload and salt the commitment is no personal data.
+A decision is stored in two rows. The payload has the decision and its inputs; an erasure deletes it. The other row
+stays: the id, the creation time and the commitment, a salted hash of the payload that is part of the chain
+(`serving.decisions.seals`). Without payload and salt the commitment is no personal data.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from serving.decisions.tables import current_score, decision_payloads, decisions
 from serving.identity import TokenSource
 from serving.store.canonical_json import canonical
 
-Place: TypeAlias = tuple[int, int, str]
-"""Where a decision stands in the history of its lead: `as_of`, `created_at`, `decision_id`."""
+HistoryKey: TypeAlias = tuple[int, int, str]
+"""The sort key of a decision in the history of its lead: `as_of`, `created_at`, `decision_id`."""
 _PAYLOAD = tuple(map(str, decision_payloads.c.keys()))
 _WHOLE = select(decisions.c.created_at, decision_payloads).join_from(decisions, decision_payloads)
 _ADD, _ADD_PAYLOAD = insert(decisions), insert(decision_payloads)
@@ -30,21 +30,22 @@ _BATCH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class StoredDecision:
-    """A decision as it is kept, with all that a replay takes beside the policy and the bundle that it names.
+    """A decision as the store keeps it. Together with the policy and the bundle that it names, a replay needs no more.
 
     Attributes:
         decision_id: its id.
-        lead_id: the lead it speaks of.
-        stored: whether the lead is one of the store's, and not one sent along with the request.
-        as_of: the moment it speaks for, microseconds.
-        created_at: when it was made, microseconds.
+        lead_id: the lead that it is about.
+        stored: whether the lead is in the store; False where its facts came in the request.
+        as_of: the moment that it is made for, microseconds.
+        created_at: its creation time, microseconds.
         content: the decision as canonical JSON text.
-        request: the body it was made from as JSON text, where the facts were sent along.
-        salt: random text; without it the commitment gives nothing away.
+        request: the body with the facts, as JSON text; None for a stored lead.
+        salt: random text, without which the commitment reveals nothing of the payload.
         features: the evaluation that rules and model read, as canonical JSON text (see `serving.scoring.inputs`); None
-            of a decision from before evaluations were kept.
-        ingest: of a lead of the store the newest version of a record that could count; None where facts were sent.
-        history: the partners' history it rests on, as canonical JSON text, for that is derived anew; None without.
+            for a decision of an earlier version, which stored no evaluation.
+        ingest: for a stored lead, the ingest number of the newest version that counts; None for facts in a request.
+        history: the partner history that it used, as canonical JSON text, because the job replaces it later; None where
+            it used none.
     """
 
     decision_id: str
@@ -73,14 +74,14 @@ class StoredDecision:
     def commitment(self) -> str:
         """SHA-256, in hex, of the UTF-8 bytes of the canonical JSON of the payload: every column by its name.
 
-        The columns are decision_id, lead_id, stored, as_of, ingest, salt, content, request, features and history; those
-        that hold JSON are in it as the text they are.
+        The columns are decision_id, lead_id, stored, as_of, ingest, salt, content, request, features and history. A
+        column with JSON text is a text in it.
         """
         return hashlib.sha256(canonical(self.payload).encode()).hexdigest()
 
     @property
-    def place(self) -> Place:
-        """Where it stands in the history of its lead."""
+    def history_key(self) -> HistoryKey:
+        """The sort key of the decision in the history of its lead."""
         return self.as_of, self.created_at, self.decision_id
 
 
@@ -90,49 +91,49 @@ def new_id(tokens: TokenSource) -> str:
 
 
 def add(connection: Connection, made: Iterable[StoredDecision]) -> None:
-    """Keeps decisions for good.
+    """Stores decisions.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: a decision of that id is there already.
+        sqlalchemy.exc.IntegrityError: a decision with this id exists already.
     """
-    kept = list(made)
-    if not kept:
+    added = list(made)
+    if not added:
         return
-    rows = [{"decision_id": d.decision_id, "created_at": d.created_at, "commitment": d.commitment} for d in kept]
+    rows = [{"decision_id": d.decision_id, "created_at": d.created_at, "commitment": d.commitment} for d in added]
     connection.execute(_ADD, rows)
-    connection.execute(_ADD_PAYLOAD, [decision.payload for decision in kept])
+    connection.execute(_ADD_PAYLOAD, [decision.payload for decision in added])
 
 
 def get(connection: Connection, decision_id: str) -> StoredDecision | None:
-    """The decision of that id; None where there is none, or it was erased."""
-    found = connection.execute(_WHOLE.where(decisions.c.decision_id == decision_id)).mappings().first()
-    return None if found is None else StoredDecision(**found)
+    """The decision with this id; None where it does not exist or was erased."""
+    row = connection.execute(_WHOLE.where(decisions.c.decision_id == decision_id)).mappings().first()
+    return None if row is None else StoredDecision(**row)
 
 
 def exists(connection: Connection, decision_id: str) -> bool:
-    """Whether a decision of that id was ever made, erased ones included."""
-    found = select(decisions.c.decision_id).where(decisions.c.decision_id == decision_id)
-    return connection.execute(found).first() is not None
+    """Whether a decision with this id was ever made, even if it was erased."""
+    wanted = select(decisions.c.decision_id).where(decisions.c.decision_id == decision_id)
+    return connection.execute(wanted).first() is not None
 
 
-def of_lead(connection: Connection, lead_id: str, limit: int, before: Place | None = None) -> list[StoredDecision]:
-    """The decisions on a lead of the store, those for the latest moment first; those `before` a place, or all."""
-    place = (decision_payloads.c.as_of, decisions.c.created_at, decisions.c.decision_id)
-    found = _WHOLE.where(decision_payloads.c.lead_id == lead_id, decision_payloads.c.stored)
+def of_lead(connection: Connection, lead_id: str, limit: int, before: HistoryKey | None = None) -> list[StoredDecision]:
+    """The decisions on a stored lead, the latest moment first; with `before` only those below that key."""
+    key = (decision_payloads.c.as_of, decisions.c.created_at, decisions.c.decision_id)
+    wanted = _WHOLE.where(decision_payloads.c.lead_id == lead_id, decision_payloads.c.stored)
     if before is not None:
-        found = found.where(tuple_(*place) < tuple_(*before))
-    newest = found.order_by(*(column.desc() for column in place)).limit(limit)
+        wanted = wanted.where(tuple_(*key) < tuple_(*before))
+    newest = wanted.order_by(*(column.desc() for column in key)).limit(limit)
     return [StoredDecision(**row) for row in connection.execute(newest).mappings()]
 
 
 def ids(connection: Connection, after: str, limit: int) -> list[str]:
-    """The ids, in their order, of the next decisions that were not erased."""
-    table = decision_payloads.c.decision_id
-    return list(connection.execute(select(table).where(table > after).order_by(table).limit(limit)).scalars())
+    """At most `limit` ids above `after`, in their order, of decisions that were not erased."""
+    column = decision_payloads.c.decision_id
+    return list(connection.execute(select(column).where(column > after).order_by(column).limit(limit)).scalars())
 
 
 def erase(connection: Connection, lead_ids: Iterable[str]) -> int:
-    """Deletes the payloads of decisions on these leads, and the leads' current scores; returns how many payloads.
+    """Deletes the payloads of decisions on these leads, and the leads' current scores; returns the number of payloads.
 
     Ids and commitments stay, so the chain of seals still verifies. Decisions on facts that came with a request under
     the id of one of these leads are erased too.
@@ -145,7 +146,7 @@ def erase(connection: Connection, lead_ids: Iterable[str]) -> int:
 
 
 def issued(connection: Connection, decision_ids: Collection[str]) -> Mapping[str, IssuedDecision]:
-    """Each of these decisions by its id, without the erased ones."""
+    """These decisions by their ids, without the erased ones."""
     table = decision_payloads.c
-    found = select(table.decision_id, table.content).where(table.decision_id.in_(decision_ids))
-    return {row.decision_id: IssuedDecision.from_json(row.content) for row in connection.execute(found)}
+    wanted = select(table.decision_id, table.content).where(table.decision_id.in_(decision_ids))
+    return {row.decision_id: IssuedDecision.from_json(row.content) for row in connection.execute(wanted)}

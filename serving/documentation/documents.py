@@ -1,4 +1,4 @@
-"""The documentation: Markdown files of one folder as pages, their links leading to each other."""
+"""The documentation: the Markdown files of one folder as pages, with links between them."""
 
 import re
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ class Document:
     """A page of the documentation.
 
     Attributes:
-        name: the file's, without its ending.
-        title: its first heading.
-        address: of the page.
-        body: as HTML.
+        name: the file's name without its ending.
+        title: the first heading.
+        address: the address of the page.
+        body: the content as HTML.
     """
 
     name: str
@@ -33,24 +33,24 @@ class Document:
 
 @dataclass(frozen=True)
 class Documents:
-    """The documentation in a folder, which starts at the README beside or in it; without a folder it is empty."""
+    """The documentation in a folder, from the README in the folder or beside it on; without a folder it is empty."""
 
     folder: Path | None
 
     def contents(self) -> Mapping[str, Path]:
-        """The file of each page by its name, the README first."""
+        """The file of each page by the page's name, the README first."""
         if self.folder is None:
             return {}
-        found = {path.stem: path for path in sorted(self.folder.glob("*.md")) if path.is_file()}
-        readme = found.pop(README, self.folder.parent / f"{README}.md")
-        return ({README: readme} if readme.is_file() else {}) | found
+        files = {path.stem: path for path in sorted(self.folder.glob("*.md")) if path.is_file()}
+        readme = files.pop(README, self.folder.parent / f"{README}.md")
+        return ({README: readme} if readme.is_file() else {}) | files
 
     def addresses(self) -> list[tuple[str, str]]:
-        """Title and address of each page."""
+        """The title and the address of each page."""
         return [(_title(path.read_text("utf-8"), name), _address(name)) for name, path in self.contents().items()]
 
     def page(self, name: str) -> Document | None:
-        """The page of that name, None where there is none; only names of the folder's files lead to one."""
+        """The page with this name; None where no file of the folder has it."""
         contents = self.contents()
         if name not in contents:
             return None
@@ -58,10 +58,10 @@ class Documents:
         return Document(name, _title(text, name), _address(name), _html(text, contents))
 
     def picture(self, name: str) -> bytes | None:
-        """The PNG of that name in the folder, None where there is none."""
+        """The PNG with this name in the folder; None where there is none."""
         files = () if self.folder is None else self.folder.glob("*.png")
-        found = {path.name: path for path in files if path.is_file()}.get(name)
-        return None if found is None else found.read_bytes()
+        file = {path.name: path for path in files if path.is_file()}.get(name)
+        return None if file is None else file.read_bytes()
 
 
 def _address(name: str) -> str:
@@ -90,7 +90,7 @@ def _anchor(heading: str) -> str:
 
 
 def _link(tokens: list[Token], contents: Mapping[str, Path]) -> None:
-    """Leads links and pictures to their pages; a link to a file that is no page becomes plain text."""
+    """Rewrites the addresses of links and pictures; a link to a file that is no page becomes plain text."""
     for token in tokens:
         if token.type == "link_open":
             href = _target(str(token.attrGet("href")), contents)

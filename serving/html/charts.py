@@ -1,4 +1,4 @@
-"""The geometry of the small charts, on a width of 100; templates draw them as SVG."""
+"""The geometry of the small charts, which are 100 wide; templates draw them as SVG."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _SCALES = (0.1, 0.25, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Span:
-    """A bar from `x` on, `width` wide, on a figure of `WIDTH`."""
+    """A bar that starts at `x` and is `width` wide, in a chart of `WIDTH`."""
 
     x: float
     width: float
@@ -20,14 +20,14 @@ class Span:
 
 @dataclass(frozen=True)
 class RangeBar:
-    """A probability with its range: where the range's band lies and where the value's mark."""
+    """A probability in a chart: the band of its range and the position of its mark."""
 
     band: Span
     mark: float
 
 
 def scale(probabilities: Iterable[float]) -> float:
-    """The probability at the right end of bars that are compared: the smallest of a few scales that fits them all."""
+    """The probability at the right end of compared bars: the smallest of the fixed scales that fits all of them."""
     highest = max(probabilities, default=0.0)
     return next((end for end in _SCALES if highest <= end), 1.0)
 
@@ -41,13 +41,13 @@ def range_bar(probability: CloseProbability, end: float) -> RangeBar:
 
 
 def lengths(numbers: Sequence[float]) -> list[float]:
-    """The lengths of bars for numbers of either sign, the largest filling the figure."""
+    """The lengths of bars for numbers of either sign; the largest fills the chart."""
     largest = max(map(abs, numbers), default=0.0)
     return [WIDTH * abs(number) / largest if largest else 0.0 for number in numbers]
 
 
 def waterfall(start: float, steps: Sequence[float]) -> list[Span]:
-    """The bars of a sum, each from the end of the bar before: `start` from zero, every step, and the total."""
+    """The bars of a sum: `start` from zero, each step from the end of the bar before, and the total."""
     ends = list(accumulate(steps, initial=start))
     low, high = min(0.0, *ends), max(0.0, *ends)
     breadth = (high - low) or 1.0

@@ -1,4 +1,4 @@
-"""Rendering: templates become answers, by one environment that escapes everything, with the headers of every page.
+"""Rendering: one environment, which escapes all values, turns templates into answers with the headers of every page.
 
 A template's name is that of its file in `serving/html/templates`, or `subject/file` for one in the folder `templates`
 of a subject.
@@ -48,11 +48,11 @@ class Refusal(Exception):
         self.detail = detail
 
 
-NOT_FOUND = ("Nothing here", "There is no such page, or none that you may see.")
+NOT_FOUND = ("Nothing here", "There is no such page, or your role may not see it.")
 
 
 def not_found() -> Response:
-    """The page for an address that leads nowhere, for the application's own 404."""
+    """The page for an unknown address, for the application's own 404."""
     return refused(Refusal(404, *NOT_FOUND))
 
 
@@ -62,7 +62,7 @@ def refused(refusal: Refusal) -> Response:
 
 
 def page(template: str, content: Mapping[str, Any], status: int = 200) -> Response:
-    """A template filled in, as an answer that no cache keeps: it may hold personal data."""
+    """A filled template as an answer that no cache keeps, because it may hold personal data."""
     text = _environment().get_template(template).render(content)
     return HTMLResponse(text, status, {**SECURITY_HEADERS, **_NO_STORE})
 
@@ -78,7 +78,7 @@ def picture(content: bytes) -> Response:
 
 
 def stylesheet(known: str | None) -> Response:
-    """The stylesheet; 304 where the browser knows it by its tag. Its address changes with its content."""
+    """The stylesheet; 304 where `known` is its current tag. Its address changes with its content."""
     content, sha256 = _stylesheet()
     headers = {**SECURITY_HEADERS, **_IMMUTABLE, "ETag": f'"{sha256}"'}
     if known == headers["ETag"]:

@@ -1,4 +1,4 @@
-"""How pages write numbers, money, moments and the names of things: rounded for reading, exact in the markup beside."""
+"""The text forms of numbers, money, moments and names on pages: rounded in the text, exact in the markup beside it."""
 
 import re
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ _HOUR = 3_600 * SECOND
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share of 1 in per cent, `28.5%`; the ends are only reached exactly."""
+    """A share as a percentage, `28.5%`. Only exactly 0 and 1 are shown as 0% and 100%."""
     shown = f"{share:.{digits}%}"
     least = 10.0 ** -(digits + 2)
     if 0 < share < least / 2:
@@ -71,7 +71,7 @@ def range_text(probability: CloseProbability) -> str:
 
 
 def points(number: float) -> str:
-    """Percentage points with their sign, `+4.1`; zero where they round to it."""
+    """Percentage points with their sign, `+4.1`; without a sign where they round to zero."""
     shown = f"{abs(number):.1f}"
     if shown == "0.0":
         return shown
@@ -79,7 +79,7 @@ def points(number: float) -> str:
 
 
 def money(minor: int, currency: str) -> str:
-    """An amount in whole units where it has at least a hundred of them, `USD 17,380`."""
+    """An amount of money, `USD 17,380`; from a hundred units on without decimals."""
     digits = minor_digits(currency)
     major = minor / 10**digits
     return f"{currency} {major:,.{0 if abs(major) >= 100 else digits}f}".replace("-", _MINUS)
@@ -92,7 +92,7 @@ def moment_text(instant: int) -> str:
 
 
 def ago(instant: int, now: int) -> str:
-    """How long ago a moment was, in its largest unit."""
+    """The time since a moment, in the largest unit that fits."""
     passed = now - instant
     if passed < 60 * SECOND:
         return "just now"
@@ -110,7 +110,7 @@ def label(name: str) -> str:
 
 
 def fact(value: Scalar) -> str:
-    """A value a rule looked at."""
+    """A value that a rule read, as text."""
     if value is None:
         return "not known"
     if isinstance(value, bool):
@@ -121,10 +121,10 @@ def fact(value: Scalar) -> str:
 
 
 def capitalised(sentence: str) -> str:
-    """A sentence with a capital at its start, the rest as it is."""
+    """A sentence with a capital first letter."""
     return sentence[:1].upper() + sentence[1:]
 
 
 def commands(text: str) -> Markup:
-    """Text for a page, in which what stands between backticks is shown as a command."""
+    """Text for a page, in which text between backticks is shown as a command."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704

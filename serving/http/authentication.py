@@ -15,7 +15,7 @@ from serving.identity import Principal
 
 @dataclass(frozen=True)
 class Identification:
-    """How an application identifies those that send requests.
+    """How an application identifies the senders of requests.
 
     Attributes:
         caller: the principal that calls the API; None where the request identifies none.
@@ -27,7 +27,7 @@ class Identification:
 
 
 def permitted(request: Request) -> Principal:
-    """The caller, if `serving.permissions` lets its role call this route; others are answered 401 or 403."""
+    """The caller, where `serving.permissions` allows this route to its role; other callers are answered 401 or 403."""
     roles = permissions.roles(f"{request.method} {request.scope['route'].path_format}")
     principal = part_of(request, Identification).caller(request)
     if principal is None:
@@ -37,7 +37,7 @@ def permitted(request: Request) -> Principal:
             headers={"WWW-Authenticate": "Bearer"},
         )
     if principal.role not in roles:
-        raise Problem(403, f"The role {principal.role} may not do this; it takes {', '.join(roles)}.")
+        raise Problem(403, f"The role {principal.role} may not call this route; it is open to {', '.join(roles)}.")
     return principal
 
 

@@ -1,4 +1,4 @@
-"""What a route works with: the parts that `serving.app` provides, by their type."""
+"""The dependencies of routes: the parts that `serving.app` provides, by their type."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
@@ -22,8 +22,8 @@ def part(app: FastAPI, kind: type[_Part]) -> _Part:
     Raises:
         KeyError: the application has no such part.
     """
-    found: _Part = app.state.parts[kind]
-    return found
+    value: _Part = app.state.parts[kind]
+    return value
 
 
 def part_of(request: Request, kind: type[_Part]) -> _Part:

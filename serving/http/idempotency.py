@@ -61,7 +61,13 @@ class WriteResponse:
     def kept(self, fingerprint: str) -> KeptAnswer:
         """The answer as the store keeps it, for a body with this fingerprint."""
         body = self.content if isinstance(self.content, bytes) else as_json(self.content)
-        return KeptAnswer(fingerprint, self.status, self.location, self.media_type, body)
+        return KeptAnswer(
+            fingerprint=fingerprint,
+            status=self.status,
+            location=self.location,
+            media_type=self.media_type,
+            body=body,
+        )
 
 
 def _no_report(_: Any) -> None:
@@ -89,7 +95,7 @@ class WriteRequest(Generic[_Prepared, _Result]):
 
 
 @dataclass(frozen=True)
-class Attempt:
+class WriteAttempt:
     """One attempt at a request that writes.
 
     Attributes:
@@ -172,16 +178,16 @@ async def _attempt(
     ] = None,
     dry_run: Annotated[
         Literal["true", "false"] | None,
-        Header(alias=DRY_RUN, description="`true`: answer as ever, and keep nothing."),
+        Header(alias=DRY_RUN, description="`true`: answer as usual, and store nothing."),
     ] = None,
-) -> Attempt:
+) -> WriteAttempt:
     given = request.headers.getlist(KEY)
     named = None if key is None else parse_key(", ".join(given))
     scope = (digest(presented_key(request.headers) or ""), request.method, request.url.path)
-    return Attempt(store, scope, named, dry_run == "true")
+    return WriteAttempt(store, scope, named, dry_run == "true")
 
 
-AttemptDependency = Annotated[Attempt, Depends(_attempt)]
+AttemptDependency = Annotated[WriteAttempt, Depends(_attempt)]
 
 
 def parse_key(text: str) -> str:

@@ -1,7 +1,7 @@
-"""What the service counts of itself, for Prometheus: no personal data, and no label that grows with what is sent.
+"""The metrics of the service, for Prometheus. They hold no personal data, and callers cannot add label values.
 
-Several processes count together where `PROMETHEUS_MULTIPROC_DIR` names a folder before the library is loaded; the
-library then keeps each process's numbers in a file there, and any of them tells the sums.
+Several processes count together where `PROMETHEUS_MULTIPROC_DIR` names a folder before the library is imported. The
+library then writes the numbers of each process to a file there, and every process exposes the sums.
 """
 
 import os
@@ -20,9 +20,9 @@ class Metrics:
     """The counters of one process.
 
     Attributes:
-        in_flight: requests that came and are not answered yet.
-        limited: requests refused for a caller's rate.
-        shed: requests refused for the service's load, by reason: `full` or `late`.
+        in_flight: requests that are not answered yet.
+        limited: requests refused by the rate limit.
+        shed: requests refused by load shedding, by reason: `full` or `late`.
     """
 
     def __init__(self) -> None:
@@ -35,8 +35,8 @@ class Metrics:
         self.in_flight = Gauge(
             "eql_requests_in_flight", "Requests not answered yet.", multiprocess_mode="livesum", registry=registry
         )
-        self.limited = Counter("eql_requests_limited", "Requests refused for their caller's rate.", registry=registry)
-        self.shed = Counter("eql_requests_shed", "Requests refused for the load.", ["reason"], registry=registry)
+        self.limited = Counter("eql_requests_limited", "Requests refused by the rate limit.", registry=registry)
+        self.shed = Counter("eql_requests_shed", "Requests refused by load shedding.", ["reason"], registry=registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts an answered request; `route` is the template of its path, never the path."""
@@ -49,18 +49,18 @@ class Metrics:
             self._decisions.labels(qualification).inc()
 
     def exposition(self) -> bytes:
-        """The numbers as Prometheus reads them; those of all processes where they count together."""
+        """The metrics in Prometheus' text format, summed over the processes that count together."""
         folder = os.environ.get(SHARED_FOLDER)
         if folder is None:
             return generate_latest(self._registry)
-        _forget_the_dead(Path(folder))
+        _drop_dead_processes(Path(folder))
         registry = CollectorRegistry()
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
 
-def _forget_the_dead(folder: Path) -> None:
-    """Takes what processes that ended had in flight out of the sums."""
+def _drop_dead_processes(folder: Path) -> None:
+    """Removes the in-flight requests of dead processes from the sums."""
     for file in folder.glob("gauge_live*_*.db"):
         pid = int(file.stem.rpartition("_")[2])
         try:

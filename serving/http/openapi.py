@@ -1,6 +1,4 @@
-"""The OpenAPI document: FastAPI's, with the bodies that routes read themselves, every refusal, and the need of a
-key.
-"""
+"""The OpenAPI document: FastAPI's document, with the bodies that routes read themselves, all refusals, and security."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,18 +17,18 @@ _SENT = "Sent"
 """The prefix of the names of records as `POST /v1/leads` takes them."""
 _REFUSALS: Mapping[str, str] = {
     "400": "The request cannot be read",
-    "401": "No API key, or none that holds",
-    "403": "Not this role's to do",
-    "408": "The body took too long to come",
+    "401": "The API key is missing or invalid",
+    "403": "The role may not call this route",
+    "408": "The body took too long to arrive",
     "413": "The body is too large",
-    "415": "The body is said to be something else than JSON",
+    "415": "The content type is not JSON",
     "422": "The request breaks a constraint",
     "429": "Too many requests",
-    "500": "A fault of the service",
-    "503": "Busy; come again",
+    "500": "An error of the service",
+    "503": "The service is busy; send the request again",
 }
 _UNRECORDED = "LeadRequest"
-"""The body whose records must not say when they were recorded."""
+"""The body whose records must not have `recorded_at`."""
 _SECURITY = {
     "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "The API key."},
@@ -46,31 +44,31 @@ class RequestBody:
 
 
 def document(app: FastAPI, bodies: Iterable[RequestBody]) -> dict[str, Any]:
-    """The document of all routes of `app`; `bodies` are those that routes read themselves."""
-    made, documented = FastAPI.openapi(app), list(bodies)
+    """The document of all routes of `app`; `bodies` are the bodies that routes read themselves."""
+    content, documented = FastAPI.openapi(app), list(bodies)
     models = [(body.model, "validation") for body in documented]
-    _, found = models_json_schema(models, ref_template=f"{_REFS}{{model}}")  # type: ignore[arg-type]
-    schemas = made["components"]["schemas"]
-    schemas.update(found["$defs"])
+    _, definitions = models_json_schema(models, ref_template=f"{_REFS}{{model}}")  # type: ignore[arg-type]
+    schemas = content["components"]["schemas"]
+    schemas.update(definitions["$defs"])
     schemas[_UNRECORDED] = _unrecorded(schemas)
     for body in documented:
         if body.example is not None:
             schemas[body.model.__name__]["examples"] = [body.example]
-    made["components"]["securitySchemes"] = _SECURITY
-    made["security"] = [{"key": []}, {"bearer": []}]
-    for route, operation in _operations(made):
+    content["components"]["securitySchemes"] = _SECURITY
+    content["security"] = [{"key": []}, {"bearer": []}]
+    for route, operation in _operations(content):
         _complete(route, operation)
-    return made
+    return content
 
 
-def _operations(made: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, methods in made["paths"].items():
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield f"{method.upper()} {path}", operation
 
 
 def _complete(route: str, operation: dict[str, Any]) -> None:
-    """Adds to an operation what all have: security, refusals, and parameters that are never null."""
+    """Adds the parts that all operations share: security, refusals, and parameters that are never null."""
     answers = operation["responses"]
     if permissions.PERMITTED.get(route, ()) is permissions.EVERYONE:
         operation["security"] = []
@@ -85,14 +83,14 @@ def _complete(route: str, operation: dict[str, Any]) -> None:
 
 
 def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that may be left out is never sent as null: in a path or header that is a text."""
+    """The schema of an optional parameter without null, because `null` in a path or header would be a text."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name != "anyOf"}
     return {**kinds[0], **rest} if len(kinds) == 1 else schema
 
 
 def _unrecorded(schemas: dict[str, Any]) -> dict[str, Any]:
-    """The body of `POST /v1/leads`, of records that do not say when they were recorded."""
+    """The body of `POST /v1/leads`, whose records have no `recorded_at`."""
     for name in _named(schemas[_UNRECORDED]):
         if "recorded_at" in schemas[name].get("properties", ()):
             fields = {field: of for field, of in schemas[name]["properties"].items() if field != "recorded_at"}

@@ -1,7 +1,7 @@
-"""Lists page by cursor: `{"items": [...], "next": "/v1/...?cursor=..."}`, next being null on the last page.
+"""Paging by cursor: `{"items": [...], "next": "/v1/...?cursor=..."}`, where `next` is null on the last page.
 
-A cursor is the key of the last item shown, so that nothing is shown twice or left out because of what comes or goes
-meanwhile. To callers it means nothing.
+A cursor is the key of the last item of a page. So no item appears twice or is left out when items are added or removed
+between two pages. Callers treat a cursor as opaque.
 """
 
 import base64
@@ -17,23 +17,23 @@ from serving.http.strict_json import MalformedBody, read_object
 from serving.validation import FieldError, InvalidFields
 
 Key: TypeAlias = tuple[str | int, ...]
-"""What a list is ordered by, of one item; no two have the same."""
+"""The sort key of an item; no two items of a list have the same key."""
 
 _Item = TypeVar("_Item")
 
 
 class Paging(BaseModel):
-    """The query of a list; one that filters adds its fields."""
+    """The query of a list; a list with filters adds fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
-    """How many items at most."""
+    """The number of items at most."""
     cursor: Annotated[str, Field(max_length=2000)] | None = None
-    """Where to go on: take it from `next`."""
+    """The cursor of the next page, from `next`."""
 
     def after(self, *types: type) -> Key | None:
-        """The key after which to go on, its parts being of these types; None to begin.
+        """The key of the last item of the page before, with parts of these types; None for the first page.
 
         Raises:
             InvalidFields: the cursor belongs to another list.
@@ -46,17 +46,17 @@ class Paging(BaseModel):
         return key
 
     def answer(
-        self, path: str, found: Sequence[_Item], key: Callable[[_Item], Key], show: Callable[[_Item], Any]
+        self, path: str, rows: Sequence[_Item], key: Callable[[_Item], Key], show: Callable[[_Item], Any]
     ) -> dict[str, Any]:
         """A page of the list.
 
         Args:
-            path: the list's.
-            found: the items after the cursor in the order of their keys: one more than `limit` where there are.
-            key: the key of an item.
-            show: an item as JSON.
+            path: the path of the list.
+            rows: the items after the cursor in the order of their keys; one more than `limit` where more exist.
+            key: gives the key of an item.
+            show: gives an item as JSON types.
         """
-        items, more = found[: self.limit], len(found) > self.limit
+        items, more = rows[: self.limit], len(rows) > self.limit
         return {"items": [show(item) for item in items], "next": self._next(path, key(items[-1])) if more else None}
 
     def _next(self, path: str, key: Key) -> str:
@@ -65,7 +65,7 @@ class Paging(BaseModel):
 
 
 class PageAnswer(Answer, Generic[_Item]):
-    """A page of a list; `next` is the path of the one after, null on the last."""
+    """A page of a list; `next` is the path of the next page, null on the last page."""
 
     items: list[_Item]
     next: str | None

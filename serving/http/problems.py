@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, which name the field and the constraint and never repeat what was sent."""
+"""Errors as RFC 9457 problem details. They name fields and constraints, and never repeat sent values."""
 
 import logging
 import types
@@ -26,27 +26,27 @@ from serving.validation import FieldError, InvalidFields
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
-"""How many faults of one body are told."""
+"""Errors of one body that are answered at most."""
 
 _STORE_ERRORS = (OperationalError, PoolTimeout)
 _LOG = logging.getLogger(__name__)
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _PARAMETERS = ("path", "query", "header", "cookie")
 _DETAILS: Mapping[int, str] = {
-    404: "There is nothing here, or nothing that you may see.",
-    405: "This address does not take that method; the Allow header lists those it does.",
-    500: "Something went wrong on our side; the service's log has the place.",
+    404: "Nothing exists at this address, or your role may not see it.",
+    405: "This address does not support the method; the Allow header lists the supported methods.",
+    500: "An unexpected error occurred in the service; its log has the details.",
 }
 
 
 class Problem(Exception):
-    """An answer that refuses.
+    """An error answer.
 
     Attributes:
         status: the HTTP status.
-        detail: what is wrong and what mends it, free of anything that was sent.
-        errors: the faults field by field, where the request's content is at fault.
-        headers: to send along, such as Retry-After.
+        detail: the error and its fix, without any sent value.
+        errors: the errors by field, where the content of the request is invalid.
+        headers: headers of the answer, such as Retry-After.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class Problem(Exception):
 
 
 def install(app: Starlette) -> None:
-    """Makes `app` answer every error it foresees as a problem; the others are `serving.http.middleware.errors`'s."""
+    """Makes `app` answer all known errors as problems; `serving.http.middleware.errors` answers the other errors."""
     for kind in (Problem, InvalidFields, MalformedBody, HTTPException, RequestValidationError, *_STORE_ERRORS):
         app.add_exception_handler(kind, _answer)
 
 
 def as_problem(error: Exception) -> Problem:
-    """What to answer where `error` was raised; of an unforeseen one nothing but that it happened."""
+    """The problem that answers an error; an unknown error is answered 500 without details."""
     match error:
         case Problem():
             return error
@@ -95,8 +95,8 @@ def as_problem(error: Exception) -> Problem:
         case RequestValidationError():
             return _from_parameters(error)
         case OperationalError() | InternalError() if unwritable(error):
-            _LOG.error("the store takes nothing: %s", error.orig)
-            detail = "The store's disk is full, or it is read-only: nothing was kept; try again later."
+            _LOG.error("the store accepts no writes: %s", error.orig)
+            detail = "The store's disk is full, or the store is read-only. Nothing was kept; try again later."
             return Problem(503, detail, headers={"Retry-After": "60"})
         case OperationalError() | PoolTimeout():
             _LOG.error("the store did not answer: %s", getattr(error, "orig", None) or "no free connection")
@@ -110,18 +110,18 @@ def from_status(status: int, headers: Mapping[str, str] | None = None) -> Proble
 
 
 def from_fields(errors: Sequence[FieldError]) -> Problem:
-    """The problem of content at fault in these fields."""
-    shown = tuple(dict.fromkeys(errors))[:MAX_ERRORS]
-    return Problem(422, "The request breaks the constraints listed under errors.", shown)
+    """The problem of a request whose fields have these errors."""
+    unique = tuple(dict.fromkeys(errors))[:MAX_ERRORS]
+    return Problem(422, "The request breaks the constraints listed under errors.", unique)
 
 
 def from_validation(error: ValidationError, model: type[BaseModel]) -> Problem:
-    """The problem of content that `model` refused: the fields at fault and their constraints.
+    """The problem of content that `model` refused: the invalid fields and their constraints.
 
-    Names in the answer come from `model`: of an unknown field, whose name was sent, it names the parent.
+    The names in the answer come from `model`. For an unknown field, whose name was sent, the answer names the parent.
     """
-    faults = error.errors(include_url=False, include_input=False)
-    return from_fields([_fault(fault, model) for fault in faults if not _follows(fault, faults)])
+    details = error.errors(include_url=False, include_input=False)
+    return from_fields([_field_error(detail, model) for detail in details if not _follows(detail, details)])
 
 
 def _answer(request: Request, error: Exception) -> Response:
@@ -132,41 +132,41 @@ def _answer(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods that some route takes at the request's path; the framework knows those of the first it met."""
+    """The methods of all routes at the request's path; the framework names only those of the first route."""
     routes = request.app.routes
     scopes = ((method, {**request.scope, "method": "GET" if method == "HEAD" else method}) for method in _METHODS)
     return [method for method, scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes)]
 
 
-def _follows(fault: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a list is too short only because its items at fault are not counted."""
-    place = fault["loc"]
-    return fault["type"] == "too_short" and any(
-        other["loc"][: len(place)] == place for other in faults if len(other["loc"]) > len(place)
+def _follows(detail: Mapping[str, Any], details: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a list is too short only because its invalid items are not counted."""
+    location = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        other["loc"][: len(location)] == location for other in details if len(other["loc"]) > len(location)
     )
 
 
-def _fault(fault: Mapping[str, Any], model: type[BaseModel]) -> FieldError:
-    if fault["type"] != "extra_forbidden":
-        return FieldError(_locate(model, fault["loc"])[0], _demand(fault))
-    field, parent = _locate(model, fault["loc"][:-1])
+def _field_error(detail: Mapping[str, Any], model: type[BaseModel]) -> FieldError:
+    if detail["type"] != "extra_forbidden":
+        return FieldError(_locate(model, detail["loc"])[0], _constraint(detail))
+    field, parent = _locate(model, detail["loc"][:-1])
     fields = getattr(parent, "model_fields", {})
     return FieldError(field, f"has a field that is not known; known are: {', '.join(fields)}")
 
 
-def _demand(fault: Mapping[str, Any]) -> str:
-    """What must hold, in words that are ours or the library's own, never an echo."""
-    limits = fault.get("ctx", {})
-    if fault["type"] in ("too_long", "too_short"):
-        bound = "most" if fault["type"] == "too_long" else "least"
+def _constraint(detail: Mapping[str, Any]) -> str:
+    """The broken constraint, in words of this software or of the library, without any sent value."""
+    limits = detail.get("ctx", {})
+    if detail["type"] in ("too_long", "too_short"):
+        bound = "most" if detail["type"] == "too_long" else "least"
         return f"must have at {bound} {limits.get('max_length', limits.get('min_length'))} items"
-    text = constraint(fault)
-    # Texts of the standard library reach here too ("Invalid isoformat string: ..."), and some quote.
+    text = constraint(detail)
+    # Some texts come from the standard library ("Invalid isoformat string: ...") and quote the sent value.
     return text if text.startswith(("must ", "is ")) else "is not valid"
 
 
 def _locate(model: type[BaseModel], steps: Sequence[str | int]) -> tuple[str, Any]:
-    """The path of a place in `model` as far as it is of the model's own naming, and the type there."""
+    """The path of a location in `model`, as far as the model itself names it, and the type there."""
     path, here = [], _bare(model)
     for step in steps:
         fields = {info.alias or name: info for name, info in getattr(here, "model_fields", {}).items()}
@@ -178,7 +178,7 @@ def _locate(model: type[BaseModel], steps: Sequence[str | int]) -> tuple[str, An
 
 
 def _bare(annotation: Any) -> Any:
-    """A type without alias, annotation and optionality."""
+    """A type without its alias, its annotations and None."""
     if isinstance(annotation, TypeAliasType):
         return _bare(annotation.__value__)
     origin = typing.get_origin(annotation)
@@ -190,10 +190,10 @@ def _bare(annotation: Any) -> Any:
 
 
 def _from_parameters(error: RequestValidationError) -> Problem:
-    return from_fields([FieldError(_parameter(fault), _demand(fault)) for fault in error.errors()])
+    return from_fields([FieldError(_parameter(detail), _constraint(detail)) for detail in error.errors()])
 
 
-def _parameter(fault: Mapping[str, Any]) -> str:
-    """The declared name of a parameter at fault, such as `query.limit`; what was sent is not one."""
-    declared = fault["type"] != "extra_forbidden" and fault["loc"][0] in _PARAMETERS
-    return ".".join(map(str, fault["loc"][:2] if declared else fault["loc"][:1]))
+def _parameter(detail: Mapping[str, Any]) -> str:
+    """The declared name of an invalid parameter, such as `query.limit`; the name of an undeclared one is left out."""
+    declared = detail["type"] != "extra_forbidden" and detail["loc"][0] in _PARAMETERS
+    return ".".join(map(str, detail["loc"][:2] if declared else detail["loc"][:1]))

@@ -1,4 +1,4 @@
-"""The base of the answers' models, which OpenAPI publishes, and the answers that any route may give."""
+"""The base class of the answers' models, which OpenAPI publishes, and the answers that any route may give."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from serving.http.problems import MEDIA_TYPE
 
 
 class Answer(BaseModel):
-    """An answer: nothing beside its fields."""
+    """An answer; it has no fields beside the documented ones."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -17,11 +17,11 @@ class WrittenAnswer(Answer):
     """An answer to a request that writes."""
 
     dry_run: Literal[True] | None = None
-    """Present only in the answer to a dry run: nothing was kept."""
+    """Present only in the answer to a dry run, which stores nothing."""
 
 
 class ProblemAnswer(BaseModel):
-    """An error (RFC 9457); `errors` name fields and constraints, never what was sent."""
+    """An error (RFC 9457); `errors` name fields and constraints, never sent values."""
 
     type: str
     title: str

@@ -1,6 +1,6 @@
-"""Reading a request body: a UTF-8 JSON object, and nothing that two readers could understand differently.
+"""The reader of request bodies: a UTF-8 JSON object, without anything that two parsers could read differently.
 
-Refusals say what is wrong and where, and never repeat what was sent, not even a key.
+An error names the constraint and the position, and never repeats a sent value or key.
 """
 
 import math
@@ -14,11 +14,11 @@ import jiter
 from features.value_types import MAX_INTEGER
 
 MAX_DEPTH = 16
-"""Of objects and lists within one another; the deepest body of this API has 6."""
+"""Levels of nested objects and lists at most; the deepest body of this API has 6."""
 
 _CONTAINERS = (dict, list)
 _BOM = b"\xef\xbb\xbf"
-_PLACE = re.compile(r"at line \d+ column \d+$")
+_POSITION = re.compile(r"at line \d+ column \d+$")
 
 
 class MalformedBody(ValueError):
@@ -46,8 +46,8 @@ def _parse(body: bytes) -> Any:
         return jiter.from_json(body, catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
         message = str(error)
-    place = _PLACE.search(message)
-    where = f" {place[0]}" if place else ""
+    position = _POSITION.search(message)
+    where = f" {position[0]}" if position else ""
     if message.startswith("Detected duplicate key"):
         raise MalformedBody(f"the body must not name a key twice in one object{where}")
     raise MalformedBody(f"the body must be valid UTF-8 JSON{where}")

@@ -1,6 +1,6 @@
-"""Traces of requests for an OpenTelemetry collector: FastAPI's own spans, without what was sent.
+"""Traces of requests for an OpenTelemetry collector: FastAPI's own spans, without sent values.
 
-What FastAPI records of errors quotes them, so of its three signals traces alone are sent; numbers are at `/metrics`.
+FastAPI's logs quote errors, so only traces are sent. The numbers are at `/metrics`.
 """
 
 from fastapi.telemetry import TelemetryConfig
@@ -13,13 +13,13 @@ from typing_extensions import override
 from serving.http.middleware.load_shedding import PROBES
 
 HIDDEN = ("url.path", "url.query")
-"""Attributes that hold ids; `http.route` tells the template of the path."""
-_SECONDS = 2
-"""How long a collector may take, also when the service ends."""
+"""Attributes that contain ids; `http.route` has the template of the path."""
+_TIMEOUT = 2
+"""Seconds that a collector may take to answer, also when the service ends."""
 
 
 class Discreet(SpanProcessor):
-    """Takes out of spans, as they begin, what may tell of a person."""
+    """Removes attributes that may identify a person from new spans."""
 
     @override
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -28,17 +28,17 @@ class Discreet(SpanProcessor):
 
 
 def exported(endpoint: str) -> TracerProvider:
-    """Traces that go to a collector, by OTLP over HTTP; the sampler is that of the environment's OTEL_TRACES_SAMPLER.
+    """Traces that are sent to a collector by OTLP over HTTP. OTEL_TRACES_SAMPLER in the environment sets the sampler.
 
     Args:
         endpoint: the collector's address, such as `http://localhost:4318`.
     """
-    # Imported here, for it takes time that only those need who have a collector.
+    # Imported here, because the import takes time and only services with a collector need it.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
     provider.add_span_processor(Discreet())
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_SECONDS)
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_TIMEOUT)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
 
@@ -50,7 +50,7 @@ def _resource() -> Resource:
 
 
 def configuration(traces: TracerProvider | None) -> TelemetryConfig:
-    """What FastAPI is told: to trace all but health, or without traces nothing, whatever the environment says."""
+    """FastAPI's telemetry settings, whatever the environment says: traces of all requests but probes, or nothing."""
     return {
         "tracing": traces is not None,
         "tracer_provider": traces,

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 
 from features.value_types import SECOND
 
-_MOST_CALLERS = 10_000
+_MAX_CALLERS = 10_000
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a caller may still do.
+    """The result of one request of a caller.
 
     Attributes:
-        granted: whether this request may go on.
-        remaining: how many more may follow at once.
-        wait: seconds until the next one may come, 0 while some remain.
+        granted: whether this request is within the limit.
+        remaining: the number of further requests that are allowed at once.
+        wait: seconds until the next request is allowed; 0 while some remain.
     """
 
     granted: bool
@@ -25,25 +25,25 @@ class Allowance:
 
 @dataclass
 class RateLimit:
-    """So many requests a second for each caller: a bucket of that many tokens, which fills up within a second.
+    """A limit of requests a second for each caller: a bucket of that many tokens, which fills within a second.
 
-    The callers seen longest ago are forgotten first; one that comes back finds its bucket full.
+    The callers of the longest ago are forgotten first; a forgotten caller has a full bucket.
 
     Attributes:
         a_second: requests a second, from 1.
-        callers: how many callers are remembered.
+        callers: the number of callers that are remembered.
     """
 
     a_second: int
-    callers: int = _MOST_CALLERS
+    callers: int = _MAX_CALLERS
     _buckets: OrderedDict[str, tuple[float, int]] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         if self.a_second < 1 or self.callers < 1:
-            raise ValueError("a rate limit must let at least one caller do at least one request a second")
+            raise ValueError("a rate limit must allow at least one request a second and remember at least one caller")
 
     def take(self, caller: str, now: int) -> Allowance:
-        """Takes a token from a caller's bucket at `now` (microseconds), if there is one."""
+        """Takes a token from a caller's bucket at `now` (microseconds), if the bucket has one."""
         tokens, at = self._buckets.pop(caller, (float(self.a_second), now))
         # A clock that was set back must not take tokens away.
         tokens = min(float(self.a_second), tokens + max(0, now - at) / SECOND * self.a_second)

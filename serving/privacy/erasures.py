@@ -1,4 +1,4 @@
-"""The log of erasures, which tells of nobody; and clearing the remains of deleted rows from a SQLite file."""
+"""The log of erasures, which names no person; and the removal of deleted rows from a SQLite file."""
 
 import logging
 from typing import Any
@@ -11,53 +11,55 @@ _LOG = logging.getLogger(__name__)
 
 
 def begin(connection: Connection, at: int, actor: str, reason: str) -> int:
-    """Notes that an erasure began, by whom and why, which must not name whose; returns its id."""
-    begun = insert(table).values(at=at, actor=actor, reason=reason).returning(table.c.id)
-    erasure_id: int = connection.execute(begun).scalar_one()
+    """Logs the start of an erasure with its actor and reason; returns its id. The reason must not name the person."""
+    started = insert(table).values(at=at, actor=actor, reason=reason).returning(table.c.id)
+    erasure_id: int = connection.execute(started).scalar_one()
     return erasure_id
 
 
 def finish(connection: Connection, erasure_id: int, *, leads: int, rows: int, at: int) -> None:
-    """Notes how much an erasure came to, and that it is complete."""
+    """Logs the end of an erasure and the numbers of erased leads and rows."""
     values = {"leads": leads, "rows": rows, "finished_at": at}
     connection.execute(update(table).where(table.c.id == erasure_id).values(values))
 
 
 def overwrite(connection: Connection) -> None:
-    """Has SQLite put zeros in the place of what this connection deletes from now on."""
+    """Makes SQLite overwrite with zeros the rows that this connection deletes from now on."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete = ON").close()
 
 
 def checkpoint(engine: Engine) -> bool:
-    """Empties the file beside a SQLite store that holds its latest changes; whether it is empty.
+    """Empties the write-ahead log of a SQLite store; returns whether it is empty.
 
-    It is not while somebody still reads an earlier state of the store.
+    The log stays while another connection reads an earlier state of the store.
     """
-    return _past_transactions(engine, ())
+    return _run_and_checkpoint(engine, ())
 
 
 def rewrite(engine: Engine) -> bool:
-    """Writes a SQLite store's file anew without what was ever deleted in it, and empties the file beside it.
+    """Rewrites the file of a SQLite store without deleted rows, and empties its write-ahead log.
 
-    Nobody else writes meanwhile. PostgreSQL does the like by itself in the course of time.
+    Other writers wait meanwhile. PostgreSQL removes deleted rows by itself over time.
 
     Returns:
-        Whether nothing remains; False where somebody still reads an earlier state of the store.
+        Whether no deleted row remains; False where another connection reads an earlier state of the store.
     """
-    return _past_transactions(engine, ("VACUUM",))
+    return _run_and_checkpoint(engine, ("VACUUM",))
 
 
-def _past_transactions(engine: Engine, statements: tuple[str, ...]) -> bool:
+def _run_and_checkpoint(engine: Engine, statements: tuple[str, ...]) -> bool:
     if engine.dialect.name != "sqlite":
         return True
-    # Past SQLAlchemy, whose transactions none of this may be in.
+    # These statements must run outside a transaction, so the driver runs them and not SQLAlchemy.
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         for statement in statements:
             driver.execute(statement).close()
-        # It waits for readers as any write waits for a lock.
+        # The checkpoint waits for readers, as long as a write waits for a lock.
         busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
-        _LOG.warning("the store's write-ahead log could not be emptied: somebody reads an earlier state of the store")
+        _LOG.warning(
+            "the store's write-ahead log could not be emptied: a connection reads an earlier state of the store"
+        )
     return not busy

@@ -1,4 +1,4 @@
-"""Deleting what is over: each a step that deletes up to so many, in a write transaction, and says how many it were."""
+"""The steps of a purge. Each step deletes a limited number of expired rows in a write transaction."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -17,34 +17,34 @@ from serving.webhooks import deliveries
 from serving.webhooks.tables import deliveries as sent
 from serving.work_list.tables import exposures
 
-Step: TypeAlias = Callable[[Connection, int], int]
-"""Deletes up to so many; returns how many."""
+PurgeStep: TypeAlias = Callable[[Connection, int], int]
+"""Deletes at most the given number of items; returns the number of deleted items."""
 
 _LEADS = RECORDS["leads"]
 _FACTS = tuple(RECORDS[kind.name] for kind in KINDS.values() if kind.parent == "lead_id")
 
 
-def scored(before: int) -> Step:
-    """The payloads of decisions made before a moment (microseconds) on facts that were sent along."""
+def scored(before: int) -> PurgeStep:
+    """Deletes the payloads of decisions on facts in a request that were made before a moment (microseconds)."""
 
     def step(connection: Connection, limit: int) -> int:
-        made = select(decision_payloads.c.decision_id).join_from(decision_payloads, decisions)
-        old = made.where(~decision_payloads.c.stored, decisions.c.created_at < before)
-        return _forget(connection, old, limit)
+        payloads = select(decision_payloads.c.decision_id).join_from(decision_payloads, decisions)
+        old = payloads.where(~decision_payloads.c.stored, decisions.c.created_at < before)
+        return _delete_payloads(connection, old, limit)
 
     return step
 
 
-def _forget(connection: Connection, found: Select[tuple[str]], limit: int) -> int:
-    """Deletes the payloads of these decisions, and what the challenger said of them."""
-    ids = list(connection.execute(found.limit(limit)).scalars())
+def _delete_payloads(connection: Connection, chosen: Select[tuple[str]], limit: int) -> int:
+    """Deletes the payloads of these decisions and the challenger's scores of them."""
+    ids = list(connection.execute(chosen.limit(limit)).scalars())
     for table in (shadow_scores, decision_payloads):
         connection.execute(delete(table).where(table.c.decision_id.in_(ids)))
     return len(ids)
 
 
-def idle(before: int, now: int) -> Step:
-    """Open leads of which nothing was recorded since a moment; one that has no times at all is not known to be idle."""
+def idle(before: int, now: int) -> PurgeStep:
+    """Deletes open leads without a record since a moment. A lead without any recording time is kept."""
 
     def step(connection: Connection, limit: int) -> int:
         versions.lock_records(connection)
@@ -62,8 +62,8 @@ def idle(before: int, now: int) -> Step:
     return step
 
 
-def events(before: int) -> Step:
-    """Events from before a moment that no delivery waits for, with their deliveries."""
+def events(before: int) -> PurgeStep:
+    """Deletes events from before a moment that no delivery waits for, with their deliveries."""
 
     def step(connection: Connection, limit: int) -> int:
         waiting = exists().where(sent.c.event_id == outbox.c.event_id, sent.c.state == deliveries.WAITING)
@@ -75,7 +75,7 @@ def events(before: int) -> Step:
 
 
 def sign_ins(connection: Connection, now: int) -> int:
-    """Sessions that are over, and links that no longer work."""
+    """Deletes expired sessions and expired sign-in links."""
     return sum(
         connection.execute(delete(table).where(table.c.expires_at <= now)).rowcount
         for table in (sessions, sign_in_tokens)
@@ -83,15 +83,15 @@ def sign_ins(connection: Connection, now: int) -> int:
 
 
 def orphans(connection: Connection, limit: int) -> int:
-    """What is kept of leads of the store that were erased, because somebody was just scoring them."""
-    ids = select(decision_payloads.c.decision_id).where(decision_payloads.c.stored, _gone(decision_payloads))
+    """Deletes rows of erased leads. Such rows appear where a lead was scored during its erasure."""
+    ids = select(decision_payloads.c.decision_id).where(decision_payloads.c.stored, _without_lead(decision_payloads))
     for table in (current_score, exposures):
-        connection.execute(delete(table).where(_gone(table)))
-    connection.execute(delete(outbox).where(outbox.c.lead_id.is_not(None), _gone(outbox)))
+        connection.execute(delete(table).where(_without_lead(table)))
+    connection.execute(delete(outbox).where(outbox.c.lead_id.is_not(None), _without_lead(outbox)))
     kept = exists().where(decision_payloads.c.decision_id == shadow_scores.c.decision_id)
     connection.execute(delete(shadow_scores).where(~kept))
-    return _forget(connection, ids, limit)
+    return _delete_payloads(connection, ids, limit)
 
 
-def _gone(table: Table) -> ColumnElement[bool]:
+def _without_lead(table: Table) -> ColumnElement[bool]:
     return ~exists().where(_LEADS.c.lead_id == table.c.lead_id)

@@ -1,22 +1,23 @@
-"""What the store holds about somebody: found, shown and deleted.
+"""The personal data of a subject in the store: how they are found, listed and deleted.
 
-It is of two sorts. *Own* rows belong to the leads, and of a domain the accounts, of the person: they go, every version.
-*Mentions* are in rows that belong to others, or to nobody: the address of a page, a company's name, the body of a
-request that was scored and never kept as a lead. There the columns are emptied that name the person; where the contract
-of the record needs them, or the row is a copy of what was said, the row goes.
+A subject is a person or a domain. Its data are of two sorts. *Own* rows belong to the leads of the person, or to the
+leads and accounts of the domain. An erasure deletes every version of them. *Mentions* are rows without such an owner
+that name the subject: the address of a page, a company's name, the body of a scored request that is no stored lead. An
+erasure empties the columns that name the subject. Where the record's contract requires such a column, or the row is a
+copy of other data, it deletes the row.
 
-There is no index for what may stand anywhere in a text, so mentions are found by reading the tables through.
+A name may stand anywhere in a text, and no index finds it there. So mentions are found by reading whole tables.
 """
 
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, delete, func, select, update
 
+from features.batched import batched
 from features.records import DERIVED, KINDS, Kind
 from operations.subjects import Subject
 from serving.decisions import rescore_queue
@@ -32,8 +33,8 @@ from serving.work_list.tables import exposures
 Counts = Counter[str]
 """How many rows, by table."""
 
-_T = TypeVar("_T")
-_AT_ONCE = 500
+_BATCH = 500
+"""Rows that are read at a time, and ids that one query names."""
 _LEADS, _ACCOUNTS = RECORDS["leads"], RECORDS["accounts"]
 _PAYOUTS = RECORDS["payouts"]
 _OF_LEADS: Mapping[Table, Column[Any]] = {
@@ -56,12 +57,12 @@ _COPIES: Mapping[Table, tuple[str, ...]] = {
     idempotency_keys: ("location", "body"),
     quality_reports: ("content",),
 }
-"""What repeats records, with the columns that may name somebody."""
+"""The tables with copies of records, and their columns that may name a subject."""
 
 
 @dataclass(frozen=True)
 class Owned:
-    """What belongs to somebody: ids of leads, aliases among them, and of accounts."""
+    """The ids of a subject's leads, with their aliases, and of its accounts."""
 
     leads: frozenset[str] = field(default_factory=frozenset)
     accounts: frozenset[str] = field(default_factory=frozenset)
@@ -70,7 +71,7 @@ class Owned:
         return Owned(self.leads | other.leads, self.accounts | other.accounts)
 
     def has(self, table: Table, row: Mapping[str, Any]) -> bool:
-        """Whether a row of a table belongs to it."""
+        """Whether a row of a table belongs to these leads and accounts."""
         if table is idempotency_keys:
             return not self.leads.isdisjoint(json.loads(row["lead_ids"] or "[]"))
         column = _OWNED.get(table)
@@ -79,49 +80,49 @@ class Owned:
 
 @dataclass(frozen=True)
 class Mention:
-    """A row that is not somebody's own and names them: where it is, and what of it goes.
+    """A row that names a subject and belongs to another owner, or to none.
 
     Attributes:
-        table: whose row it is.
-        key: its primary key.
-        row: all its columns.
-        left: what is left in the columns that name them; empty where the row goes.
+        table: the table of the row.
+        key: the primary key of the row.
+        row: all columns of the row.
+        remaining: the values that the columns with the name keep; empty where the whole row is deleted.
     """
 
     table: Table
     key: Any
     row: Mapping[str, Any]
-    left: Mapping[str, Any] = field(default_factory=dict)
+    remaining: Mapping[str, Any] = field(default_factory=dict)
 
 
 def owned(connection: Connection, subject: Subject) -> Owned:
-    """The accounts and leads that are somebody's, in any version: by id, address, domain, account or alias."""
+    """The subject's accounts and leads: any version matches by id, address, domain, account or alias."""
     columns = (_ACCOUNTS.c.account_id, _ACCOUNTS.c.domain)
     accounts = frozenset(
         row.account_id
-        for row in _all(connection, select(*columns).distinct())
+        for row in _stream(connection, select(*columns).distinct())
         if subject.named_in(row.account_id) or (row.domain is not None and subject.holds(row.domain))
     )
-    found = {} if subject.email is None else dict.fromkeys(emails.leads_with(connection, subject.email))
-    for row in _all(connection, select(_LEADS.c.lead_id, _LEADS.c.email, _LEADS.c.account_id).distinct()):
+    leads = {} if subject.email is None else dict.fromkeys(emails.leads_with(connection, subject.email))
+    for row in _stream(connection, select(_LEADS.c.lead_id, _LEADS.c.email, _LEADS.c.account_id).distinct()):
         if row.account_id in accounts or subject.named_in(row.lead_id) or (row.email and subject.has(row.email)):
-            found[row.lead_id] = None
-    named = (row.alias for row in _all(connection, select(lead_aliases.c.alias)) if subject.named_in(row.alias))
-    return replace(with_aliases(connection, [*found, *named]), accounts=accounts)
+            leads[row.lead_id] = None
+    named = (row.alias for row in _stream(connection, select(lead_aliases.c.alias)) if subject.named_in(row.alias))
+    return replace(with_aliases(connection, [*leads, *named]), accounts=accounts)
 
 
 def with_aliases(connection: Connection, leads: Collection[str]) -> Owned:
-    """These leads with all other ids of them; any of their ids may be given."""
+    """These leads with all their ids; any id of a lead may be given."""
     given = frozenset(leads)
-    others = [(row.alias, row.lead_id) for row in _all(connection, select(lead_aliases))]
+    others = [(row.alias, row.lead_id) for row in _stream(connection, select(lead_aliases))]
     own = given | {lead for alias, lead in others if alias in given}
     return Owned(frozenset(own | {alias for alias, lead in others if lead in own}))
 
 
 def own_rows(connection: Connection, own: Owned) -> Iterator[tuple[Table, Mapping[str, Any]]]:
-    """The rows that belong to these leads and accounts, payouts for the leads and the challenger's scores among them.
+    """The rows of these leads and accounts, including payouts for the leads and the challenger's scores.
 
-    Only the answers kept for repeated requests are left out; `mentions` has them.
+    `mentions` has the remaining rows: the answers kept for repeated requests.
     """
     for table, condition in _conditions(own):
         for row in connection.execute(select(table).where(condition)).mappings():
@@ -129,7 +130,7 @@ def own_rows(connection: Connection, own: Owned) -> Iterator[tuple[Table, Mappin
 
 
 def count_own(connection: Connection, own: Owned) -> Counts:
-    """How many rows `own_rows` gives."""
+    """The number of rows that `own_rows` gives, by table."""
     counts = Counts()
     for table, condition in _conditions(own):
         counts[table.name] += connection.execute(select(func.count()).select_from(table).where(condition)).scalar_one()
@@ -137,47 +138,47 @@ def count_own(connection: Connection, own: Owned) -> Counts:
 
 
 def _conditions(own: Owned) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    """Each table with what its rows of these leads and accounts meet; what hangs on others before them."""
-    for chunk in _chunks(sorted(own.leads)):
-        payloads = select(decision_payloads.c.decision_id).where(decision_payloads.c.lead_id.in_(chunk))
+    """Each table with the condition of its own rows. A table that refers to another one comes before it."""
+    for lead_ids in batched(sorted(own.leads), _BATCH):
+        payloads = select(decision_payloads.c.decision_id).where(decision_payloads.c.lead_id.in_(lead_ids))
         yield shadow_scores, shadow_scores.c.decision_id.in_(payloads)
-        yield _PAYOUTS, _PAYOUTS.c.lead_id.in_(chunk)
-        yield from ((table, column.in_(chunk)) for table, column in _OF_LEADS.items())
-    for chunk in _chunks(sorted(own.accounts)):
-        yield from ((table, column.in_(chunk)) for table, column in _OF_ACCOUNTS.items())
+        yield _PAYOUTS, _PAYOUTS.c.lead_id.in_(lead_ids)
+        yield from ((table, column.in_(lead_ids)) for table, column in _OF_LEADS.items())
+    for account_ids in batched(sorted(own.accounts), _BATCH):
+        yield from ((table, column.in_(account_ids)) for table, column in _OF_ACCOUNTS.items())
 
 
 def delete_own(connection: Connection, own: Owned) -> Counts:
-    """Deletes what belongs to these leads and accounts, in a write transaction; returns how many rows.
+    """Deletes the rows of these leads and accounts in a write transaction; returns the number of rows by table.
 
-    Of decisions their ids and commitments stay, so the chain of seals still verifies. Payouts stay, for they are
-    somebody else's accounts, and no longer say for which lead.
+    The ids and commitments of decisions stay, so the chain of seals still verifies. Payouts stay without their lead's
+    id, because they are part of a partner's accounts.
     """
     counts = Counts()
     for table, condition in _conditions(own):
-        gone = update(table).values(lead_id=None) if table is _PAYOUTS else delete(table)
-        counts[table.name] += connection.execute(gone.where(condition)).rowcount
+        change = update(table).values(lead_id=None) if table is _PAYOUTS else delete(table)
+        counts[table.name] += connection.execute(change.where(condition)).rowcount
     counts[idempotency_keys.name] += idempotency.forget(connection, own.leads)
     return +counts
 
 
 def mentions(connection: Connection, subject: Subject, own: Owned) -> Iterator[Mention]:
-    """The rows that name somebody, or answered requests about their leads, without those that are `own`."""
+    """The rows that name the subject without being its own, and the kept answers about its leads."""
     for table in (*_KINDS, *_COPIES):
         (key,) = table.primary_key
-        for row in _all(connection, select(table)):
+        for row in _stream(connection, select(table)):
             if own.has(table, row._mapping):
                 if table is idempotency_keys:
                     yield Mention(table, row._mapping[key], row._mapping)
-            elif found := _naming(subject, table, row._mapping):
-                yield Mention(table, row._mapping[key], row._mapping, _left(subject, table, found))
+            elif naming := _naming_columns(subject, table, row._mapping):
+                yield Mention(table, row._mapping[key], row._mapping, _remaining(subject, table, naming))
 
 
-def _naming(subject: Subject, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that name somebody."""
+def _naming_columns(subject: Subject, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a row that name the subject."""
     texts = {name: row[name] for name in _COPIES.get(table, row.keys()) if isinstance(row[name], str | bytes | dict)}
     plain = {name: _plain(value) for name, value in texts.items()}
-    # Nearly all rows name nobody, and one long text is searched faster than many short ones.
+    # Nearly all rows name no subject, and one long text is searched faster than many short ones.
     if not subject.named_in("\0".join(plain.values())):
         return {}
     return {name: texts[name] for name, text in plain.items() if subject.named_in(text)}
@@ -189,33 +190,35 @@ def _plain(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
-def _left(subject: Subject, table: Table, naming: Mapping[str, Any]) -> dict[str, Any]:
-    """What is left in the columns that name somebody; empty where the row has to go."""
+def _remaining(subject: Subject, table: Table, naming: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that the naming columns keep; empty where the whole row is deleted."""
     kind = _KINDS.get(table)
     if kind is None or kind in DERIVED:
         return {}
     fields = kind.model.model_fields
     if any(name in (kind.id, kind.parent) or (name in fields and fields[name].is_required()) for name in naming):
         return {}
-    return {name: _spared(subject, value) if isinstance(value, dict) else None for name, value in naming.items()}
+    return {
+        name: _without_subject(subject, value) if isinstance(value, dict) else None for name, value in naming.items()
+    }
 
 
-def _spared(subject: Subject, attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _without_subject(subject: Subject, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if not subject.named_in(f"{name} {value}")}
 
 
-def delete_mentions(connection: Connection, found: Iterable[Mention], now: int) -> Counts:
-    """Deletes or empties these, in a write transaction; returns how many rows.
+def delete_mentions(connection: Connection, mentions: Iterable[Mention], now: int) -> Counts:
+    """Deletes or empties mentions in a write transaction; returns the number of rows by table.
 
-    A decision goes with what the challenger said of it and, if it is a lead's current one, that score; such a lead is
-    due for another.
+    A deleted decision takes along the challenger's score of it. If it is the current decision of a lead, the lead's
+    current score is deleted too, and the lead is queued for scoring.
     """
     counts = Counts()
-    for mention in found:
+    for mention in mentions:
         (key,) = mention.table.primary_key
         if mention.table is decision_payloads:
             counts += _unscore(connection, mention.key, now)
-        change = update(mention.table).values(mention.left) if mention.left else delete(mention.table)
+        change = update(mention.table).values(mention.remaining) if mention.remaining else delete(mention.table)
         counts[mention.table.name] += connection.execute(change.where(key == mention.key)).rowcount
     return counts
 
@@ -228,13 +231,7 @@ def _unscore(connection: Connection, decision_id: str, now: int) -> Counts:
     return +Counts({shadow_scores.name: connection.execute(challenger).rowcount, current_score.name: len(scored)})
 
 
-def _all(connection: Connection, statement: Any) -> Iterator[Any]:
-    """The rows, read as it goes."""
-    with connection.execute(statement.execution_options(yield_per=_AT_ONCE)) as rows:
+def _stream(connection: Connection, statement: Any) -> Iterator[Any]:
+    """The rows of a query, read in batches."""
+    with connection.execute(statement.execution_options(yield_per=_BATCH)) as rows:
         yield from rows
-
-
-def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
-    remaining = iter(items)
-    while chunk := list(islice(remaining, _AT_ONCE)):
-        yield chunk

@@ -1,4 +1,4 @@
-"""What is kept no longer than it is needed: deleted day by day, as a policy says (GDPR, article 5(1)(e))."""
+"""Retention: data that are no longer needed are deleted every day (GDPR, article 5(1)(e))."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,20 +8,21 @@ from sqlalchemy import Engine
 
 from features.value_types import DAY
 from serving.privacy import erasures, expiry
-from serving.privacy.expiry import Step
+from serving.privacy.expiry import PurgeStep
 from serving.store import idempotency
 
-_AT_ONCE = 1_000
+_BATCH = 1_000
+"""Items that one step deletes at most."""
 
 
 @dataclass(frozen=True)
 class Retention:
-    """How long what is kept, in days; None for as long as the store is.
+    """The days for which data are kept; None keeps them without limit.
 
     Attributes:
-        scored: decisions on facts that were sent along with a request.
-        idle: leads that are open, counted from the last that was recorded of them.
-        events: events that were delivered, or will not be, with the log of their deliveries.
+        scored: decisions on facts in a request.
+        idle: open leads, counted from their last record.
+        events: events without a waiting delivery, with the log of their deliveries.
     """
 
     scored: int | None = None
@@ -30,28 +31,28 @@ class Retention:
 
 
 def purge(engine: Engine, retention: Retention, now: int) -> Mapping[str, int]:
-    """Deletes what is over at `now` (microseconds), some at a time; returns how many of what."""
-    done = {name: _exhaust(engine, step) for name, step in _steps(retention, now)}
+    """Deletes the data that have expired at `now` (microseconds), in batches; returns the number of each sort."""
+    counts = {name: _run(engine, step) for name, step in _steps(retention, now)}
     erasures.checkpoint(engine)
-    return done
+    return counts
 
 
 def rehearse(engine: Engine, retention: Retention, now: int) -> Mapping[str, int]:
-    """How many of what `purge` would delete; nothing is."""
+    """The numbers that `purge` would return; the transaction is rolled back."""
     with engine.connect() as connection, connection.begin() as transaction:
-        found = {name: _repeated(partial(step, connection, _AT_ONCE)) for name, step in _steps(retention, now)}
+        counts = {name: _repeat(partial(step, connection, _BATCH)) for name, step in _steps(retention, now)}
         transaction.rollback()
-    return found
+    return counts
 
 
-def _steps(retention: Retention, now: int) -> Iterator[tuple[str, Step]]:
-    """What is to be deleted, by what it is called."""
-    wanted: list[tuple[str, int | None, Callable[[int], Step]]] = [
+def _steps(retention: Retention, now: int) -> Iterator[tuple[str, PurgeStep]]:
+    """The steps of a purge with the names of the data that they delete."""
+    limited: list[tuple[str, int | None, Callable[[int], PurgeStep]]] = [
         ("decisions on facts sent along", retention.scored, expiry.scored),
         ("open leads without activity", retention.idle, lambda before: expiry.idle(before, now)),
         ("events with their deliveries", retention.events, expiry.events),
     ]
-    yield from ((name, make(now - days * DAY)) for name, days, make in wanted if days is not None)
+    yield from ((name, make(now - days * DAY)) for name, days, make in limited if days is not None)
     yield (
         "answers to requests with a key",
         lambda connection, _: idempotency.purge(connection, now - idempotency.MIN_KEPT),
@@ -60,18 +61,18 @@ def _steps(retention: Retention, now: int) -> Iterator[tuple[str, Step]]:
     yield "rows of leads that are no more", expiry.orphans
 
 
-def _exhaust(engine: Engine, step: Step) -> int:
-    def once() -> int:
+def _run(engine: Engine, step: PurgeStep) -> int:
+    def run_batch() -> int:
         with engine.begin() as connection:
             erasures.overwrite(connection)
-            return step(connection, _AT_ONCE)
+            return step(connection, _BATCH)
 
-    return _repeated(once)
+    return _repeat(run_batch)
 
 
-def _repeated(some: Callable[[], int]) -> int:
-    """Does some at a time until that is less than it may be; returns how many in all."""
-    total = done = some()
-    while done >= _AT_ONCE:
-        total += (done := some())
+def _repeat(run_batch: Callable[[], int]) -> int:
+    """Runs batches until one is not full; returns the total."""
+    total = done = run_batch()
+    while done >= _BATCH:
+        total += (done := run_batch())
     return total

@@ -22,12 +22,11 @@ from serving.validation import FieldError, InvalidFields
 
 _LOG = logging.getLogger(__name__)
 _NDJSON = "application/x-ndjson"
-_STILL_WRITTEN = "New data about this subject arrived during the erasure. Stop the sender, then run the erasure again."
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
 
 
 class SubjectRequest(BaseModel):
-    """Whose data are meant: `email`, a person's address, or `domain`, one of the two."""
+    """The subject of the request: either `email`, a person's address, or `domain`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -36,16 +35,16 @@ class SubjectRequest(BaseModel):
 
 
 class ErasureRequest(SubjectRequest):
-    """Who is to be erased, and why; the reason is kept, and may not name them."""
+    """The subject of an erasure and its reason. The reason is kept, so it must not name the subject."""
 
     reason: Text
 
 
 class ErasureAnswer(Answer):
-    """What an erasure came to: how many leads, and how many rows by table.
+    """The result of an erasure: the number of leads, and the number of rows by table.
 
-    `id` names it in the log of erasures, null for a dry run. `remains` says that the store's file still holds some of
-    it, because somebody reads an earlier state: repeat it.
+    `id` names the erasure in its log; it is null for a dry run. `remains` says that the store's file still holds some
+    of the erased data, because another connection reads an earlier state of the store. Then run the erasure again.
     """
 
     id: int | None
@@ -68,7 +67,7 @@ BODIES = (
     summary="Everything the store holds about a person or a domain",
     responses={
         200: {
-            "description": "A line of JSON for each row, `table` and `row`",
+            "description": "A line of JSON for each row, with the keys `table` and `row`",
             "content": {_NDJSON: {"schema": {"type": "string"}}},
         },
         **REFUSALS,
@@ -77,7 +76,7 @@ BODIES = (
     openapi_extra=json_body(SubjectRequest),
 )
 def export(store: StoreDependency, caller: Permitted, body: Body) -> Response:
-    """The rows as NDJSON; of a row that belongs to others only what names the person."""
+    """The rows as NDJSON. A row of another owner has only its key and the columns that name the person."""
     request, _ = read(SubjectRequest, body)
     lines = [json.dumps(line, ensure_ascii=False) for line in subject_rights.export(store.engine, _subject(request))]
     _LOG.info("personal data were exported by %s: %d rows", caller.name, len(lines))
@@ -96,27 +95,26 @@ def erase(
     caller: Permitted,
     body: Body,
     dry_run: Annotated[
-        Literal["true", "false"] | None, Header(alias=DRY_RUN, description="`true`: say what would be erased.")
+        Literal["true", "false"] | None,
+        Header(alias=DRY_RUN, description="`true`: count the data, and erase nothing."),
     ] = None,
 ) -> Response:
-    """What was erased; it is read through until nothing is found, so repeating it does no harm."""
+    """The erased leads and rows. The erasure repeats until it finds no more rows; sending it again does no harm."""
     request, _ = read(ErasureRequest, body)
     subject = _subject(request)
     _check_reason(subject, request.reason)
     if dry_run == "true":
         return JSONResponse(
-            _shown(None, subject_rights.survey(store.engine, subject), False), headers={DRY_RUN: "true"}
+            _result(None, subject_rights.survey(store.engine, subject), False), headers={DRY_RUN: "true"}
         )
     try:
-        done = subject_rights.erase(store.engine, subject, actor=caller.name, reason=request.reason, clock=store.clock)
-    except subject_rights.StillWritten:
-        raise Problem(
-            503,
-            "New data about this subject arrived during the erasure. Stop the sender, then run the erasure again.",
-            headers={"Retry-After": "60"},
-        ) from None
-    _LOG.info("erasure %d by %s: %d leads", done.id, caller.name, done.found.leads)
-    return JSONResponse(_shown(done.id, done.found, done.remains))
+        erasure = subject_rights.erase(
+            store.engine, subject, actor=caller.name, reason=request.reason, clock=store.clock
+        )
+    except subject_rights.StillWritten as error:
+        raise Problem(503, str(error), headers={"Retry-After": "60"}) from None
+    _LOG.info("erasure %d by %s: %d leads", erasure.id, caller.name, erasure.counts.leads)
+    return JSONResponse(_result(erasure.id, erasure.counts, erasure.remains))
 
 
 def _subject(request: SubjectRequest) -> Subject:
@@ -133,6 +131,6 @@ def _check_reason(subject: Subject, reason: str) -> None:
         raise InvalidFields([FieldError(error.field, error.constraint)]) from None
 
 
-def _shown(erasure_id: int | None, found: subject_rights.Found, remains: bool) -> dict[str, Any]:
-    rows = dict(found.rows)
-    return {"id": erasure_id, "leads": found.leads, "rows": rows, "remains": remains, "dry_run": erasure_id is None}
+def _result(erasure_id: int | None, counts: subject_rights.DataCounts, remains: bool) -> dict[str, Any]:
+    rows = dict(counts.rows)
+    return {"id": erasure_id, "leads": counts.leads, "rows": rows, "remains": remains, "dry_run": erasure_id is None}

@@ -1,4 +1,4 @@
-"""The page of data quality: the last report, the worst findings first, each with its fix; or how to make a report."""
+"""The page of data quality: the last report, with the worst findings first and their fixes, or how to make a report."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ STATES: Mapping[str, tuple[str, str, str]] = {
 
 
 @dataclass(frozen=True)
-class Line:
+class FindingLine:
     """A finding as the page shows it."""
 
     finding: Finding
@@ -46,13 +46,13 @@ class Line:
 
     @property
     def bar_kind(self) -> str:
-        """How the bar is coloured."""
+        """The class of the bar, which sets its colour."""
         return "band" if self.finding.severity == "ok" else "against"
 
 
 @dataclass(frozen=True)
 class KindLine:
-    """What became of the checks of one kind of record."""
+    """The results of the checks of one kind of record, counted by severity."""
 
     kind: str
     records: int | None
@@ -66,26 +66,26 @@ class QualityPage:
     report: Report
 
     @cached_property
-    def faults(self) -> Sequence[Line]:
-        """What is not ok, the worst first."""
-        return [Line(finding) for finding in self.report.alerts]
+    def alerts(self) -> Sequence[FindingLine]:
+        """The findings that are not ok, the worst first."""
+        return [FindingLine(finding) for finding in self.report.alerts]
 
     @cached_property
-    def missing(self) -> Sequence[Line]:
-        """The columns with a threshold of missing values."""
-        return [Line(finding) for finding in self.report.findings if finding.check == MISSING.id]
+    def missing(self) -> Sequence[FindingLine]:
+        """The findings about missing values, one for each column with a threshold."""
+        return [FindingLine(finding) for finding in self.report.findings if finding.check == MISSING.id]
 
     @cached_property
     def kinds(self) -> Sequence[KindLine]:
-        """The kinds that were examined, those with records first."""
+        """The examined kinds of records; kinds with records come first."""
         findings = self.report.findings
         names = dict.fromkeys((*self.report.records, *(finding.kind for finding in findings)))
         lines = [KindLine(name, self.report.records.get(name), self._counts(name)) for name in names]
         return sorted(lines, key=lambda line: not line.records)
 
     def _counts(self, kind: str) -> Mapping[str, int]:
-        found = Counter[str](finding.severity for finding in self.report.findings if finding.kind == kind)
-        return {severity: found[severity] for severity in self.report.tally}
+        counts = Counter[str](finding.severity for finding in self.report.findings if finding.kind == kind)
+        return {severity: counts[severity] for severity in self.report.tally}
 
 
 @router.get("/quality", response_model=None)
@@ -96,5 +96,5 @@ def quality(request: Request, store: StoreDependency) -> Response:
         raise Refusal(404, *NOT_FOUND)
     with reading(store.engine) as connection:
         report = reports.last(connection)
-    shown = None if report is None else QualityPage(report)
-    return rendering.page("quality/quality.html", {"visitor": visitor, "page": shown, "now": store.clock()})
+    page = None if report is None else QualityPage(report)
+    return rendering.page("quality/quality.html", {"visitor": visitor, "page": page, "now": store.clock()})

@@ -1,1 +1,1 @@
-"""The subject of records: taking them in, reading them back, and the facts about a lead."""
+"""The subject of records: their ingestion, their versions, and the facts about a lead."""

@@ -1,7 +1,7 @@
-"""Other ids of a lead: of a CRM that converted it, or that found two of its leads to be one.
+"""Aliases, the other ids of a lead: for example after a CRM converted the lead or merged two leads.
 
-An alias leads straight to its lead: what led to a lead that became an alias itself is turned to the new lead.
-Write under `records.alone`, for whether an id is free is read before.
+An alias names its lead directly. Where that lead becomes an alias itself, its aliases are moved to the new lead. Write
+under `versions.lock_records`, because a write depends on reading whether an id is free.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,9 +18,9 @@ class Alias:
 
     Attributes:
         alias: the other id.
-        lead_id: the lead's own.
-        merged: whether `alias` was a lead with records of its own, which are now this lead's.
-        recorded_at: since when this is known, microseconds.
+        lead_id: the lead's own id.
+        merged: whether `alias` was a lead with records of its own, which were moved to this lead.
+        recorded_at: the time when the alias was recorded, microseconds.
     """
 
     alias: str
@@ -30,38 +30,38 @@ class Alias:
 
 
 def resolve(connection: Connection, lead_id: str, as_of: int | None = None) -> str:
-    """The id under which the store keeps the lead that is known by `lead_id`; an unknown id stands for itself.
+    """The own id of the lead with the alias `lead_id`; an id that is no alias is returned unchanged.
 
-    Only aliases known by `as_of` (microseconds) count, all of them without: before its merge a lead was its own.
+    With `as_of` (microseconds) only aliases recorded by then count, because a lead was separate before its merge.
     """
     return resolve_all(connection, [lead_id], as_of)[lead_id]
 
 
 def resolve_all(connection: Connection, lead_ids: Collection[str], as_of: int | None = None) -> Mapping[str, str]:
-    """`resolve` of each id, by that id."""
-    found = select(table.c.alias, table.c.lead_id).where(table.c.alias.in_(lead_ids))
+    """The result of `resolve` for each id, by that id."""
+    wanted = select(table.c.alias, table.c.lead_id).where(table.c.alias.in_(lead_ids))
     if as_of is not None:
-        found = found.where(table.c.recorded_at <= as_of)
-    return {lead_id: lead_id for lead_id in lead_ids} | {row.alias: row.lead_id for row in connection.execute(found)}
+        wanted = wanted.where(table.c.recorded_at <= as_of)
+    return {lead_id: lead_id for lead_id in lead_ids} | {row.alias: row.lead_id for row in connection.execute(wanted)}
 
 
 def get(connection: Connection, alias: str) -> Alias | None:
-    """What `alias` stands for, None where it is no alias."""
-    found = connection.execute(select(table).where(table.c.alias == alias)).mappings().first()
-    return None if found is None else Alias(**found)
+    """The alias with this name; None where there is none."""
+    row = connection.execute(select(table).where(table.c.alias == alias)).mappings().first()
+    return None if row is None else Alias(**row)
 
 
 def of_lead(connection: Connection, lead_id: str, *, after: str = "", limit: int | None = None) -> list[Alias]:
-    """The other ids of a lead in their order, from the first one beyond `after` on."""
-    found = select(table).where(table.c.lead_id == lead_id, table.c.alias > after).order_by(table.c.alias).limit(limit)
-    return [Alias(**row) for row in connection.execute(found).mappings()]
+    """The aliases of a lead in their order, at most `limit` of those after `after`."""
+    wanted = select(table).where(table.c.lead_id == lead_id, table.c.alias > after).order_by(table.c.alias).limit(limit)
+    return [Alias(**row) for row in connection.execute(wanted).mappings()]
 
 
 def add(connection: Connection, alias: Alias) -> None:
-    """Keeps an alias, and turns to its lead whatever led to the lead of that name.
+    """Adds an alias, and moves the aliases of a lead with that name to the alias's lead.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: the alias is taken.
+        sqlalchemy.exc.IntegrityError: the alias exists already.
     """
     connection.execute(update(table).where(table.c.lead_id == alias.alias).values(lead_id=alias.lead_id))
     connection.execute(insert(table).values(asdict(alias)))

@@ -31,13 +31,13 @@ _AttributeValue = Annotated[
 
 
 class ScoredLead(Lead):
-    """A lead, with the extra columns that an import declared (see `check_attributes`)."""
+    """A lead with the extra columns that an import declared (see `check_attributes`)."""
 
     attributes: Annotated[dict[Text, _AttributeValue], Field(max_length=_MAX_ATTRIBUTES)] | None = None
 
 
 def known_attributes(attributes: Mapping[str, float | str | None] | None) -> dict[str, float | str]:
-    """A lead's attributes without the null ones, which are unknown."""
+    """A lead's attributes without null values, which mean unknown."""
     return {name: value for name, value in (attributes or {}).items() if value is not None}
 
 

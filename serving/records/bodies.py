@@ -22,12 +22,12 @@ from serving.records.ingest import CLOCKS_DIFFER
 from serving.validation import FieldError
 
 Form: TypeAlias = Literal["Put", "Post", "Line", "HistoryLine"]
-"""The forms of a body: at its path, alone, or as a line of many, without or with a recording time of its own."""
+"""The forms of a body: for PUT, for POST, or as a line of a bulk request, without or with a recording time."""
 
-_DIGITS = 32
-"""Of the derived id of a fact: 128 bits in hex."""
+_ID_DIGITS = 32
+"""Hexadecimal digits of the derived id of a fact: 128 bits."""
 _DATED: Mapping[str, str] = {"leads": "created_at", "integration_usage": "day", "shared_customers": "since"}
-"""The field that says when a record happened, where it is not `occurred_at`."""
+"""The field with the time of a record, where it is not `occurred_at`."""
 _FUTURE = "must not lie in the future"
 _UNKNOWN: Any = (Id | None, None)
 
@@ -58,10 +58,10 @@ def body(kind: Kind, form: Form) -> type[BaseModel]:
     if form == "HistoryLine":
         fields |= {"recorded_at": (Instant | None, None), "deleted": (bool, False)}
     config: ConfigDict = {**Record.model_config, "json_schema_extra": {"examples": [example]}}
-    made: type[BaseModel] = create_model(
+    model: type[BaseModel] = create_model(
         f"{kind.model.__name__}{form}", __config__=config, __doc__=kind.model.__doc__, **fields
     )
-    return made
+    return model
 
 
 @cache
@@ -69,22 +69,22 @@ def any_line(form: Literal["Line", "HistoryLine"]) -> type[BaseModel]:
     """The model of a line of any kind, for documentation."""
     lines: Any = reduce(or_, (body(kind, form) for kind in KINDS.values()))
     root: Any = RootModel[Annotated[lines, Field(discriminator="record")]]
-    made: type[BaseModel] = create_model(f"Record{form}", __base__=root)
-    return made
+    model: type[BaseModel] = create_model(f"Record{form}", __base__=root)
+    return model
 
 
 @cache
 def answer(kind: Kind) -> type[BaseModel]:
-    """The model of a record as it is shown."""
+    """The model of the answer with a record."""
     fields = {"id": (Id, ...)} | _fields(kind)
     fields |= {"occurred_at": (Instant | None, ...), "recorded_at": (Instant | None, ...)}
     fields["dry_run"] = (Literal[True] | None, None)
     if kind.name == "leads":
         fields["attributes"] = (dict[str, float | str], ...)
-    made: type[BaseModel] = create_model(
+    model: type[BaseModel] = create_model(
         f"{kind.model.__name__}Answer", __config__=ConfigDict(extra="forbid"), __doc__=kind.model.__doc__, **fields
     )
-    return made
+    return model
 
 
 def stored(kind: Kind, read: BaseModel, identity: str | None = None) -> Stored:
@@ -93,13 +93,13 @@ def stored(kind: Kind, read: BaseModel, identity: str | None = None) -> Stored:
     Args:
         kind: the record's kind.
         read: a body of this kind in any form.
-        identity: the id in the path; without one the id in the body counts. A fact without an id gets one derived from
-            its content, so that the same fact sent again is the same record.
+        identity: the id in the path; without one the id in the body counts. A fact without any id gets an id derived
+            from its content, so that the same fact sent again is the same record.
     """
     given = {name: getattr(read, name) for name in kind.model.model_fields if hasattr(read, name)}
     if kind.entity and identity is not None:
         given[kind.id] = identity
-    # Already valid: the fields of the body are those of the record.
+    # The values are already valid, because the body has the fields of the record.
     record = kind.model.model_construct(**given)
     parent = getattr(read, kind.parent) if kind.parent else None
     return Stored(
@@ -113,17 +113,17 @@ def stored(kind: Kind, read: BaseModel, identity: str | None = None) -> Stored:
 
 
 def given_id(kind: Kind, read: BaseModel) -> str | None:
-    """The id in a body."""
-    found: str | None = getattr(read, kind.id if kind.entity else "id")
-    return found
+    """The id in a body; None without one."""
+    identity: str | None = getattr(read, kind.id if kind.entity else "id")
+    return identity
 
 
 def fact_id(kind: Kind, parent: str | None, record: Record) -> str:
-    """The id of a fact that was sent without one: equal for equal facts of one lead or account."""
+    """The derived id of a fact that was sent without an id; equal facts of one lead or account have equal ids."""
     # Only known fields count: a field that a later version of the contract adds must not change the id.
-    said = record.model_dump(mode="json", exclude_none=True, exclude={"recorded_at"})
-    text = json.dumps([kind.name, parent, said], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+    content = record.model_dump(mode="json", exclude_none=True, exclude={"recorded_at"})
+    text = json.dumps([kind.name, parent, content], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
 
 
 def record_errors(record: Stored, now: int, declared: tuple[Attribute, ...]) -> list[FieldError]:
@@ -132,7 +132,7 @@ def record_errors(record: Stored, now: int, declared: tuple[Attribute, ...]) -> 
 
 
 def time_errors(kind: Kind, record: Record, now: int) -> list[FieldError]:
-    """The errors of a record's times: in the future, or recorded before they happened."""
+    """The errors of a record's times: times in the future, and a recording time before the record's own time."""
     happened, recorded = record.happened(), record.recorded_at
     field = _DATED.get(kind.name, "occurred_at")
     if recorded is not None and recorded > now:
@@ -146,8 +146,8 @@ def time_errors(kind: Kind, record: Record, now: int) -> list[FieldError]:
     return []
 
 
-def shown(record: Stored) -> dict[str, Any]:
-    """A record as JSON: its body, its id, when it happened and when it was recorded."""
+def to_dict(record: Stored) -> dict[str, Any]:
+    """A record as the API answers it: the fields of its body, its id, its time and its recording time."""
     row = record.row()
     written = {"instant": rfc3339, "date": iso_date}
     forms = {column.name: written[column.type] for column in record.kind.columns if column.type in written}

@@ -49,13 +49,13 @@ BODIES = (
 
 
 def _documented(form: _Form, example: str) -> dict[str, Any]:
-    """OpenAPI has no word yet for what the lines of a text hold; `itemSchema` is that of its next version."""
+    """The OpenAPI documentation of NDJSON; `itemSchema`, the schema of a line, belongs to OpenAPI's next version."""
     item = {"itemSchema": {"$ref": f"#/components/schemas/Record{form}"}}
-    taken = {MEDIA_TYPE: {"schema": {"type": "string", "pattern": "[^ \\t\\r\\n]"}, **item, "example": example}}
-    given = {MEDIA_TYPE: {"schema": {"type": "string"}, "itemSchema": {"$ref": "#/components/schemas/LineAnswer"}}}
+    content = {MEDIA_TYPE: {"schema": {"type": "string", "pattern": "[^ \\t\\r\\n]"}, **item, "example": example}}
+    answer = {MEDIA_TYPE: {"schema": {"type": "string"}, "itemSchema": {"$ref": "#/components/schemas/LineAnswer"}}}
     return {
-        "requestBody": {"required": True, "content": taken},
-        "responses": {"200": {"description": "A line for each line", "content": given}},
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": {"description": "A line of result for each line", "content": answer}},
     }
 
 
@@ -75,7 +75,7 @@ _PAST_LINE = _LINE.replace('Z"}', 'Z", "recorded_at": "2026-10-11T00:00:00Z"}')
     openapi_extra=_documented("Line", _LINE),
 )
 def post_records(store: StoreDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
-    """Each line names its kind under `record`; a faulty one does not stop the others."""
+    """Each line names its kind under `record`. An invalid line does not stop the others."""
     return attempt.answer(body, _bulk(store, principal, body, "Line"))
 
 
@@ -88,7 +88,7 @@ def post_records(store: StoreDependency, principal: Permitted, attempt: AttemptD
     openapi_extra=_documented("HistoryLine", _PAST_LINE),
 )
 def post_history(store: StoreDependency, principal: Permitted, attempt: AttemptDependency, body: Body) -> Response:
-    """As `POST /v1/records`; a line may say when it was `recorded_at`, and that its record was `deleted` then."""
+    """Like `POST /v1/records`. A line may have `recorded_at`, and `deleted` for a record that was removed then."""
     return attempt.answer(body, _bulk(store, principal, body, "HistoryLine"))
 
 
@@ -124,7 +124,7 @@ def _bulk(store: Store, principal: Principal, body: bytes, form: _Form) -> Write
 
 def _response(ingested: _Ingested) -> WriteResponse:
     """The result of each line, in their order."""
-    leads = {name for each in ingested.records if (name := ingest.lead_named(each.stored))}
+    leads = {lead_id for record in ingested.records if (lead_id := ingest.lead_named(record.stored))}
     content = _ndjson(_results(ingested.lines, ingested.records))
     return WriteResponse(status=200, content=content, lead_ids=leads, media_type=MEDIA_TYPE)
 
@@ -135,15 +135,15 @@ def _results(lines: Sequence[_Line], records: Sequence[ingest.Ingested]) -> Iter
         if isinstance(line.read, Problem):
             yield {"line": line.number, "status": line.read.status, "id": None, "problem": line.read.content}
         else:
-            done = next(remaining)
-            yield {"line": line.number, "status": _STATUSES[done.outcome], "id": done.stored.id}
+            ingested = next(remaining)
+            yield {"line": line.number, "status": _STATUSES[ingested.outcome], "id": ingested.stored.id}
 
 
 def _lines(body: bytes) -> Sequence[tuple[int, bytes]]:
-    """The lines that hold something, with their numbers.
+    """The lines that are not blank, with their numbers.
 
     Raises:
-        Problem: there is none, or there are too many (422).
+        Problem: 422, there is no such line, or there are too many.
     """
     numbered = enumerate(body.split(b"\n"), 1)
     lines = [(number, text) for number, text in numbered if text.strip(b" \t\r")]
@@ -154,8 +154,8 @@ def _lines(body: bytes) -> Sequence[tuple[int, bytes]]:
 
 def _read(principal: Principal, text: bytes, form: _Form) -> Stored | Problem:
     try:
-        named = read_object(text).get("record")
-        kind = KINDS.get(named) if isinstance(named, str) else None
+        name = read_object(text).get("record")
+        kind = KINDS.get(name) if isinstance(name, str) else None
         if kind is None:
             return from_fields([FieldError("record", f"must be one of {', '.join(KINDS)}")])
         if principal.role not in (*writers(kind), "admin"):

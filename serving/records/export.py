@@ -1,4 +1,4 @@
-"""The store as a folder of records, which is what training reads."""
+"""The export of the store to a folder of records, which training reads."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from features.records import DERIVED, KINDS, Kind, Row
 from serving.records.versions import versions
 
 LEFT_OUT = frozenset({"email", "url", "ingest"})
-"""Columns that trace a person, which training has no use for; and the ingest number, which the order of rows tells."""
+"""Columns that identify a person, which training does not need; and the ingest number, which the row order gives."""
 
 
 def export(connection: Connection, folder: Path, provenance: Provenance) -> None:
@@ -21,8 +21,8 @@ def export(connection: Connection, folder: Path, provenance: Provenance) -> None
 
     Args:
         connection: the store's.
-        folder: where the files go.
-        provenance: of the records; a live store's has the moment of the export as its cut.
+        folder: the folder for the files.
+        provenance: the provenance of the records; for a live store its cut is the moment of the export.
     """
     with FolderWriter(folder, provenance) as writer:
         for kind in (*KINDS.values(), *DERIVED):

@@ -1,11 +1,11 @@
-"""Everything the store knows about a lead, in the shape the direct engine reads."""
+"""All stored facts about a lead, in the form that the Python engine reads."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any, cast
 
 from sqlalchemy import Connection, Select, bindparam, select
 
+from features.batched import batched
 from features.engines.python import Facts
 from features.records import DERIVED, EVERYONE, KINDS, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from serving.records.tables import RECORDS
@@ -13,13 +13,13 @@ from serving.records.versions import flat
 
 _LEAD_FACTS = tuple(kind for kind in KINDS.values() if kind.parent == "lead_id")
 _ACCOUNT_FACTS = tuple(kind for kind in KINDS.values() if kind.parent == "account_id")
-_LEADS_AT_ONCE = 500
+_BATCH = 500
 
 
-def _holding(kind: Kind) -> Select[Any]:
-    """The row of a derived kind that holds for a key at a moment.
+def _row_query(kind: Kind) -> Select[Any]:
+    """The query of the row of a derived kind that is valid for a key at a moment.
 
-    A query for each key, for the index leads straight to its row; ranking all the days of all keys is far slower.
+    Each key has a query of its own, because the index finds its row directly. Ranking the rows of all keys is slower.
     """
     table = RECORDS[kind.name]
     return (
@@ -30,22 +30,22 @@ def _holding(kind: Kind) -> Select[Any]:
     )
 
 
-_HOLDING = {kind: _holding(kind) for kind in DERIVED}
+_ROW_QUERIES = {kind: _row_query(kind) for kind in DERIVED}
 
 
 def facts_of(connection: Connection, lead_id: str, as_of: int, *, up_to: int | None = None) -> Facts:
-    """All versions of the lead, its accounts, its facts and the partners these name; the history that holds at `as_of`.
+    """All versions of the lead, its accounts, its facts and their partners, with the partner history valid at `as_of`.
 
-    By the plural name of the kind, each in the order of ingest; a lead the store does not know has no rows. A record
-    that once spoke of the lead, or of an account it once had, comes with all its versions: which one holds at a moment,
-    and of what it then speaks (`lead_id`, `account_id`), is for the reader to tell.
+    The rows are keyed by the plural name of their kind, each list in the order of ingest. An unknown lead has no rows.
+    A record that was ever about the lead, or about an account that the lead ever had, comes with all its versions. The
+    caller chooses the version that is current at a moment, with its `lead_id` or `account_id`.
 
     Args:
         connection: the store's.
         lead_id: the lead.
         as_of: the moment of the history, microseconds.
-        up_to: the newest ingest number that counts, to see again what a decision saw; by default all do. The history
-            is derived anew from time to time, so it is not of then: a decision keeps its own.
+        up_to: the newest ingest number that counts, to repeat a decision; by default all count. The partner history is
+            replaced from time to time and not limited by it; a decision stores its own history.
     """
     return next(facts_of_many(connection, [lead_id], as_of, up_to=up_to))[1]
 
@@ -53,23 +53,22 @@ def facts_of(connection: Connection, lead_id: str, as_of: int, *, up_to: int | N
 def facts_of_many(
     connection: Connection, lead_ids: Iterable[str], as_of: int, *, up_to: int | None = None
 ) -> Iterator[tuple[str, Facts]]:
-    """`facts_of` each lead, with its id and in the order given, in few queries and little memory."""
-    remaining = iter(lead_ids)
-    while chunk := list(islice(remaining, _LEADS_AT_ONCE)):
-        gathered = _Gathered(connection, chunk, as_of, up_to)
-        for lead_id in chunk:
+    """`facts_of` for each lead, with its id and in the given order, read in batches."""
+    for batch in batched(lead_ids, _BATCH):
+        gathered = _Gathered(connection, batch, as_of, up_to)
+        for lead_id in batch:
             yield lead_id, gathered.of(lead_id)
 
 
 def derived_of(connection: Connection, kind: Kind, keys: Collection[str], as_of: int) -> list[Row]:
-    """The row of a derived kind that holds at `as_of` (microseconds) for each of these keys that has one."""
-    wanted = ({"key": key, "as_of": as_of} for key in sorted({*keys}))
-    found = [connection.execute(_HOLDING[kind], values).mappings().first() for values in wanted]
-    return [flat(kind.name, row) for row in found if row is not None]
+    """The row of a derived kind that is valid at `as_of` (microseconds), for each of these keys that has one."""
+    parameters = ({"key": key, "as_of": as_of} for key in sorted({*keys}))
+    rows = [connection.execute(_ROW_QUERIES[kind], values).mappings().first() for values in parameters]
+    return [flat(kind.name, row) for row in rows if row is not None]
 
 
 class _Rows:
-    """The versions of some records of one kind, and which of them ever named a value in a column."""
+    """The versions of records of one kind, by the values that a column of any version had."""
 
     def __init__(
         self, connection: Connection, kind: Kind, column: str, values: Collection[str], up_to: int | None
@@ -77,10 +76,10 @@ class _Rows:
         table = RECORDS[kind.name]
         counting = () if up_to is None else (table.c.ingest <= up_to,)
         naming = select(table.c[kind.id]).where(table.c[column].in_(values), *counting)
-        found = select(table).where(table.c[kind.id].in_(naming), *counting).order_by(table.c.ingest)
+        wanted = select(table).where(table.c[kind.id].in_(naming), *counting).order_by(table.c.ingest)
         self._versions: dict[str, list[Row]] = {}
         self._naming: dict[str, dict[str, None]] = {}
-        for row in connection.execute(found).mappings():
+        for row in connection.execute(wanted).mappings():
             self._versions.setdefault(row[kind.id], []).append(flat(kind.name, row))
             self._naming.setdefault(row[column], {})[row[kind.id]] = None
 
@@ -94,7 +93,7 @@ class _Rows:
 
 
 class _Gathered:
-    """The rows around several leads, read kind by kind."""
+    """The rows about several leads, read kind by kind."""
 
     def __init__(self, connection: Connection, lead_ids: Sequence[str], as_of: int, up_to: int | None) -> None:
         def read(kind: Kind, column: str, values: Collection[str]) -> _Rows:
@@ -128,7 +127,7 @@ def _partners(rows: Iterable[Row]) -> list[str]:
 
 
 def tiers_of(partners: Iterable[Row]) -> list[str]:
-    """The tiers some partners ever had, and that of everyone."""
+    """The tiers that partners ever had, and the tier of all partners."""
     return [*_named(partners, "tier"), EVERYONE]
 
 

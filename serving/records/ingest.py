@@ -19,7 +19,7 @@ from serving.records import aliases, versions
 CLOCKS_DIFFER = 60 * SECOND
 """Microseconds by which the clock of another process, or of a CRM, may be ahead of this one."""
 
-Outcome = Literal["new", "changed", "equal"]
+IngestOutcome = Literal["new", "changed", "equal"]
 
 _RecordKey: TypeAlias = tuple[str, str]
 _MAX_LEADS_OF_PARTNER = 1_000
@@ -37,7 +37,7 @@ class Ingested:
     """
 
     stored: Stored
-    outcome: Outcome
+    outcome: IngestOutcome
 
 
 def ingest(connection: Connection, given: Sequence[Stored], now: int) -> list[Ingested]:

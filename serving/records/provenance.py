@@ -1,4 +1,4 @@
-"""What the store knows of where its records come from."""
+"""The provenance of the store's records."""
 
 from collections.abc import Iterable
 
@@ -10,20 +10,20 @@ from serving.records.versions import lock_records
 
 
 class ConflictingAttributes(ValueError):
-    """Two imports declare one attribute differently; the message names it and what mends it."""
+    """Two imports declare one attribute differently; the message names the attribute and the fix."""
 
 
 def read(connection: Connection) -> Provenance:
-    """The provenance of everything in the store; of an empty store that of a live one."""
+    """The provenance of all records in the store; an empty store has the provenance of a live store."""
     content = connection.execute(select(table.c.content)).scalar_one_or_none()
     return Provenance() if content is None else Provenance.from_json(content)
 
 
 def add(connection: Connection, provenance: Provenance) -> Provenance:
-    """Joins the provenance of further records to the store's, and returns the whole.
+    """Merges the provenance of further records into the store's, and returns the result.
 
     Raises:
-        ConflictingAttributes: an attribute is declared otherwise than before.
+        ConflictingAttributes: an attribute is declared differently than before.
     """
     lock_records(connection)
     known = connection.execute(select(table.c.content)).scalar_one_or_none()
@@ -34,10 +34,10 @@ def add(connection: Connection, provenance: Provenance) -> Provenance:
 
 
 def merged(first: Provenance, second: Provenance) -> Provenance:
-    """The provenance of two bodies of records together: the later cut, the lesser trust, all attributes.
+    """The provenance of two sets of records together: the later cut, point in time only if both are, all attributes.
 
     Raises:
-        ConflictingAttributes: both declare an attribute, and differently.
+        ConflictingAttributes: both declare an attribute, in different ways.
     """
     cuts = [provenance.cut for provenance in (first, second) if provenance.cut is not None]
     attributes = _union((*first.attributes, *second.attributes))
@@ -45,12 +45,12 @@ def merged(first: Provenance, second: Provenance) -> Provenance:
 
 
 def _union(attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:
-    found: dict[str, Attribute] = {}
+    by_name: dict[str, Attribute] = {}
     for attribute in attributes:
-        known = found.setdefault(attribute.name, attribute)
+        known = by_name.setdefault(attribute.name, attribute)
         if known != attribute:
             raise ConflictingAttributes(
                 f"attribute {attribute.name!r} is declared a {attribute.kind} known {attribute.known}, the store has "
                 f"it as a {known.kind} known {known.known}: declare it alike, or give it another name in the mapping"
             )
-    return tuple(found.values())
+    return tuple(by_name.values())

@@ -6,7 +6,7 @@ from serving.http.responses import Answer, ProblemAnswer
 
 
 class LineAnswer(Answer):
-    """What became of one line: 201 where it is a new record, 200 where a known one; else the problem with it."""
+    """The result of one line: status 201 for a new record, 200 for a known one, else the problem."""
 
     line: int
     status: Literal[200, 201, 403, 422]

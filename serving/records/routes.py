@@ -21,7 +21,7 @@ from serving.http.authentication import permitted
 from serving.http.bodies import Body, json_body
 from serving.http.bodies import read as read_body
 from serving.http.dependencies import StoreDependency
-from serving.http.idempotency import Attempt, AttemptDependency, WriteRequest, WriteResponse
+from serving.http.idempotency import AttemptDependency, WriteAttempt, WriteRequest, WriteResponse
 from serving.http.openapi import RequestBody
 from serving.http.paging import PageAnswer, Paging
 from serving.http.problems import from_status
@@ -93,14 +93,14 @@ class _LeadId(_AnyText):
     regex = rf"(?![\s\S]*/(?:{'|'.join(BELOW_A_LEAD)})\Z)[\s\S]*"
 
 
-class OfLead(Paging):
+class LeadPaging(Paging):
     """The query of a list of facts about leads."""
 
     lead_id: Id | None = None
 
 
-class OfAccount(Paging):
-    """The query of a list of what belongs to accounts."""
+class AccountPaging(Paging):
+    """The query of a list of records of accounts."""
 
     account_id: Id | None = None
 
@@ -123,7 +123,7 @@ class _Routes:
     kind: Kind
 
     def put(self, store: StoreDependency, attempt: AttemptDependency, identity: Identity, body: Body) -> Response:
-        """Makes the record say this: new (201), corrected (200) or unchanged, as no new version (200)."""
+        """Writes the record: a new record (201), a correction (200), or no new version where it is unchanged (200)."""
         return _write(store, attempt, body, lambda: self._put(store, identity, body))
 
     def _put(self, store: Store, identity: str, body: bytes) -> Stored:
@@ -134,7 +134,7 @@ class _Routes:
         return _checked(store, record_bodies.stored(self.kind, read, identity))
 
     def post(self, store: StoreDependency, attempt: AttemptDependency, body: Body) -> Response:
-        """As PUT, with the id in the body; a fact without one gets one that is the same for the same content."""
+        """Like PUT, with the id in the body. A fact without an id gets an id derived from its content."""
         return _write(store, attempt, body, lambda: self._post(store, body))
 
     def _post(self, store: Store, body: bytes) -> Stored:
@@ -142,7 +142,7 @@ class _Routes:
         return _checked(store, record_bodies.stored(self.kind, read))
 
     def delete(self, store: StoreDependency, attempt: AttemptDependency, identity: Identity) -> Response:
-        """Removes the record from now on; scores as of earlier moments still see it."""
+        """Removes the record from now on. Scores for earlier moments still use it."""
 
         def commit(connection: Connection, _: None) -> None:
             if not ingest.remove(connection, self.kind, identity, store.clock()):
@@ -154,30 +154,30 @@ class _Routes:
         return attempt.answer(b"", WriteRequest(prepare=lambda: None, commit=commit, respond=respond))
 
     def get(self, store: StoreDependency, identity: Identity) -> JSONResponse:
-        """The record as it is now."""
+        """The current version of the record."""
         with reading(store.engine) as connection:
             own = ingest.own_id(connection, self.kind, identity)
             row = ingest.current_versions(connection, self.kind, [own], store.clock()).get(own)
         if row is None or row["deleted"]:
             raise from_status(404)
-        return JSONResponse(record_bodies.shown(from_row(self.kind, row)))
+        return JSONResponse(record_bodies.to_dict(from_row(self.kind, row)))
 
     def all(self, store: StoreDependency, paging: Annotated[Paging, InQuery()]) -> JSONResponse:
-        """The records as they are now, by id."""
+        """The current records, in the order of their ids."""
         return self._page(store, paging, {})
 
-    def of_lead(self, store: StoreDependency, paging: Annotated[OfLead, InQuery()]) -> JSONResponse:
-        """The records as they are now, by id; of one lead, if you like."""
+    def of_lead(self, store: StoreDependency, paging: Annotated[LeadPaging, InQuery()]) -> JSONResponse:
+        """The current records, in the order of their ids; with `lead_id` only those of one lead."""
         return self._page(store, paging, {"lead_id": paging.lead_id})
 
-    def of_account(self, store: StoreDependency, paging: Annotated[OfAccount, InQuery()]) -> JSONResponse:
-        """The records as they are now, by id; of one account, if you like."""
+    def of_account(self, store: StoreDependency, paging: Annotated[AccountPaging, InQuery()]) -> JSONResponse:
+        """The current records, in the order of their ids; with `account_id` only those of one account."""
         return self._page(store, paging, {"account_id": paging.account_id})
 
     def _page(self, store: Store, paging: Paging, where: dict[str, str | None]) -> JSONResponse:
         (after,) = paging.after(str) or ("",)
         with reading(store.engine) as connection:
-            found = versions.page(
+            rows = versions.page(
                 connection,
                 self.kind,
                 as_of=store.clock() + ingest.CLOCKS_DIFFER,
@@ -185,13 +185,13 @@ class _Routes:
                 limit=paging.limit + 1,
                 where={column: value for column, value in where.items() if value is not None},
             )
-        return JSONResponse(paging.answer(f"/v1/{self.kind.name}", found, self._key, self._shown))
+        return JSONResponse(paging.answer(f"/v1/{self.kind.name}", rows, self._key, self._to_dict))
 
     def _key(self, row: Row) -> tuple[str]:
         return (str(row[self.kind.id]),)
 
-    def _shown(self, row: Row) -> dict[str, Any]:
-        return record_bodies.shown(from_row(self.kind, row))
+    def _to_dict(self, row: Row) -> dict[str, Any]:
+        return record_bodies.to_dict(from_row(self.kind, row))
 
 
 def _checked(store: Store, record: Stored) -> Stored:
@@ -200,7 +200,7 @@ def _checked(store: Store, record: Stored) -> Stored:
     return record
 
 
-def _write(store: Store, attempt: Attempt, body: bytes, prepare: Callable[[], Stored]) -> Response:
+def _write(store: Store, attempt: WriteAttempt, body: bytes, prepare: Callable[[], Stored]) -> Response:
     def commit(connection: Connection, record: Stored) -> ingest.Ingested:
         [ingested] = ingest.ingest(connection, [record], store.clock())
         return ingested
@@ -212,33 +212,33 @@ def _written(ingested: ingest.Ingested) -> WriteResponse:
     record, new = ingested.stored, ingested.outcome == "new"
     return WriteResponse(
         status=201 if new else 200,
-        content=record_bodies.shown(record),
+        content=record_bodies.to_dict(record),
         lead_ids={ingest.lead_named(record)} - {""},
         location=location(record.kind, record.id) if new else None,
     )
 
 
-def _one(kind: Kind) -> str:
+def _record_path(kind: Kind) -> str:
     return f"/{kind.name}/{{id:{'lead' if kind.name == 'leads' else 'text'}}}"
 
 
 def _add_writes(made: APIRouter, routes: _Routes) -> None:
     kind, path = routes.kind, f"/{routes.kind.name}"
     name, model = kind.name, record_bodies.answer(kind)
-    done: dict[int | str, dict[str, Any]] = {200: {"model": model}, 201: {"model": model, "headers": _LOCATION}}
-    taken = done | refusals(400, 401, 403, 409, 413, 422, 503)
+    written: dict[int | str, dict[str, Any]] = {200: {"model": model}, 201: {"model": model, "headers": _LOCATION}}
+    responses = written | refusals(400, 401, 403, 409, 413, 422, 503)
     made.add_api_route(
-        _one(kind),
+        _record_path(kind),
         routes.put,
         methods=["PUT"],
         operation_id=f"put_{name}",
         summary=f"Keep or correct one of {name}",
-        responses=taken,
+        responses=responses,
         dependencies=[Depends(permitted)],
         openapi_extra=json_body(record_bodies.body(kind, "Put")),
     )
     made.add_api_route(
-        _one(kind),
+        _record_path(kind),
         routes.delete,
         methods=["DELETE"],
         operation_id=f"delete_{name}",
@@ -255,7 +255,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         methods=["POST"],
         operation_id=f"post_{name}",
         summary=f"Keep or correct one of {name}, the id in the body",
-        responses=taken,
+        responses=responses,
         dependencies=[Depends(permitted)],
         openapi_extra=json_body(record_bodies.body(kind, "Post")),
     )
@@ -267,7 +267,7 @@ def _add_reads(made: APIRouter, routes: _Routes) -> None:
     every: Any = {None: routes.all, "lead_id": routes.of_lead, "account_id": routes.of_account}[belongs]
     model: Any = record_bodies.answer(kind)
     for path, endpoint, answer, name, summary, statuses in (
-        (_one(kind), routes.get, model, "get", f"One of {kind.name}", (401, 403, 404, 422, 503)),
+        (_record_path(kind), routes.get, model, "get", f"One of {kind.name}", (401, 403, 404, 422, 503)),
         (f"/{kind.name}", every, PageAnswer[model], "list", f"All {kind.name}", (401, 403, 422, 503)),
     ):
         made.add_api_route(

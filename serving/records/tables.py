@@ -22,8 +22,8 @@ _TYPES: Mapping[str, TypeEngine[Any]] = {
     "date": BigInteger(),
 }
 
-_SOUGHT: Mapping[str, tuple[str, ...]] = {"leads": ("account_id", "source_partner_id")}
-"""Columns by which records of a kind are found, beside their id and that of what they speak of."""
+_INDEXED: Mapping[str, tuple[str, ...]] = {"leads": ("account_id", "source_partner_id")}
+"""Indexed columns of a kind, beside its id and the id of the lead or account that it is about."""
 
 
 def _records(kind: Kind) -> Table:
@@ -33,7 +33,7 @@ def _records(kind: Kind) -> Table:
             column.name,
             _TYPES[column.type],
             nullable=column.name not in required,
-            index=column.name in (kind.id, kind.parent, *_SOUGHT.get(kind.name, ())),
+            index=column.name in (kind.id, kind.parent, *_INDEXED.get(kind.name, ())),
         )
         for column in kind.columns
     ]
@@ -43,7 +43,7 @@ def _records(kind: Kind) -> Table:
 
 
 RECORDS: Mapping[str, Table] = {kind.name: _records(kind) for kind in (*KINDS.values(), *DERIVED)}
-"""The table of each kind of record, by its plural name; the derived ones among them."""
+"""The table of each kind of record, with the derived kinds, by its plural name."""
 
 for _kind in DERIVED:
     Index(f"ix_{_kind.name}_as_of", *(RECORDS[_kind.name].c[name] for name in (_kind.id, "recorded_at")))

@@ -1,7 +1,7 @@
-"""Keeping records: versions go in and stay; nothing is changed or removed.
+"""The versions of records: they are added, and never changed or removed.
 
-Whatever writes runs inside the caller's transaction (`engine.begin()`), so records, scores and side effects commit
-together. What is written because of what was read needs `lock_records` before the reading.
+Every write runs inside the caller's transaction (`engine.begin()`), so records, scores and side effects commit
+together. A write that depends on a read needs `lock_records` before the read.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,30 +32,30 @@ from serving.records.tables import RECORDS, ingest_counter
 
 _BATCH = 10_000
 _MAX_IDS = 1_000
-"""How many ids one query names."""
+"""Ids that one query names at most."""
 _COLUMNS = {name: tuple(map(str, table.c.keys())) for name, table in RECORDS.items()}
-"""The columns of each kind's table by name, as plain text, which SQLAlchemy's own names are not."""
+"""The column names of each kind's table as plain `str`, which SQLAlchemy's names are not."""
 _SQLGLOT = {"sqlite": "sqlite", "postgresql": "postgres"}
 """The names that sqlglot gives the two dialects."""
 _EVENTS = RECORDS["lead_events"]
 _ALWAYS = -1
-"""Stands for the missing time of an undated export, which was always known: before every instant."""
+"""The time of a record without one, which was always known: before every instant."""
 
 
 def lock_records(connection: Connection) -> None:
-    """Waits until no other transaction writes records, and lets none do so until this one ends.
+    """Waits until no other transaction writes records, and blocks other writers until this transaction ends.
 
-    So what a write transaction reads of the records afterwards stays true until it commits.
+    So the records that a write transaction reads afterwards do not change until it commits.
     """
-    # SQLite needs no such lock, for its write transactions hold that of the file, and leaves FOR UPDATE out.
+    # SQLite ignores FOR UPDATE and needs no such lock, because its write transactions hold the lock of the file.
     connection.execute(select(ingest_counter.c.last).with_for_update()).scalar_one()
 
 
 def add(connection: Connection, records: Iterable[Stored]) -> int:
-    """Adds versions of records in the order given, all or none, and returns how many.
+    """Adds versions of records in the given order, all or none, and returns their number.
 
     Raises:
-        Exception: whatever reading `records` raises; then nothing of them is kept.
+        Exception: whatever iterating `records` raises; then none of them is added.
     """
     added = 0
     with connection.begin_nested():
@@ -67,7 +67,7 @@ def add(connection: Connection, records: Iterable[Stored]) -> int:
 
 
 def replace_derived(connection: Connection, derived: Mapping[Kind, Iterable[Row]]) -> None:
-    """Puts the rows of each derived kind in the place of its whole table."""
+    """Replaces the whole table of each derived kind by these rows."""
     lock_records(connection)
     with connection.begin_nested():
         for kind, rows in derived.items():
@@ -77,19 +77,19 @@ def replace_derived(connection: Connection, derived: Mapping[Kind, Iterable[Row]
 
 
 def last_ingest(connection: Connection) -> int:
-    """The ingest number of the newest version; every version up to it is committed and stays as it is."""
+    """The ingest number of the newest version. All versions up to it are committed and never change."""
     last: int = connection.execute(select(ingest_counter.c.last)).scalar_one()
     return last
 
 
 def last_recorded(connection: Connection) -> int:
-    """The moment, microseconds, at which the last version of any record was recorded; before all of them if undated."""
+    """The last recording time of any version, microseconds; before every instant where no version has one."""
     moments = (connection.execute(select(func.max(RECORDS[name].c.recorded_at))).scalar_one() for name in KINDS)
     return max((moment for moment in moments if moment is not None), default=_ALWAYS)
 
 
 def count(connection: Connection) -> dict[str, int]:
-    """How many records of each kind there are, a record's versions counting once."""
+    """The number of records of each kind; all versions of a record count as one."""
     return {
         name: connection.execute(select(func.count(RECORDS[name].c[kind.id].distinct()))).scalar_one()
         for name, kind in KINDS.items()
@@ -97,28 +97,28 @@ def count(connection: Connection) -> dict[str, int]:
 
 
 def versions(connection: Connection, kind: Kind) -> Iterator[Row]:
-    """Every version of every record of a kind as flat columns with its `ingest`, in that order, read as it goes."""
+    """Every version of every record of a kind as flat columns, in the order of ingest, read in batches."""
     table = RECORDS[kind.name]
-    found = connection.execute(select(table).order_by(table.c.ingest).execution_options(yield_per=_BATCH))
-    return (flat(kind.name, row) for row in found.mappings())
+    rows = connection.execute(select(table).order_by(table.c.ingest).execution_options(yield_per=_BATCH))
+    return (flat(kind.name, row) for row in rows.mappings())
 
 
 def latest_versions(connection: Connection, kind: Kind, ids: Iterable[str], as_of: int) -> dict[str, Row]:
-    """The version of each of these records that is visible at `as_of`, by id; a removed one's is its tombstone."""
-    table, found = RECORDS[kind.name], dict[str, Row]()
+    """The current version of each of these records at `as_of`, by id; of a removed record its tombstone."""
+    table, current = RECORDS[kind.name], dict[str, Row]()
     for chunk in batched(ids, _MAX_IDS):
         known = _by_age(kind.name, as_of, table.c[kind.id].in_(chunk))
         newest = select(*(known.c[column.name] for column in table.c)).where(known.c.version == 1)
-        found |= {row[kind.id]: flat(kind.name, row) for row in connection.execute(newest).mappings()}
-    return found
+        current |= {row[kind.id]: flat(kind.name, row) for row in connection.execute(newest).mappings()}
+    return current
 
 
 def recorded_at(connection: Connection, kind: Kind, moments: Iterable[tuple[str, int]]) -> Iterator[Row]:
-    """The versions of records that were recorded at exactly these moments, each of an id and microseconds."""
+    """The versions that were recorded at exactly these moments; each moment is a record's id and microseconds."""
     wanted, table = {*moments}, RECORDS[kind.name]
     for chunk in batched(sorted({identity for identity, _ in wanted}), _MAX_IDS):
-        found = select(table).where(table.c[kind.id].in_(chunk)).order_by(table.c.ingest)
-        for row in connection.execute(found).mappings():
+        versions_of_chunk = select(table).where(table.c[kind.id].in_(chunk)).order_by(table.c.ingest)
+        for row in connection.execute(versions_of_chunk).mappings():
             if (row[kind.id], row["recorded_at"]) in wanted:
                 yield flat(kind.name, row)
 
@@ -126,23 +126,23 @@ def recorded_at(connection: Connection, kind: Kind, moments: Iterable[tuple[str,
 def page(
     connection: Connection, kind: Kind, *, as_of: int, after: str, limit: int, where: Mapping[str, str]
 ) -> list[Row]:
-    """The first `limit` records after an id, in the order of ids, as they are visible at `as_of`.
+    """The first `limit` records after an id, in the order of ids, in their current version at `as_of`.
 
     Args:
         connection: the store's.
-        kind: of the records.
+        kind: the kind of the records.
         as_of: the moment, microseconds.
-        after: the id after which to begin; empty to begin with the first.
-        limit: how many at most.
-        where: what columns must hold; they should be indexed.
+        after: the id before the first record; empty for the first page.
+        limit: the number of records at most.
+        where: the values that columns must have; the columns should be indexed.
     """
     table, found = RECORDS[kind.name], list[Row]()
     key = table.c[kind.id]
-    # That some version holds it narrows the search; whether the visible one does is looked at below.
+    # Any version with the value narrows the search; the current version is checked below.
     ever = [table.c[column] == value for column, value in where.items()]
     while len(found) < limit:
-        some = select(key).where(key > after, *ever).distinct().order_by(key).limit(limit)
-        ids = list(connection.execute(some).scalars())
+        candidates = select(key).where(key > after, *ever).distinct().order_by(key).limit(limit)
+        ids = list(connection.execute(candidates).scalars())
         rows = latest_versions(connection, kind, ids, as_of)
         visible = (rows[identity] for identity in ids if identity in rows and not rows[identity]["deleted"])
         found += [row for row in visible if all(row[column] == value for column, value in where.items())]
@@ -155,9 +155,9 @@ def page(
 def leads_naming(
     connection: Connection, column: str, values: Iterable[str], as_of: int, limit: int | None = None
 ) -> set[str]:
-    """Ids of leads that name one of `values` in an indexed column, as they are visible at `as_of`.
+    """The ids of leads whose current version at `as_of` has one of `values` in an indexed column.
 
-    With a limit only so many, of each thousand values, are looked at.
+    With a limit, only that many leads are read for each thousand values.
     """
     kind, table, found = KINDS["leads"], RECORDS["leads"], set[str]()
     for chunk in batched(values, _MAX_IDS):
@@ -169,14 +169,14 @@ def leads_naming(
 
 
 def open_leads(connection: Connection, as_of: int) -> list[str]:
-    """Ids, in order, of the leads created by `as_of` that are open then (see `features.outcomes`).
+    """The ids, in order, of the leads created by `as_of` that are open then (see `features.outcomes`).
 
-    A lead that has no times at all was always known.
+    A lead without any time was always known.
     """
     lead, closed = visible_versions("leads", as_of), _closed_leads(connection, as_of)
     created = func.coalesce(lead.c.occurred_at, _ALWAYS) <= as_of
-    found = select(lead.c.lead_id).where(created, lead.c.lead_id.not_in(select(closed.c.lead_id)))
-    return list(connection.execute(found.order_by(lead.c.lead_id)).scalars())
+    still_open = select(lead.c.lead_id).where(created, lead.c.lead_id.not_in(select(closed.c.lead_id)))
+    return list(connection.execute(still_open.order_by(lead.c.lead_id)).scalars())
 
 
 def _closed_leads(connection: Connection, as_of: int) -> Subquery:
@@ -207,16 +207,16 @@ def _first_closes_sql(dialect: str) -> str:
 
 
 def visible_versions(name: str, as_of: int) -> Subquery:
-    """The version of each record of kind `name` visible at `as_of`, without tombstones."""
+    """The current version of each record of kind `name` at `as_of`, without tombstones."""
     known = _by_age(name, as_of)
     return select(known).where(known.c.version == 1, known.c.deleted != true()).subquery()
 
 
 def _by_age(name: str, as_of: int, *only: ColumnElement[bool]) -> Subquery:
-    """The versions known at `as_of`, with a column `version` that numbers those of a record from the newest."""
+    """The versions known at `as_of`, with a column `version` that numbers those of a record, the newest as 1."""
     table = RECORDS[name]
-    place = func.row_number().over(partition_by=table.c[KINDS[name].id], order_by=_newest(table)).label("version")
-    return select(table, place).where(func.coalesce(table.c.recorded_at, _ALWAYS) <= as_of, *only).subquery()
+    number = func.row_number().over(partition_by=table.c[KINDS[name].id], order_by=_newest(table)).label("version")
+    return select(table, number).where(func.coalesce(table.c.recorded_at, _ALWAYS) <= as_of, *only).subquery()
 
 
 def _newest(table: Any) -> tuple[Any, ...]:
@@ -244,10 +244,10 @@ def _insert(connection: Connection, rows: list[tuple[str, dict[str, Any]]]) -> N
 
 
 def _allot(connection: Connection, numbers: int) -> int:
-    """The first of so many new ingest numbers.
+    """The first of `numbers` new ingest numbers.
 
-    A counter whose row the transaction holds, and not a sequence of the database: numbers then appear in the order of
-    commits, so nothing ever turns up below a number that a decision has pinned.
+    The numbers come from a counter whose row the transaction locks, and not from a sequence of the database. So they
+    appear in the order of commits, and no version ever appears below a number that a decision has stored.
     """
     counted = update(ingest_counter).values(last=ingest_counter.c.last + numbers).returning(ingest_counter.c.last)
     last: int = connection.execute(counted).scalar_one()
@@ -255,7 +255,7 @@ def _allot(connection: Connection, numbers: int) -> int:
 
 
 def flat(name: str, row: RowMapping) -> Row:
-    """A row of all columns of the table of kind `name` as flat ones: attributes of a lead as `attributes.<name>`."""
+    """A row of the table of kind `name` as flat columns: the attributes of a lead are columns `attributes.<name>`."""
     columns: dict[str, Any] = dict(zip(_COLUMNS[name], row.values(), strict=True))
     attributes = columns.pop("attributes", {}) if name == "leads" else {}
     return {**columns, **{f"{ATTRIBUTE_PREFIX}{key}": value for key, value in attributes.items()}}

@@ -15,7 +15,7 @@ from features.value_types import Instant, Text
 from serving.champion.scorer_cache import ScorerCache, Unavailable
 from serving.decisions import stored_decisions
 from serving.decisions.responses import DecisionAnswer
-from serving.decisions.stored_decisions import Place, StoredDecision
+from serving.decisions.stored_decisions import HistoryKey, StoredDecision
 from serving.http.authentication import Permitted
 from serving.http.paging import PageAnswer, Paging
 from serving.http.problems import from_fields, from_status
@@ -69,7 +69,7 @@ def score(scoring: ScoringDependency, _: Permitted, lead_id: LeadId, query: Anno
 )
 def scores(scoring: ScoringDependency, _: Permitted, lead_id: LeadId, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of decisions, those for the latest moment first, each with the change since the one before it."""
-    before = cast(Place | None, page.after(int, int, str))
+    before = cast(HistoryKey | None, page.after(int, int, str))
     with reading(scoring.store.engine) as connection:
         lead_id = aliases.resolve(connection, lead_id)
         found = stored_decisions.of_lead(connection, lead_id, page.limit + 1, before)
@@ -81,7 +81,7 @@ def scores(scoring: ScoringDependency, _: Permitted, lead_id: LeadId, page: Anno
             return _shown(connection, scoring.scorers, earlier.get(stored.decision_id), stored)
 
         address = f"/v1/leads/{quote(lead_id, safe='')}/scores"
-        return JSONResponse(page.answer(address, found, lambda stored: stored.place, shown))
+        return JSONResponse(page.answer(address, found, lambda stored: stored.history_key, shown))
 
 
 def _shown(

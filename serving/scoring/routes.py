@@ -11,7 +11,7 @@ from serving.decisions import stored_decisions
 from serving.decisions.responses import DecisionAnswer
 from serving.http.authentication import Permitted
 from serving.http.bodies import Body, json_body, read
-from serving.http.idempotency import Attempt, AttemptDependency, WriteRequest, WriteResponse
+from serving.http.idempotency import AttemptDependency, WriteAttempt, WriteRequest, WriteResponse
 from serving.http.middleware.load_shedding import LARGE
 from serving.http.openapi import RequestBody
 from serving.http.responses import REFUSALS, refusals
@@ -76,7 +76,7 @@ def score_batch(scoring: ScoringDependency, _: Permitted, attempt: AttemptDepend
     return attempt.answer(body, request)
 
 
-def _decide_batch(scoring: Scoring, attempt: Attempt, body: bytes) -> list[NewDecision]:
+def _decide_batch(scoring: Scoring, attempt: WriteAttempt, body: bytes) -> list[NewDecision]:
     batch, sent = read(BatchRequest, body)
     scorer, now = scoring.champion.scorer(), scoring.store.clock()
     pairs = enumerate(zip(batch.items, sent["items"], strict=True))

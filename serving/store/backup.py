@@ -8,14 +8,14 @@ from sqlalchemy import Engine
 
 
 class Unsaved(ValueError):
-    """There is no backup; the message says why and what mends it."""
+    """A backup cannot be made; the message names the reason and the fix."""
 
 
 def backup(engine: Engine, path: Path) -> None:
-    """Writes one state of the store, beside any writer, to a new file that is itself a store; whole or not at all.
+    """Copies one state of the store to a new file, itself a store, while writers go on. No partial file stays.
 
     Raises:
-        Unsaved: the store is no SQLite file, or the file exists already.
+        Unsaved: the store is not a SQLite file, or the new file exists already.
         OSError: the file cannot be written.
     """
     if engine.dialect.name != "sqlite":
@@ -24,7 +24,7 @@ def backup(engine: Engine, path: Path) -> None:
         raise Unsaved(f"{path} exists already: name a new file")
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
-    # Made here, for SQLite would let everybody read it, and not name a folder that is missing.
+    # Created here, because SQLite would let every user read the file, and would not name a missing folder.
     unfinished.touch(0o600, exist_ok=False)
     try:
         _copy(engine, unfinished)
@@ -34,7 +34,7 @@ def backup(engine: Engine, path: Path) -> None:
 
 
 def _copy(engine: Engine, path: Path) -> None:
-    # Past SQLAlchemy, whose transactions VACUUM may not be in.
+    # VACUUM must run outside a transaction, so the driver runs it and not SQLAlchemy.
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         driver.execute("VACUUM INTO ?", (str(path),)).close()

@@ -1,31 +1,29 @@
-"""Opening the store: the one place that knows which database it is.
+"""The opening of the store: the one module that knows which database it is.
 
-`engine.begin()` is a write transaction, and `reading(engine)` one that sees a single state of the store throughout and
-may not write. A commit is on the disk when it returns.
+`engine.begin()` is a write transaction. `reading(engine)` is a transaction that sees a single state of the store and
+cannot write. A commit is on the disk when it returns.
 
-On SQLite one writes at a time: every write transaction takes the write lock at its start. The driver starts
-transactions late and SQLAlchemy leaves that so, which silently loses a read-then-update of two threads, hence the
-hook, after "Using SQLAlchemy to emit BEGIN" in SQLAlchemy's documentation of its SQLite dialect.
+On SQLite one transaction writes at a time: every write transaction takes the write lock at its start. By default the
+driver starts transactions late, and an update of a value that two threads read would be lost silently. The hook
+`_begin_sqlite` prevents this; see "Using SQLAlchemy to emit BEGIN" in SQLAlchemy's documentation of its SQLite dialect.
 
-On PostgreSQL writers run side by side (READ COMMITTED), so what a write rests on is locked or left to a constraint, in
-words that do no harm on SQLite:
+On PostgreSQL writers run concurrently (READ COMMITTED). So the rows that a write depends on are locked, or a constraint
+protects them. The same statements do no harm on SQLite:
 
-* records, what is derived from them and their provenance: `records.alone` locks the row of the ingest counter before
-  anything is read, so ingest numbers appear in the order of commits;
-* whether a lead is known already, its aliases: read and written under `records.alone`;
-* answers to requests with an Idempotency-Key: INSERT ... ON CONFLICT DO NOTHING first in the transaction, so that who
-  sends the request again waits for it;
-* decisions: only added, under a primary key, those on leads sent along in a transaction that requests share (see
-  `serving.store.group_commit`); each seal of them follows a head that only one seal can follow;
+* records, derived records and provenance: `versions.lock_records` locks the row of the ingest counter before the first
+  read, so ingest numbers appear in the order of commits;
+* whether a lead is known already, and its aliases: read and written under `versions.lock_records`;
+* answers to requests with an Idempotency-Key: INSERT ... ON CONFLICT DO NOTHING first in the transaction, so that a
+  repeated request waits for it;
+* decisions: only added, under a primary key. Decisions on facts in requests share a transaction (see
+  `serving.store.group_commit`). Each seal follows a head that only one seal can follow;
 * current scores: INSERT ... ON CONFLICT DO UPDATE in the order of leads, so that no two writers wait for each
   other;
-* what sales was shown, bundles, policies, what the challenger said, leads' addresses: INSERT ... ON CONFLICT DO
-  NOTHING;
+* exposures, bundles, policies, the challenger's scores, leads' addresses: INSERT ... ON CONFLICT DO NOTHING;
 * events to be delivered: SELECT ... FOR UPDATE SKIP LOCKED, then the UPDATE that claims them;
-* schedules, and telling of a promotion: a conditional UPDATE, and whether it found its row;
-* keys and sign-in links: a conditional UPDATE, and whether it found its row;
-* the report on quality: one row, INSERT ... ON CONFLICT DO UPDATE;
-* the tables themselves: an advisory lock, while they are upgraded.
+* schedules, events of a promotion, keys and sign-in links: a conditional UPDATE, and whether it changed a row;
+* the quality report: one row, INSERT ... ON CONFLICT DO UPDATE;
+* the tables themselves: an advisory lock during an upgrade.
 """
 
 import json
@@ -41,11 +39,11 @@ from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from serving.store import migrating
-from serving.store.errors import UnusableStore, shown, unopened
+from serving.store.errors import UnusableStore, safe_url, unopened
 
 __all__ = ["UnusableStore", "connect", "create", "describe", "inserting", "reading"]
 
-_LOOKS = "sqlite:////folder/store.sqlite or postgresql://user:password@host:5432/database"
+_EXAMPLES = "sqlite:////folder/store.sqlite or postgresql://user:password@host:5432/database"
 _BUSY_MILLISECONDS = 5_000
 _STATEMENT_MILLISECONDS = 60_000
 _MIGRATION_LOCK = 0x45514C
@@ -54,7 +52,7 @@ _TO_JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False, separators=(
 # An error of the database must not carry personal data into a log, hence hide_parameters.
 _ENGINE: Mapping[str, Any] = {"json_serializer": _TO_JSON, "hide_parameters": True, "pool_timeout": 2.0}
 _SQLITE: Mapping[str, Any] = {"pool_size": 20, "max_overflow": 20}
-# A server has some hundred connections for all processes, and may have been restarted behind a connection's back.
+# A server has some hundred connections for all processes, and may be restarted while the pool holds connections.
 _POSTGRESQL: Mapping[str, Any] = {"pool_size": 5, "max_overflow": 15, "pool_pre_ping": True, "pool_recycle": 3600}
 _LIBPQ: Mapping[str, Any] = {
     "application_name": "eql",
@@ -70,20 +68,20 @@ _READERS = "readers"
 def connect(url: str) -> Engine:
     """The engine of the store at `url`: `sqlite:////srv/eql/store.sqlite`, whose folder must exist, or `postgresql://`.
 
-    Nothing is opened yet; see `create`.
+    The engine connects later; see `create`.
 
     Raises:
-        UnusableStore: the URL is neither that of a SQLite file nor that of a PostgreSQL database.
+        UnusableStore: the URL names neither a SQLite file nor a PostgreSQL database.
     """
     try:
         parsed = make_url(url)
         if "@" in (parsed.host or ""):
             raise ValueError
     except (ArgumentError, ValueError):
-        # Not shown, for a password with a character that had to be written as %XX may be anywhere in it.
+        # The URL is not shown: with a character that is not written as %XX, the password may be in any part of it.
         raise UnusableStore(
-            f"the store's URL cannot be read; it must look like {_LOOKS}, with %XX for other characters than letters, "
-            "digits and -._~ in user and password"
+            f"the store's URL cannot be read; it must look like {_EXAMPLES}, with %XX for other characters than "
+            "letters, digits and -._~ in user and password"
         ) from None
     match parsed.drivername, parsed.database:
         case ("sqlite" | "sqlite+pysqlite", str(path)) if path not in ("", ":memory:"):
@@ -91,40 +89,40 @@ def connect(url: str) -> Engine:
         case ("postgresql" | "postgres" | "postgresql+psycopg", str(name)) if name:
             return _postgresql(parsed.set(drivername="postgresql+psycopg"))
     given = parsed.set(query={}).render_as_string(hide_password=True)
-    raise UnusableStore(f"the store's URL must look like {_LOOKS}, not {given}")
+    raise UnusableStore(f"the store's URL must look like {_EXAMPLES}, not {given}")
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection whose reads all see one state of the store, beside any writer; the database refuses it writes."""
+    """A connection whose reads all see one state of the store while writers go on; the database refuses its writes."""
     readers: Engine | None = engine.get_execution_options().get(_READERS)
     if readers is None:
         with engine.connect().execution_options(**_READING) as connection:
             yield connection
     else:
         with readers.connect() as connection:
-            # Past SQLAlchemy, for it waits for nothing and cannot fail.
+            # By the driver and not by SQLAlchemy: this statement waits for nothing and cannot fail.
             _driver(connection).execute("BEGIN").close()
             yield connection
 
 
 def create(engine: Engine, scripts: Path = migrating.SCRIPTS, wanted: str = migrating.REVISION) -> None:
-    """Creates or upgrades the store's tables, all or nothing; of several processes one does, the others wait for it.
+    """Creates or upgrades the store's tables, all or nothing. Of several processes, one does it and the others wait.
 
     Args:
         engine: the store's.
         scripts: the folder of the migrations.
-        wanted: the newest revision there.
+        wanted: the newest revision of these migrations.
 
     Raises:
-        UnusableStore: it cannot be opened, is no database, or was written by another version of this software.
+        UnusableStore: the store cannot be opened, is no database, or was written by another version of this software.
     """
     try:
         with reading(engine) as connection:
             found = migrating.revision(connection)
         if found != wanted:
             with engine.connect() as connection:
-                _let_go_of_references(connection)
+                _disable_foreign_keys(connection)
                 with connection.begin():
                     _prepare(connection)
                     migrating.upgrade(connection, scripts)
@@ -133,20 +131,20 @@ def create(engine: Engine, scripts: Path = migrating.SCRIPTS, wanted: str = migr
 
 
 def describe(connection: Connection) -> str:
-    """Which database the store is, of which version, and the revision of its tables."""
+    """The store's URL without password, the database with its version, and the revision of the tables."""
     version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
     kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[connection.dialect.name]
-    return f"{shown(connection.engine.url)} ({kind} {version}, revision {migrating.revision(connection)})"
+    return f"{safe_url(connection.engine.url)} ({kind} {version}, revision {migrating.revision(connection)})"
 
 
 def inserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that can say what holds `on_conflict`, in the words of the connection's database."""
+    """An INSERT of the connection's dialect, which has the methods `on_conflict_...`."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def _sqlite(url: URL) -> Engine:
-    # Those who read have connections of their own, for to switch one between reading and writing makes SQLite compile
-    # anew every statement it knows.
+    # Readers have connections of their own: SQLite compiles every statement again where a connection switches between
+    # reading and writing.
     readers = create_engine(url, **_ENGINE, **_SQLITE)
     event.listen(readers, "connect", _configure_reader)
     engine = create_engine(url, execution_options={_READERS: readers}, **_ENGINE, **_SQLITE)
@@ -166,19 +164,19 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 def _configure_reader(connection: Any, record: Any) -> None:
     _configure_sqlite(connection, record)
-    # A deferred transaction that turned to writing could find its snapshot stale, so it may not.
+    # A deferred transaction that began to write could find its snapshot stale, so readers cannot write.
     connection.execute("PRAGMA query_only = ON").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # By way of SQLAlchemy, whose errors it must raise: it waits for the write lock, and not for ever.
+    # By SQLAlchemy and not by the driver, so that it raises SQLAlchemy's error where the wait for the lock is too long.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _let_go_of_references(connection: Connection) -> None:
-    """Lets rows refer to none, on SQLite: a table that is rebuilt must not take along those that refer to it."""
+def _disable_foreign_keys(connection: Connection) -> None:
+    """Switches SQLite's foreign keys off, so that rebuilding a table does not delete the rows that refer to it."""
     if connection.dialect.name == "sqlite":
-        # It cannot be switched inside a transaction, and whoever had the connection next would not expect it.
+        # The pragma works outside transactions only. A detached connection is not reused with foreign keys off.
         connection.detach()
         _driver(connection).execute("PRAGMA foreign_keys = OFF").close()
 
@@ -195,7 +193,7 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _configure_postgresql(connection: Any, _record: Any) -> None:
-    # Whoever set the server to answer before a commit is on the disk did not think of leads.
+    # A server may be set to answer before a commit is on the disk. A decision that was answered must be on the disk.
     connection.execute(
         f"SET statement_timeout = {_STATEMENT_MILLISECONDS}; SET lock_timeout = {_BUSY_MILLISECONDS};"
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -204,12 +202,12 @@ def _configure_postgresql(connection: Any, _record: Any) -> None:
 
 
 def _without_values(context: ExceptionContext) -> None:
-    """PostgreSQL's details quote the row that was refused; of an error only what was refused is kept."""
+    """Removes the refused row, which PostgreSQL's details quote, from an error."""
     error: Any = context.original_exception
     state, diagnosis = getattr(error, "sqlstate", None), getattr(error, "diag", None)
     if state is None or diagnosis is None:
         return
-    # Class 22 is data: its very messages quote.
+    # Errors of class 22 are about data: their messages quote values, too.
     text = type(error).__name__ if state.startswith("22") else str(diagnosis.message_primary)
     error.args = (text,)
     if context.sqlalchemy_exception is not None:
@@ -217,7 +215,7 @@ def _without_values(context: ExceptionContext) -> None:
 
 
 def _prepare(connection: Connection) -> None:
-    """Waits for other migrations of a PostgreSQL database; SQLite's write lock has done so."""
+    """Waits for other migrations of a PostgreSQL database; on SQLite the write lock has done this."""
     if connection.dialect.name != "postgresql":
         return
     for setting in ("statement_timeout", "lock_timeout"):

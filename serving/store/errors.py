@@ -1,4 +1,4 @@
-"""What is said of a store that cannot be opened: which one, why, and what mends it; never a password."""
+"""The errors of a store that cannot be opened or written. A message names the store, the reason and the fix."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-_MENDS: Mapping[str, str] = {
+_FIXES: Mapping[str, str] = {
     "file is not a database": "name another file in EQL_DATABASE_URL",
     "readonly database": "let this user write that file and its folder",
     "database is locked": "wait until the other process is done, then try again",
@@ -14,18 +14,18 @@ _MENDS: Mapping[str, str] = {
     "database system": "wait until its server is up, then try again",
     "too many": "close other connections, or raise the server's max_connections",
     "connection slots": "close other connections, or raise the server's max_connections",
-    "permission denied for database": "let its user in: GRANT CONNECT ON that DATABASE TO that user",
+    "permission denied for database": "let its user connect: GRANT CONNECT ON that DATABASE TO that user",
     "password": "correct user and password in EQL_DATABASE_URL",
     "permission denied": "let its user create tables there: GRANT CREATE ON SCHEMA public TO that user",
     'role "': "create the role on the server, or name another user in EQL_DATABASE_URL",
     'database "': "create it on the server, or name another in EQL_DATABASE_URL",
     "connection option": "take the option out of EQL_DATABASE_URL",
 }
-"""The mend by words of the database's own message; the first that fits."""
+"""The fix by words in the database's own message; the first match counts."""
 _NO_FILE = "unable to open database file"
 _NO_FOLDER = "make its folder, or name another in EQL_DATABASE_URL"
 _LOCKED_FOLDER = "let this user write its folder, or name another: in EQL_HOME, or in EQL_DATABASE_URL if that is set"
-_UNREACHED = "see that its server runs and can be reached, or correct EQL_DATABASE_URL"
+_UNREACHED = "check that its server runs and can be reached, or correct EQL_DATABASE_URL"
 _OTHERWISE = "nothing was changed"
 _UNWRITABLE = ("SQLITE_FULL", "SQLITE_READONLY")
 _UNWRITABLE_STATES = frozenset({"53100", "25006"})
@@ -33,38 +33,38 @@ _UNWRITABLE_STATES = frozenset({"53100", "25006"})
 
 
 class UnusableStore(ValueError):
-    """The database at the URL cannot serve as the store; the message says why and what mends it."""
+    """The database at the URL cannot serve as the store; the message names the reason and the fix."""
 
 
-def shown(url: URL) -> str:
-    """A store's URL as it may be shown: without its password, and of its options only where the server is."""
+def safe_url(url: URL) -> str:
+    """A store's URL without its password and with only those options that say where the server is."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
-    place = {name: value for name, value in url.query.items() if name in ("host", "port")}
-    return url.set(drivername="postgresql", query=place).render_as_string(hide_password=True)
+    server = {name: value for name, value in url.query.items() if name in ("host", "port")}
+    return url.set(drivername="postgresql", query=server).render_as_string(hide_password=True)
 
 
 def unopened(url: URL, error: DBAPIError) -> UnusableStore:
-    """That the store at `url` could not be opened for what the database's driver said."""
+    """The error of a store at `url` that could not be opened, with the reason from the driver's error."""
     reason = _reason(str(error.orig))
-    # What a PostgreSQL server itself refuses has a state; without one there was no talking to it.
+    # A refusal of the PostgreSQL server has a state; an error without a state means that no server answered.
     unreached = url.get_backend_name() == "postgresql" and getattr(error.orig, "sqlstate", None) is None
     otherwise = _UNREACHED if unreached else _OTHERWISE
-    mend = next((mend for words, mend in _MENDS.items() if words in reason.lower()), otherwise)
+    fix = next((fix for words, fix in _FIXES.items() if words in reason.lower()), otherwise)
     if reason == _NO_FILE:
-        mend = _LOCKED_FOLDER if Path(str(url.database)).parent.is_dir() else _NO_FOLDER
-    return UnusableStore(f"the store {shown(url)} cannot be opened: {reason}; {mend}")
+        fix = _LOCKED_FOLDER if Path(str(url.database)).parent.is_dir() else _NO_FOLDER
+    return UnusableStore(f"the store {safe_url(url)} cannot be opened: {reason}; {fix}")
 
 
 def unwritable(error: BaseException | None) -> bool:
-    """Whether the store may be there but takes nothing: its disk is full, or it is read-only, as a standby is.
+    """Whether an error means that the store accepts no writes: its disk is full, or it is read-only like a standby.
 
-    Where its disk is full SQLite ends the transaction itself, so what is raised in the end may be that a savepoint is
-    gone; hence the errors before are looked at too.
+    With a full disk SQLite ends the transaction itself, and the final error may be about a missing savepoint. So the
+    errors before it are checked, too.
     """
     while error is not None:
-        found = getattr(error, "orig", None)
-        name, state = getattr(found, "sqlite_errorname", ""), getattr(found, "sqlstate", None)
+        driver = getattr(error, "orig", None)
+        name, state = getattr(driver, "sqlite_errorname", ""), getattr(driver, "sqlstate", None)
         if name.startswith(_UNWRITABLE) or state in _UNWRITABLE_STATES:
             return True
         error = error.__context__
@@ -72,6 +72,6 @@ def unwritable(error: BaseException | None) -> bool:
 
 
 def _reason(message: str) -> str:
-    """The last thing that the server, or the library that looked for it, said; without hints in further lines."""
-    line = next(iter(message.strip().splitlines()), "it said nothing")
+    """The reason in the first line of a server's or a driver's message, without the hints in further lines."""
+    line = next(iter(message.strip().splitlines()), "no reason was given")
     return line.rpartition("FATAL:")[2].rpartition("failed: ")[2].strip().rstrip(".")

@@ -1,6 +1,6 @@
-"""Bringing a store's tables to the revision this software works with; the revisions are in `migrations`.
+"""The upgrade of a store's tables to the revision that this software works with; the revisions are in `migrations`.
 
-Alembic is imported only where there is something to do, for that takes a moment.
+Alembic is imported only for an upgrade, because the import takes time.
 """
 
 from pathlib import Path
@@ -12,19 +12,19 @@ from sqlalchemy import Connection, MetaData, Table, Text, inspect, select
 from serving.store.errors import UnusableStore
 
 REVISION = "0021"
-"""Of the tables this software works with: the newest one among the migrations."""
+"""The revision of the tables that this software works with: the newest of the migrations."""
 VERSION_TABLE = "eql_revision"
-"""Where a store keeps its revision; not Alembic's usual name, which MLflow takes in a database shared with it."""
+"""The table with a store's revision. Alembic's usual name is taken where MLflow shares the database."""
 SCRIPTS = Path(__file__).parent / "migrations"
 
 _BEFORE = "schema_version"
 _versions = Table(VERSION_TABLE, MetaData(), SqlColumn("version_num", Text))
-# Alembic keeps the migration under way in its modules, so one thread at a time may run one.
-_ALONE = Lock()
+# Alembic keeps the running migration in module variables, so one thread at a time may run one.
+_ALEMBIC_LOCK = Lock()
 
 
 def revision(connection: Connection) -> str | None:
-    """The revision of a store's tables, None where it has none yet."""
+    """The revision of a store's tables; None where the store has no tables yet."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     found: str | None = connection.execute(select(_versions.c.version_num)).scalar_one_or_none()
@@ -32,10 +32,10 @@ def revision(connection: Connection) -> str | None:
 
 
 def upgrade(connection: Connection, scripts: Path = SCRIPTS) -> None:
-    """Runs the revisions that a store lacks inside the caller's transaction, so that all of them hold or none does.
+    """Runs the missing revisions inside the caller's transaction, so that all of them take effect or none does.
 
     Args:
-        connection: the store's, in a write transaction that no other migration runs beside.
+        connection: the store's, in a write transaction, while no other migration runs.
         scripts: the folder of the migrations.
 
     Raises:
@@ -47,7 +47,7 @@ def upgrade(connection: Connection, scripts: Path = SCRIPTS) -> None:
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-    with _ALONE:
+    with _ALEMBIC_LOCK:
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         _check(connection, known)
         command.upgrade(config, "head")
@@ -66,6 +66,6 @@ def _check(connection: Connection, known: set[str]) -> None:
 
 
 def _check_references(connection: Connection) -> None:
-    # SQLite rebuilds a table to change it, and its foreign keys rest meanwhile.
+    # SQLite rebuilds a table to change it, and foreign keys are off meanwhile.
     if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-        raise UnusableStore("upgrading the store would leave rows that refer to none: nothing was changed; report it")
+        raise UnusableStore("the upgrade would break references between rows: nothing was changed; report this error")

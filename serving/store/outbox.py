@@ -1,6 +1,6 @@
-"""What the world outside shall learn: events, written in the transaction of what they tell of, sent later by a worker.
+"""The outbox: events for webhooks, written in the transaction of their cause and sent later by a worker.
 
-An event of a transaction that was rolled back was never there; one that was committed is sent at least once.
+A rollback of the transaction also removes its events. A committed event is sent at least once.
 """
 
 import json
@@ -18,19 +18,19 @@ from serving.store.tables import outbox as table
 EventKind = Literal["lead.created", "lead.scored", "lead.merged", "model.promoted", "webhook.test"]
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
 TEST: EventKind = "webhook.test"
-"""Goes to the one webhook that is tested, and to no other."""
+"""The kind of a test event, which goes to the tested webhook only."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened here.
+    """An event for webhooks.
 
     Attributes:
-        event_id: names it for good; receivers tell repetitions by it.
-        kind: what happened.
-        lead_id: the lead it is about, if any; erasing the lead erases the event.
-        at: when, microseconds.
-        data: what receivers learn, JSON types only; ids and scores, never an e-mail address.
+        event_id: its id, which never changes; receivers recognise repetitions by it.
+        kind: its kind.
+        lead_id: the lead it is about, if any; an erasure of the lead deletes the event.
+        at: the time of its cause, microseconds.
+        data: the content for receivers, as JSON types: ids and scores, never an e-mail address.
     """
 
     event_id: str
@@ -48,7 +48,8 @@ class Event:
 
 def event(kind: EventKind, lead_id: str | None, data: Mapping[str, Any], *, at: int, tokens: TokenSource) -> Event:
     """A new event with an id of its own."""
-    return Event(f"evt_{uuid.UUID(bytes=tokens(16), version=4).hex}", kind, lead_id, at, data)
+    event_id = f"evt_{uuid.UUID(bytes=tokens(16), version=4).hex}"
+    return Event(event_id=event_id, kind=kind, lead_id=lead_id, at=at, data=data)
 
 
 def add(connection: Connection, events: Iterable[Event]) -> None:

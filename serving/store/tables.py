@@ -1,4 +1,4 @@
-"""What the tables of every subject share, and the two tables that belong to no subject: outbox and idempotency keys.
+"""The metadata and column types of all tables, and the two tables without a subject: outbox and idempotency keys.
 
 A subject defines its tables in its own `tables.py`; `serving.tables` names them all. A change of a table needs a
 revision in `serving/store/migrations`, which makes the same change to existing stores. Instants and days are int64

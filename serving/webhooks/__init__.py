@@ -1,1 +1,1 @@
-"""Webhooks out, by Standard Webhooks: signed, tried again, and never to an address inside."""
+"""The subject of webhooks: signed events are sent to receivers on the internet, and retried (Standard Webhooks)."""

@@ -1,7 +1,8 @@
-"""Where webhooks may go: URLs that mean one thing to every reader, and addresses of the public internet only.
+"""The allowed addresses of webhooks: unambiguous URLs, and IP addresses of the public internet only.
 
-Whoever registers a webhook chooses where this service connects to, hence neither its own network nor its cloud's
-metadata may be within reach (OWASP, Server-Side Request Forgery Prevention). Hosts that the operator allows are exempt.
+The caller that registers a webhook chooses the address that this service connects to. So the service's own network and
+the metadata of its cloud must be out of reach (OWASP, Server-Side Request Forgery Prevention). Hosts that the operator
+allows are exempt.
 """
 
 import ipaddress
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 _MAX_PORT = 65_535
 _IPv4 = ipaddress.IPv4Network
 _IPv6 = ipaddress.IPv6Network
-# IANA's special-purpose registry, multicast, reserved; and Azure's WireServer, which is public by its number only.
+# IANA's special-purpose registry, multicast and reserved networks; and Azure's WireServer, which only looks public.
 _CLOSED_IPV4 = tuple(
     _IPv4(network)
     for network in (
@@ -39,14 +40,14 @@ _CLOSED_IPV4 = tuple(
     )
 )
 _UNICAST = _IPv6("2000::/3")
-# Within global unicast: Teredo, ORCHID and the like, documentation, 6to4, AS112. What embeds IPv4 elsewhere (mapped,
-# compatible, NAT64) lies outside of it.
+# Special networks within global unicast: Teredo, ORCHID, documentation, 6to4, AS112. Other addresses that embed IPv4
+# addresses (mapped, compatible, NAT64) lie outside of global unicast.
 _CLOSED_IPV6 = tuple(
     _IPv6(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
 )
 _DOTTED = re.compile(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}", re.ASCII)
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
-# A last label such as these makes the URL standard (https://url.spec.whatwg.org, "ends in a number") read an address.
+# A host with such a last label is an IP address by the URL standard (https://url.spec.whatwg.org, "ends in a number").
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 
 
@@ -58,7 +59,7 @@ class AllowedHosts:
 
 
 class ForbiddenAddress(ValueError):
-    """Webhooks may not go there. The message names the constraint and repeats nothing of what was given."""
+    """Webhooks may not be sent to an address. The message names the constraint and repeats no part of the address."""
 
 
 def is_public(address: str) -> bool:
@@ -69,19 +70,19 @@ def is_public(address: str) -> bool:
         return False
     if isinstance(parsed, ipaddress.IPv4Address):
         return not any(parsed in network for network in _CLOSED_IPV4)
-    # A zone ("%eth0") is of this machine's links only.
+    # An address with a zone ("%eth0") belongs to a link of this machine.
     return parsed.scope_id is None and parsed in _UNICAST and not any(parsed in network for network in _CLOSED_IPV6)
 
 
 def check_url(url: str, allowed: Collection[str] = ()) -> None:
-    """Checks that webhooks may be sent to `url`, as far as can be said without asking for its addresses.
+    """Checks that webhooks may be sent to `url`, without resolving its host name.
 
     Args:
         url: https, with a host name in ASCII or an IP address, any port, no user, no fragment.
-        allowed: hosts of one's own, which may be internal, and which plain http may go to.
+        allowed: hosts that may be internal and may use plain http.
 
     Raises:
-        ForbiddenAddress: it is not, or its address is not public.
+        ForbiddenAddress: the URL breaks a constraint, or its IP address is not public.
     """
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise ForbiddenAddress("must be a URL in printable ASCII; write other characters as %XX, and hosts as xn--")

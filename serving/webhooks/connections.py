@@ -1,7 +1,7 @@
-"""Connections for webhooks: names are resolved here, and the very address that was checked is connected to.
+"""Connections for webhooks: a host name is resolved, its addresses are checked, and a checked address is used.
 
-A check at registration would not do: the name may mean another address by the time of sending, or on the second look
-(DNS rebinding). TLS and the Host header keep the name, so certificates are checked against it.
+A check at registration is not enough, because a name may resolve to another address later (DNS rebinding). TLS and the
+Host header use the name, so the certificate is checked against it.
 """
 
 import socket
@@ -15,26 +15,26 @@ import httpcore
 
 from serving.webhooks.addresses import ForbiddenAddress, is_public
 
-_CONNECTIONS = 100
+_MAX_CONNECTIONS = 100
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 """Gives the IP addresses of a host and port, in the order to try them."""
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """The system's answer.
+    """The IP addresses of a host by the system's resolver.
 
     Raises:
-        OSError: it has none.
+        OSError: the host has no address.
     """
-    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(address[0] for *_, address in found))
+    resolved = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(address[0] for *_, address in resolved))
 
 
 class PublicOnly(httpcore.AsyncNetworkBackend):
-    """Opens connections to public addresses, and to those of hosts that are allowed; refuses all others.
+    """Opens connections to public addresses and to allowed hosts; refuses all others.
 
-    One address among several that is not public refuses them all: an honest name has none.
+    A name with any internal address is refused, because an honest public name has none.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
         """A connection to the first address of `host` that answers.
 
         Raises:
-            ForbiddenAddress: not all of its addresses are public.
-            httpcore.ConnectError: it has no address, or none answers.
-            httpcore.ConnectTimeout: the last one took too long.
+            ForbiddenAddress: an address of the host is internal.
+            httpcore.ConnectError: the host has no address, or no address answers.
+            httpcore.ConnectTimeout: the last address took too long.
         """
         try:
             addresses = await self._resolve(host, port)
@@ -79,9 +79,9 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
 
 
 def pool(backend: httpcore.AsyncNetworkBackend) -> httpcore.AsyncConnectionPool:
-    """HTTP/1.1 over `backend`, without proxies; certificates by the system's authorities and the common ones."""
+    """HTTP/1.1 over `backend`, without proxies. Certificates are checked by the system's and the common authorities."""
     return httpcore.AsyncConnectionPool(
-        _authorities(), max_connections=_CONNECTIONS, keepalive_expiry=30, network_backend=backend
+        _authorities(), max_connections=_MAX_CONNECTIONS, keepalive_expiry=30, network_backend=backend
     )
 
 

@@ -1,4 +1,4 @@
-"""Delivering what is due: one task for each webhook, so that a slow receiver delays nobody but itself."""
+"""The delivery of due events: one task for each webhook, so that a slow receiver delays no other one."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from serving.store.database import reading
 from serving.store.store import Store
 from serving.webhooks import deliveries
 from serving.webhooks import receivers as webhooks
-from serving.webhooks.deliveries import Attempt, Due
+from serving.webhooks.deliveries import ClaimedDelivery, DeliveryAttempt
 from serving.webhooks.retries import next_due
 from serving.webhooks.sending import GONE, Result, Sender
 
@@ -24,20 +24,20 @@ _T = TypeVar("_T")
 BATCH = 16
 """Deliveries to one webhook that are sent at once."""
 CLAIM = 60 * SECOND
-"""How long a worker may take to send and note a batch, before another may."""
+"""Microseconds that a worker has to send and record a batch; then another worker may claim it."""
 GIVE_UP = 5 * DAY
-"""A webhook of which no attempt succeeded for so long is disabled, microseconds."""
-_LOOK_EVERY = 0.2
+"""Microseconds of failing attempts after which a webhook is disabled."""
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Sends what is due and notes what came of it.
+    """Sends due deliveries and records the attempts.
 
     Attributes:
         store: keeps the deliveries; its randomness gives the jitter of retries.
         sender: makes the attempts.
-        stopping: whether to start no further attempt.
+        stopping: returns True once no further attempt may start.
     """
 
     store: Store
@@ -45,7 +45,7 @@ class Delivery:
     stopping: Callable[[], bool] = lambda: False
 
     async def run(self) -> None:
-        """Delivers until nothing is due; while a receiver is slow the others get what becomes due for them."""
+        """Delivers until nothing is due. While one receiver is slow, the others still get their new deliveries."""
         busy: set[int] = set()
         finished = anyio.Semaphore(0)
         async with anyio.create_task_group() as tasks:
@@ -56,7 +56,7 @@ class Delivery:
                     tasks.start_soon(self._serve, webhook_id, busy, finished)
                 if not busy:
                     return
-                with anyio.move_on_after(_LOOK_EVERY):
+                with anyio.move_on_after(_POLL_SECONDS):
                     await finished.acquire()
 
     async def _serve(self, webhook_id: int, busy: set[int], finished: anyio.Semaphore) -> None:
@@ -68,32 +68,33 @@ class Delivery:
             finished.release()
 
     async def batch(self, webhook_id: int) -> int:
-        """Sends some of what is due for a webhook, all at once, and notes it; returns how much."""
+        """Sends a batch of due deliveries of a webhook concurrently and records the attempts; returns their number."""
         now = self.store.clock()
         until = now + CLAIM
         claimed = await self._write(partial(deliveries.claim, webhook_id=webhook_id, limit=BATCH, now=now, until=until))
-        made: list[Attempt] = []
+        made: list[DeliveryAttempt] = []
 
-        async def attempt(due: Due) -> None:
-            made.append(self._attempt(due, await self.sender.send(due)))
+        async def attempt(delivery: ClaimedDelivery) -> None:
+            made.append(self._attempt(delivery, await self.sender.send(delivery)))
 
         async with anyio.create_task_group() as tasks:
-            for due in claimed:
-                tasks.start_soon(attempt, due)
+            for delivery in claimed:
+                tasks.start_soon(attempt, delivery)
         if made:
             await self._write(partial(self._note, webhook_id=webhook_id, made=made, until=until))
         return len(made)
 
-    def _attempt(self, due: Due, result: Result) -> Attempt:
-        now = self.store.clock()
-        again = None if result.fault is None else next_due(due.attempts + 1, now, result.asked, self.store.tokens)
-        return Attempt(due, now, result.status, result.fault, again)
+    def _attempt(self, delivery: ClaimedDelivery, result: Result) -> DeliveryAttempt:
+        now, next_at = self.store.clock(), None
+        if result.error is not None:
+            next_at = next_due(delivery.attempts + 1, now, result.retry_after, self.store.tokens)
+        return DeliveryAttempt(delivery=delivery, at=now, status=result.status, error=result.error, next_at=next_at)
 
-    def _note(self, connection: Connection, webhook_id: int, made: list[Attempt], until: int) -> None:
-        deliveries.note(connection, sorted(made, key=lambda each: each.due.id), until)
-        if any(each.status == GONE for each in made):
+    def _note(self, connection: Connection, webhook_id: int, made: list[DeliveryAttempt], until: int) -> None:
+        deliveries.note(connection, sorted(made, key=lambda attempt: attempt.delivery.id), until)
+        if any(attempt.status == GONE for attempt in made):
             self._disable(connection, webhook_id, "it answered 410 Gone")
-        elif any(each.fault is None for each in made):
+        elif any(attempt.error is None for attempt in made):
             webhooks.succeeded(connection, webhook_id)
         else:
             now = self.store.clock()

@@ -1,6 +1,7 @@
-"""Webhooks: where events go, which of them, and the secrets that sign them.
+"""Webhooks, the receivers of events: their addresses, the kinds of events they get, and their signing secrets.
 
-Secrets are kept as they are, for signing takes them: whoever reads the store can sign in this service's name.
+The store keeps the secrets in plain text, because signing needs them. A reader of the store can sign in this service's
+name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,25 +13,25 @@ from sqlalchemy import Connection, delete, insert, select, update
 from features.value_types import DAY
 from serving.webhooks.tables import webhooks as table
 
-FORMER_SIGNS_FOR = DAY
-"""How long a secret that was replaced signs too, microseconds."""
+FORMER_SECRET_LASTS = DAY
+"""Microseconds for which a replaced secret still signs, beside the new one."""
 _SECRETS = ("secret", "former_secret")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Webhook:
     """A receiver of events; times are microseconds.
 
     Attributes:
-        id: names it.
-        url: where events are sent.
-        events: their kinds; None for all.
-        description: whatever it was registered with.
-        enabled: whether anything is sent.
-        disabled_because: why this service stopped sending; None where it did not.
-        failing_since: when the first of the latest attempts failed, none of which succeeded.
-        created_at: when it was registered.
-        former_until: until when the secret before this one signs too.
+        id: its id.
+        url: the address that events are sent to.
+        events: the kinds of its events; None for all.
+        description: the description from its registration.
+        enabled: whether events are sent.
+        disabled_because: why this service disabled it; None where it did not.
+        failing_since: the time of the first failed attempt since the last success; None where none failed.
+        created_at: the time of its registration.
+        former_until: the time until which the former secret signs too.
     """
 
     id: int
@@ -44,7 +45,7 @@ class Webhook:
     former_until: int | None
 
     def takes(self, kind: str) -> bool:
-        """Whether events of this kind are sent to it."""
+        """Whether the webhook gets events of this kind."""
         return self.events is None or kind in self.events
 
 
@@ -56,8 +57,8 @@ def create(
 ) -> Webhook:
     """Registers a webhook, enabled."""
     row = {"url": url, "events": events, "description": description, "enabled": True, "secret": secret}
-    found = connection.execute(insert(table).returning(*_COLUMNS), row | {"created_at": at})
-    return _webhook(found.mappings().one())
+    created = connection.execute(insert(table).returning(*_COLUMNS), row | {"created_at": at})
+    return _webhook(created.mappings().one())
 
 
 def get(connection: Connection, webhook_id: int) -> Webhook | None:
@@ -67,21 +68,21 @@ def get(connection: Connection, webhook_id: int) -> Webhook | None:
 
 
 def listed(connection: Connection, after: int, limit: int) -> list[Webhook]:
-    """The webhooks with ids beyond `after`, in their order."""
+    """At most `limit` webhooks with an id above `after`, in the order of their ids."""
     wanted = select(*_COLUMNS).where(table.c.id > after).order_by(table.c.id).limit(limit)
     return [_webhook(row) for row in connection.execute(wanted).mappings()]
 
 
 def enabled(connection: Connection) -> list[Webhook]:
-    """Those that events are sent to; none of them is removed before the transaction ends."""
+    """The enabled webhooks. No other transaction removes one before this transaction ends."""
     wanted = select(*_COLUMNS).where(table.c.enabled).with_for_update(read=True, key_share=True)
     return [_webhook(row) for row in connection.execute(wanted).mappings()]
 
 
 def change(connection: Connection, webhook_id: int, values: Mapping[str, Any]) -> Webhook | None:
-    """Sets these of `url`, `events`, `description`, `enabled`; None where there is no such webhook.
+    """Changes some of `url`, `events`, `description` and `enabled`; None where the webhook does not exist.
 
-    One that is enabled or disabled by hand starts anew: what failed before is forgotten.
+    A change of `enabled` clears the record of failed attempts.
     """
     fresh = {"disabled_because": None, "failing_since": None} if "enabled" in values else {}
     changed = update(table).where(table.c.id == webhook_id).values({"id": webhook_id, **values, **fresh})
@@ -90,26 +91,26 @@ def change(connection: Connection, webhook_id: int, values: Mapping[str, Any]) -
 
 
 def remove(connection: Connection, webhook_id: int) -> bool:
-    """Removes a webhook with its deliveries; False where there is none."""
+    """Removes a webhook with its deliveries; False where the webhook does not exist."""
     return connection.execute(delete(table).where(table.c.id == webhook_id)).rowcount == 1
 
 
 def rotate(connection: Connection, webhook_id: int, secret: str, at: int) -> Webhook | None:
-    """Replaces the secret; the one before signs too for a while. None where there is no such webhook."""
-    values = {"secret": secret, "former_secret": table.c.secret, "former_until": at + FORMER_SIGNS_FOR}
+    """Replaces the secret; the former one still signs for a while. None where the webhook does not exist."""
+    values = {"secret": secret, "former_secret": table.c.secret, "former_until": at + FORMER_SECRET_LASTS}
     changed = update(table).where(table.c.id == webhook_id).values(values)
     found = connection.execute(changed.returning(*_COLUMNS)).mappings().first()
     return None if found is None else _webhook(found)
 
 
 def succeeded(connection: Connection, webhook_id: int) -> None:
-    """An attempt succeeded: whatever failed before is over."""
-    over = (table.c.id == webhook_id, table.c.failing_since.is_not(None))
-    connection.execute(update(table).where(*over).values(failing_since=None))
+    """Records a successful attempt, which ends a series of failures."""
+    failing = (table.c.id == webhook_id, table.c.failing_since.is_not(None))
+    connection.execute(update(table).where(*failing).values(failing_since=None))
 
 
 def failed(connection: Connection, webhook_id: int, at: int) -> int | None:
-    """An attempt failed; returns since when all have, None where the webhook was removed."""
+    """Records a failed attempt; returns when the series of failures began, None where the webhook was removed."""
     first = (table.c.id == webhook_id, table.c.failing_since.is_(None))
     connection.execute(update(table).where(*first).values(failing_since=at))
     since: int | None = connection.execute(
@@ -119,7 +120,7 @@ def failed(connection: Connection, webhook_id: int, at: int) -> int | None:
 
 
 def disable(connection: Connection, webhook_id: int, because: str) -> bool:
-    """Stops sending to a webhook; False where that was so already."""
+    """Disables a webhook; False where it was disabled already."""
     running = (table.c.id == webhook_id, table.c.enabled)
     return (
         connection.execute(update(table).where(*running).values(enabled=False, disabled_because=because)).rowcount == 1

@@ -19,7 +19,7 @@ def _kind(value: str) -> str:
 
 def _some(kinds: tuple[str, ...]) -> tuple[str, ...]:
     if not kinds:
-        raise ValueError("must name at least one; leave it out for all")
+        raise ValueError("must name at least one kind; leave the field out for all kinds")
     return kinds
 
 
@@ -31,7 +31,7 @@ _Kinds = Annotated[
 
 
 class NewWebhook(BaseModel):
-    """A receiver to be; without `events` it gets all kinds, those of later versions too."""
+    """A new receiver. Without `events` it gets events of all kinds, including kinds of later versions."""
 
     model_config = _STRICT
 
@@ -41,7 +41,7 @@ class NewWebhook(BaseModel):
 
 
 class WebhookChange(BaseModel):
-    """What shall be different; an absent field stays as it is."""
+    """The changes of a receiver. An absent field stays as it is."""
 
     model_config = _STRICT
 
@@ -52,7 +52,7 @@ class WebhookChange(BaseModel):
 
 
 class Since(BaseModel):
-    """From when on events are sent again."""
+    """The moment since which events are sent again."""
 
     model_config = _STRICT
 

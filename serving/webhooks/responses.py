@@ -4,7 +4,7 @@ from serving.http.responses import Answer
 
 
 class WebhookAnswer(Answer):
-    """A receiver of events. Its secret is told once, when it is made."""
+    """A receiver of events. Only the answers of its creation and of a rotation have its secret."""
 
     id: int
     url: str
@@ -24,7 +24,7 @@ class NewWebhookAnswer(WebhookAnswer):
 
 
 class AttemptAnswer(Answer):
-    """An attempt: the status of its answer, if there was one, and why it failed, if it did."""
+    """An attempt: the status of the receiver's answer, and the error. Each is null where there is none."""
 
     at: str
     status: int | None
@@ -32,7 +32,7 @@ class AttemptAnswer(Answer):
 
 
 class DeliveryAnswer(Answer):
-    """An event and what became of it; `next_attempt` while it waits."""
+    """The delivery of an event; `next_attempt` is set while the delivery waits."""
 
     event_id: str
     kind: str
@@ -43,12 +43,12 @@ class DeliveryAnswer(Answer):
 
 
 class EventAnswer(Answer):
-    """The event that is on its way."""
+    """The event that will be sent."""
 
     event_id: str
 
 
 class RedeliveryAnswer(Answer):
-    """How many events are on their way again."""
+    """The number of events that will be sent again."""
 
     events: int

@@ -1,4 +1,4 @@
-"""The routes of webhooks: their addresses, their secrets, and the log of deliveries."""
+"""The routes of webhooks: receivers, their secrets, and the log of their deliveries."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ from serving.validation import FieldError, InvalidFields
 from serving.webhooks import deliveries
 from serving.webhooks import receivers as webhooks
 from serving.webhooks.addresses import AllowedHosts, ForbiddenAddress, check_url
-from serving.webhooks.deliveries import Logged
+from serving.webhooks.deliveries import LoggedDelivery
 from serving.webhooks.receivers import Webhook
 from serving.webhooks.requests import NewWebhook, Since, WebhookChange
 from serving.webhooks.responses import DeliveryAnswer, EventAnswer, NewWebhookAnswer, RedeliveryAnswer, WebhookAnswer
@@ -51,19 +51,19 @@ BODIES = (
     "",
     status_code=201,
     operation_id="createWebhook",
-    summary="Register a receiver of events; the answer alone tells its secret",
+    summary="Register a receiver of events; only this answer has its secret",
     responses={201: {"model": NewWebhookAnswer}, **_REFUSALS},
     openapi_extra=json_body(NewWebhook),
 )
 def create(store: StoreDependency, hosts: HostsDependency, _: Permitted, body: Body) -> JSONResponse:
     """The receiver, enabled, and its secret."""
     new, _sent = read(NewWebhook, body)
-    _check(hosts, new.url)
+    _check_url(hosts, new.url)
     secret = new_secret(store.tokens)
     with store.engine.begin() as connection:
-        made = webhooks.create(connection, new.url, _kinds(new.events), new.description, secret, store.clock())
-    content = _shown(made, store.clock()) | {"secret": secret}
-    return JSONResponse(content, 201, {"Location": f"/v1/webhooks/{made.id}"})
+        created = webhooks.create(connection, new.url, _kinds(new.events), new.description, secret, store.clock())
+    content = _to_dict(created, store.clock()) | {"secret": secret}
+    return JSONResponse(content, 201, {"Location": f"/v1/webhooks/{created.id}"})
 
 
 @router.get(
@@ -76,8 +76,8 @@ def listed(store: StoreDependency, _: Permitted, page: Page) -> JSONResponse:
     """A page of receivers."""
     now = store.clock()
     with reading(store.engine) as connection:
-        found = webhooks.listed(connection, _number(page) or 0, page.limit + 1)
-    return JSONResponse(page.answer("/v1/webhooks", found, lambda each: (each.id,), lambda each: _shown(each, now)))
+        rows = webhooks.listed(connection, _cursor_id(page) or 0, page.limit + 1)
+    return JSONResponse(page.answer("/v1/webhooks", rows, lambda row: (row.id,), lambda row: _to_dict(row, now)))
 
 
 @router.get(
@@ -89,7 +89,7 @@ def listed(store: StoreDependency, _: Permitted, page: Page) -> JSONResponse:
 def get(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
     """The receiver without its secret."""
     with reading(store.engine) as connection:
-        return JSONResponse(_shown(_found(connection, webhook_id), store.clock()))
+        return JSONResponse(_to_dict(_get(connection, webhook_id), store.clock()))
 
 
 @router.patch(
@@ -100,18 +100,18 @@ def get(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
     openapi_extra=json_body(WebhookChange),
 )
 def change(store: StoreDependency, hosts: HostsDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
-    """The receiver as it is now."""
+    """The changed receiver."""
     wanted, _sent = read(WebhookChange, body)
     values: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.model_fields_set}
     if "url" in values:
-        _check(hosts, values["url"])
+        _check_url(hosts, values["url"])
     if "events" in values:
         values["events"] = _kinds(values["events"])
     with store.engine.begin() as connection:
         changed = webhooks.change(connection, webhook_id, values)
     if changed is None:
         raise from_status(404)
-    return JSONResponse(_shown(changed, store.clock()))
+    return JSONResponse(_to_dict(changed, store.clock()))
 
 
 @router.delete(
@@ -122,7 +122,7 @@ def change(store: StoreDependency, hosts: HostsDependency, _: Permitted, webhook
     responses=_REFUSALS,
 )
 def remove(store: StoreDependency, _: Permitted, webhook_id: Id) -> Response:
-    """Nothing."""
+    """No content."""
     with store.engine.begin() as connection:
         removed = webhooks.remove(connection, webhook_id)
     if not removed:
@@ -133,7 +133,7 @@ def remove(store: StoreDependency, _: Permitted, webhook_id: Id) -> Response:
 @router.post(
     "/{webhook_id}/rotate",
     operation_id="rotateWebhookSecret",
-    summary="Replace the secret; for 24 hours the one before signs too",
+    summary="Replace the secret; for 24 hours the former secret signs too",
     responses={200: {"model": NewWebhookAnswer}, **_REFUSALS},
 )
 def rotate(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
@@ -143,7 +143,7 @@ def rotate(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse
         rotated = webhooks.rotate(connection, webhook_id, secret, now)
     if rotated is None:
         raise from_status(404)
-    return JSONResponse(_shown(rotated, now) | {"secret": secret})
+    return JSONResponse(_to_dict(rotated, now) | {"secret": secret})
 
 
 @router.post(
@@ -154,11 +154,11 @@ def rotate(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse
     responses={202: {"model": EventAnswer}, **_REFUSALS},
 )
 def test(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
-    """The event's id; the log tells what becomes of it."""
+    """The event's id; the log of deliveries has its attempts."""
     now = store.clock()
     sent = outbox.event(TEST, None, {"webhook_id": webhook_id}, at=now, tokens=store.tokens)
     with store.engine.begin() as connection:
-        _found(connection, webhook_id)
+        _get(connection, webhook_id)
         outbox.add(connection, [sent])
         deliveries.add(connection, sent.event_id, webhook_id, now)
     return JSONResponse({"event_id": sent.event_id}, 202)
@@ -167,29 +167,29 @@ def test(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
 @router.get(
     "/{webhook_id}/deliveries",
     operation_id="listDeliveries",
-    summary="What was sent to a receiver, newest first, and what came of it",
+    summary="The deliveries to a receiver with their attempts, newest first",
     responses={200: {"model": PageAnswer[DeliveryAnswer]}, **_REFUSALS},
 )
 def log(store: StoreDependency, _: Permitted, webhook_id: Id, page: Page) -> JSONResponse:
     """A page of deliveries, without their bodies."""
     with reading(store.engine) as connection:
-        _found(connection, webhook_id)
-        found = deliveries.log(connection, webhook_id, _number(page), page.limit + 1)
+        _get(connection, webhook_id)
+        rows = deliveries.log(connection, webhook_id, _cursor_id(page), page.limit + 1)
     address = f"/v1/webhooks/{webhook_id}/deliveries"
-    return JSONResponse(page.answer(address, found, lambda each: (each.id,), _logged))
+    return JSONResponse(page.answer(address, rows, lambda delivery: (delivery.id,), _delivery_to_dict))
 
 
 @router.post(
     "/{webhook_id}/deliveries/{event_id}/replay",
     status_code=202,
     operation_id="replayDelivery",
-    summary="Send an event again, whatever became of it",
+    summary="Send an event again, whether it was delivered or not",
     responses={202: {"model": EventAnswer}, **_REFUSALS},
 )
 def replay(store: StoreDependency, _: Permitted, webhook_id: Id, event_id: EventId) -> JSONResponse:
-    """The event's id, which is the same as before."""
+    """The event's id, which stays the same."""
     with store.engine.begin() as connection:
-        if not deliveries.replay(connection, _found(connection, webhook_id), event_id, store.clock()):
+        if not deliveries.replay(connection, _get(connection, webhook_id), event_id, store.clock()):
             raise from_status(404)
     return JSONResponse({"event_id": event_id}, 202)
 
@@ -198,32 +198,32 @@ def replay(store: StoreDependency, _: Permitted, webhook_id: Id, event_id: Event
     "/{webhook_id}/replay",
     status_code=202,
     operation_id="replayDeliveries",
-    summary="Send all events of its kinds since a moment again",
+    summary="Send the receiver's events since a moment again",
     responses={202: {"model": RedeliveryAnswer}, **_REFUSALS},
     openapi_extra=json_body(Since),
 )
 def replay_since(store: StoreDependency, _: Permitted, webhook_id: Id, body: Body) -> JSONResponse:
-    """How many events that are."""
+    """The number of events."""
     wanted, _sent = read(Since, body)
     with store.engine.begin() as connection:
-        webhook = _found(connection, webhook_id)
+        webhook = _get(connection, webhook_id)
         count = deliveries.replay_since(connection, webhook, wanted.since, store.clock())
     return JSONResponse({"events": count}, 202)
 
 
-def _number(page: Paging) -> int | None:
+def _cursor_id(page: Paging) -> int | None:
     key = page.after(int)
     return None if key is None else int(key[0])
 
 
-def _found(connection: Connection, webhook_id: int) -> Webhook:
-    found = webhooks.get(connection, webhook_id)
-    if found is None:
+def _get(connection: Connection, webhook_id: int) -> Webhook:
+    webhook = webhooks.get(connection, webhook_id)
+    if webhook is None:
         raise from_status(404)
-    return found
+    return webhook
 
 
-def _check(hosts: AllowedHosts, url: str) -> None:
+def _check_url(hosts: AllowedHosts, url: str) -> None:
     try:
         check_url(url, hosts.names)
     except ForbiddenAddress as error:
@@ -234,7 +234,7 @@ def _kinds(events: Sequence[str] | None) -> list[str] | None:
     return None if events is None else sorted({*events})
 
 
-def _shown(webhook: Webhook, now: int) -> dict[str, Any]:
+def _to_dict(webhook: Webhook, now: int) -> dict[str, Any]:
     former = webhook.former_until
     return {
         "id": webhook.id,
@@ -249,12 +249,12 @@ def _shown(webhook: Webhook, now: int) -> dict[str, Any]:
     }
 
 
-def _logged(delivery: Logged) -> dict[str, Any]:
+def _delivery_to_dict(delivery: LoggedDelivery) -> dict[str, Any]:
     return {
         "event_id": delivery.event_id,
         "kind": delivery.kind,
         "at": rfc3339(delivery.at),
         "state": delivery.state,
-        "attempts": [{"at": rfc3339(at), "status": status, "fault": fault} for at, status, fault in delivery.attempts],
+        "attempts": [{"at": rfc3339(a.at), "status": a.status, "fault": a.error} for a in delivery.attempts],
         "next_attempt": delivery.due_at and rfc3339(delivery.due_at),
     }

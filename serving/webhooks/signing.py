@@ -20,10 +20,10 @@ def headers(secrets: Sequence[str], event_id: str, timestamp: int, body: bytes) 
     """The headers that name, date and sign an event.
 
     Args:
-        secrets: one, or while one is being replaced two, each of which signs.
-        event_id: the same at every attempt; receivers tell repetitions by it.
-        timestamp: of this attempt, in seconds since the epoch.
-        body: the bytes that are sent.
+        secrets: the secrets, each of which signs; there are two while one replaces the other.
+        event_id: the event's id, the same at every attempt; receivers recognise repetitions by it.
+        timestamp: the time of this attempt, seconds since the epoch.
+        body: the bytes to send.
     """
     signed = b".".join([event_id.encode(), str(timestamp).encode(), body])
     return {

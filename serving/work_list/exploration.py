@@ -1,4 +1,4 @@
-"""The lists that sales works with a share of their leads at random places, and the log of what sales saw."""
+"""Randomised priorities: the lists of sales have a share of their leads at random positions, and a log of exposures."""
 
 import logging
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ _LOG = logging.getLogger(__name__)
 
 
 def is_explored(view: View, partner_id: str | None, exploration: Exploration) -> bool:
-    """Whether a view, of one partner's leads or of all, has random places: only where sales works it."""
+    """Whether a view has random positions: only the views of sales, without the restriction to a partner."""
     return exploration.share > OFF and partner_id is None and view in views("sales")
 
 
 @dataclass(frozen=True)
 class ListPage:
-    """A page of a list; `exposures` holds the place of each of its `scores`."""
+    """A page of a list; `exposures` has the position of each of its `scores`."""
 
     scores: Sequence[CurrentScore]
     exposures: Sequence[Exposure] = ()
@@ -33,18 +33,18 @@ class ListPage:
 def page(
     connection: Connection, view: View, exploration: Exploration, *, now: int, limit: int, offset: int
 ) -> ListPage:
-    """A page of a view in the order of the UTC day of `now`; the pages of a day fit together.
+    """A page of a view in the order of the UTC day of `now`, which is the same for all pages of a day.
 
     Args:
         connection: the store's.
-        view: which leads.
+        view: the view, which selects the leads.
         exploration: how priorities are randomised.
         now: the moment, microseconds.
-        limit: how many leads a page has.
-        offset: how many leads come before this page.
+        limit: the number of leads on a page.
+        offset: the number of leads before this page.
     """
     ranked = current_scores.ranked_ids(connection, qualifications=view.qualifications, pending=view.pending)
-    by_score = {lead_id: place for place, lead_id in enumerate(ranked, start=1)}
+    by_score = {lead_id: position for position, lead_id in enumerate(ranked, start=1)}
     chosen = arranged(ranked, now, exploration)[offset : offset + limit]
     scores = current_scores.of_leads(connection, [draw.lead_id for draw in chosen])
 
@@ -64,11 +64,11 @@ def page(
         )
 
     pairs = zip(chosen, scores, strict=True)
-    return ListPage(scores, [exposure(place, *pair) for place, pair in enumerate(pairs, start=offset + 1)])
+    return ListPage(scores, [exposure(position, *pair) for position, pair in enumerate(pairs, start=offset + 1)])
 
 
 def log(engine: Engine, shown: Sequence[Exposure]) -> None:
-    """Logs the leads that were shown, once a lead and day. A failed log is a warning; the list is shown anyway."""
+    """Logs the shown leads, once for each lead and day. A failure is logged as a warning and does not fail the page."""
     try:
         with reading(engine) as connection:
             new = exposures.unlogged(connection, shown)
@@ -76,4 +76,4 @@ def log(engine: Engine, shown: Sequence[Exposure]) -> None:
             with engine.begin() as connection:
                 exposures.add(connection, new)
     except SQLAlchemyError as error:
-        _LOG.warning("what sales was shown is not logged: %s", type(error).__name__)
+        _LOG.warning("the shown leads are not logged: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""The log of what sales was shown while priorities were partly random; it is only ever added to."""
+"""The log of exposures: the leads that sales saw while priorities were partly random. Rows are only added."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,24 +10,24 @@ from serving.work_list.tables import exposures as table
 
 
 def unlogged(connection: Connection, shown: Sequence[Exposure]) -> list[Exposure]:
-    """Those whose lead is not in the log yet on their day."""
-    days, leads = {one.day for one in shown}, {one.lead_id for one in shown}
-    found = select(table.c.day, table.c.lead_id).where(table.c.day.in_(days), table.c.lead_id.in_(leads))
-    known = {(row.day, row.lead_id) for row in connection.execute(found)}
-    return [one for one in shown if (one.day, one.lead_id) not in known]
+    """The exposures whose lead is not in the log of their day yet."""
+    days, leads = {exposure.day for exposure in shown}, {exposure.lead_id for exposure in shown}
+    wanted = select(table.c.day, table.c.lead_id).where(table.c.day.in_(days), table.c.lead_id.in_(leads))
+    known = {(row.day, row.lead_id) for row in connection.execute(wanted)}
+    return [exposure for exposure in shown if (exposure.day, exposure.lead_id) not in known]
 
 
 def add(connection: Connection, shown: Sequence[Exposure]) -> None:
-    """Logs those that are not in the log yet; of a day the first place at which a lead was shown counts.
+    """Logs exposures that are not in the log yet; on each day the first position of a lead counts.
 
     Raises:
         sqlalchemy.exc.IntegrityError: a decision is not in the store.
     """
-    if rows := [one.row() for one in sorted(shown, key=lambda one: (one.day, one.lead_id))]:
+    if rows := [exposure.row() for exposure in sorted(shown, key=lambda exposure: (exposure.day, exposure.lead_id))]:
         connection.execute(inserting(connection, table).on_conflict_do_nothing(), rows)
 
 
 def logged(connection: Connection) -> Iterator[Exposure]:
-    """The whole log by day, then lead."""
+    """The whole log, by day, then by lead."""
     for row in connection.execute(select(table).order_by(table.c.day, table.c.lead_id)).mappings():
         yield Exposure(**row)

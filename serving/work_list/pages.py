@@ -36,26 +36,26 @@ def leads(
     limit: Limit = None,
     offset: Offset = 0,
 ) -> Response:
-    """A view of the leads in the order in which sales works them."""
+    """A view of the leads in the order for sales."""
     visitor = visitors.visitor(request)
-    shown = views.view(visitor.role, view)
-    if shown is None:
+    chosen = views.view(visitor.role, view)
+    if chosen is None:
         raise Refusal(404, *NOT_FOUND)
     now = store.clock()
     with reading(store.engine) as connection:
         listed = work_list(
             connection,
-            shown,
+            chosen,
             views.views(visitor.role),
             partner_id=visitor.partner_id,
             now=now,
             limit=limit or PAGE_SIZE,
             offset=offset,
             exploration=exploration,
-            asked_limit=limit,
+            requested_limit=limit,
         )
     model = scoring.champion.scorer().served
-    content = {"visitor": visitor, "list": listed, "now": now, "model": model, "fault": scoring.champion.error}
+    content = {"visitor": visitor, "list": listed, "now": now, "model": model, "error": scoring.champion.error}
     answer = rendering.page("work_list/work_list.html", content)
     if visitor.role == "sales" and listed.exposures:
         log(store.engine, listed.exposures)

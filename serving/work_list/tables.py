@@ -1,4 +1,4 @@
-"""The table of what sales was shown while priorities were partly random."""
+"""The table of exposures: the leads that sales saw while priorities were partly random."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Table
 

@@ -21,17 +21,17 @@ _PASSED = {*PASSED.qualifications}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class LeadLine:
     """One lead of the list.
 
     Attributes:
-        score: its current score.
-        name: the account's, else its domain, else the lead's id.
-        domain: the account's, where the name does not say it already.
-        partner: its source partner's name, else its id; None where it has none.
+        score: the lead's current score.
+        name: the account's name, else the account's domain, else the lead's id.
+        domain: the account's domain, where `name` is not the domain already.
+        partner: the source partner's name, else its id; None where the lead has none.
         probability: the decision's `close_probability`.
-        note: the strongest reason for it; of a lead that did not pass, what it waits for or why not.
-        missing: of a pending lead, what to ask for.
+        note: the strongest reason for the lead; for a lead that did not pass, its first next action.
+        missing: the missing data of a pending lead.
     """
 
     score: CurrentScore
@@ -44,13 +44,13 @@ class Line:
 
     @property
     def address(self) -> str:
-        """Of the lead's page."""
+        """The address of the lead's page."""
         return lead_address(self.score.lead_id)
 
 
 @dataclass(frozen=True)
 class Tab:
-    """A view to change to."""
+    """A link to a view."""
 
     view: View
     count: int
@@ -59,26 +59,26 @@ class Tab:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkList:
-    """What the work list shows.
+    """The content of the work list.
 
     Attributes:
-        view: the part of the leads it shows.
-        tabs: the visitor's views.
+        view: the shown view.
+        tabs: the views of the visitor.
         lines: the leads of this page.
-        total: how many the view has.
-        first: the place of the first line in the view, from 0.
+        total: the number of leads in the view.
+        first: the position of the first line in the view, from 0.
         end: the probability at the right end of the bars.
-        earlier, later: addresses of the pages before and after, None where there is none.
-        scored: whether any lead the visitor may see is scored.
-        stored: whether the store has any lead at all.
-        share: of the leads, that stand at random places.
-        exposures: where each line stands, to be logged once sales has seen it; none where no place is random.
-        partner: whether a partner sees it, who learns no probability, grade and value.
+        earlier, later: the addresses of the pages before and after; None where there is none.
+        scored: whether any lead that the visitor may see is scored.
+        stored: whether the store has any lead.
+        share: the share of leads at random positions.
+        exposures: the position of each line, to log once sales has seen it; empty where no position is random.
+        partner: whether the visitor is a partner, which sees no probability, grade and value.
     """
 
     view: View
     tabs: Sequence[Tab]
-    lines: Sequence[Line]
+    lines: Sequence[LeadLine]
     total: int
     first: int
     end: float
@@ -92,7 +92,7 @@ class WorkList:
 
     @property
     def note_title(self) -> str:
-        """What the lines' notes tell."""
+        """The title of the column with the notes."""
         if self.view.pending or self.partner:
             return "Waiting for"
         return "Top reason" if self.likely and {*self.view.qualifications} <= _PASSED else "In short"
@@ -102,7 +102,7 @@ class WorkList:
         """Whether any line has a probability."""
         return any(line.probability for line in self.lines)
 
-    def bar(self, line: Line) -> charts.RangeBar | None:
+    def bar(self, line: LeadLine) -> charts.RangeBar | None:
         """The bar of a line's probability."""
         return None if line.probability is None else charts.range_bar(line.probability, self.end)
 
@@ -117,23 +117,23 @@ def work_list(
     limit: int,
     offset: int,
     exploration: Exploration,
-    asked_limit: int | None = None,
+    requested_limit: int | None = None,
 ) -> WorkList:
     """A page of a view.
 
     Args:
         connection: the store's.
-        view: which leads.
-        views: the visitor's, with `view` among them.
-        partner_id: whose leads alone; None for all.
-        now: the moment, microseconds, at which names hold and places are drawn.
-        limit: how many leads a page has.
-        offset: how many leads come before this page.
-        exploration: how priorities are randomised, in views that sales works.
-        asked_limit: the limit to keep in the addresses of other pages; None where none was asked for.
+        view: the view, which selects the leads.
+        views: the views of the visitor, which include `view`.
+        partner_id: the partner whose leads are shown; None for all leads.
+        now: the moment, microseconds, of the names and of the random positions.
+        limit: the number of leads on a page.
+        offset: the number of leads before this page.
+        exploration: how priorities are randomised in the views of sales.
+        requested_limit: the limit in the addresses of other pages; None where the visitor requested none.
     """
     tallies = current_scores.tallies(connection, partner_id)
-    tabs = [Tab(each, _count(each, tallies), list_address(each, views, 0, asked_limit)) for each in views]
+    tabs = [Tab(each, _count(each, tallies), list_address(each, views, 0, requested_limit)) for each in views]
     total = _count(view, tallies)
     explored = exploring.is_explored(view, partner_id, exploration)
     if explored:
@@ -151,8 +151,8 @@ def work_list(
         total=total,
         first=offset,
         end=charts.scale(line.probability.upper for line in lines if line.probability),
-        earlier=list_address(view, views, before, asked_limit) if offset else None,
-        later=list_address(view, views, after, asked_limit) if after < total else None,
+        earlier=list_address(view, views, before, requested_limit) if offset else None,
+        later=list_address(view, views, after, requested_limit) if after < total else None,
         scored=bool(tallies),
         stored=bool(tallies) or any_leads(connection),
         share=exploration.share if explored else OFF,
@@ -176,7 +176,7 @@ def _count(view: View, tallies: Mapping[tuple[str, bool], int]) -> int:
     return sum(count for standing, count in tallies.items() if view.shows(*standing))
 
 
-def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int) -> list[Line]:
+def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int) -> list[LeadLine]:
     issued = stored_decisions.issued(connection, [score.decision_id for score in scores])
     leads = visible(connection, KINDS["leads"], [score.lead_id for score in scores], now)
     accounts = visible(connection, KINDS["accounts"], _ids(leads.values(), "account_id"), now)
@@ -188,7 +188,7 @@ def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int) -> 
         account = accounts.get(leads.get(score.lead_id, {}).get("account_id") or "", {})
         partner = partners.get(score.source_partner_id or "", {})
         lines.append(
-            Line(
+            LeadLine(
                 score=score,
                 name=account.get("name") or account.get("domain") or score.lead_id,
                 domain=account.get("domain") if account.get("name") else None,
@@ -201,8 +201,8 @@ def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int) -> 
     return lines
 
 
-def _for_partner(line: Line) -> Line:
-    """What a partner sees of a line; see `serving.decisions.partner_view`."""
+def _for_partner(line: LeadLine) -> LeadLine:
+    """The part of a line that a partner sees; see `serving.decisions.partner_view`."""
     score = replace(
         line.score, close_probability=None, grade=None, expected_value_minor=None, expected_value_currency=None
     )
@@ -214,7 +214,7 @@ def _ids(rows: Iterable[Row], column: str) -> set[str]:
 
 
 def _note(decision: Decision) -> str:
-    """The strongest reason for a lead that passed; else the next action, which says what the lead lacks."""
+    """The strongest reason for a lead that passed; else its first next action, which names what the lead lacks."""
     passed = decision.qualification in _PASSED and not decision.pending
     explanation = decision.explanation if passed else None
     reason = None if explanation is None else strongest_reason(explanation.contributions)

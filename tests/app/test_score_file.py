@@ -20,7 +20,7 @@ from features.value_types import parse_instant
 from serving.access import keys
 from serving.app import create_app
 from serving.records import versions
-from serving.records.bodies import shown
+from serving.records.bodies import to_dict
 from serving.records.facts import facts_of_many
 from serving.scoring.requests import ScoreRequest
 from serving.store.database import reading
@@ -57,7 +57,7 @@ def body(facts: dict[str, Any], moment: int) -> dict[str, Any]:
     def records(name: str) -> list[dict[str, Any]]:
         kind = KINDS[name]
         known = [row for row in facts[name] if row["recorded_at"] <= moment]
-        contents = [shown(stored(kind, row)) for row in known]
+        contents = [to_dict(stored(kind, row)) for row in known]
         fields = kind.model.model_fields
         return [{n: v for n, v in content.items() if n in fields and v is not None} for content in contents]
 

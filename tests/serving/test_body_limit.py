@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from serving.http.middleware.body_limit import LIMIT, MIB, BodyLimit
+from serving.http.middleware.body_limit import MAX_BYTES, MIB, BodyLimit
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +86,7 @@ def pieces(size: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-@pytest.mark.parametrize(("size", "status"), [(LIMIT, 200), (LIMIT + 1, 413), (40 * MIB, 413)])
+@pytest.mark.parametrize(("size", "status"), [(MAX_BYTES, 200), (MAX_BYTES + 1, 413), (40 * MIB, 413)])
 def test_over_a_real_connection_large_bodies_are_answered_not_reset(
     port: int, size: int, status: int, chunked: bool
 ) -> None:

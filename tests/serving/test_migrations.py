@@ -154,7 +154,7 @@ def test_decisions_of_before_they_were_sealed_are_carried_over(empty_url: str, t
         assert current_scores.get(connection, "L-1") == SCORE
         assert seals.seal(connection, 30).count == 2
     with reading(engine) as connection:
-        assert verify(connection).fault is None
+        assert verify(connection).error is None
     engine.dispose()
 
 

@@ -149,7 +149,7 @@ def sealed(api: Api) -> int:
         deliveries.fan_out(connection, 10_000)
     with reading(api.store) as connection:
         verdict = verify(connection)
-        assert verdict.fault is None
+        assert verdict.error is None
         return verdict.erased
 
 
@@ -298,7 +298,7 @@ def test_of_anothers_attributes_and_ids_that_name_the_person_only_those_go(store
     with store.begin() as connection:
         versions.add(connection, [noted, *by_partner])
     done = subject_rights.erase(store, Subject(email=canary(1)), actor="a", reason="r", clock=lambda: NOW)
-    assert done.found == subject_rights.Found(0, {"leads": 2, "partners": 1, "shared_customers": 1})
+    assert done.counts == subject_rights.DataCounts(0, {"leads": 2, "partners": 1, "shared_customers": 1})
     kinds = ("leads", "partners", "shared_customers")
     with reading(store) as connection:
         left = {name: list(versions.versions(connection, KINDS[name])) for name in kinds}

@@ -93,7 +93,7 @@ def test_a_database_of_another_encoding(url: str) -> None:
 )
 def test_a_server_that_is_down(where: str, reason: str) -> None:
     said = refusal(f"postgresql://ada:{SECRET}@{where}")
-    assert f"{reason}; see that its server runs and can be reached, or correct EQL_DATABASE_URL" in said
+    assert f"{reason}; check that its server runs and can be reached, or correct EQL_DATABASE_URL" in said
 
 
 def test_an_option_that_there_is_not(url: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from serving.decisions import current_scores, merkle, seals, stored_decisions
-from serving.decisions.audit import Verdict, verify
+from serving.decisions.audit import ChainVerdict, verify
 from serving.decisions.current_scores import CurrentScore
 from serving.decisions.seals import GENESIS, Seal
 from serving.decisions.stored_decisions import StoredDecision
@@ -51,12 +51,12 @@ def keep(store: Engine, *kept: StoredDecision) -> None:
         stored_decisions.add(connection, kept)
 
 
-def seal(store: Engine, most: int = seals.MOST) -> Seal | None:
+def seal(store: Engine, most: int = seals.MAX_DECISIONS) -> Seal | None:
     with store.begin() as connection:
         return seals.seal(connection, NOW, most)
 
 
-def verdict(store: Engine, head: str | None = None) -> Verdict:
+def verdict(store: Engine, head: str | None = None) -> ChainVerdict:
     with reading(store) as connection:
         return verify(connection, head)
 
@@ -73,7 +73,7 @@ def chain(store: Engine) -> list[StoredDecision]:
 
 def test_a_store_without_decisions_is_sound(store: Engine) -> None:
     assert seal(store) is None
-    assert verdict(store) == Verdict(0, 0, 0, 0, GENESIS, None)
+    assert verdict(store) == ChainVerdict(seals=0, decisions=0, erased=0, unsealed=0, head=GENESIS, error=None)
 
 
 def test_every_decision_is_sealed_once(store: Engine) -> None:
@@ -83,7 +83,7 @@ def test_every_decision_is_sealed_once(store: Engine) -> None:
     assert [each and (each.id, each.count) for each in made] == [(1, 3), (2, 3), (3, 1), None]
     last = made[2]
     assert last
-    assert verdict(store) == Verdict(3, 7, 0, 0, last.head, None)
+    assert verdict(store) == ChainVerdict(seals=3, decisions=7, erased=0, unsealed=0, head=last.head, error=None)
 
 
 def test_what_is_not_committed_is_not_sealed(store: Engine) -> None:
@@ -105,7 +105,7 @@ def test_writers_and_sealers_side_by_side_leave_one_chain(store: Engine) -> None
     while seal(store):
         pass
     found = verdict(store)
-    assert (found.fault, found.decisions, found.unsealed) == (None, 150, 0)
+    assert (found.error, found.decisions, found.unsealed) == (None, 150, 0)
 
 
 def test_the_head_is_what_its_words_say(store: Engine, chain: list[StoredDecision]) -> None:
@@ -164,7 +164,7 @@ def test_after_erasure_nothing_of_the_lead_is_left_and_the_chain_verifies(
         left = [str(row) for table in metadata.sorted_tables for row in connection.execute(select(table))]
     assert not [row for row in left if "L-1" in row or gone[0].salt in row]
     found = verdict(store)
-    assert (found.fault, found.decisions, found.erased) == (None, 10, len(gone))
+    assert (found.error, found.decisions, found.erased) == (None, 10, len(gone))
 
 
 def test_a_head_kept_elsewhere_stays_good_while_the_chain_grows(store: Engine, chain: list[StoredDecision]) -> None:
@@ -172,8 +172,8 @@ def test_a_head_kept_elsewhere_stays_good_while_the_chain_grows(store: Engine, c
     keep(store, decision(1))
     seal(store)
     for head in (GENESIS, kept, verdict(store).head):
-        assert verdict(store, head).fault is None
-    assert verdict(store, "f" * 64).fault
+        assert verdict(store, head).error is None
+    assert verdict(store, "f" * 64).error
 
 
 def test_cutting_off_the_end_is_found_by_the_head_kept_elsewhere(store: Engine, chain: list[StoredDecision]) -> None:
@@ -183,8 +183,8 @@ def test_cutting_off_the_end_is_found_by_the_head_kept_elsewhere(store: Engine, 
         connection.execute(delete(decision_payloads).where(decision_payloads.c.decision_id.in_(cut)))
         connection.execute(delete(decisions_table).where(decisions_table.c.decision_id.in_(cut)))
         connection.execute(delete(seals_table).where(seals_table.c.id == 3))
-        assert verify(connection).fault is None
-        assert "cut off" in str(verify(connection, head).fault)
+        assert verify(connection).error is None
+        assert "cut off" in str(verify(connection, head).error)
 
 
 @contextmanager
@@ -233,7 +233,7 @@ def test_any_change_of_any_cell_is_found(
             connection.execute(update(found).where(found.c[key] == row[key]).values({column: changed}))
         except IntegrityError:
             return  # such as the id of another seal: the database does not take it
-        assert verify(connection).fault
+        assert verify(connection).error
 
 
 @pytest.mark.parametrize("table", ["decisions", "seals"])
@@ -244,7 +244,7 @@ def test_any_missing_row_is_found(store: Engine, chain: list[StoredDecision], ta
     for each in keys:
         with unguarded(store) as connection:
             connection.execute(delete(found).where(found.c[key] == each))
-            fault = verify(connection).fault
+            fault = verify(connection).error
             assert fault, each
             assert table == "decisions" or f"seal {each}" in fault
 
@@ -257,7 +257,7 @@ def test_decisions_that_changed_places_are_found(store: Engine, chain: list[Stor
                 found = metadata.tables[name]
                 moved = update(found).where(found.c.decision_id == each.decision_id)
                 connection.execute(moved.values(decision_id=put or other.decision_id))
-        assert verify(connection).fault
+        assert verify(connection).error
 
 
 def test_the_decision_that_was_altered_is_named(store: Engine, chain: list[StoredDecision]) -> None:
@@ -265,7 +265,7 @@ def test_the_decision_that_was_altered_is_named(store: Engine, chain: list[Store
     with unguarded(store) as connection:
         chosen = decision_payloads.c.decision_id == one
         connection.execute(update(decision_payloads).where(chosen).values(content='{"grade":"A"}'))
-        assert verify(connection).fault == f"decision {one} is not what was committed to"
+        assert verify(connection).error == f"decision {one} is not what was committed to"
         assert verify(connection).seals == 2
 
 
@@ -274,7 +274,7 @@ def test_an_unsealed_decision_that_was_altered_is_found(store: Engine, chain: li
     with unguarded(store) as connection:
         chosen = decision_payloads.c.decision_id == waiting.decision_id
         connection.execute(update(decision_payloads).where(chosen).values(as_of=1))
-        assert waiting.decision_id in str(verify(connection).fault)
+        assert waiting.decision_id in str(verify(connection).error)
 
 
 def test_bytes_that_are_no_text_are_found(store: Engine, chain: list[StoredDecision], database: str) -> None:
@@ -283,4 +283,4 @@ def test_bytes_that_are_no_text_are_found(store: Engine, chain: list[StoredDecis
     for cell in ("CAST(x'ff' AS TEXT)", "x'ff'"):
         with unguarded(store) as connection:
             connection.execute(text(f"UPDATE decision_payloads SET content = {cell}"))
-            assert verify(connection).fault
+            assert verify(connection).error

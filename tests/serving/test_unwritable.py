@@ -45,7 +45,7 @@ def test_it_is_told_nothing_is_half_done_and_it_goes_on_afterwards(store: Engine
         refused = ask("POST", "/v1/records", LINES)
         assert refused.status_code == 503, refused.text
         assert int(refused.headers["retry-after"]) >= 60
-        assert "nothing was kept" in refused.json()["detail"]
+        assert "Nothing was kept" in refused.json()["detail"]
         assert NAME not in refused.text
         assert ask("GET", "/v1/accounts").json()["items"] == []
         assert ask("GET", "/readyz").status_code == 200

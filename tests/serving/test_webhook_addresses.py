@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from serving.webhooks.addresses import ForbiddenAddress, check_url, is_public
 from serving.webhooks.connections import PublicOnly, Resolve, pool
-from serving.webhooks.deliveries import Due
+from serving.webhooks.deliveries import ClaimedDelivery
 from serving.webhooks.sending import Result, Sender
 from tests.serving.receiver import HOST, Received, Reply, receiving
 
@@ -171,7 +171,10 @@ def send(url: str, resolving: Resolve, allowed: frozenset[str] = frozenset()) ->
     async def run() -> Result:
         async with pool(PublicOnly(resolving, allowed)) as connections:
             sender = Sender(connections, lambda: 0, allowed, timeout=5)
-            return await sender.send(Due(1, "evt_1", "{}", url, ("whsec_AAAA",), 0))
+            delivery = ClaimedDelivery(
+                id=1, event_id="evt_1", content="{}", url=url, secrets=("whsec_AAAA",), attempts=0
+            )
+            return await sender.send(delivery)
 
     return anyio.run(run)
 

@@ -26,7 +26,7 @@ from serving.store.tables import outbox as outbox_table
 from serving.webhooks import deliveries, retries
 from serving.webhooks import receivers as webhooks
 from serving.webhooks.connections import PublicOnly, pool, resolve
-from serving.webhooks.deliveries import DELIVERED, FAILED, WAITING, Due, Logged
+from serving.webhooks.deliveries import DELIVERED, FAILED, WAITING, ClaimedDelivery, DeliveryAttempt, LoggedDelivery
 from serving.webhooks.delivery import CLAIM, GIVE_UP, Delivery
 from serving.webhooks.sending import Result, Sender
 from serving.webhooks.signing import headers, new_secret
@@ -50,10 +50,10 @@ class Clock:
 class Post:
     """A sender that answers what it is told to, and keeps what it was to send."""
 
-    reply: Callable[[Due], Result]
-    sent: list[Due] = field(default_factory=list)
+    reply: Callable[[ClaimedDelivery], Result]
+    sent: list[ClaimedDelivery] = field(default_factory=list)
 
-    async def send(self, due: Due) -> Result:
+    async def send(self, due: ClaimedDelivery) -> Result:
         self.sent.append(due)
         return self.reply(due)
 
@@ -78,7 +78,7 @@ def deliver(store: Engine, sender: object, clock: Clock) -> None:
     anyio.run(Delivery(Store(store, clock, secrets.token_bytes), sender).run)  # type: ignore[arg-type]
 
 
-def logged(store: Engine, webhook_id: int) -> list[Logged]:
+def logged(store: Engine, webhook_id: int) -> list[LoggedDelivery]:
     with reading(store) as connection:
         return deliveries.log(connection, webhook_id, None, 1000)
 
@@ -166,7 +166,7 @@ def test_a_sender_that_dies_before_noting_sends_again_under_the_same_id(store: E
         [event] = events(connection, 1)
     fan_out(store)
 
-    def die(due: Due) -> Result:
+    def die(due: ClaimedDelivery) -> Result:
         raise SenderDied
 
     died, post = Post(die), Post(lambda _: Result(204))
@@ -192,8 +192,11 @@ def test_a_worker_whose_claim_was_taken_over_changes_nothing(store: Engine) -> N
         [slow] = deliveries.claim(connection, webhook, 1, now=NOW, until=NOW + CLAIM)
         assert deliveries.claim(connection, webhook, 1, now=NOW + CLAIM - 1, until=NOW + 2 * CLAIM) == []
         [quick] = deliveries.claim(connection, webhook, 1, now=NOW + CLAIM, until=NOW + 2 * CLAIM)
-        deliveries.note(connection, [deliveries.Attempt(quick, NOW, 204, None, None)], NOW + 2 * CLAIM)
-        deliveries.note(connection, [deliveries.Attempt(slow, NOW, 500, "refused", NOW + 1)], NOW + CLAIM)
+        deliveries.note(
+            connection, [DeliveryAttempt(delivery=quick, at=NOW, status=204, error=None, next_at=None)], NOW + 2 * CLAIM
+        )
+        failed = DeliveryAttempt(delivery=slow, at=NOW, status=500, error="refused", next_at=NOW + 1)
+        deliveries.note(connection, [failed], NOW + CLAIM)
     [delivery] = logged(store, webhook)
     assert delivery.state == DELIVERED
     assert [status for _, status, _ in delivery.attempts] == [204, 500]
@@ -392,7 +395,7 @@ def test_a_slow_receiver_delays_nobody_else(store: Engine) -> None:
     fan_out(store)
 
     class Mixed:
-        async def send(self, due: Due) -> Result:
+        async def send(self, due: ClaimedDelivery) -> Result:
             if "slow" in due.url:
                 with anyio.fail_after(10):
                     while states(store, quick)[DELIVERED] < 30:
@@ -420,7 +423,14 @@ def test_a_receiver_that_never_ends_its_answer_is_given_up(store: Engine) -> Non
         ):
             tasks.start_soon(listener.serve, drip)
             port = listener.extra(anyio.abc.SocketAttribute.local_port)
-            due = Due(1, "evt_1", "{}", f"http://{HOST}:{port}/", ("whsec_AAAA",), 0)
+            due = ClaimedDelivery(
+                id=1,
+                event_id="evt_1",
+                content="{}",
+                url=f"http://{HOST}:{port}/",
+                secrets=("whsec_AAAA",),
+                attempts=0,
+            )
             result = await Sender(connections, lambda: NOW, {HOST}, timeout=0.3).send(due)
             tasks.cancel_scope.cancel()
             return result
@@ -438,5 +448,7 @@ def test_an_event_that_is_erased_is_sent_no_more(store: Engine) -> None:
         connection.execute(delete(outbox_table).where(outbox_table.c.lead_id == "L-0"))
         [due] = deliveries.claim(connection, webhook, 9, now=NOW, until=NOW + CLAIM)
         webhooks.remove(connection, webhook)
-        deliveries.note(connection, [deliveries.Attempt(due, NOW, 204, None, None)], NOW + CLAIM)
+        deliveries.note(
+            connection, [DeliveryAttempt(delivery=due, at=NOW, status=204, error=None, next_at=None)], NOW + CLAIM
+        )
     assert logged(store, webhook) == []

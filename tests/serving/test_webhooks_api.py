@@ -15,7 +15,7 @@ from serving.app import create_app
 from serving.identity import ROLES
 from serving.store import outbox
 from serving.webhooks import deliveries
-from serving.webhooks.deliveries import Attempt
+from serving.webhooks.deliveries import DeliveryAttempt
 from serving.worker import runs as schedules
 from tests.serving.conftest import asked, service_on
 
@@ -61,7 +61,8 @@ class Api:
         with self.engine.begin() as connection:
             due = deliveries.claim(connection, webhook_id, 1000, now=now, until=now + 1)
             next_at = fault and now + 5 * SECOND
-            deliveries.note(connection, [Attempt(each, now, status, fault, next_at) for each in due], now + 1)
+            made = [DeliveryAttempt(delivery=each, at=now, status=status, error=fault, next_at=next_at) for each in due]
+            deliveries.note(connection, made, now + 1)
         return [each.event_id for each in due]
 
 
@@ -175,7 +176,8 @@ def test_the_log_says_what_became_of_each_event(api: Api) -> None:
     api.clock.now += 5 * SECOND
     with api.engine.begin() as connection:
         [due] = deliveries.claim(connection, webhook, 1, now=api.clock(), until=api.clock() + 1)
-        deliveries.note(connection, [Attempt(due, api.clock(), 200, None, None)], api.clock() + 1)
+        delivered = DeliveryAttempt(delivery=due, at=api.clock(), status=200, error=None, next_at=None)
+        deliveries.note(connection, [delivered], api.clock() + 1)
     newest, oldest = api("GET", f"/v1/webhooks/{webhook}/deliveries").json()["items"]
     failure = {"at": rfc3339(NOW), "status": 503, "fault": "refused"}
     assert oldest == {

@@ -1,4 +1,4 @@
-"""Reading request bodies, at the level of ASGI: all of a small one, none of a large one.
+"""The limit of request bodies at the level of ASGI: a small body is passed on whole, a large one is refused.
 
 A body over the limit is read to its end before the refusal is sent (up to a second limit), because a client that still
 sends when the answer comes sees a reset connection instead of the answer.
@@ -12,29 +12,32 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.http.problems import Problem
 
 MIB = 2**20
-LIMIT = 2 * MIB
-DRAINED = 64 * MIB
-SECONDS = 30.0
+MAX_BYTES = 2 * MIB
+"""Bytes of a body at most."""
+MAX_DRAINED = 64 * MIB
+"""Bytes of a larger body that are read and dropped before the refusal at most."""
+MAX_SECONDS = 30.0
+"""Seconds within which a body must arrive."""
 
 
 @dataclass(frozen=True)
 class BodyLimit:
-    """Middleware that hands on requests with their whole body, and answers too large ones 413, too slow ones 408.
+    """Middleware that passes on requests with their whole body, and answers too large ones 413 and too slow ones 408.
 
     Attributes:
-        app: what handles the request.
-        limit: bytes a body may have.
-        drained: bytes of a larger body that are read and dropped before the answer.
-        seconds: within which a body must have come.
+        app: the next layer.
+        limit: bytes of a body at most.
+        drained: bytes of a larger body that are read and dropped before the refusal at most.
+        seconds: seconds within which a body must arrive.
     """
 
     app: ASGIApp
-    limit: int = LIMIT
-    drained: int = DRAINED
-    seconds: float = SECONDS
+    limit: int = MAX_BYTES
+    drained: int = MAX_DRAINED
+    seconds: float = MAX_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request; a client that leaves while sending gets nothing."""
+        """Passes one request on, or refuses it; a client that leaves while it sends gets no answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -51,12 +54,12 @@ class BodyLimit:
             async with asyncio.timeout(self.seconds):
                 return await _read(receive, self.limit, self.drained)
         except TimeoutError:
-            detail = f"The body must come within {self.seconds:g} seconds."
+            detail = f"The body must arrive within {self.seconds:g} seconds."
             raise Problem(408, detail, headers={"Connection": "close"}) from None
 
 
 async def _read(receive: Receive, limit: int, drained: int) -> bytes | None:
-    """The whole body, None where the client left before its end.
+    """The whole body; None where the client left before its end.
 
     Raises:
         Problem: 413, the body is larger than `limit`.

@@ -202,7 +202,7 @@ def test_who_has_no_role_is_told_so(site: Any, idp: IdentityProvider, claims: Cl
     idp.claims = claims
     answer = sign_in(site, idp)
     assert refused(answer, 403)
-    assert "Acme knows you, and gives you no role" in answer.text
+    assert "You have no role in EQL at Acme" in answer.text
 
 
 def test_another_browser_s_answer_is_refused(site: Any, idp: IdentityProvider) -> None:
