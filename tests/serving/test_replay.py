@@ -241,8 +241,6 @@ def test_where_a_decision_comes_out_otherwise_is_told_without_values(world: Worl
 
 
 @pytest.mark.both_databases
-
-
 def test_a_decision_that_lost_a_part_differs_there(world: World) -> None:
     decision_id = world.score(BODY)["decision_id"]
     with reading(world.engine) as connection:
