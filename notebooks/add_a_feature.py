@@ -40,7 +40,7 @@ def _():
     from features.records import DERIVED, KINDS
     from models.encoding import Encoding
     from models.probability import losses, sigmoid
-    from training.data.matrix import prepare
+    from training.data.matrix import prepare_training
     from training.data.rows import MIN_WINS
     from training.evaluation.bootstrap import ClusterBootstrap
     from training.fitting.ladder import TreeSettings, fit_logistic, fit_trees
@@ -73,7 +73,7 @@ def _():
         none_of,
         np,
         pd,
-        prepare,
+        prepare_training,
         replace,
         sample_records,
         sigmoid,
@@ -106,9 +106,9 @@ def _(Aggregate, Condition, Entry, none_of):
 
 
 @app.cell
-def _(CATALOGUE, Catalogue, HORIZON_DAYS, entry, mo, prepare, records):
+def _(CATALOGUE, Catalogue, HORIZON_DAYS, entry, mo, prepare_training, records):
     catalogue = Catalogue((*CATALOGUE, entry))
-    data = prepare(records, catalogue, lambda _words: None, horizon_days=HORIZON_DAYS)
+    data = prepare_training(records, catalogue, lambda _words: None, horizon_days=HORIZON_DAYS)
     values = data.table[entry.name].to_pandas()
     mo.vstack(
         [

@@ -34,7 +34,7 @@ def _():
     from features.catalogue import CATALOGUE
     from models.probability import losses
     from training.evaluation.bootstrap import ClusterBootstrap
-    from training.evaluation.test_window import Window
+    from training.evaluation.test_window import FrozenWindow
     from training.fitting.trainer import train
     from training.world.sample_records import sample_records
 
@@ -44,7 +44,7 @@ def _():
         ClusterBootstrap,
         Figure,
         Path,
-        Window,
+        FrozenWindow,
         dt,
         losses,
         mo,
@@ -65,10 +65,10 @@ def _(Path, dt, mo, sample_records, tempfile):
 
 
 @app.cell
-def _(CATALOGUE, Window, losses, np, pd, records, train):
+def _(CATALOGUE, FrozenWindow, losses, np, pd, records, train):
     steps = []
     trained = train(records, CATALOGUE, steps.append)
-    window = Window.of(trained.predictions, trained.table)
+    window = FrozenWindow.of(trained.predictions, trained.table)
     said = trained.predictions
     constant = np.full(len(said.won), said.constant)
     leads = pd.DataFrame({"cluster": said.cluster, "won": said.won, "probability": said.probability})

@@ -37,7 +37,7 @@ def _():
     from training.evaluation.card import card
     from training.evaluation.importance import importance
     from training.evaluation.lift import LEADS_A_WEEK, lift_at_capacity
-    from training.evaluation.test_window import Window
+    from training.evaluation.test_window import FrozenWindow
     from training.fitting.trainer import train
     from training.world.sample_records import sample_records
 
@@ -47,7 +47,7 @@ def _():
         Figure,
         LEADS_A_WEEK,
         Path,
-        Window,
+        FrozenWindow,
         card,
         dt,
         explain,
@@ -71,13 +71,13 @@ def _(Path, dt, mo, sample_records, tempfile):
 
 
 @app.cell
-def _(CATALOGUE, Window, records, train):
+def _(CATALOGUE, FrozenWindow, records, train):
     steps = []
     trained = train(records, CATALOGUE, steps.append)
     bundle = trained.bundle
     catalogue = bundle.catalogue(CATALOGUE)
     parts = bundle.parts(trained.test_matrix)
-    features = Window.of(trained.predictions, trained.table).features
+    features = FrozenWindow.of(trained.predictions, trained.table).features
     return bundle, catalogue, features, parts, trained
 
 

@@ -33,18 +33,18 @@ def _():
 
     from features.catalogue import CATALOGUE
     from training.evaluation.plots import plots
-    from training.evaluation.test_window import Window
+    from training.evaluation.test_window import FrozenWindow
     from training.fitting.trainer import train
-    from training.promotion.promotion import Contender, decide
+    from training.promotion.promotion import ComparedVersion, decide
     from training.world.sample_records import records_before, sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
         CATALOGUE,
-        Contender,
+        ComparedVersion,
         Figure,
         Path,
-        Window,
+        FrozenWindow,
         asdict,
         decide,
         dt,
@@ -128,12 +128,12 @@ def _(before, mo, plots, trained):
 
 
 @app.cell
-def _(CATALOGUE, Contender, Window, before, decide, trained):
+def _(CATALOGUE, ComparedVersion, FrozenWindow, before, decide, trained):
     contenders = (
-        Contender("challenger", trained.bundle, trained.predictions),
-        Contender("champion", before.bundle, before.predictions),
+        ComparedVersion("challenger", trained.bundle, trained.predictions),
+        ComparedVersion("champion", before.bundle, before.predictions),
     )
-    window = Window.of(trained.predictions, trained.table)
+    window = FrozenWindow.of(trained.predictions, trained.table)
     decision = decide(*contenders, window, trained.bundle.catalogue(CATALOGUE))
     return (decision,)
 

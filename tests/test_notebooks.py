@@ -18,7 +18,7 @@ from features.provenance import Attribute, Provenance
 from features.records import KINDS
 from features.values import DAY, Scalar
 from models.probability import RUNGS, sigmoid
-from training.data.snapshots import label
+from training.data.snapshots import label_snapshots
 from training.world.simulation import simulate
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -137,7 +137,7 @@ def test_every_notebook_runs(told: Told) -> None:
 def test_explore_shows_the_records_it_is_given(told: Told, world: Path) -> None:
     shown = told["explore"]
     with DuckDBEngine(world, HORIZON_DAYS) as engine:
-        labelled = label(engine, HORIZON_DAYS)
+        labelled = label_snapshots(engine, HORIZON_DAYS)
     assert shown["leads"] == labelled.at_creation.sum()
     assert shown["won"] == labelled.won[labelled.at_creation].sum()
     assert shown["rung"] in RUNGS

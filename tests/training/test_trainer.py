@@ -19,7 +19,7 @@ from models.probability import RUNGS, sigmoid
 from training.data.snapshots import NothingToLearn
 from training.evaluation.metrics import log_loss
 from training.evaluation.report import EvaluationReport
-from training.fitting.trainer import Trained, cut_offs, train
+from training.fitting.trainer import TrainingResult, cut_offs, train
 from training.leaks import LeakFound
 from training.world.simulation import simulate
 
@@ -66,18 +66,18 @@ def export(
     return folder
 
 
-def trained(folder: Path, **options: Any) -> Trained:
+def trained(folder: Path, **options: Any) -> TrainingResult:
     return train(folder, CATALOGUE, lambda _words: None, **{"horizon_days": 30, **options})
 
 
 @pytest.fixture(scope="module")
-def signal(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def signal(tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     """A training on an export whose size tells, and whose origin does not."""
     folder = tmp_path_factory.mktemp("signal")
     return trained(export(folder, {"size": SIZE.tolist(), "origin": ORIGIN}))
 
 
-def test_a_signal_is_found_served_and_measured(signal: Trained) -> None:
+def test_a_signal_is_found_served_and_measured(signal: TrainingResult) -> None:
     report = signal.report
     assert report.rung == signal.bundle.rung != "base_rate"
     assert report.metrics.skill is True
@@ -88,7 +88,7 @@ def test_a_signal_is_found_served_and_measured(signal: Trained) -> None:
     assert report.leaks == () or not report.leaks[0].decisive
 
 
-def test_the_report_is_that_of_the_predictions_kept(signal: Trained) -> None:
+def test_the_report_is_that_of_the_predictions_kept(signal: TrainingResult) -> None:
     found, report = signal.predictions, signal.report
     assert len(found.won) == report.metrics.rows
     assert log_loss(found.won, found.probability) == report.metrics.log_loss
@@ -100,7 +100,7 @@ def test_the_report_is_that_of_the_predictions_kept(signal: Trained) -> None:
     assert EvaluationReport.from_dict(content) == report
 
 
-def test_the_bundle_can_be_read_back_and_has_what_serving_needs(signal: Trained) -> None:
+def test_the_bundle_can_be_read_back_and_has_what_serving_needs(signal: TrainingResult) -> None:
     bundle = read(signal.bundle.files)
     assert bundle.sha256 == signal.bundle.sha256
     assert set(bundle.encoding.names) <= set(bundle.catalogue(CATALOGUE).names)
@@ -112,7 +112,7 @@ def test_the_bundle_can_be_read_back_and_has_what_serving_needs(signal: Trained)
     assert bundle.calibration.draws
 
 
-def test_training_comes_again_byte_for_byte(signal: Trained, tmp_path: Path) -> None:
+def test_training_comes_again_byte_for_byte(signal: TrainingResult, tmp_path: Path) -> None:
     again = trained(export(tmp_path, {"size": SIZE.tolist(), "origin": ORIGIN}))
     assert again.bundle.sha256 == signal.bundle.sha256
     assert again.report == signal.report

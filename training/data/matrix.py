@@ -23,8 +23,8 @@ from features.records import DERIVED
 from features.values import DAY, rfc3339
 from models.encoding import EncodedFeature, Encoding
 from training.data.rows import MAX_LEVELS, MIN_LEVEL_ROWS, Rows
-from training.data.segments import ExcludedSegment, Segment, members
-from training.data.snapshots import NothingToLearn, Snapshots, label
+from training.data.segments import ExcludedSegment, Segment, segment_leads
+from training.data.snapshots import NothingToLearn, Snapshots, label_snapshots
 from training.data.splits import Split, split
 
 Progress = Callable[[str], None]
@@ -32,7 +32,7 @@ _TWO_YEARS = 730 * DAY
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainingData:
     """What a model learns from and is judged on; every array and table has a row a snapshot, in the same order.
 
     Attributes:
@@ -74,9 +74,9 @@ class Data:
         return tuple(ExcludedSegment(str(segment), leads) for segment, leads in self.excluded.items())
 
 
-def prepare(
+def prepare_training(
     folder: Path, catalogue: Catalogue, progress: Progress, *, horizon_days: int, excluded: Collection[Segment] = ()
-) -> Data:
+) -> TrainingData:
     """The matrix of a folder of records.
 
     Args:
@@ -93,14 +93,14 @@ def prepare(
     """
     progress("reading records and labelling snapshots")
     with DuckDBEngine(folder, horizon_days) as engine:
-        snapshots = label(engine, horizon_days)
+        snapshots = label_snapshots(engine, horizon_days)
         full = catalogue.with_attributes(engine.provenance.attributes)
         progress(f"evaluating {len(full)} features of {len(snapshots):,} snapshots")
         found = engine.evaluate(full, snapshots.table(), fields=True)
         history = {kind.name: engine.sql(_LAST.format(kind=kind)).to_pylist() for kind in DERIVED}
         provenance = engine.provenance
     table = _aligned(found.select(["lead_id", "as_of", *full.names, "lead.source_partner_id"]), snapshots)
-    out = {segment: members(segment, snapshots, full, table) for segment in dict.fromkeys(excluded)}
+    out = {segment: segment_leads(segment, snapshots, full, table) for segment in dict.fromkeys(excluded)}
     kept = ~np.isin(snapshots.lead_id, np.concatenate([np.zeros(0, str), *out.values()]))
     if not kept.all():
         snapshots, table = _take(snapshots, kept), table.filter(pa.array(kept))
@@ -131,7 +131,7 @@ def _encoded(
     provenance: Provenance,
     history: Mapping[str, Sequence[Mapping[str, Any]]],
     excluded: Mapping[Segment, int],
-) -> Data:
+) -> TrainingData:
     """The snapshots divided, and encoded by levels that come from training rows alone."""
     division = split(snapshots)
     encoding = _encoding(_tellable(catalogue, snapshots.as_of[division.train]), table.take(pa.array(division.train)))
@@ -143,7 +143,7 @@ def _encoded(
         at_creation=snapshots.at_creation,
         position=snapshots.place,
     )
-    return Data(snapshots, catalogue, encoding, rows, division, table, provenance, history, excluded)
+    return TrainingData(snapshots, catalogue, encoding, rows, division, table, provenance, history, excluded)
 
 
 def _tellable(catalogue: Catalogue, as_of: NDArray[np.int64]) -> Iterable[Entry]:
@@ -175,7 +175,7 @@ METADATA = b"eql"
 _INSTANT = pa.timestamp("us", "UTC")
 
 
-def exported(data: Data) -> pa.Table:
+def export_table(data: TrainingData) -> pa.Table:
     """The matrix as one table, a row a labelled snapshot in the trainer's order; what it is stands in its metadata.
 
     Columns: the snapshot's, `part`, `fit_1` and `judge_1` for the first rolling origin and so on, `source_partner_id`,
@@ -189,7 +189,7 @@ def exported(data: Data) -> pa.Table:
     return pa.table({**columns, **features}).replace_schema_metadata({METADATA: described})
 
 
-def _own_columns(data: Data) -> dict[str, pa.Array]:
+def _own_columns(data: TrainingData) -> dict[str, pa.Array]:
     snapshots = data.snapshots
     return {
         "lead_id": pa.array(snapshots.lead_id.tolist(), pa.string()),
@@ -203,7 +203,7 @@ def _own_columns(data: Data) -> dict[str, pa.Array]:
     }
 
 
-def _parts(data: Data) -> NDArray[np.str_]:
+def _parts(data: TrainingData) -> NDArray[np.str_]:
     """`train` or `test`; of the rest `purged` where a label was still open when testing starts, else `later`."""
     as_of, test = data.snapshots.as_of, data.split.test
     parts = np.where(as_of < as_of[test].min(), "purged", "later")
@@ -212,7 +212,7 @@ def _parts(data: Data) -> NDArray[np.str_]:
     return parts
 
 
-def _origins(data: Data) -> dict[str, pa.Array]:
+def _origins(data: TrainingData) -> dict[str, pa.Array]:
     """For each rolling origin, which rows are fitted on and which it is judged by."""
     return {
         f"{name}_{number}": pa.array(np.isin(np.arange(len(data.table)), positions))
@@ -225,7 +225,7 @@ def _column(name: str, taken: Collection[str]) -> str:
     return f"{ATTRIBUTE_PREFIX}{name}" if name in taken else name
 
 
-def _described(data: Data, names: Mapping[str, str]) -> Mapping[str, Any]:
+def _described(data: TrainingData, names: Mapping[str, str]) -> Mapping[str, Any]:
     return {
         "horizon_days": data.snapshots.horizon_days,
         "cut": rfc3339(data.snapshots.cut),

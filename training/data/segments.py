@@ -70,7 +70,7 @@ class ExcludedSegment:
         return asdict(self)
 
 
-def members(segment: Segment, snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> NDArray[np.str_]:
+def segment_leads(segment: Segment, snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> NDArray[np.str_]:
     """The leads of a segment, by a table of features in the order of the snapshots.
 
     Raises:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from features.engines.duckdb import DuckDBEngine
 from features.values import DAY
 
-MOST_SNAPSHOTS = 26
+MAX_SNAPSHOTS = 26
 WEEK = 7 * DAY
 NEVER = np.iinfo(np.int64).max
 """When an open lead closes, as far as is known."""
@@ -79,7 +79,7 @@ class Snapshots:
         return pa.table({"lead_id": pa.array(self.lead_id.tolist(), pa.string()), "as_of": self.as_of})
 
 
-def label(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
+def label_snapshots(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
     """The labelled snapshots of an engine's records.
 
     Raises:
@@ -92,7 +92,7 @@ def label(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
     dated = None not in leads["created"]
     undated_close = any(known and at is None for known, at in zip(leads["closed"], leads["closed_at"], strict=True))
     horizon = horizon_days if dated and not undated_close else None
-    most = MOST_SNAPSHOTS if engine.sql(_FACTS).to_pydict()["facts"][0] else 1
+    most = MAX_SNAPSHOTS if engine.sql(_FACTS).to_pydict()["facts"][0] else 1
     rows = [
         row
         for lead in _lead_rows(leads)

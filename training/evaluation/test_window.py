@@ -33,7 +33,7 @@ class NotComparable(ValueError):
 
 
 @dataclass(frozen=True)
-class Window:
+class FrozenWindow:
     """The rows of a test window.
 
     Attributes:
@@ -55,7 +55,7 @@ class Window:
         return len(self.features)
 
     @classmethod
-    def of(cls, predictions: Predictions, table: pa.Table) -> "Window":
+    def of(cls, predictions: Predictions, table: pa.Table) -> "FrozenWindow":
         """The window of predictions, its features taken from a table of snapshots (lead_id, as_of, features).
 
         Raises:
@@ -67,7 +67,7 @@ class Window:
         found = wanted.join(numbered, ["lead_id", "as_of"], join_type="inner").sort_by("_place")
         return cls(predictions, table.drop_columns(["lead_id", "as_of"]).take(found["_row"]))
 
-    def take(self, chosen: NDArray[np.bool_]) -> "Window":
+    def take(self, chosen: NDArray[np.bool_]) -> "FrozenWindow":
         """Some of the rows."""
         p = self.predictions
         some = Predictions(
@@ -78,7 +78,7 @@ class Window:
             probability=p.probability[chosen],
             constant=p.constant,
         )
-        return Window(some, self.features.filter(pa.array(chosen)))
+        return FrozenWindow(some, self.features.filter(pa.array(chosen)))
 
     def matrix(self, bundle: Bundle) -> Matrix:
         """The rows as a bundle reads them.

@@ -21,7 +21,7 @@ _STEPS = 30
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredLeads:
     """Leads with a model's uncalibrated margins; arrays of one length.
 
     Attributes:
@@ -35,7 +35,7 @@ class Judged:
     cluster: NDArray[np.str_]
 
 
-NOTHING_JUDGED = Judged(np.zeros(0), np.zeros(0), np.zeros(0, np.str_))
+NO_LEADS = ScoredLeads(np.zeros(0), np.zeros(0), np.zeros(0, np.str_))
 
 
 def fit_slope(margin: Reals, won: Reals, weight: Reals | None = None) -> float:
@@ -50,7 +50,7 @@ def fit_slope(margin: Reals, won: Reals, weight: Reals | None = None) -> float:
     return float(slope) if slope > _LEAST_SLOPE else 1.0
 
 
-def fit_level(log_odds: Reals, won: Reals, weight: Reals | None = None) -> float:
+def fit_intercept(log_odds: Reals, won: Reals, weight: Reals | None = None) -> float:
     """What to add to log-odds so that they sum to the wins.
 
     Half a win and half a loss are added at their mean, as in the base rate, so that it is finite; 0 without leads.
@@ -64,7 +64,7 @@ def fit_level(log_odds: Reals, won: Reals, weight: Reals | None = None) -> float
     return float(level)
 
 
-def calibrate(judged: Judged, learned: Judged, rng: np.random.Generator) -> Calibration:
+def calibrate(judged: ScoredLeads, learned: ScoredLeads, rng: np.random.Generator) -> Calibration:
     """The map and its clustered bootstrap.
 
     Args:
@@ -73,11 +73,11 @@ def calibrate(judged: Judged, learned: Judged, rng: np.random.Generator) -> Cali
         rng: draws whole clusters, for both at once.
     """
     slope = fit_slope(judged.margin, judged.won)
-    level = fit_level(slope * learned.margin, learned.won)
+    level = fit_intercept(slope * learned.margin, learned.won)
     return Calibration(slope, level, tuple(_draw(judged, learned, rng)))
 
 
-def _draw(judged: Judged, learned: Judged, rng: np.random.Generator) -> list[tuple[float, float]]:
+def _draw(judged: ScoredLeads, learned: ScoredLeads, rng: np.random.Generator) -> list[tuple[float, float]]:
     """(slope, level) refitted on resampled whole clusters."""
     _, place = np.unique(np.concatenate([judged.cluster, learned.cluster]), return_inverse=True)
     if not len(learned.won):
@@ -87,7 +87,7 @@ def _draw(judged: Judged, learned: Judged, rng: np.random.Generator) -> list[tup
         times = rng.multinomial(count, np.full(count, 1 / count)).astype(np.float64)[place]
         first, second = times[: len(judged.won)], times[len(judged.won) :]
         slope = fit_slope(judged.margin, judged.won, first)
-        draws.append((slope, fit_level(slope * learned.margin, learned.won, second)))
+        draws.append((slope, fit_intercept(slope * learned.margin, learned.won, second)))
     return draws
 
 

@@ -19,10 +19,10 @@ from training.data.rows import MIN_WINS, Rows
 from training.data.splits import Fold
 from training.evaluation.report import ImmatureSnapshots
 from training.fitting.model_selection import Choice
-from training.fitting.rolling_origins import Origins
-from training.hazard.follow_up import LOST, WON, FollowUp, Known
+from training.fitting.rolling_origins import RollingOrigins
+from training.hazard.follow_up import LOST, WON, FollowUp, KnownOutcomes
 from training.hazard.incidence import Incidence, periods_for
-from training.hazard.model import CrossFitted, Material
+from training.hazard.model import CrossFitted, HazardData
 
 _LEARN_FROM_WEIGHTS: tuple[Rung, ...] = ("logistic", *TREES)
 """The rungs that take part of a lead; the others count whole ones."""
@@ -63,13 +63,13 @@ class Cohort:
         as_of = self.follow_up.as_of
         return np.flatnonzero((as_of < moment) & (as_of + self.horizon_days * DAY > moment))
 
-    def material(self, moment: int) -> Material:
+    def material(self, moment: int) -> HazardData:
         """What a hazard may learn from by a moment."""
-        return Material.of(self.rows.matrix, self.follow_up, moment, self.periods, self.encoding)
+        return HazardData.of(self.rows.matrix, self.follow_up, moment, self.periods, self.encoding)
 
 
 @dataclass(frozen=True)
-class Challenge:
+class SoftLabelTrial:
     """What came of asking whether soft labels are worth it.
 
     Attributes:
@@ -91,7 +91,7 @@ class Challenge:
         return ImmatureSnapshots(self.used, self.reason, self.gain, self.error)
 
 
-def soft_labels(known: Known, incidence: Incidence, horizon_days: int) -> Reals:
+def soft_labels(known: KnownOutcomes, incidence: Incidence, horizon_days: int) -> Reals:
     """P(won within the horizon | what is known), of snapshots that are not old enough to tell.
 
     A win is 1 and a loss 0, being known; of open leads q = [F(H) - F(c)] / S(c), c days after the snapshot.
@@ -102,7 +102,7 @@ def soft_labels(known: Known, incidence: Incidence, horizon_days: int) -> Reals:
     return np.where(known.event == WON, 1.0, np.where(known.event == LOST, 0.0, q))
 
 
-def with_immature(cohort: Cohort, complete: Integers, moment: int, seed: int) -> Rows:
+def with_immature_rows(cohort: Cohort, complete: Integers, moment: int, seed: int) -> Rows:
     """The rows at `complete`, and after them the immature ones at a moment with their soft labels.
 
     Two hazards are fitted, each on half of the accounts.
@@ -131,7 +131,9 @@ def _soft(cohort: Cohort, hazard: CrossFitted, young: Integers, moment: int) -> 
     return soft_labels(cohort.follow_up.take(young).known_by(moment), incidence, cohort.horizon_days)
 
 
-def challenge(cohort: Cohort, origins: Origins, choice: Choice, progress: Callable[[str], None]) -> Challenge:
+def try_soft_labels(
+    cohort: Cohort, origins: RollingOrigins, choice: Choice, progress: Callable[[str], None]
+) -> SoftLabelTrial:
     """Whether the chosen rung, at its settings, gains by soft-labelled immature snapshots; two hazard fits an origin.
 
     They are used where the rung loses less with them by more than one standard error, paired and by account, both
@@ -139,13 +141,13 @@ def challenge(cohort: Cohort, origins: Origins, choice: Choice, progress: Callab
     """
     refused = _unasked(cohort, choice, origins.folds)
     if refused:
-        return Challenge(False, refused, choice.margins)
+        return SoftLabelTrial(False, refused, choice.margins)
     margins = tuple(_margins(cohort, origins, fold, choice, progress) for fold in origins.folds)
     without, with_ = (losses(origins.won, origins.calibrated(some)) for some in (choice.margins, margins))
     return _verdict(choice, margins, float((without - with_).mean()), origins.clusters.standard_error(without - with_))
 
 
-def _verdict(choice: Choice, margins: tuple[Reals, ...], gain: float, error: float) -> Challenge:
+def _verdict(choice: Choice, margins: tuple[Reals, ...], gain: float, error: float) -> SoftLabelTrial:
     used = gain > error
     words = (
         f"with soft-labelled immature snapshots the {choice.rung} rung loses {abs(gain):.4f} nats a lead "
@@ -153,7 +155,7 @@ def _verdict(choice: Choice, margins: tuple[Reals, ...], gain: float, error: flo
     )
     bar = f"the standard error of {error:.4f}"
     reason = f"{words}, {'more than' if used else 'which is no gain beyond'} {bar}"
-    return Challenge(used, reason, margins if used else choice.margins, gain, error)
+    return SoftLabelTrial(used, reason, margins if used else choice.margins, gain, error)
 
 
 def origin(cohort: Cohort, fold: Fold) -> int:
@@ -175,11 +177,13 @@ def _unasked(cohort: Cohort, choice: Choice, folds: Sequence[Fold]) -> str | Non
     return None
 
 
-def _margins(cohort: Cohort, origins: Origins, fold: Fold, choice: Choice, progress: Callable[[str], None]) -> Reals:
+def _margins(
+    cohort: Cohort, origins: RollingOrigins, fold: Fold, choice: Choice, progress: Callable[[str], None]
+) -> Reals:
     """The rung's margins of what a fold asks, soft labels being known by its origin."""
     moment = origin(cohort, fold)
     progress(f"soft labels for {len(cohort.immature(moment)):,} immature snapshots at a rolling origin")
-    rows = with_immature(cohort, fold.fit, moment, origins.seed)
+    rows = with_immature_rows(cohort, fold.fit, moment, origins.seed)
     fitted = choice.fit(rows, cohort.encoding, cohort.directions, origins.seed)
-    margins: Reals = fitted.contributions(cohort.rows.matrix[origins.asked(fold)]).sum(axis=1)
+    margins: Reals = fitted.contributions(cohort.rows.matrix[origins.scored_rows(fold)]).sum(axis=1)
     return margins

@@ -18,11 +18,11 @@ from training.data.splits import Fold
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.fitting.ladder import share_won
 
-Level: TypeAlias = Literal["all", "latest"]
+InterceptSample: TypeAlias = Literal["all", "latest"]
 LATEST_SHARE = 0.25
 
 
-def intercept_leads(rows: Rows, learned: Integers, level: Level) -> Integers:
+def intercept_leads(rows: Rows, learned: Integers, level: InterceptSample) -> Integers:
     """Integers, among those of the rows learned from, of the leads at creation that the level is taken from.
 
     `latest` is the last quarter of them in time, or all where nothing orders them.
@@ -34,7 +34,7 @@ def intercept_leads(rows: Rows, learned: Integers, level: Level) -> Integers:
     return created[position >= np.quantile(position, 1 - LATEST_SHARE, method="lower")]
 
 
-def select_intercept_sample(rows: Rows, folds: Sequence[Fold], cluster: NDArray[np.str_], seed: int) -> Level:
+def select_intercept_sample(rows: Rows, folds: Sequence[Fold], cluster: NDArray[np.str_], seed: int) -> InterceptSample:
     """`latest` where its share won foretold significantly better (95 %, clustered) what came after the origins."""
     asked = [fold for fold in folds if len(fold.judge) and rows.at_creation[fold.fit].any()]
     if not asked:
@@ -45,6 +45,6 @@ def select_intercept_sample(rows: Rows, folds: Sequence[Fold], cluster: NDArray[
     return "latest" if gain.mean() > NORMAL_95 * error else "all"
 
 
-def _loss(rows: Rows, fold: Fold, level: Level) -> Reals:
+def _loss(rows: Rows, fold: Fold, level: InterceptSample) -> Reals:
     share = share_won(rows.won[intercept_leads(rows, fold.fit, level)])
     return losses(rows.won[fold.judge], np.full(len(fold.judge), share))

@@ -12,7 +12,7 @@ from training.data.rows import Rows, has_enough_outcomes
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.evaluation.metrics import auc, log_loss
 from training.evaluation.report import RungMetrics
-from training.fitting.intercept_sample import Level, intercept_leads
+from training.fitting.intercept_sample import InterceptSample, intercept_leads
 from training.fitting.ladder import (
     STAGES,
     TreeSettings,
@@ -23,7 +23,7 @@ from training.fitting.ladder import (
     fit_trees,
     staged_margins,
 )
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.tuning import NOT_TUNED, Tuned
 
 Settings = Mapping[str, float]
@@ -50,11 +50,11 @@ class Choice:
     reason: str
     settings: Settings
     tuned: Tuned
-    level: Level
+    level: InterceptSample
     margins: tuple[Reals, ...] = ()
     table: tuple[RungMetrics, ...] = ()
 
-    def with_scaled_trees(self, origins: Origins, leads: int) -> "Choice":
+    def with_scaled_trees(self, origins: RollingOrigins, leads: int) -> "Choice":
         """It for so many leads: with the square root as many more trees as they are more than at an origin on average.
 
         The number that did best at the origins is too small for what learns from more (docs/model.md has the figures).
@@ -77,12 +77,12 @@ class Choice:
         return fit_trees(rows, encoding, directions, settings, seed)
 
 
-def _of_level(rows: Rows, level: Level) -> Rows:
+def _of_level(rows: Rows, level: InterceptSample) -> Rows:
     return rows.take(intercept_leads(rows, np.arange(len(rows.won)), level))
 
 
 @dataclass(frozen=True)
-class Candidate:
+class FittedRung:
     """A rung with the settings that did best, its margins of the rows asked, and its probabilities of those judged."""
 
     rung: Rung
@@ -91,7 +91,9 @@ class Candidate:
     probability: Reals
 
 
-def choose(origins: Origins, created: Reals, progress: Callable[[str], None], tuned: Tuned = NOT_TUNED) -> Choice:
+def choose(
+    origins: RollingOrigins, created: Reals, progress: Callable[[str], None], tuned: Tuned = NOT_TUNED
+) -> Choice:
     """The rung to serve, from the rolling origins alone.
 
     Args:
@@ -112,18 +114,18 @@ def choose(origins: Origins, created: Reals, progress: Callable[[str], None], tu
     return Choice(rung, reason, chosen.settings, tuned, origins.level, chosen.margins, table)
 
 
-def _base_rate(origins: Origins, reason: str) -> Choice:
+def _base_rate(origins: RollingOrigins, reason: str) -> Choice:
     """The base rate, chosen before anything was judged."""
     return Choice("base_rate", reason, {}, NOT_TUNED, origins.level)
 
 
-def candidates(origins: Origins, progress: Callable[[str], None], trees: TreeSettings) -> list[Candidate]:
+def candidates(origins: RollingOrigins, progress: Callable[[str], None], trees: TreeSettings) -> list[FittedRung]:
     """Every rung that the features allow, each with its best settings."""
     found: dict[Rung, dict[float, list[Reals]]] = {"base_rate": {}, **{rung: {} for rung in SETTINGS}}
     for number, fold in enumerate(origins.folds, start=1):
         rows, leads = len(fold.fit), len(fold.judge)
         progress(f"rolling origin {number} of {len(origins.folds)}: {rows:,} rows, judged on {leads:,} leads")
-        fit, asked = origins.rows.take(fold.fit), origins.rows.matrix[origins.asked(fold)]
+        fit, asked = origins.rows.take(fold.fit), origins.rows.matrix[origins.scored_rows(fold)]
         for rung, value, margin in _margins(origins, fit, asked, trees):
             found[rung].setdefault(value, []).append(margin)
     return [_best(rung, margins, origins) for rung, margins in found.items() if margins]
@@ -138,7 +140,9 @@ SETTINGS: Mapping[Rung, str] = {
 """What is chosen of each fitted rung: the category, the regularisation, the number of trees."""
 
 
-def _margins(origins: Origins, fit: Rows, asked: Matrix, trees: TreeSettings) -> Iterator[tuple[Rung, float, Reals]]:
+def _margins(
+    origins: RollingOrigins, fit: Rows, asked: Matrix, trees: TreeSettings
+) -> Iterator[tuple[Rung, float, Reals]]:
     """The margins of every rung at every setting."""
     encoding, directions = origins.encoding, origins.directions
     yield "base_rate", 0, fit_base_rate(_of_level(fit, origins.level)).contributions(asked).sum(axis=1)
@@ -162,12 +166,12 @@ def _segment_rates(rows: Rows, encoding: Encoding, segment: int) -> SegmentRates
     return fit_segment_rates(rows, segment, len(encoding.features[segment].levels))
 
 
-def _best(rung: Rung, margins: Mapping[float, list[Reals]], origins: Origins) -> Candidate:
+def _best(rung: Rung, margins: Mapping[float, list[Reals]], origins: RollingOrigins) -> FittedRung:
     """The setting with the least out-of-time log loss once calibrated; the first in ties."""
     probability = {value: origins.calibrated(found) for value, found in margins.items()}
     value = min(probability, key=lambda candidate: log_loss(origins.won, probability[candidate]))
     settings = {SETTINGS[rung]: value} if rung in SETTINGS else {}
-    return Candidate(rung, settings, tuple(margins[value]), probability[value])
+    return FittedRung(rung, settings, tuple(margins[value]), probability[value])
 
 
 _FIRST_STEP = 2.5

@@ -14,13 +14,13 @@ from models.probability import sigmoid
 from training.data.rows import Rows, has_enough_outcomes
 from training.data.splits import Fold
 from training.evaluation.bootstrap import ClusterBootstrap
-from training.fitting.calibration import fit_level, fit_slope
-from training.fitting.intercept_sample import Level, intercept_leads, select_intercept_sample
+from training.fitting.calibration import fit_intercept, fit_slope
+from training.fitting.intercept_sample import InterceptSample, intercept_leads, select_intercept_sample
 from training.fitting.ladder import STAGES, TreeSettings, fit_trees, staged_margins
 
 
 @dataclass(frozen=True)
-class Origins:
+class RollingOrigins:
     """Rolling origins at which something can be fitted.
 
     Attributes:
@@ -39,7 +39,7 @@ class Origins:
     folds: tuple[Fold, ...]
     cluster: NDArray[np.str_]
     seed: int
-    level: Level = "all"
+    level: InterceptSample = "all"
 
     @classmethod
     def of(
@@ -50,7 +50,7 @@ class Origins:
         folds: Sequence[Fold],
         cluster: NDArray[np.str_],
         seed: int,
-    ) -> "Origins":
+    ) -> "RollingOrigins":
         """Those of the folds that have wins and losses enough to fit and leads to judge by."""
         usable = tuple(fold for fold in folds if has_enough_outcomes(rows.won[fold.fit]) and len(fold.judge))
         level = select_intercept_sample(rows, folds, cluster, seed)
@@ -84,25 +84,25 @@ class Origins:
             found.update(array.tobytes())
         return found.hexdigest()[:16]
 
-    def asked(self, fold: Fold) -> Integers:
-        """Integers of the rows whose margins are asked of a model fitted at a fold.
+    def scored_rows(self, fold: Fold) -> Integers:
+        """Integers of the rows whose margins are scored_rows of a model fitted at a fold.
 
         Those it is judged by, then those it learned from that its level is taken from.
         """
         return np.concatenate([fold.judge, intercept_leads(self.rows, fold.fit, self.level)])
 
-    def staged(self, fold: Fold, settings: TreeSettings) -> dict[int, Reals]:
-        """Margins of the rows `asked`, by number of trees, of trees fitted at a fold with these settings."""
+    def tree_margins(self, fold: Fold, settings: TreeSettings) -> dict[int, Reals]:
+        """Margins of the rows `scored_rows`, by number of trees, of trees fitted at a fold with these settings."""
         most = replace(settings, trees=STAGES[-1])
         fitted = fit_trees(self.rows.take(fold.fit), self.encoding, self.directions, most, self.seed)
-        return staged_margins(fitted, self.rows.matrix[self.asked(fold)], STAGES)
+        return staged_margins(fitted, self.rows.matrix[self.scored_rows(fold)], STAGES)
 
     def judged_margins(self, margins: Sequence[Reals]) -> Reals:
-        """Of margins of the rows `asked`, an array a fold, those of the judged rows."""
+        """Of margins of the rows `scored_rows`, an array a fold, those of the judged rows."""
         return np.concatenate([margin[: len(fold.judge)] for fold, margin in zip(self.folds, margins, strict=True)])
 
     def calibrated(self, margins: Sequence[Reals]) -> Reals:
-        """Probabilities of the judged rows, of margins of the rows `asked`, an array a fold.
+        """Probabilities of the judged rows, of margins of the rows `scored_rows`, an array a fold.
 
         A fold's slope is that of the others; its level that of the leads it learned from.
         """
@@ -110,7 +110,7 @@ class Origins:
         for number, (fold, margin) in enumerate(zip(self.folds, margins, strict=True)):
             own = self.fold_of == number
             log_odds = fit_slope(judged[~own], self.won[~own]) * margin
-            learned = self.rows.won[self.asked(fold)[len(fold.judge) :]]
+            learned = self.rows.won[self.scored_rows(fold)[len(fold.judge) :]]
             after, before = np.split(log_odds, [len(fold.judge)])
-            probability[own] = sigmoid(after + fit_level(before, learned))
+            probability[own] = sigmoid(after + fit_intercept(before, learned))
         return probability

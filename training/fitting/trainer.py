@@ -21,17 +21,17 @@ from models.bundle import Bundle
 from models.encoding import Matrix
 from models.probability import BaseRate, Calibration, MarginModel, sigmoid
 from training import hazard, leaks
-from training.data.matrix import Data, Progress, prepare
+from training.data.matrix import Progress, TrainingData, prepare_training
 from training.data.rows import Rows, has_enough_outcomes
 from training.data.segments import Segment
 from training.evaluation.metrics import Predictions, evaluate
 from training.evaluation.report import CalibrationSummary, CurveMetrics, EvaluationReport, ImmatureSnapshots
-from training.fitting.calibration import NOTHING_JUDGED, Judged, calibrate
-from training.fitting.immature_snapshots import Cohort, challenge, with_immature
+from training.fitting.calibration import NO_LEADS, ScoredLeads, calibrate
+from training.fitting.immature_snapshots import Cohort, try_soft_labels, with_immature_rows
 from training.fitting.intercept_sample import intercept_leads
 from training.fitting.ladder import base_rate
 from training.fitting.model_selection import Choice, choose
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.tuning import NOT_TUNED, Search, tune
 
 NAME = "eql-close-probability"
@@ -40,7 +40,7 @@ _GOLDEN = 20
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What training yields.
 
     Attributes:
@@ -70,7 +70,7 @@ def train(
     allowed_leaks: Collection[str] = (),
     excluded: Collection[Segment] = (),
     search: Search | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train on a folder of records.
 
     Args:
@@ -89,16 +89,18 @@ def train(
         LeakFound: an attribute nearly decides the outcome.
         FolderError, UnreadableRecords: the folder cannot be read.
     """
-    data = prepare(folder, catalogue, progress, horizon_days=horizon_days, excluded=excluded)
+    data = prepare_training(folder, catalogue, progress, horizon_days=horizon_days, excluded=excluded)
     attributes = {entry.name for entry in data.catalogue if entry.family == "attributes"}
-    searched = leaks.examine(
-        data.rows, data.encoding, data.split, attributes, data.table, leaks.History.of(data.snapshots), seed
+    searched = leaks.search_for_leaks(
+        data.rows, data.encoding, data.split, attributes, data.table, leaks.LeadHistory.of(data.snapshots), seed
     )
     allowed = {*allowed_leaks, *(f"{ATTRIBUTE_PREFIX}{name}" for name in allowed_leaks)}
     blocking = [suspect for suspect in searched.suspects if suspect.decisive and suspect.name not in allowed]
     if blocking:
         raise leaks.LeakFound(blocking)
-    origins = Origins.of(data.rows, data.encoding, data.directions, data.split.folds, data.snapshots.cluster, seed)
+    origins = RollingOrigins.of(
+        data.rows, data.encoding, data.directions, data.split.folds, data.snapshots.cluster, seed
+    )
     choice = _choice(data, origins, search, progress)
     choice, rows, immature = _with_immature(data, origins, choice, progress)
     progress(f"fitting the {choice.rung} rung on {len(rows.won):,} rows")
@@ -109,7 +111,7 @@ def train(
 _UNDATED = ImmatureSnapshots(False, "not tried: leads or closes are undated")
 
 
-def _cohort(data: Data, horizon_days: int) -> Cohort:
+def _cohort(data: TrainingData, horizon_days: int) -> Cohort:
     found = data.snapshots
     follow_up = hazard.FollowUp(
         found.as_of, found.created, found.closed_at, found.known_at, found.won_ever, found.cluster, found.weight
@@ -117,41 +119,43 @@ def _cohort(data: Data, horizon_days: int) -> Cohort:
     return Cohort(data.rows, follow_up, data.encoding, data.directions, horizon_days)
 
 
-def _start(data: Data) -> int:
+def _start(data: TrainingData) -> int:
     """The moment the test window begins."""
     return int(data.snapshots.as_of[data.split.test].min())
 
 
 def _with_immature(
-    data: Data, origins: Origins, choice: Choice, progress: Progress
+    data: TrainingData, origins: RollingOrigins, choice: Choice, progress: Progress
 ) -> tuple[Choice, Rows, ImmatureSnapshots]:
     """The choice, the rows to fit it on, and whether immature snapshots are among them and why."""
     rows, horizon = data.rows.take(data.split.train), data.snapshots.horizon_days
     if horizon is None:
         return choice, rows, _UNDATED
     cohort = _cohort(data, horizon)
-    found = challenge(cohort, origins, choice, progress)
+    found = try_soft_labels(cohort, origins, choice, progress)
     if found.used:
-        rows = with_immature(cohort, data.split.train, _start(data), origins.seed)
+        rows = with_immature_rows(cohort, data.split.train, _start(data), origins.seed)
     return replace(choice, margins=found.margins), rows, found.summary
 
 
-def _foreseen(trained: Trained, data: Data, immature: ImmatureSnapshots, progress: Progress, seed: int) -> Trained:
+def _foreseen(
+    trained: TrainingResult, data: TrainingData, immature: ImmatureSnapshots, progress: Progress, seed: int
+) -> TrainingResult:
     """With the hazard model, and what its curve is worth on the test leads."""
     horizon, found = data.snapshots.horizon_days, None
     curve: tuple[CurveMetrics, ...] = ()
     if horizon is not None:
         progress("fitting when leads close")
         cohort, start = _cohort(data, horizon), _start(data)
-        found = hazard.fit(data.rows.matrix, cohort.follow_up, start, cohort.periods, data.encoding, seed)
+        found = hazard.fit_hazard(data.rows.matrix, cohort.follow_up, start, cohort.periods, data.encoding, seed)
         if found is not None:
-            curve = hazard.figures(
+            curve = hazard.curve_metrics(
                 found, data.rows.matrix, cohort.follow_up, data.split.test, start, data.snapshots.cut, seed
             )
     return replace(trained, foreseen=found, report=replace(trained.report, immature=immature, curve=curve))
 
 
-def _choice(data: Data, origins: Origins, search: Search | None, progress: Progress) -> Choice:
+def _choice(data: TrainingData, origins: RollingOrigins, search: Search | None, progress: Progress) -> Choice:
     tuned = (
         tune(origins, search, progress)
         if search and data.encoding.features and has_enough_outcomes(origins.won)
@@ -160,7 +164,9 @@ def _choice(data: Data, origins: Origins, search: Search | None, progress: Progr
     return choose(origins, data.rows.won[data.created], progress, tuned)
 
 
-def bundle_of(data: Data, origins: Origins, choice: Choice, fitted: Rows, allowed_leaks: Collection[str]) -> Bundle:
+def bundle_of(
+    data: TrainingData, origins: RollingOrigins, choice: Choice, fitted: Rows, allowed_leaks: Collection[str]
+) -> Bundle:
     """The choice fitted on rows, calibrated, with all that serving needs beside it."""
     choice = choice.with_scaled_trees(origins, len(data.created))
     model = choice.fit(fitted, data.encoding, data.directions, origins.seed)
@@ -193,20 +199,20 @@ def bundle_of(data: Data, origins: Origins, choice: Choice, fitted: Rows, allowe
     return _graded(bundle, data)
 
 
-def _calibration(data: Data, origins: Origins, choice: Choice, model: MarginModel) -> Calibration:
+def _calibration(data: TrainingData, origins: RollingOrigins, choice: Choice, model: MarginModel) -> Calibration:
     """The map: its slope from the rolling origins, its level from the training leads; of a base rate the identity."""
     cluster, leads = data.snapshots.cluster, intercept_leads(data.rows, data.split.train, choice.level)
     margin = model.contributions(data.rows.matrix[leads]).sum(axis=1)
-    learned = Judged(margin, data.rows.won[leads], cluster[leads])
+    learned = ScoredLeads(margin, data.rows.won[leads], cluster[leads])
     rng = np.random.default_rng(origins.seed)
     if choice.rung == "base_rate":
-        return replace(calibrate(NOTHING_JUDGED, learned, rng), slope=1.0, intercept=0.0)
+        return replace(calibrate(NO_LEADS, learned, rng), slope=1.0, intercept=0.0)
     judged = origins.judged
-    out_of_time = Judged(origins.judged_margins(choice.margins), data.rows.won[judged], cluster[judged])
+    out_of_time = ScoredLeads(origins.judged_margins(choice.margins), data.rows.won[judged], cluster[judged])
     return calibrate(out_of_time, learned, rng)
 
 
-def _graded(bundle: Bundle, data: Data) -> Bundle:
+def _graded(bundle: Bundle, data: TrainingData) -> Bundle:
     """The bundle with grade cut-offs from the training leads at creation, and golden rows."""
     created = data.created
     odds = bundle.parts(data.rows.matrix[created]).sum(axis=1)
@@ -229,7 +235,7 @@ def cut_offs(log_odds: Reals) -> tuple[float, float, float] | None:
     return float(a), float(b), float(c)
 
 
-def _reference(data: Data) -> Mapping[str, Any]:
+def _reference(data: TrainingData) -> Mapping[str, Any]:
     """What training leads looked like at creation, for drift: missing shares, quantiles, level shares."""
     created = data.rows.matrix[data.created]
     found: dict[str, Any] = {}
@@ -246,7 +252,9 @@ def _reference(data: Data) -> Mapping[str, Any]:
     return found
 
 
-def _report(data: Data, choice: Choice, bundle: Bundle, searched: leaks.Examination, seed: int) -> Trained:
+def _report(
+    data: TrainingData, choice: Choice, bundle: Bundle, searched: leaks.LeakSearch, seed: int
+) -> TrainingResult:
     test = data.split.test
     probability = sigmoid(bundle.parts(data.rows.matrix[test]).sum(axis=1))
     snapshots = data.snapshots
@@ -279,7 +287,7 @@ def _report(data: Data, choice: Choice, bundle: Bundle, searched: leaks.Examinat
         excluded=data.excluded_segments,
         cut=rfc3339(snapshots.cut),
     )
-    return Trained(bundle, report, predictions, data.rows.matrix[test], data.table)
+    return TrainingResult(bundle, report, predictions, data.rows.matrix[test], data.table)
 
 
 _POINT_IN_TIME = {True: "recorded times", False: "not verifiable: the export has no recorded times"}

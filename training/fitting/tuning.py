@@ -19,7 +19,7 @@ from models.arrays import Reals
 from models.probability import losses
 from training.evaluation.report import TuningSummary
 from training.fitting.ladder import STAGES, TreeSettings
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Tuned:
 NOT_TUNED = Tuned(TreeSettings(), "not tuned: the defaults", 0)
 
 
-def tune(origins: Origins, search: Search, progress: Callable[[str], None]) -> Tuned:
+def tune(origins: RollingOrigins, search: Search, progress: Callable[[str], None]) -> Tuned:
     """Search settings of the LightGBM rung for so many minutes; the defaults where nothing clearly better is found."""
     with _study(origins, search.path) as study:
         spent = sum(trial.duration.total_seconds() for trial in _finished(study) if trial.duration)
@@ -81,7 +81,7 @@ def tune(origins: Origins, search: Search, progress: Callable[[str], None]) -> T
 
 
 @contextmanager
-def _study(origins: Origins, path: Path) -> Iterator[optuna.Study]:
+def _study(origins: RollingOrigins, path: Path) -> Iterator[optuna.Study]:
     path.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
@@ -103,7 +103,7 @@ def _tell(progress: Callable[[str], None], study: optuna.Study, trial: optuna.tr
     progress(f"tuning: settings {trial.number + 1}, {seconds:.0f} s, best log loss {study.best_value:.4f}")
 
 
-def _loss(origins: Origins, trial: optuna.Trial) -> float:
+def _loss(origins: RollingOrigins, trial: optuna.Trial) -> float:
     settings = TreeSettings(
         depth=trial.suggest_int("depth", 2, 6),
         leaves=trial.suggest_int("leaves", 4, 32),
@@ -121,14 +121,14 @@ def _searched(settings: TreeSettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
-def _judged(origins: Origins, settings: TreeSettings) -> Reals:
+def _judged(origins: RollingOrigins, settings: TreeSettings) -> Reals:
     """Calibrated out-of-time probabilities with these settings and the number of trees that does best with them."""
-    staged = [origins.staged(fold, settings) for fold in origins.folds]
+    staged = [origins.tree_margins(fold, settings) for fold in origins.folds]
     found = [origins.calibrated([margins[stage] for margins in staged]) for stage in STAGES]
     return min(found, key=lambda probability: float(losses(origins.won, probability).mean()))
 
 
-def _settled(origins: Origins, study: optuna.Study) -> Tuned:
+def _settled(origins: RollingOrigins, study: optuna.Study) -> Tuned:
     """The best settings where they gain more than one clustered standard error, else the defaults."""
     default, best = TreeSettings(), TreeSettings(**study.best_params)
     trials = len(_finished(study))

@@ -19,7 +19,7 @@ _LATE = 0.95
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownOutcomes:
     """What was known of snapshots by a moment; arrays of equal length.
 
     Attributes:
@@ -74,7 +74,7 @@ class FollowUp:
         """Some of the snapshots, by positions or flags."""
         return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
-    def known_by(self, moment: int) -> Known:
+    def known_by(self, moment: int) -> KnownOutcomes:
         """What was known of each by a moment, microseconds.
 
         Watching ends before the moment by as long as 95 % of the closes known by then took to be recorded: a lead that
@@ -83,7 +83,7 @@ class FollowUp:
         end = moment - self.lag(moment)
         closed = (self.closed_at <= end) & (self.known_at <= moment)
         until = np.where(closed, self.closed_at, end)
-        return Known(
+        return KnownOutcomes(
             event=np.where(closed, np.where(self.won, WON, LOST), OPEN).astype(np.int64),
             days=np.maximum((until - self.as_of) / DAY, 0.0),
             watched=np.maximum((end - self.as_of) / DAY, 0.0),

@@ -19,7 +19,7 @@ from training.hazard.incidence import CURVE, Curve, aalen_johansen
 from training.hazard.model import Hazard
 
 
-def figures(
+def curve_metrics(
     hazard: Hazard, matrix: Reals, follow_up: FollowUp, judge: Integers, moment: int, cut: int, seed: int = 0
 ) -> tuple[CurveMetrics, ...]:
     """What the curve is worth on later leads, beside the incidence without features of what was known before them.
@@ -89,7 +89,9 @@ class Forecast:
         ]
 
 
-def open_leads(engine: DuckDBEngine, bundle: Bundle, hazard: Hazard, catalogue: Catalogue, as_of: int) -> Forecast:
+def forecast_open_leads(
+    engine: DuckDBEngine, bundle: Bundle, hazard: Hazard, catalogue: Catalogue, as_of: int
+) -> Forecast:
     """The curves of the leads open at a moment, by the features that were known then.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Integers, Reals
-from training.hazard.follow_up import LOST, OPEN, WON, Known
+from training.hazard.follow_up import LOST, OPEN, WON, KnownOutcomes
 
 PERIODS = (7, 14, 21, 30, 45, 60, 90, 120, 150, 180)
 """Ends of the periods, in days after the snapshot."""
@@ -42,7 +42,7 @@ class PersonPeriods:
     event: Integers
 
     @classmethod
-    def of(cls, known: Known, periods: tuple[int, ...]) -> Self:
+    def of(cls, known: KnownOutcomes, periods: tuple[int, ...]) -> Self:
         """The person-periods of what is known of snapshots."""
         ends = np.array(periods, dtype=np.float64)
         starts = np.append(0.0, ends[:-1])
@@ -130,7 +130,7 @@ class Incidence:
         return found
 
 
-def aalen_johansen(known: Known, weight: Reals, periods: tuple[int, ...]) -> Incidence:
+def aalen_johansen(known: KnownOutcomes, weight: Reals, periods: tuple[int, ...]) -> Incidence:
     """The incidence of all snapshots together, in one row: what a hazard says that knows no feature.
 
     A period that nobody was at risk in has no events.

@@ -24,7 +24,7 @@ from training.data.rows import MIN_WINS
 from training.hazard.follow_up import WON, FollowUp
 from training.hazard.incidence import CURVE, Curve, Incidence, PersonPeriods
 
-MOST_ROWS = 200_000
+MAX_ROWS = 200_000
 """Person-periods a fit reads; where there are more, later landmarks are left out first."""
 _MOST_TREES, _PATIENCE = 200, 15
 _AGE = "lead_age_days"
@@ -126,7 +126,7 @@ class Hazard:
         return {_TEXT: text, _FACTS: json.dumps(facts, indent=1).encode()}
 
 
-def read(files: Mapping[str, bytes]) -> Hazard:
+def read_hazard(files: Mapping[str, bytes]) -> Hazard:
     """The hazard model of its files, verified.
 
     Raises:
@@ -174,7 +174,7 @@ def _pairs(found: list[Incidence]) -> list[tuple[Reals, Reals]]:
 
 
 @dataclass(frozen=True)
-class Material:
+class HazardData:
     """What hazards are fitted on: person-periods, within the limit, of snapshots known by a moment."""
 
     matrix: Matrix
@@ -192,7 +192,7 @@ class Material:
         moment: int,
         periods: tuple[int, ...],
         encoding: Encoding,
-        most: int = MOST_ROWS,
+        most: int = MAX_ROWS,
     ) -> Self:
         """The person-periods of snapshots made before a moment, as known by it, without periods that few reached."""
         known = follow_up.known_by(moment)
@@ -282,7 +282,7 @@ def _within(rows: PersonPeriods, follow_up: FollowUp, most: int) -> PersonPeriod
     return rows.take(np.isin(rows.row, some))
 
 
-def fit(
+def fit_hazard(
     matrix: Matrix, follow_up: FollowUp, moment: int, periods: tuple[int, ...], encoding: Encoding, seed: int
 ) -> Hazard | None:
     """The hazard model of what was known by a moment; None with fewer than 10 wins or too short a time.
@@ -291,7 +291,7 @@ def fit(
     """
     if follow_up.wins(moment) < MIN_WINS:
         return None
-    material = Material.of(matrix, follow_up, moment, periods, encoding)
+    material = HazardData.of(matrix, follow_up, moment, periods, encoding)
     if CURVE[0] not in material.periods:
         return None
     return material.fit(material.cross_fit(follow_up.cluster, seed).trees, seed)

@@ -14,7 +14,7 @@ NONE_TEXT = "none"
 
 
 @dataclass(frozen=True)
-class Column:
+class AttributeColumn:
     """An attribute, where it is in a row, and what its texts mean.
 
     Attributes:
@@ -48,11 +48,11 @@ class Column:
         return cell
 
 
-def columns(block: Leads, table: Table, missing: frozenset[str]) -> tuple[Column, ...]:
+def columns(block: Leads, table: Table, missing: frozenset[str]) -> tuple[AttributeColumn, ...]:
     """The attributes a mapping declares for a table, those of `"*"` spelled out, kinds inferred where not given.
 
     Raises:
-        FaultyFile: the table lacks a column the mapping names.
+        InvalidFile: the table lacks a column the mapping names.
     """
     extras = {**_others(block, table), **block.attributes.named()}
     return tuple(_column(name, extra, table, missing) for name, extra in extras.items())
@@ -69,14 +69,14 @@ def _others(block: Leads, table: Table) -> Mapping[str, Extra]:
     return {name: Extra(known=others.known) for name in table.columns if name not in named and name not in own}
 
 
-def _column(name: str, extra: Extra, table: Table, missing: frozenset[str]) -> Column:
+def _column(name: str, extra: Extra, table: Table, missing: frozenset[str]) -> AttributeColumn:
     place = table.place(extra.column or name)
     none = frozenset(extra.none)
     kind = extra.kind
     if kind is None:
         texts = {cells[place] for _, cells in table.rows} - missing - none
         kind = "number" if _all_numbers(texts) else "category"
-    return Column(Attribute(name, kind, extra.known), place, none, missing, extra.kind is None)
+    return AttributeColumn(Attribute(name, kind, extra.known), place, none, missing, extra.kind is None)
 
 
 def _all_numbers(texts: Iterable[str]) -> bool:

@@ -11,7 +11,7 @@ from training.importing.time_parsing import Clock
 
 
 @dataclass(frozen=True)
-class Step:
+class CellReader:
     """Reads one cell.
 
     Attributes:
@@ -25,7 +25,7 @@ class Step:
     read: Callable[[str], Any]
 
 
-def take(steps: Iterable[Step], cells: Cells, problems: list[Problem]) -> dict[str, Any]:
+def read_cells(steps: Iterable[CellReader], cells: Cells, problems: list[Problem]) -> dict[str, Any]:
     """What the steps read; unknowns are left out, and what cannot be read is added to `problems`."""
     taken = {}
     for step in steps:
@@ -40,7 +40,7 @@ def take(steps: Iterable[Step], cells: Cells, problems: list[Problem]) -> dict[s
     return taken
 
 
-def given(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[str], Any]:
+def required(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[str], Any]:
     """Reads a cell that must not be missing."""
 
     def check(cell: str) -> Any:
@@ -51,10 +51,10 @@ def given(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[str]
     return check
 
 
-def time_step(name: str, time: Time, table: Table, missing: frozenset[str], clock: Clock) -> Step:
+def time_reader(name: str, time: Time, table: Table, missing: frozenset[str], clock: Clock) -> CellReader:
     """Reads a time that must be there.
 
     Raises:
-        FaultyFile: the table lacks its column.
+        InvalidFile: the table lacks its column.
     """
-    return Step(name, table.place(time.column), given(lambda cell: clock.instant(cell, time.format), missing))
+    return CellReader(name, table.place(time.column), required(lambda cell: clock.instant(cell, time.format), missing))

@@ -8,11 +8,11 @@ class ImportFailure(ValueError):
     """The import cannot be done; nothing was written. The message is one sentence that says the mend."""
 
 
-class FaultyMapping(ImportFailure):
+class InvalidMapping(ImportFailure):
     """The mapping file breaks the mapping language."""
 
 
-class FaultyFile(ImportFailure):
+class InvalidFile(ImportFailure):
     """A file of the export is absent, unreadable or lacks what the mapping names."""
 
 

@@ -14,7 +14,7 @@ from features.currencies import minor_digits
 from features.records import InvalidRecord, Kind, parse
 from features.values import MAX_INTEGER, Count, Date, Money, Size
 from training.importing.errors import hint
-from training.importing.mapping_base import Name, Part, Text
+from training.importing.mapping_base import MappingPart, Name, Text
 from training.importing.time_parsing import calendar_day, check_form
 
 Shape = Literal["text", "integer", "number", "flag", "date", "money", "list"]
@@ -30,7 +30,7 @@ Form = Annotated[Text, AfterValidator(check_form)]
 """A strptime format, such as %d/%m/%Y."""
 
 
-class Source(Part):
+class Source(MappingPart):
     """Where a field comes from: a column, with what its texts mean, or a constant."""
 
     column: Name | None = None

@@ -11,11 +11,11 @@ from typing import TypeAlias
 from features.provenance import Provenance
 from features.records import KINDS, InvalidRecord, Stored
 from training.importing.errors import ImportFailure
-from training.importing.integrity import Register
+from training.importing.integrity import IntegrityCheck
 from training.importing.mapping import Mapping as MappingFile
 from training.importing.mapping import Records
 from training.importing.report import ImportReport, Reason, Rejection
-from training.importing.rows import Reader, reader
+from training.importing.rows import RowReader, reader
 from training.importing.sources import STEP, Export, Progress
 
 Sink: TypeAlias = Callable[[list[Stored]], object]
@@ -40,13 +40,13 @@ def run(source: Path, mapping: MappingFile, sink: Sink, rejects: Path, progress:
         What was imported and what was not.
 
     Raises:
-        FaultyFile: a file is absent, unreadable or lacks a column the mapping names; nothing was written.
+        InvalidFile: a file is absent, unreadable or lacks a column the mapping names; nothing was written.
         ImportFailure: the reject file cannot be written; nothing was written.
     """
     export = Export(source, progress)
     blocks = mapping.records.blocks()
     readers = {name: reader(KINDS[name], block, export.table(block), mapping) for name, block in blocks.items()}
-    batch = _Batch(Register(mapping.clock(), mapping.data_cut()))
+    batch = _Batch(IntegrityCheck(mapping.clock(), mapping.data_cut()))
     for one in readers.values():
         batch.take(one, progress)
     report = _report(batch, readers, mapping, rejects)
@@ -59,11 +59,11 @@ def run(source: Path, mapping: MappingFile, sink: Sink, rejects: Path, progress:
 class _Batch:
     """What is read so far."""
 
-    register: Register
+    register: IntegrityCheck
     records: list[Stored] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
 
-    def take(self, one: Reader, progress: Progress) -> None:
+    def take(self, one: RowReader, progress: Progress) -> None:
         """Reads every row of a block."""
         for number, width in one.table.ragged:
             must = f"must have {len(one.table.header)} cells like the header"
@@ -101,7 +101,7 @@ def _replaced(path: Path, rejections: list[Rejection]) -> Iterator[None]:
         part.unlink(missing_ok=True)
 
 
-def _report(batch: _Batch, readers: Mapping[str, Reader], mapping: MappingFile, rejects: Path) -> ImportReport:
+def _report(batch: _Batch, readers: Mapping[str, RowReader], mapping: MappingFile, rejects: Path) -> ImportReport:
     rows = {(rejection.record, rejection.row) for rejection in batch.rejections}
     faults = Counter((rejection.record, rejection.field, rejection.reason) for rejection in batch.rejections)
     accepted = Counter(stored.kind.name for stored in batch.records)
@@ -127,7 +127,7 @@ def _recorded(records: Records) -> bool:
     return all(block.recorded_at for block in records.blocks().values())
 
 
-def _left_out(records: Records, readers: Mapping[str, Reader]) -> Mapping[str, tuple[str, ...]]:
+def _left_out(records: Records, readers: Mapping[str, RowReader]) -> Mapping[str, tuple[str, ...]]:
     """The columns of each file that nothing in the mapping takes."""
     columns: dict[str, dict[str, None]] = {}
     taken: dict[str, set[str]] = {}

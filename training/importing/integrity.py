@@ -9,7 +9,7 @@ from training.importing.time_parsing import Clock
 
 
 @dataclass
-class Register:
+class IntegrityCheck:
     """The records admitted so far.
 
     Attributes:

@@ -8,8 +8,8 @@ from typing import Any
 
 from features.provenance import Attribute
 from features.records import KINDS, Problem, Stored, parse
-from training.importing.attributes import Column, columns
-from training.importing.cell_readers import Step, given, take, time_step
+from training.importing.attributes import AttributeColumn, columns
+from training.importing.cell_readers import CellReader, read_cells, required, time_reader
 from training.importing.fields import integer
 from training.importing.mapping import NONE, ROW, Leads
 from training.importing.sources import Cells, Table
@@ -20,7 +20,7 @@ _APART = frozenset({"account_id", "duplicate_of", "referral_date"})
 
 
 @dataclass(frozen=True)
-class Closing:
+class OutcomeReader:
     """Reads from the row of a lead whether it was won or lost.
 
     Attributes:
@@ -31,14 +31,14 @@ class Closing:
 
     place: int
     events: Mapping[str, str]
-    closed_at: Step | None
+    closed_at: CellReader | None
 
     def read(self, lead_id: str, cells: Cells, problems: list[Problem]) -> tuple[Stored, ...]:
         """The closing of a lead, if it has one."""
         event = self.events.get(cells[self.place])
         if event is None:
             return ()
-        when = take([self.closed_at], cells, problems).get("closed_at") if self.closed_at else None
+        when = read_cells([self.closed_at], cells, problems).get("closed_at") if self.closed_at else None
         kind = KINDS["lead_events"]
         return (Stored(kind, f"outcome:{lead_id}", parse(kind, {"event": event, "occurred_at": when}), lead_id),)
 
@@ -57,13 +57,13 @@ class LeadParts:
         closing: how to read the outcome.
     """
 
-    columns: tuple[Column, ...]
-    attributes: tuple[Step, ...]
-    order: Step | str
+    columns: tuple[AttributeColumn, ...]
+    attributes: tuple[CellReader, ...]
+    order: CellReader | str
     group: tuple[int, ...]
     grouped: bool
     missing: frozenset[str]
-    closing: Closing | None
+    closing: OutcomeReader | None
 
     def declared(self) -> tuple[Attribute, ...]:
         """The declared attributes."""
@@ -72,14 +72,14 @@ class LeadParts:
     def read(self, number: int, cells: Cells, content: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
         """The attributes, order and group of a lead, as `Stored` takes them."""
         return {
-            "attributes": take(self.attributes, cells, problems),
+            "attributes": read_cells(self.attributes, cells, problems),
             "order": self._rank(number, cells, problems),
             "group": self._group(cells) if self.grouped or "account_id" not in content else None,
         }
 
     def _rank(self, number: int, cells: Cells, problems: list[Problem]) -> int | None:
-        if isinstance(self.order, Step):
-            return take([self.order], cells, problems).get("order")
+        if isinstance(self.order, CellReader):
+            return read_cells([self.order], cells, problems).get("order")
         return number if self.order == ROW else None
 
     def _group(self, cells: Cells) -> str | None:
@@ -94,10 +94,10 @@ def lead_parts(block: Leads, table: Table, missing: frozenset[str], clock: Clock
     """How to read what only leads have.
 
     Raises:
-        FaultyFile: the table lacks a column the mapping names.
+        InvalidFile: the table lacks a column the mapping names.
     """
     declared = columns(block, table, missing)
-    kept = tuple(Step(c.attribute.name, c.place, c.value) for c in declared if c.attribute.known == "at_creation")
+    kept = tuple(CellReader(c.attribute.name, c.place, c.value) for c in declared if c.attribute.known == "at_creation")
     places = tuple(map(table.place, block.group_by)) or _profile(block, table, kept)
     order = block.order if block.order in (ROW, NONE) else _order(block.order, table, missing)
     return LeadParts(
@@ -105,21 +105,21 @@ def lead_parts(block: Leads, table: Table, missing: frozenset[str], clock: Clock
     )
 
 
-def _order(column: str, table: Table, missing: frozenset[str]) -> Step:
-    return Step("order", table.place(column), given(integer, missing))
+def _order(column: str, table: Table, missing: frozenset[str]) -> CellReader:
+    return CellReader("order", table.place(column), required(integer, missing))
 
 
-def _profile(block: Leads, table: Table, kept: tuple[Step, ...]) -> tuple[int, ...]:
+def _profile(block: Leads, table: Table, kept: tuple[CellReader, ...]) -> tuple[int, ...]:
     fields = {table.place(each.column) for name, each in block.fields.items() if each.column and name not in _APART}
     own = set() if block.id == ROW else {table.place(block.id)}
     return tuple(sorted({step.place for step in kept} | fields - own))
 
 
-def _closing(block: Leads, table: Table, missing: frozenset[str], clock: Clock) -> Closing | None:
+def _closing(block: Leads, table: Table, missing: frozenset[str], clock: Clock) -> OutcomeReader | None:
     outcome = block.outcome
     if outcome is None:
         return None
     events = {**dict.fromkeys(outcome.won, "won"), **dict.fromkeys(outcome.lost, "lost")}
     closed = outcome.closed_at
-    when = time_step("closed_at", closed, table, missing, clock) if closed else None
-    return Closing(table.place(outcome.column), events, when)
+    when = time_reader("closed_at", closed, table, missing, clock) if closed else None
+    return OutcomeReader(table.place(outcome.column), events, when)

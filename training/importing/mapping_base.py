@@ -90,7 +90,7 @@ Names = Annotated[tuple[Name, ...], BeforeValidator(listed, json_schema_input_ty
 """A list of names."""
 
 
-class Part(BaseModel):
+class MappingPart(BaseModel):
     """A part of a mapping file: frozen, strict, and it names the key that a typing error was meant to be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

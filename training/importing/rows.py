@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from features.records import InvalidRecord, Kind, Problem, Stored, constraint, parse
 from features.values import Id
-from training.importing.cell_readers import Step, given, take, time_step
+from training.importing.cell_readers import CellReader, read_cells, required, time_reader
 from training.importing.fields import constant, converter
 from training.importing.leads import LeadParts, lead_parts
 from training.importing.mapping import ROW, Block, LeadEvents, Leads
@@ -20,7 +20,7 @@ _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 
 @dataclass(frozen=True)
-class Reader:
+class RowReader:
     """Reads the rows of one block of a mapping.
 
     Attributes:
@@ -35,9 +35,9 @@ class Reader:
 
     kind: Kind
     table: Table
-    id: Step | None
-    parent: Step | None
-    steps: tuple[Step, ...]
+    id: CellReader | None
+    parent: CellReader | None
+    steps: tuple[CellReader, ...]
     constants: Mapping[str, Any]
     lead: LeadParts | None
 
@@ -53,8 +53,10 @@ class Reader:
         """
         problems: list[Problem] = []
         identity = self.id_of(number, cells)
-        parent = take([step for step in (self.id, self.parent) if step], cells, problems).get(self.kind.parent or "")
-        content = {**self.constants, **take(self.steps, cells, problems)}
+        parent = read_cells([step for step in (self.id, self.parent) if step], cells, problems).get(
+            self.kind.parent or ""
+        )
+        content = {**self.constants, **read_cells(self.steps, cells, problems)}
         if self.kind.entity:
             content[self.kind.id] = identity
         own: dict[str, Any] = self.lead.read(number, cells, content, problems) if self.lead else {}
@@ -72,8 +74,8 @@ class Reader:
         return {step.name: cells[step.place] for step in self.steps}
 
 
-def _id_step(name: str, column: str, table: Table, missing: frozenset[str]) -> Step:
-    return Step(name, table.place(column), given(_valid_id, missing))
+def _id_step(name: str, column: str, table: Table, missing: frozenset[str]) -> CellReader:
+    return CellReader(name, table.place(column), required(_valid_id, missing))
 
 
 def _valid_id(cell: str) -> str:
@@ -96,15 +98,15 @@ def _parsed(kind: Kind, content: Mapping[str, Any], raw: Mapping[str, str], prob
     return None
 
 
-def reader(kind: Kind, block: Block, table: Table, mapping: MappingFile) -> Reader:
+def reader(kind: Kind, block: Block, table: Table, mapping: MappingFile) -> RowReader:
     """How to read the rows of a block.
 
     Raises:
-        FaultyFile: the table lacks a column the mapping names.
+        InvalidFile: the table lacks a column the mapping names.
     """
     missing, clock = mapping.unknown(block), mapping.clock()
     parent = block.parent()
-    return Reader(
+    return RowReader(
         kind,
         table,
         None if block.id == ROW else _id_step(kind.id, block.id, table, missing),
@@ -115,14 +117,16 @@ def reader(kind: Kind, block: Block, table: Table, mapping: MappingFile) -> Read
     )
 
 
-def _content_steps(kind: Kind, block: Block, table: Table, missing: frozenset[str], clock: Clock) -> Iterable[Step]:
+def _content_steps(
+    kind: Kind, block: Block, table: Table, missing: frozenset[str], clock: Clock
+) -> Iterable[CellReader]:
     time = "created_at" if isinstance(block, Leads) else "occurred_at"
     for name, column in ((time, block.happened()), ("recorded_at", block.recorded_at)):
         if column:
-            yield time_step(name, column, table, missing, clock)
+            yield time_reader(name, column, table, missing, clock)
     for name, source in block.fields.items():
         if source.column:
-            yield Step(name, table.place(source.column), converter(kind, name, source, missing))
+            yield CellReader(name, table.place(source.column), converter(kind, name, source, missing))
 
 
 def _constants(kind: Kind, block: Block) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from typing import IO, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.importing.errors import FaultyFile, hint
+from training.importing.errors import InvalidFile, hint
 from training.importing.mapping import Block, File, Join
 
 Cells: TypeAlias = Sequence[str]
@@ -53,10 +53,10 @@ class Table:
         """Where a column is in each row.
 
         Raises:
-            FaultyFile: there is no such column.
+            InvalidFile: there is no such column.
         """
         if column not in self._places:
-            raise FaultyFile(f"{self.file} has no column {column!r}; {hint(column, self.columns)}")
+            raise InvalidFile(f"{self.file} has no column {column!r}; {hint(column, self.columns)}")
         return self._places[column]
 
 
@@ -68,13 +68,13 @@ class Export:
         self._progress = progress
         self._read: dict[tuple[str, str, str], Table] = {}
         if not folder.is_dir():
-            raise FaultyFile(f"{folder} is not a folder; name the folder that holds the files of the export")
+            raise InvalidFile(f"{folder} is not a folder; name the folder that holds the files of the export")
 
     def table(self, block: Block) -> Table:
         """The rows of a block's file, with the columns it joins.
 
         Raises:
-            FaultyFile: a file is absent, unreadable, or lacks a column that a join names.
+            InvalidFile: a file is absent, unreadable, or lacks a column that a join names.
         """
         table = self._file(block)
         for join in block.joins:
@@ -91,7 +91,7 @@ class Export:
         path = self._folder / file.file
         if not path.is_file():
             near = sorted(each.name for each in self._folder.iterdir() if each.is_file())
-            raise FaultyFile(f"{self._folder} has no file {file.file!r}; {hint(file.file, near)}")
+            raise InvalidFile(f"{self._folder} has no file {file.file!r}; {hint(file.file, near)}")
         with _reading(file):
             table = _parquet(path, file) if path.suffix == ".parquet" else _csv(path, file, self._progress)
         self._progress(f"reading {file.file}", len(table.rows))
@@ -104,19 +104,19 @@ def _reading(file: File) -> Iterator[None]:
         yield
     except UnicodeError:
         mend = "name the file's encoding in the mapping, such as encoding: cp1252"
-        raise FaultyFile(f"{file.file} is not {file.encoding} text; {mend}") from None
+        raise InvalidFile(f"{file.file} is not {file.encoding} text; {mend}") from None
     except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FaultyFile(f"{file.file} cannot be read ({reason.rstrip('.')}); export it again") from None
+        raise InvalidFile(f"{file.file} cannot be read ({reason.rstrip('.')}); export it again") from None
 
 
 def _checked(table: Table) -> Table:
     if not any(table.header):
-        raise FaultyFile(f"{table.file} is empty; it needs a first line with the names of its columns")
+        raise InvalidFile(f"{table.file} is empty; it needs a first line with the names of its columns")
     names = [name for name in table.header if name]
     twice = next((name for name in table.columns if names.count(name) > 1), None)
     if twice:
-        raise FaultyFile(f"{table.file} has two columns {twice!r}; rename one of them in the file")
+        raise InvalidFile(f"{table.file} has two columns {twice!r}; rename one of them in the file")
     return table
 
 
@@ -126,7 +126,7 @@ def _csv(path: Path, file: File, progress: Progress) -> Table:
         try:
             return _rows(lines, file.file, progress)
         except csv.Error as error:
-            raise FaultyFile(
+            raise InvalidFile(
                 f"{file.file} is broken before line {lines.line_num + 1} ({error}); mend it there"
             ) from None
 
@@ -166,18 +166,18 @@ def _texts(column: pa.ChunkedArray, name: str, file: str) -> list[str]:
         plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         return [text or "" for text in plain.cast(pa.string()).to_pylist()]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise FaultyFile(f"{file}: column {name!r} holds {column.type}, not single values; leave it out") from None
+        raise InvalidFile(f"{file}: column {name!r} holds {column.type}, not single values; leave it out") from None
 
 
 def _joined(table: Table, other: Table, join: Join) -> Table:
     key, found = table.place(join.on), other.place(join.on)
     places = [other.place(column) for column in join.columns]
     if clash := set(join.columns) & set(table.columns):
-        raise FaultyFile(f"{table.file} and {other.file} both have {min(clash)!r}; leave it out of the join's columns")
+        raise InvalidFile(f"{table.file} and {other.file} both have {min(clash)!r}; leave it out of the join's columns")
     looked_up: dict[str, Cells] = {}
     for _, cells in other.rows:
         if cells[found] in looked_up:
-            raise FaultyFile(f"{other.file} has {cells[found]!r} twice in {join.on!r}; a join needs each value once")
+            raise InvalidFile(f"{other.file} has {cells[found]!r} twice in {join.on!r}; a join needs each value once")
         looked_up[cells[found]] = [cells[place] for place in places]
     nothing = [""] * len(places)
     rows = [(number, [*cells, *looked_up.get(cells[key], nothing)]) for number, cells in table.rows]

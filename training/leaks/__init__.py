@@ -6,8 +6,8 @@ drift. Statistics cannot tell every leak from an honest signal: the mapping's `k
 what it missed. See docs/leaks.md.
 """
 
-from training.leaks.detector import Examination, examine
+from training.leaks.detector import LeakSearch, search_for_leaks
 from training.leaks.evidence import LeakFound
-from training.leaks.sample import History
+from training.leaks.sample import LeadHistory
 
-__all__ = ["Examination", "History", "LeakFound", "examine"]
+__all__ = ["LeadHistory", "LeakFound", "LeakSearch", "search_for_leaks"]

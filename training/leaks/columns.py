@@ -22,7 +22,7 @@ _FREQUENT = 0.02
 
 
 @dataclass(frozen=True)
-class Column:
+class FeatureColumn:
     """One feature of all rows.
 
     Attributes:
@@ -43,17 +43,17 @@ class Column:
         return self.codes < 0
 
 
-def column(name: str, values: pa.ChunkedArray, train: Integers) -> Column:
+def feature_column(name: str, values: pa.ChunkedArray, train: Integers) -> FeatureColumn:
     """A feature's values as levels; a number's bands are cut by the rows `train`."""
     if pa.types.is_null(values.type):
-        return Column(name, np.full(len(values), -1), (), None)
+        return FeatureColumn(name, np.full(len(values), -1), (), None)
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         encoded = values.combine_chunks().dictionary_encode()
         codes = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy()
-        return Column(name, codes, tuple(encoded.dictionary.to_pylist()), None)
+        return FeatureColumn(name, codes, tuple(encoded.dictionary.to_pylist()), None)
     numbers = pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy()
     codes, labels = _levels(numbers, numbers[train])
-    return Column(name, codes, labels, numbers)
+    return FeatureColumn(name, codes, labels, numbers)
 
 
 def _levels(numbers: Reals, train: Reals) -> tuple[Integers, tuple[str, ...]]:

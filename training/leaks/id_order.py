@@ -12,8 +12,8 @@ from scipy.stats import norm, rankdata, spearmanr
 from models.arrays import Reals
 from training.evaluation.leak_findings import Evidence
 from training.evaluation.metrics import auc, null_auc_error
-from training.leaks.columns import Column
-from training.leaks.sample import History, Sample
+from training.leaks.columns import FeatureColumn
+from training.leaks.sample import LeadHistory, Sample
 
 RUNS = 0.8
 """Least rank correlation with the order of creation of what is given out in order."""
@@ -23,7 +23,7 @@ _UNIQUE, _FEWEST = 0.95, 50
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 
 
-def evidence(column: Column, sample: Sample, history: History, chance: float) -> list[Evidence]:
+def evidence(column: FeatureColumn, sample: Sample, history: LeadHistory, chance: float) -> list[Evidence]:
     """Whether a column's values run in the order of creation, and being out of step with it tells the outcome."""
     if history.place is None:
         return []
@@ -58,7 +58,7 @@ def evidence(column: Column, sample: Sample, history: History, chance: float) ->
     ]
 
 
-def _numbers(column: Column) -> Reals:
+def _numbers(column: FeatureColumn) -> Reals:
     """A number itself, or the last number in each text."""
     if column.numbers is not None:
         return column.numbers

@@ -1,4 +1,4 @@
-"""Skill that rises towards the close: what tells the outcome only in a lead's last week was written down by the close.
+"""SingleFeatureSkill that rises towards the close: what tells the outcome only in a lead's last week was written down by the close.
 
 Only where leads have several snapshots. The same closed leads are compared with themselves: at creation, and in the
 last snapshot before they closed. An honest signal grows too, so the bar is high and nothing here blocks.
@@ -14,8 +14,8 @@ from models.arrays import Integers, Reals
 from training.data.rows import Rows
 from training.evaluation.leak_findings import Evidence
 from training.evaluation.metrics import auc, null_auc_error
-from training.leaks.columns import Column
-from training.leaks.sample import History
+from training.leaks.columns import FeatureColumn
+from training.leaks.sample import LeadHistory
 from training.leaks.single_feature_auc import SUSPECT_AUC, shares_won
 
 RISE = 0.15
@@ -24,7 +24,7 @@ _FEWEST_OF_AN_OUTCOME = 25
 
 
 @dataclass(frozen=True)
-class Closing:
+class ClosedLeads:
     """Closed leads seen twice or more; arrays of a lead each.
 
     Attributes:
@@ -44,7 +44,9 @@ class Closing:
     overdispersion: float
 
 
-def closing(rows: Rows, train: Integers, history: History, overdispersion: float, rng: np.random.Generator) -> Closing:
+def closed_leads(
+    rows: Rows, train: Integers, history: LeadHistory, overdispersion: float, rng: np.random.Generator
+) -> ClosedLeads:
     """The closed leads among the training rows that have a snapshot before that of their last week."""
     ordered = train[np.lexsort((history.as_of[train], history.lead_id[train]))]
     lead = history.lead_id[ordered]
@@ -54,16 +56,16 @@ def closing(rows: Rows, train: Integers, history: History, overdispersion: float
     first, before, last = (ordered[at[wanted]] for at in (starts, ends - 1, ends))
     _, cluster = np.unique(history.cluster[last], return_inverse=True)
     half = rng.random(cluster.max(initial=0) + 1)[cluster] < 0.5
-    return Closing(first, before, last, history.ever_won[last].astype(np.float64), half, overdispersion)
+    return ClosedLeads(first, before, last, history.ever_won[last].astype(np.float64), half, overdispersion)
 
 
-def enough(closed: Closing) -> bool:
+def enough(closed: ClosedLeads) -> bool:
     """Whether both halves hold enough of both outcomes."""
     counts = [int((closed.won[side] == won).sum()) for side in (closed.half, ~closed.half) for won in (0, 1)]
     return min(counts) >= _FEWEST_OF_AN_OUTCOME
 
 
-def evidence(column: Column, closed: Closing, chance: float) -> list[Evidence]:
+def evidence(column: FeatureColumn, closed: ClosedLeads, chance: float) -> list[Evidence]:
     """Whether a feature's skill rises steeply from creation to the last week before the close."""
     early, late = (_auc(column, at, closed) for at in (closed.first, closed.last))
     error = null_auc_error(closed.won) * np.sqrt(2 * closed.overdispersion)
@@ -80,7 +82,7 @@ def evidence(column: Column, closed: Closing, chance: float) -> list[Evidence]:
     return [Evidence(kind="close", words=words, strength=late, decisive=False, figures=figures)]
 
 
-def _auc(column: Column, at: Integers, closed: Closing) -> float:
+def _auc(column: FeatureColumn, at: Integers, closed: ClosedLeads) -> float:
     """AUC of the levels' shares won among `at`, each half judged by the other."""
     levels = len(column.labels)
     codes = np.where(column.blank, levels, column.codes)[at]

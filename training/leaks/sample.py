@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from models.arrays import Integers, Reals
 from models.statistics import cluster_sums
 from training.data.rows import Rows
-from training.data.snapshots import MOST_SNAPSHOTS, WEEK, Snapshots
+from training.data.snapshots import MAX_SNAPSHOTS, WEEK, Snapshots
 from training.data.splits import Split
 
 FAMILY = 1e-3
@@ -16,7 +16,7 @@ FAMILY = 1e-3
 
 
 @dataclass(frozen=True)
-class History:
+class LeadHistory:
     """What is known of the leads of all rows beyond features and labels; arrays of a row each.
 
     Attributes:
@@ -36,7 +36,7 @@ class History:
     closing: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, snapshots: Snapshots) -> "History":
+    def of(cls, snapshots: Snapshots) -> "LeadHistory":
         """What labelled snapshots tell.
 
         A lead's last snapshot was taken in the week of its close where a later one would have had a complete label
@@ -47,7 +47,7 @@ class History:
         last = np.zeros(lead.max() + 1, dtype=np.int64)
         np.maximum.at(last, lead, snapshots.as_of)
         mature = snapshots.cut - (snapshots.horizon_days or 0) * (WEEK // 7)
-        closing = (snapshots.as_of == last[lead]) & (count < MOST_SNAPSHOTS) & (snapshots.as_of + WEEK <= mature)
+        closing = (snapshots.as_of == last[lead]) & (count < MAX_SNAPSHOTS) & (snapshots.as_of + WEEK <= mature)
         several = count.max() > 1 and snapshots.horizon_days is not None
         return cls(
             lead_id=snapshots.lead_id,
@@ -75,7 +75,7 @@ class Sample:
     overdispersion: float
 
     @classmethod
-    def of(cls, rows: Rows, split: Split, history: History | None) -> "Sample":
+    def of(cls, rows: Rows, split: Split, history: LeadHistory | None) -> "Sample":
         """The sample of a split's training rows."""
         positions = split.train[rows.at_creation[split.train]]
         if history is None:

@@ -16,7 +16,7 @@ from training.data.rows import Rows
 from training.data.splits import Fold
 from training.evaluation.leak_findings import Evidence
 from training.evaluation.metrics import auc, null_auc_error
-from training.leaks.columns import Column
+from training.leaks.columns import FeatureColumn
 
 DECISIVE_AUC = 0.9
 SUSPECT_AUC = 0.75
@@ -25,7 +25,7 @@ _SHRINK = 5.0
 
 
 @dataclass(frozen=True)
-class Skill:
+class SingleFeatureSkill:
     """How well a feature alone ranks outcomes.
 
     Attributes:
@@ -41,7 +41,9 @@ class Skill:
         return float(norm.sf((self.auc - 0.5) / self.error))
 
 
-def alone(column: Column, rows: Rows, folds: Collection[Fold], overdispersion: float) -> Skill | None:
+def single_feature_skill(
+    column: FeatureColumn, rows: Rows, folds: Collection[Fold], overdispersion: float
+) -> SingleFeatureSkill | None:
     """The skill over the rolling origins; None where no origin has both outcomes before and after it.
 
     Args:
@@ -56,10 +58,10 @@ def alone(column: Column, rows: Rows, folds: Collection[Fold], overdispersion: f
     shares = np.array([len(won) for _, won in judged]) / sum(len(won) for _, won in judged)
     errors = np.array([null_auc_error(won) for _, won in judged])
     error = float(np.sqrt(overdispersion * (shares**2 @ errors**2)))
-    return Skill(float(shares @ [found for found, _ in judged]), error)
+    return SingleFeatureSkill(float(shares @ [found for found, _ in judged]), error)
 
 
-def evidence(skill: Skill | None, chance: float) -> Sequence[Evidence]:
+def evidence(skill: SingleFeatureSkill | None, chance: float) -> Sequence[Evidence]:
     """Of skill beyond `SUSPECT_AUC` that chance explains with a probability below `chance` only."""
     if skill is None or skill.auc <= SUSPECT_AUC or skill.by_chance() >= chance:
         return ()
@@ -83,7 +85,7 @@ def _judgeable(rows: Rows, fold: Fold) -> bool:
     return all(len(part) and 0 < rows.won[part].mean() < 1 for part in (fold.fit, fold.judge))
 
 
-def _auc(column: Column, rows: Rows, fold: Fold) -> float:
+def _auc(column: FeatureColumn, rows: Rows, fold: Fold) -> float:
     levels = len(column.labels)
     codes = np.where(column.blank, levels, column.codes)
     fit, judge = fold.fit, fold.judge

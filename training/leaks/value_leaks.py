@@ -1,4 +1,4 @@
-"""Tells: whether a column is blank, filled in, or holds one value, and what that says of the outcome.
+"""Marks: whether a column is blank, filled in, or holds one value, and what that says of the outcome.
 
 Two yardsticks. Against chance: the hypergeometric probability of the wins among a tell's leads. Against an honest
 signal: the binomial one, had the tell multiplied the odds of winning by `HONEST_ODDS`, more than anything known when a
@@ -16,7 +16,7 @@ from scipy.stats import binom, hypergeom
 
 from models.arrays import Reals
 from training.evaluation.leak_findings import Evidence
-from training.leaks.columns import Column
+from training.leaks.columns import FeatureColumn
 from training.leaks.sample import Sample
 
 HONEST_ODDS = 10.0
@@ -35,7 +35,7 @@ Sort: TypeAlias = Literal["blank", "filled", "value", "other"]
 
 
 @dataclass(frozen=True)
-class Tells:
+class Marks:
     """Marks of one column that split leads in two, and the outcomes among the marked; arrays of a tell each.
 
     Attributes:
@@ -56,7 +56,7 @@ class Tells:
         return len(self.sorts)
 
 
-def tells(column: Column, sample: Sample) -> Tells:
+def marks(column: FeatureColumn, sample: Sample) -> Marks:
     """All marks of a column that enough of the sample's leads carry, and enough do not."""
     codes, won = column.codes[sample.positions], sample.won
     filled = codes >= 0
@@ -81,15 +81,15 @@ def tells(column: Column, sample: Sample) -> Tells:
     table = np.array(found, dtype=np.int64)
     kept = np.flatnonzero((table[:, 0] >= _FEWEST) & (len(won) - table[:, 0] > 0))
     names = tuple(sorts[i] for i in kept), tuple(words[i] for i in kept)
-    return Tells(column.name, *names, table[kept, 0], table[kept, 1])
+    return Marks(column.name, *names, table[kept, 0], table[kept, 1])
 
 
-def _quoted(column: Column, label: str) -> str:
+def _quoted(column: FeatureColumn, label: str) -> str:
     return label if column.numbers is not None else repr(label)
 
 
 def _mentions(
-    column: Column, leads: NDArray[np.int64], wins: NDArray[np.int64]
+    column: FeatureColumn, leads: NDArray[np.int64], wins: NDArray[np.int64]
 ) -> Iterator[tuple[str, np.int64, np.int64]]:
     """Words that several levels of a category with many share, with the leads and wins of those."""
     if column.numbers is not None or len(column.labels) <= _MANY_LEVELS:
@@ -104,7 +104,7 @@ def _mentions(
             yield word, marked, wins[of].sum()
 
 
-def evidence(found: Tells, sample: Sample, chance: float) -> list[Evidence]:
+def evidence(found: Marks, sample: Sample, chance: float) -> list[Evidence]:
     """What a column's tells are evidence of.
 
     Args:
@@ -138,16 +138,16 @@ def evidence(found: Tells, sample: Sample, chance: float) -> list[Evidence]:
 
 @dataclass(frozen=True)
 class _Judged:
-    """Tells with what chance and an honest signal make of them."""
+    """Marks with what chance and an honest signal make of them."""
 
-    tells: Tells
+    tells: Marks
     won: int
     lost: int
     by_chance: Reals
     honestly: Reals
 
     @classmethod
-    def of(cls, found: Tells, sample: Sample) -> "_Judged":
+    def of(cls, found: Marks, sample: Sample) -> "_Judged":
         leads, wins = found.leads, found.wins
         total, won = len(sample.won), int(sample.won.sum())
         odds = won / (total - won)

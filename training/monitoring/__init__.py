@@ -2,6 +2,6 @@
 
 from training.monitoring.leads import NothingToMonitor
 from training.monitoring.monitor import DAYS, monitor
-from training.monitoring.report import Report, Verdict, due
+from training.monitoring.report import MonitoringReport, Verdict, retraining_reason
 
-__all__ = ["DAYS", "NothingToMonitor", "Report", "Verdict", "due", "monitor"]
+__all__ = ["DAYS", "MonitoringReport", "NothingToMonitor", "Verdict", "monitor", "retraining_reason"]

@@ -16,8 +16,8 @@ from models.encoding import Encoding
 from training.evaluation.bootstrap import ClusterBootstrap, central_95
 from training.evaluation.metrics import auc, auc_by_weight
 from training.evaluation.two_sample_classifier import MIN_GAIN_SHARE, ClassifierSettings, cross_validate
-from training.monitoring.leads import Leads
-from training.monitoring.windows import Pair, beyond
+from training.monitoring.leads import ObservedLeads
+from training.monitoring.windows import WindowPair, drift_p_value
 
 _FOLDS, _DRAWS = 5, 200
 _SETTINGS = ClassifierSettings(learning_rate=0.1, balanced=True)
@@ -25,7 +25,7 @@ _MOST_ROWS = 5000
 
 
 @dataclass(frozen=True)
-class Apart:
+class DomainSeparation:
     """How well two windows of leads are told apart.
 
     Attributes:
@@ -45,21 +45,23 @@ class Apart:
         """The features that carry it, in words."""
         return ", ".join(f"{name} ({share:.0%})" for name, share in self.carriers) or "no feature in particular"
 
-    def beyond(self, past: Sequence["Apart"]) -> float:
+    def p_value(self, past: Sequence["DomainSeparation"]) -> float:
         """The probability of being told apart so well if no better than past windows (without any: than by chance)."""
-        return beyond(self.auc, self.error, [(one.auc, one.error) for one in past], 0.5)
+        return drift_p_value(self.auc, self.error, [(one.auc, one.error) for one in past], 0.5)
 
     def to_json(self) -> Mapping[str, Any]:
         """JSON types."""
         return {"auc": self.auc, "auc_95": list(self.interval), "carriers": dict(self.carriers)}
 
 
-def apart(leads: Leads, encoding: Encoding, names: Collection[str], pair: Pair, seed: int) -> Apart:
+def domain_separation(
+    leads: ObservedLeads, encoding: Encoding, names: Collection[str], pair: WindowPair, seed: int
+) -> DomainSeparation:
     """How well the later leads are told from the earlier ones by the features named; by none not at all."""
     columns = [column for column, name in enumerate(encoding.names) if name in names]
     encoding = Encoding(tuple(encoding.features[column] for column in columns))
     if not columns:
-        return Apart(0.5, (0.5, 0.5), 0.0, ())
+        return DomainSeparation(0.5, (0.5, 0.5), 0.0, ())
     rng = np.random.default_rng(seed)
     rows = np.concatenate([_some(np.flatnonzero(flags), rng) for flags in (pair.before, pair.after)])
     target, cluster = pair.after[rows].astype(np.float64), leads.cluster[rows]
@@ -70,7 +72,7 @@ def apart(leads: Leads, encoding: Encoding, names: Collection[str], pair: Pair, 
     carriers = tuple(
         (encoding.names[j], float(found.gain_share[j])) for j in order if found.gain_share[j] >= MIN_GAIN_SHARE
     )
-    return Apart(auc(target, found.score), central_95(draws), float(np.std(draws)), carriers)
+    return DomainSeparation(auc(target, found.score), central_95(draws), float(np.std(draws)), carriers)
 
 
 def _some(positions: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

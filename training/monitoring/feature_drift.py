@@ -1,7 +1,7 @@
 """Drift of single features: the population stability index, measured against what chance and habit make of it.
 
 Where two samples of n and m leads come from one distribution in B bins, PSI / (1/n + 1/m) is about chi-square with
-B - 1 degrees of freedom: its mean is (B - 1)(1/n + 1/m), whatever .1 and .25 say. Leads of one account are alike and
+B - 1 degrees of freedom: its mean is (B - 1)(1/n + 1/m), whatever .1 and .25 say. ObservedLeads of one account are alike and
 features move with the season, so the same is measured of earlier windows; how much more than chance these moved scales
 the null (quasi-likelihood), and the test is F. What moves steadily moves the index by the square of the time between,
 so a habit that is plain in the earlier windows is stretched by that. What habit moves far, such as a partner's win
@@ -18,7 +18,7 @@ from scipy import stats
 
 from models.arrays import Reals
 from models.encoding import EncodedFeature
-from training.monitoring.windows import Pair, Windows
+from training.monitoring.windows import ComparedWindows, WindowPair
 
 BASELINE_DRIFT = 3.0
 """A feature that earlier windows moved more times than chance dates a lead by itself."""
@@ -31,7 +31,7 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Shift:
+class FeatureDrift:
     """How far one feature of recent leads is from what it was before the champion was made.
 
     Attributes:
@@ -106,7 +106,9 @@ def binned(column: Reals, feature: EncodedFeature, reference: Mapping[str, Any])
     return codes.astype(np.int64)
 
 
-def shift(column: Reals, feature: EncodedFeature, reference: Mapping[str, Any], windows: Windows) -> Shift:
+def feature_drift(
+    column: Reals, feature: EncodedFeature, reference: Mapping[str, Any], windows: ComparedWindows
+) -> FeatureDrift:
     """How far a feature of the recent leads is from what it was before.
 
     Args:
@@ -121,7 +123,7 @@ def shift(column: Reals, feature: EncodedFeature, reference: Mapping[str, Any], 
     dates = whole.usual > BASELINE_DRIFT
     tested = _test(lost, windows) if dates else whole
     before, after = windows.recent.before, windows.recent.after
-    return Shift(
+    return FeatureDrift(
         name=feature.name,
         psi=tested.index,
         null_mean=tested.by_chance,
@@ -168,7 +170,7 @@ class _Test:
         return stats.f(self.freedom, self.known)
 
 
-def _test(codes: Counts, windows: Windows) -> _Test:
+def _test(codes: Counts, windows: ComparedWindows) -> _Test:
     codes = _grouped(codes, windows.recent)
     index, by_chance, bins = _index(codes, windows.recent)
     freedom = bins - 1
@@ -184,7 +186,7 @@ def _baseline_drift(past: Sequence[float], freedom: int, time_gap_ratio: float) 
     return max(1.0, (_PRIOR + sum(past) * freedom) / (_PRIOR + own)), _PRIOR + own
 
 
-def _grouped(codes: Counts, pair: Pair) -> Counts:
+def _grouped(codes: Counts, pair: WindowPair) -> Counts:
     """The codes with bins put together where too few leads are expected in the smaller sample; dense from 0."""
     both = pair.before | pair.after
     smaller = pair.fewest / int(both.sum())
@@ -198,7 +200,7 @@ def _grouped(codes: Counts, pair: Pair) -> Counts:
     return dense
 
 
-def _index(codes: Counts, pair: Pair) -> tuple[float, float, int]:
+def _index(codes: Counts, pair: WindowPair) -> tuple[float, float, int]:
     """The index of two samples, its mean by chance, and the bins that either fills."""
     bins = int(codes[pair.before | pair.after].max()) + 1
     first, second = (np.bincount(codes[rows], minlength=bins) for rows in (pair.before, pair.after))
@@ -207,6 +209,6 @@ def _index(codes: Counts, pair: Pair) -> tuple[float, float, int]:
     return found, null_mean(int(filled.sum()), int(first.sum()), int(second.sum())), int(filled.sum())
 
 
-def _mean(column: Reals, pair: Pair) -> tuple[float, float] | None:
+def _mean(column: Reals, pair: WindowPair) -> tuple[float, float] | None:
     b, a = (column[rows & ~np.isnan(column)] for rows in (pair.before, pair.after))
     return (float(b.mean()), float(a.mean())) if len(b) and len(a) else None

@@ -27,8 +27,8 @@ class NothingToMonitor(ValueError):
 
 
 @dataclass(frozen=True)
-class Leads:
-    """Leads at creation, one row each, oldest first; arrays of equal length.
+class ObservedLeads:
+    """ObservedLeads at creation, one row each, oldest first; arrays of equal length.
 
     Attributes:
         lead_id: the lead.
@@ -57,9 +57,9 @@ class Leads:
     def __len__(self) -> int:
         return len(self.lead_id)
 
-    def take(self, chosen: Booleans | NDArray[np.int64]) -> "Leads":
+    def take(self, chosen: Booleans | NDArray[np.int64]) -> "ObservedLeads":
         """Some of the leads, by flags or positions."""
-        return Leads(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return ObservedLeads(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def won_within(self, days: int) -> Reals:
         """1 where won within so many days, else 0; a lost lead is a 0, never censored."""
@@ -70,7 +70,7 @@ class Leads:
         return (self.known_won_at - days * DAY <= self.created).astype(np.float64)
 
 
-def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: int) -> Leads:
+def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: int) -> ObservedLeads:
     """The leads known by a moment, with what was known of them by then; none of a segment that training left out.
 
     Args:
@@ -108,10 +108,10 @@ def _spoken_for(found: pa.Table, excluded: Sequence[Segment]) -> Booleans:
     return ~out
 
 
-def assemble(rows: Mapping[str, Sequence[Any]], matrix: Matrix, bundle: Bundle) -> Leads:
-    """Leads of their columns (as `Leads` names them; None where unknown) and their encoded features."""
+def assemble(rows: Mapping[str, Sequence[Any]], matrix: Matrix, bundle: Bundle) -> ObservedLeads:
+    """ObservedLeads of their columns (as `ObservedLeads` names them; None where unknown) and their encoded features."""
     parts = bundle.parts(matrix)
-    return Leads(
+    return ObservedLeads(
         lead_id=_texts(rows["lead_id"]),
         created=_times(rows["created"]),
         cluster=_texts(rows["cluster"]),
@@ -151,7 +151,7 @@ class Periods:
     recent: Booleans
 
 
-def periods(leads: Leads, bundle: Bundle, as_of: int, days: int) -> Periods:
+def periods(leads: ObservedLeads, bundle: Bundle, as_of: int, days: int) -> Periods:
     """The periods of a champion with a dated target.
 
     What the champion was fitted to ends a horizon before the leads it was judged by, so that none of it is judged.

@@ -8,12 +8,12 @@ from mlflow.entities import Metric
 
 from features.values import rfc3339
 from training.fitting.trainer import NAME
-from training.monitoring.report import Report
+from training.monitoring.report import MonitoringReport
 
 _LONGEST_TAG = 5000
 
 
-def record(client: MlflowClient, version: str, run_id: str, report: Report, at: datetime) -> None:
+def log_report(client: MlflowClient, version: str, run_id: str, report: MonitoringReport, at: datetime) -> None:
     """Keep a look with the version: the latest verdict as tags, figures as metrics over time, each report as a file.
 
     Args:

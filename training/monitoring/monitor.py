@@ -10,11 +10,11 @@ from models.bundle import Bundle
 from training.fitting.calibration import ROWS_FOR_SLOPE
 from training.hazard import Hazard
 from training.monitoring import outcomes
-from training.monitoring.domain_classifier import apart
-from training.monitoring.feature_drift import Shift, shift
-from training.monitoring.leads import Leads, observe, periods
-from training.monitoring.report import Report
-from training.monitoring.windows import FEWEST, Windows, windows
+from training.monitoring.domain_classifier import domain_separation
+from training.monitoring.feature_drift import FeatureDrift, feature_drift
+from training.monitoring.leads import ObservedLeads, observe, periods
+from training.monitoring.report import MonitoringReport
+from training.monitoring.windows import FEWEST, ComparedWindows, compare_windows
 
 DAYS = 90
 """How far back leads are recent."""
@@ -29,7 +29,7 @@ def monitor(
     days: int = DAYS,
     seed: int = 0,
     hazard: Hazard | None = None,
-) -> Report:
+) -> MonitoringReport:
     """Look at the champion over a folder of records.
 
     Args:
@@ -52,27 +52,27 @@ def monitor(
         if moment is None:
             raise ValueError(f"{folder} does not say when it was cut; give the moment with --as-of")
         leads = observe(engine, bundle, catalogue, moment)
-        return look(leads, bundle, moment, days=days, seed=seed, hazard=hazard)
+        return monitor_leads(leads, bundle, moment, days=days, seed=seed, hazard=hazard)
 
 
-def look(
-    leads: Leads, bundle: Bundle, as_of: int, *, days: int = DAYS, seed: int = 0, hazard: Hazard | None = None
-) -> Report:
+def monitor_leads(
+    leads: ObservedLeads, bundle: Bundle, as_of: int, *, days: int = DAYS, seed: int = 0, hazard: Hazard | None = None
+) -> MonitoringReport:
     """The report on leads that were observed as of a moment.
 
     Raises:
         NothingToMonitor: as `monitor`.
     """
     when = periods(leads, bundle, as_of, days)
-    compared = windows(leads.created, parse_instant(bundle.facts["cut"]), as_of, days)
+    compared = compare_windows(leads.created, parse_instant(bundle.facts["cut"]), as_of, days)
     counts = {name: int(flags.sum()) for name, flags in when.__dict__.items()} | {
         "before": int(compared.recent.before.sum())
     }
     inputs, judged = compared.recent.fewest >= FEWEST, counts["judged"] > 0
     shifts = _shifts(leads, bundle, compared) if inputs else []
     steady = {one.name for one in shifts if not one.dates}
-    told = partial(apart, leads, bundle.encoding, steady, seed=seed)
-    return Report(
+    told = partial(domain_separation, leads, bundle.encoding, steady, seed=seed)
+    return MonitoringReport(
         as_of=as_of,
         cut=parse_instant(bundle.facts["cut"]),
         days=days,
@@ -81,7 +81,7 @@ def look(
         shifts=tuple(sorted(shifts, key=lambda one: (one.p, one.name))),
         apart=told(compared.recent) if inputs else None,
         usual=tuple(told(pair) for pair in compared.past) if inputs else (),
-        expected=outcomes.expected(leads, when, compared, bundle, seed) if inputs and judged else None,
+        expected=outcomes.expected_loss(leads, when, compared, bundle, seed) if inputs and judged else None,
         early=tuple(outcomes.early(leads, when, bundle, as_of, days, seed, hazard)),
         matured=outcomes.matured(leads, when, bundle, seed),
         slope=outcomes.slope(leads, when, bundle, seed),
@@ -90,9 +90,9 @@ def look(
     )
 
 
-def _shifts(leads: Leads, bundle: Bundle, compared: Windows) -> list[Shift]:
+def _shifts(leads: ObservedLeads, bundle: Bundle, compared: ComparedWindows) -> list[FeatureDrift]:
     return [
-        shift(leads.matrix[:, column], feature, bundle.reference[feature.name], compared)
+        feature_drift(leads.matrix[:, column], feature, bundle.reference[feature.name], compared)
         for column, feature in enumerate(bundle.encoding.features)
     ]
 

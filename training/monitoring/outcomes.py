@@ -20,17 +20,17 @@ from training.evaluation.calibration_slope import bootstrap_slope
 from training.evaluation.metrics import log_loss
 from training.fitting.calibration import ROWS_FOR_SLOPE
 from training.hazard import Hazard
-from training.monitoring.leads import SEGMENTS, Leads, Periods
-from training.monitoring.windows import Pair, Windows, beyond
+from training.monitoring.leads import SEGMENTS, ObservedLeads, Periods
+from training.monitoring.windows import ComparedWindows, WindowPair, drift_p_value
 
 EARLY_DAYS = (14, 30)
 FEWEST, FEWEST_WINS = 50, 10.0
-"""Leads, and wins and losses predicted, without which a gap says nothing."""
+"""ObservedLeads, and wins and losses predicted, without which a gap says nothing."""
 SLOPES = (0.9, 1.1)
 
 
 @dataclass(frozen=True)
-class Gap:
+class OutcomeGap:
     """Observed less predicted, of some leads.
 
     Attributes:
@@ -92,7 +92,7 @@ def expected_losses(probability: Reals) -> Reals:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedLoss:
     """Label-free expected loss; it sees covariate shift only, never that the same leads now close otherwise.
 
     Attributes:
@@ -125,34 +125,42 @@ class Expected:
         return {**self.__dict__, "sees": "covariate shift only"}
 
 
-def expected(leads: Leads, periods: Periods, windows: Windows, bundle: Bundle, seed: int) -> Expected:
+def expected_loss(
+    leads: ObservedLeads, periods: Periods, windows: ComparedWindows, bundle: Bundle, seed: int
+) -> ExpectedLoss:
     """The expected loss of recent leads beside that of the leads before, and of those the champion was judged by."""
     judged = leads.take(periods.judged)
     won = judged.won_within(bundle.horizon_days or 0)
     recent, before = (_expected(leads.take(rows), seed) for rows in (windows.recent.after, windows.recent.before))
-    return Expected(
+    return ExpectedLoss(
         recent=recent.mean,
         before=before.mean,
         judged=float(expected_losses(judged.probability).mean()),
         realised=log_loss(won, judged.probability),
         constant=log_loss(won, np.full(len(won), bundle.base_rate)),
-        p=beyond(*_rise(leads, windows.recent, seed), [_rise(leads, pair, seed) for pair in windows.past], 0.0),
+        p=drift_p_value(*_rise(leads, windows.recent, seed), [_rise(leads, pair, seed) for pair in windows.past], 0.0),
     )
 
 
-def _expected(some: Leads, seed: int) -> _Share:
+def _expected(some: ObservedLeads, seed: int) -> _Share:
     return _share(some, expected_losses(some.probability), seed)
 
 
-def _rise(leads: Leads, pair: Pair, seed: int) -> tuple[float, float]:
+def _rise(leads: ObservedLeads, pair: WindowPair, seed: int) -> tuple[float, float]:
     """By how much the expected loss of the later leads is more, and the error of that."""
     before, after = (_expected(leads.take(rows), seed) for rows in (pair.before, pair.after))
     return after.mean - before.mean, float(np.hypot(before.error, after.error))
 
 
 def early(
-    leads: Leads, periods: Periods, bundle: Bundle, as_of: int, days: int, seed: int, hazard: Hazard | None = None
-) -> list[Gap]:
+    leads: ObservedLeads,
+    periods: Periods,
+    bundle: Bundle,
+    as_of: int,
+    days: int,
+    seed: int,
+    hazard: Hazard | None = None,
+) -> list[OutcomeGap]:
     """Wins known within 14 and 30 days of creation against prediction, of the latest leads as old as that.
 
     Every such lead was watched for all those days, so the incidence is a plain share: a lost lead competes and is never
@@ -172,7 +180,7 @@ def early(
     return found
 
 
-def matured(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Gap | None:
+def matured(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> OutcomeGap | None:
     """All leads whose outcome the champion never saw and that is known now; None without any.
 
     The calibration's own uncertainty counts, as the bundle's draws have it.
@@ -185,7 +193,7 @@ def matured(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Gap | 
     error = float(np.hypot(_error(gap, some.probability), _promise_error(some, bundle)))
     clusters = ClusterBootstrap(some.cluster, np.random.default_rng(seed))
     enough = _enough(len(some), float(some.probability.mean()))
-    return Gap(
+    return OutcomeGap(
         of=f"won within {bundle.horizon_days} days",
         rows=len(some),
         observed=float(won.mean()),
@@ -195,13 +203,13 @@ def matured(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Gap | 
     )
 
 
-def _promise_error(some: Leads, bundle: Bundle) -> float:
+def _promise_error(some: ObservedLeads, bundle: Bundle) -> float:
     """How uncertain the mean promise is, by the calibration's draws."""
     drawn = [float(sigmoid(slope * some.margin + intercept).mean()) for slope, intercept in bundle.calibration.draws]
     return float(np.std(drawn)) if drawn else 0.0
 
 
-def by_segment(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> list[Gap]:
+def by_segment(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> list[OutcomeGap]:
     """The same by partner, region and channel where enough leads tell, against what the gap was when judged."""
     won, found = leads.won_within(bundle.horizon_days or 0), []
     for name in SEGMENTS:
@@ -214,7 +222,7 @@ def by_segment(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> lis
     return found
 
 
-def by_month(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> list[Gap]:
+def by_month(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> list[OutcomeGap]:
     """The same by month of creation (UTC), as it is, without a test."""
     months = np.array([iso_date(created - created % DAY)[:7] for created in leads.created.tolist()])
     found = []
@@ -222,12 +230,12 @@ def by_month(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> list[
         some = leads.take(periods.since & (months == month))
         won = some.won_within(bundle.horizon_days or 0)
         interval = ClusterBootstrap(some.cluster, np.random.default_rng(seed)).mean_interval(won)
-        found.append(Gap(month, len(some), float(won.mean()), float(some.probability.mean()), interval, None))
+        found.append(OutcomeGap(month, len(some), float(won.mean()), float(some.probability.mean()), interval, None))
     return found
 
 
 @dataclass(frozen=True)
-class Slope:
+class SlopeCheck:
     """The calibration slope on matured leads: 1 is calibrated, less is overconfident; with its interval by account."""
 
     value: float
@@ -245,7 +253,7 @@ class Slope:
         return {"value": self.value, "interval_95": list(self.interval), "p": self.p}
 
 
-def slope(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Slope | None:
+def slope(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> SlopeCheck | None:
     """The slope once enough labels have matured; tested against the nearest of .9 to 1.1."""
     some = leads.take(periods.since)
     won = some.won_within(bundle.horizon_days or 0)
@@ -255,15 +263,15 @@ def slope(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Slope | 
     if found is None:
         return None
     away = max(SLOPES[0] - found.value, found.value - SLOPES[1], 0.0)
-    return Slope(found.value, (found.low, found.high), 2 * float(stats.norm.sf(away / max(found.error, 1e-9))))
+    return SlopeCheck(found.value, (found.low, found.high), 2 * float(stats.norm.sf(away / max(found.error, 1e-9))))
 
 
-def _worth(leads: Leads, before: Booleans, won: Reals) -> float:
+def _worth(leads: ObservedLeads, before: Booleans, won: Reals) -> float:
     """What the champion's promise was worth before: wins for each that it expected."""
     return float(won[before].mean() / leads.probability[before].mean())
 
 
-def _telling(leads: Leads, now: Booleans, before: Booleans, won: Reals) -> bool:
+def _telling(leads: ObservedLeads, now: Booleans, before: Booleans, won: Reals) -> bool:
     """Whether enough leads, wins and losses are on both sides for a gap to say something."""
     if not now.any() or not before.any():
         return False
@@ -271,7 +279,7 @@ def _telling(leads: Leads, now: Booleans, before: Booleans, won: Reals) -> bool:
     return _enough(int(now.sum()), promised) and _enough(int(before.sum()), float(won[before].mean()))
 
 
-def _gap(of: str, leads: Leads, now: Booleans, before: Booleans, won: Reals, seed: int) -> Gap:
+def _gap(of: str, leads: ObservedLeads, now: Booleans, before: Booleans, won: Reals, seed: int) -> OutcomeGap:
     """A gap against the champion's promise, scaled to what that promise was worth before; both sides hold a lead."""
     some, past = leads.take(now), leads.take(before)
     worth = _worth(leads, before, won)
@@ -279,7 +287,7 @@ def _gap(of: str, leads: Leads, now: Booleans, before: Booleans, won: Reals, see
     gap = _share(some, won[now] - promised, seed)
     unsure = _share(past, won[before] - worth * past.probability, seed).error
     error = float(np.hypot(_error(gap, promised), unsure * some.probability.mean() / past.probability.mean()))
-    return Gap(
+    return OutcomeGap(
         of=of,
         rows=len(some),
         observed=float(won[now].mean()),
@@ -293,7 +301,7 @@ def _enough(rows: int, share: float) -> bool:
     return rows >= FEWEST and min(share, 1 - share) * rows >= FEWEST_WINS
 
 
-def _share(some: Leads, values: Reals, seed: int) -> _Share:
+def _share(some: ObservedLeads, values: Reals, seed: int) -> _Share:
     clusters = ClusterBootstrap(some.cluster, np.random.default_rng(seed))
     return _Share(float(values.mean()), clusters.standard_error(values))
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from features.values import DAY, rfc3339
-from training.monitoring.domain_classifier import Apart
-from training.monitoring.feature_drift import Shift
-from training.monitoring.outcomes import Expected, Gap, Slope
+from training.monitoring.domain_classifier import DomainSeparation
+from training.monitoring.feature_drift import FeatureDrift
+from training.monitoring.outcomes import ExpectedLoss, OutcomeGap, SlopeCheck
 
 Verdict = Literal["fine", "watch", "retrain"]
 ALPHA = 0.05
@@ -19,16 +19,16 @@ ALPHA = 0.05
 
 
 @dataclass(frozen=True)
-class Check:
+class AlarmTest:
     """One thing looked at: its probability in an unchanged world, and what was seen in words."""
 
     p: float
     sentence: str
 
 
-def alarming(checks: Sequence[Check], alpha: float) -> list[Check]:
+def alarming(checks: Sequence[AlarmTest], alpha: float) -> list[AlarmTest]:
     """The checks that stand out from all of them (Holm), the strangest first."""
-    found: list[Check] = []
+    found: list[AlarmTest] = []
     for place, check in enumerate(sorted(checks, key=lambda check: check.p)):
         if check.p > alpha / (len(checks) - place):
             break
@@ -37,7 +37,7 @@ def alarming(checks: Sequence[Check], alpha: float) -> list[Check]:
 
 
 @dataclass(frozen=True)
-class Report:
+class MonitoringReport:
     """What monitoring found.
 
     Attributes:
@@ -62,15 +62,15 @@ class Report:
     days: int
     leads: Mapping[str, int]
     notes: tuple[str, ...]
-    shifts: tuple[Shift, ...]
-    apart: Apart | None
-    usual: tuple[Apart, ...]
-    expected: Expected | None
-    early: tuple[Gap, ...]
-    matured: Gap | None
-    slope: Slope | None
-    segments: tuple[Gap, ...]
-    months: tuple[Gap, ...]
+    shifts: tuple[FeatureDrift, ...]
+    apart: DomainSeparation | None
+    usual: tuple[DomainSeparation, ...]
+    expected: ExpectedLoss | None
+    early: tuple[OutcomeGap, ...]
+    matured: OutcomeGap | None
+    slope: SlopeCheck | None
+    segments: tuple[OutcomeGap, ...]
+    months: tuple[OutcomeGap, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -86,21 +86,21 @@ class Report:
         return tuple(check.sentence for check in found) if found else tuple(self._fine())
 
     @property
-    def _outcome_alarms(self) -> list[Check]:
+    def _outcome_alarms(self) -> list[AlarmTest]:
         gaps = (*self.early, *self.segments, *([self.matured] if self.matured else []))
-        checks = [Check(gap.p, gap.sentence) for gap in gaps if gap.p is not None]
-        checks += [Check(self.slope.p, self.slope.sentence)] if self.slope else []
+        checks = [AlarmTest(gap.p, gap.sentence) for gap in gaps if gap.p is not None]
+        checks += [AlarmTest(self.slope.p, self.slope.sentence)] if self.slope else []
         return alarming(checks, ALPHA / 2)
 
     @property
-    def _input_alarms(self) -> list[Check]:
-        checks = [Check(shift.p, shift.sentence) for shift in self.shifts]
+    def _input_alarms(self) -> list[AlarmTest]:
+        checks = [AlarmTest(shift.p, shift.sentence) for shift in self.shifts]
         if self.apart:
-            checks.append(Check(self.apart.beyond(self.usual), self._told_apart(self.apart)))
-        checks += [Check(self.expected.p, self.expected.sentence)] if self.expected else []
+            checks.append(AlarmTest(self.apart.p_value(self.usual), self._told_apart(self.apart)))
+        checks += [AlarmTest(self.expected.p, self.expected.sentence)] if self.expected else []
         return alarming(checks, ALPHA / 2)
 
-    def _told_apart(self, apart: Apart) -> str:
+    def _told_apart(self, apart: DomainSeparation) -> str:
         mean = sum(one.auc for one in self.usual) / max(len(self.usual), 1)
         usual = f", {mean:.3f} in earlier windows" if self.usual else ""
         return (
@@ -154,7 +154,9 @@ class Report:
         }
 
 
-def due(report: Report, learned: int, *, by_verdict: bool, after_days: int | None) -> str | None:
+def retraining_reason(
+    report: MonitoringReport, learned: int, *, by_verdict: bool, after_days: int | None
+) -> str | None:
     """Why to train anew, in words; None where that is not due.
 
     Args:

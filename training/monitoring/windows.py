@@ -19,13 +19,13 @@ from models.arrays import Booleans
 Times = NDArray[np.int64]
 
 FEWEST = 100
-"""Leads on either side without which no drift is looked for."""
+"""ObservedLeads on either side without which no drift is looked for."""
 _FEWEST_PAST = FEWEST // 2
 _MOST = 12
 
 
 @dataclass(frozen=True)
-class Pair:
+class WindowPair:
     """Two windows of leads that are compared."""
 
     before: Booleans
@@ -38,7 +38,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Windows:
+class ComparedWindows:
     """What is compared with what.
 
     Attributes:
@@ -48,8 +48,8 @@ class Windows:
             time in the past pairs; at least 1, and 1 without past pairs.
     """
 
-    recent: Pair
-    past: tuple[Pair, ...]
+    recent: WindowPair
+    past: tuple[WindowPair, ...]
     time_gap_ratio: float
 
 
@@ -62,12 +62,12 @@ class _Lengths:
     gap: int
 
     @property
-    def apart(self) -> float:
+    def distance(self) -> float:
         """Between the middles of both."""
         return self.gap + (self.window + self.before) / 2
 
 
-def windows(created: Times, cut: int, as_of: int, days: int) -> Windows:
+def compare_windows(created: Times, cut: int, as_of: int, days: int) -> ComparedWindows:
     """The windows of a champion with a data cut, looked at as of a moment; leads of the last `days` are recent.
 
     Args:
@@ -81,20 +81,22 @@ def windows(created: Times, cut: int, as_of: int, days: int) -> Windows:
     time = max(0, end - int(created.min()))
     now = _Lengths(days * DAY, time // 3, since - end)
     then = _Lengths(min(days * DAY, time // 8), time // 3, min(since - end, time // 3))
-    return Windows(
-        recent=Pair(_between(created, end - now.before, end), _between(created, since, as_of)),
+    return ComparedWindows(
+        recent=WindowPair(_between(created, end - now.before, end), _between(created, since, as_of)),
         past=_past(created, end - time, end, then) if then.window else (),
-        time_gap_ratio=max(1.0, (now.apart / then.apart) ** 2) if then.window else 1.0,
+        time_gap_ratio=max(1.0, (now.distance / then.distance) ** 2) if then.window else 1.0,
     )
 
 
-def _past(created: Times, first: int, end: int, lengths: _Lengths) -> tuple[Pair, ...]:
+def _past(created: Times, first: int, end: int, lengths: _Lengths) -> tuple[WindowPair, ...]:
     found = []
     for last in range(end, first, -lengths.window)[:_MOST]:
         until = last - lengths.window - lengths.gap
         if until - lengths.before < first:
             break
-        pair = Pair(_between(created, until - lengths.before, until), _between(created, last - lengths.window, last))
+        pair = WindowPair(
+            _between(created, until - lengths.before, until), _between(created, last - lengths.window, last)
+        )
         if pair.fewest >= _FEWEST_PAST:
             found.append(pair)
     return tuple(found)
@@ -105,7 +107,7 @@ def _between(created: Times, after: int, until: int) -> Booleans:
     return flags
 
 
-def beyond(value: float, error: float, past: Sequence[tuple[float, float]], least: float) -> float:
+def drift_p_value(value: float, error: float, past: Sequence[tuple[float, float]], least: float) -> float:
     """The probability of so large a value, were it what past windows have, or `least` if that is more.
 
     Args:

@@ -20,7 +20,7 @@ from training.evaluation.bootstrap import ClusterBootstrap
 from training.evaluation.calibration_slope import sandwich_slope
 from training.evaluation.lift import top_shares
 from training.evaluation.metrics import log_loss
-from training.evaluation.test_window import Window, log_odds
+from training.evaluation.test_window import FrozenWindow, log_odds
 
 Name: TypeAlias = Literal[
     "replay",
@@ -42,7 +42,7 @@ ROWS_ADDED, ROWS_SWEPT, STEPS = 2000, 60, 9
 
 
 @dataclass(frozen=True)
-class Check:
+class GuardrailResult:
     """What one guard-rail came to.
 
     Attributes:
@@ -64,25 +64,25 @@ class Check:
         return {**asdict(self), "figures": dict(self.figures)}
 
 
-def replay(window: Window, probability: Reals) -> Check:
+def replay(window: FrozenWindow, probability: Reals) -> GuardrailResult:
     """The bundle says of its test rows what it said when it was trained."""
     worst = float(np.abs(probability - window.predictions.probability).max())
     words = f"the test rows score as they did in training, within {worst:.1g}"
     if worst > TOLERANCE:
         words = f"the test rows score up to {worst:.2g} apart from what they did in training"
-    return Check("replay", worst <= TOLERANCE, words, {"worst": worst})
+    return GuardrailResult("replay", worst <= TOLERANCE, words, {"worst": worst})
 
 
-def additivity(bundle: Bundle, window: Window) -> Check:
+def additivity(bundle: Bundle, window: FrozenWindow) -> GuardrailResult:
     """Contributions sum to the log-odds that the model yields without them."""
     rows = _spread(len(window), ROWS_ADDED)
     matrix = window.matrix(bundle)[rows]
     worst = float(np.abs(bundle.parts(matrix).sum(axis=1) - log_odds(bundle, matrix)).max())
     words = f"explanations of {len(rows):,} test rows sum to their log-odds within {worst:.1g}"
-    return Check("additivity", worst <= TOLERANCE, words, {"worst": worst, "rows": float(len(rows))})
+    return GuardrailResult("additivity", worst <= TOLERANCE, words, {"worst": worst, "rows": float(len(rows))})
 
 
-def monotonicity(bundle: Bundle, window: Window, catalogue: Catalogue) -> Check:
+def monotonicity(bundle: Bundle, window: FrozenWindow, catalogue: Catalogue) -> GuardrailResult:
     """Raising a feature in its declared direction never lowers the log-odds: a sweep over test rows."""
     matrix = window.matrix(bundle)
     rows = matrix[_spread(len(matrix), ROWS_SWEPT)]
@@ -95,7 +95,7 @@ def monotonicity(bundle: Bundle, window: Window, catalogue: Catalogue) -> Check:
     words = f"{len(falls)} features with a direction keep it over {len(rows)} test rows"
     if against:
         words = f"against their direction: {', '.join(against)}"
-    return Check("monotonicity", not against, words, {"worst": max(falls.values(), default=0.0)})
+    return GuardrailResult("monotonicity", not against, words, {"worst": max(falls.values(), default=0.0)})
 
 
 def _fall(bundle: Bundle, rows: Reals, column: Reals, place: int, direction: int) -> float:
@@ -111,30 +111,34 @@ def _fall(bundle: Bundle, rows: Reals, column: Reals, place: int, direction: int
     return max(float(-(direction * np.diff(odds, axis=1)).min(initial=0.0)), 0.0)
 
 
-def beats_constant(bundle: Bundle, window: Window, probability: Reals, clusters: ClusterBootstrap) -> Check:
+def beats_constant(
+    bundle: Bundle, window: FrozenWindow, probability: Reals, clusters: ClusterBootstrap
+) -> GuardrailResult:
     """A fitted rung loses less than the base rate of its training; the base rate itself claims nothing."""
     if bundle.rung == "base_rate":
-        return Check("constant", True, "it is the base rate and claims no more")
+        return GuardrailResult("constant", True, "it is the base rate and claims no more")
     won = window.predictions.won
     difference = losses(won, probability) - losses(won, np.full(len(won), window.predictions.constant))
     mean, (low, high) = float(difference.mean()), clusters.mean_interval(difference)
     words = f"log loss less the constant's: {mean:+z.4f} ({low:+z.4f} to {high:+z.4f})"
-    return Check("constant", mean < 0, words, {"difference": mean, "low": low, "high": high})
+    return GuardrailResult("constant", mean < 0, words, {"difference": mean, "low": low, "high": high})
 
 
-def slope(window: Window, probability: Reals) -> Check:
+def slope(window: FrozenWindow, probability: Reals) -> GuardrailResult:
     """The calibration slope's 95 % interval meets .9 to 1.1."""
     found = sandwich_slope(window.predictions.won, probability, window.predictions.cluster)
     if found is None:
-        return Check("calibration_slope", True, "every lead has the same probability, or one outcome: no slope")
+        return GuardrailResult(
+            "calibration_slope", True, "every lead has the same probability, or one outcome: no slope"
+        )
     words = f"calibration slope {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
     passed = found.low <= SLOPE[1] and found.high >= SLOPE[0]
     figures = {"slope": found.value, "low": found.low, "high": found.high}
-    return Check("calibration_slope", passed, words, figures)
+    return GuardrailResult("calibration_slope", passed, words, figures)
 
 
 @dataclass(frozen=True)
-class Segment:
+class WindowSegment:
     """Some rows of a window: what they are cut by, which value, and where they are."""
 
     cut: str
@@ -147,7 +151,7 @@ class Segment:
         return f"{self.cut} {self.value}"
 
 
-def segments(window: Window, probability: Reals) -> list[Segment]:
+def segments(window: FrozenWindow, probability: Reals) -> list[WindowSegment]:
     """Those large enough to be judged: at least 10 wins and 10 losses expected."""
     return [
         s
@@ -156,17 +160,19 @@ def segments(window: Window, probability: Reals) -> list[Segment]:
     ]
 
 
-def _segments(window: Window) -> Iterator[Segment]:
+def _segments(window: FrozenWindow) -> Iterator[WindowSegment]:
     for cut, of in window.segments().items():
         for value in np.unique(of[of != ""]):
-            yield Segment(cut, str(value), of == value)
+            yield WindowSegment(cut, str(value), of == value)
 
 
-def segment_calibration(window: Window, probability: Reals, draws: int) -> Check:
+def segment_calibration(window: FrozenWindow, probability: Reals, draws: int) -> GuardrailResult:
     """In no partner, region or channel do observed and predicted shares differ by more than chance allows."""
     found = segments(window, probability)
     if not found:
-        return Check("segment_calibration", True, "no partner, region or channel has leads enough to be judged apart")
+        return GuardrailResult(
+            "segment_calibration", True, "no partner, region or channel has leads enough to be judged apart"
+        )
     residual = window.predictions.won - probability
     scores = {s.words: _z(residual[s.rows], window.predictions.cluster[s.rows], draws) for s in found}
     limit = _limit(len(found))
@@ -181,14 +187,18 @@ def segment_calibration(window: Window, probability: Reals, draws: int) -> Check
         words = f"observed and predicted shares differ in {len(off)} of {len(found)} segments: {', '.join(shown)}"
     worst = max(map(abs, scores.values()))
     figures = {"segments": float(len(found)), "off": float(len(off)), "worst_z": worst, "limit_z": limit}
-    return Check("segment_calibration", not off, words, figures)
+    return GuardrailResult("segment_calibration", not off, words, figures)
 
 
-def segment_loss(window: Window, probability: Reals, other: Reals, other_name: str, draws: int) -> Check:
+def segment_loss(
+    window: FrozenWindow, probability: Reals, other: Reals, other_name: str, draws: int
+) -> GuardrailResult:
     """In no segment is log loss significantly above that of `other` probabilities; the worst segment is named."""
     found = segments(window, probability)
     if not found:
-        return Check("segment_loss", True, "no partner, region or channel has leads enough to be judged apart")
+        return GuardrailResult(
+            "segment_loss", True, "no partner, region or channel has leads enough to be judged apart"
+        )
     won, cluster, limit = window.predictions.won, window.predictions.cluster, _limit(len(found))
     gap = losses(won, probability) - losses(won, other)
     worse = [s for s in found if _z(gap[s.rows], cluster[s.rows], draws) > limit]
@@ -198,7 +208,7 @@ def segment_loss(window: Window, probability: Reals, other: Reals, other_name: s
     if worse:
         words = f"significantly worse than {other_name} in {', '.join(s.words for s in worse[:3])}"
     figures = {"segments": float(len(found)), "worse": float(len(worse)), "worst": own, "worst_other": theirs}
-    return Check("segment_loss", not worse, words, figures)
+    return GuardrailResult("segment_loss", not worse, words, figures)
 
 
 def _z(values: Reals, cluster: NDArray[np.str_], draws: int) -> float:
@@ -211,14 +221,16 @@ def _limit(count: int) -> float:
     return float(norm.ppf(1 - 0.025 / count))
 
 
-def top_decile_overlap(probability: Reals, other: Reals) -> Check:
+def top_decile_overlap(probability: Reals, other: Reals) -> GuardrailResult:
     """The tenth of leads that sales would work first is mostly the champion's."""
     if min(np.ptp(probability), np.ptp(other)) < TOLERANCE:
-        return Check("top_decile_overlap", True, "one of the two gives every lead the same: there is no top tenth")
+        return GuardrailResult(
+            "top_decile_overlap", True, "one of the two gives every lead the same: there is no top tenth"
+        )
     places = TOP * len(probability)
     shared = float(np.minimum(top_shares(probability, places), top_shares(other, places)).sum() / places)
     words = f"{shared:.0%} of the champion's top tenth stays in the top tenth (at least {LEAST_OVERLAP:.0%})"
-    return Check("top_decile_overlap", shared >= LEAST_OVERLAP, words, {"shared": shared})
+    return GuardrailResult("top_decile_overlap", shared >= LEAST_OVERLAP, words, {"shared": shared})
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:

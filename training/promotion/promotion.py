@@ -18,21 +18,21 @@ from models.probability import losses
 from training.data.rows import MIN_WINS
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.evaluation.metrics import Predictions
-from training.evaluation.test_window import NotComparable, Window
+from training.evaluation.test_window import FrozenWindow, NotComparable
 from training.promotion import guardrails
-from training.promotion.guardrails import Check
+from training.promotion.guardrails import GuardrailResult
 
 DRAWS = 2000
 MARGIN = 0.002
 """Nats a lead by which a challenger with a guard-rail gain may at most be worse."""
 
 
-class Refused(ValueError):
+class PromotionRefused(ValueError):
     """A version is not good enough to be promoted; the message says why and what overrides it."""
 
 
 @dataclass(frozen=True)
-class Contender:
+class ComparedVersion:
     """A version that stands for promotion, or holds the place.
 
     Attributes:
@@ -74,7 +74,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Decision:
+class PromotionDecision:
     """Whether a version is promoted, and why.
 
     Attributes:
@@ -89,7 +89,7 @@ class Decision:
     words: str
     champion: str | None
     comparison: Comparison | None
-    checks: tuple[Check, ...]
+    checks: tuple[GuardrailResult, ...]
 
     def to_json(self) -> dict[str, Any]:
         """It as JSON types."""
@@ -108,8 +108,13 @@ class Decision:
 
 
 def decide(
-    challenger: Contender, champion: Contender | None, window: Window, catalogue: Catalogue, *, draws: int = DRAWS
-) -> Decision:
+    challenger: ComparedVersion,
+    champion: ComparedVersion | None,
+    window: FrozenWindow,
+    catalogue: Catalogue,
+    *,
+    draws: int = DRAWS,
+) -> PromotionDecision:
     """Whether the challenger, whose test window is given, takes the champion's place.
 
     Args:
@@ -122,14 +127,14 @@ def decide(
     if champion is None:
         return _first(challenger, window, catalogue, draws)
     if champion.version == challenger.version:
-        return Decision(False, "it is the champion already", champion.version, None, ())
+        return PromotionDecision(False, "it is the champion already", champion.version, None, ())
     own = _own_checks(challenger.bundle, window, catalogue, draws)
     try:
         rows = _common(challenger, champion, window)
         theirs = rows.probability(champion.bundle)
     except NotComparable as error:
         words = f"it cannot be compared with the champion, version {champion.version}: {error}"
-        return Decision(False, words, champion.version, None, own)
+        return PromotionDecision(False, words, champion.version, None, own)
     ours = rows.probability(challenger.bundle)
     comparison = compare(rows, ours, theirs, len(window) - len(rows), draws)
     fitness = _fitness(rows, ours, theirs, draws)
@@ -138,7 +143,7 @@ def decide(
     return _weigh(comparison, checks, gains, champion.version)
 
 
-def compare(rows: Window, ours: Reals, theirs: Reals, excluded: int, draws: int = DRAWS) -> Comparison:
+def compare(rows: FrozenWindow, ours: Reals, theirs: Reals, excluded: int, draws: int = DRAWS) -> Comparison:
     """The paired comparison of two sets of probabilities of the same rows."""
     predictions = rows.predictions
     difference = losses(predictions.won, ours) - losses(predictions.won, theirs)
@@ -147,7 +152,7 @@ def compare(rows: Window, ours: Reals, theirs: Reals, excluded: int, draws: int 
     return Comparison(len(rows), accounts, excluded, float(difference.mean()), low, high)
 
 
-def _common(challenger: Contender, champion: Contender, window: Window) -> Window:
+def _common(challenger: ComparedVersion, champion: ComparedVersion, window: FrozenWindow) -> FrozenWindow:
     """The rows on which both can be judged fairly."""
     horizons = challenger.bundle.horizon_days, champion.bundle.horizon_days
     if horizons[0] != horizons[1]:
@@ -162,7 +167,7 @@ def _common(challenger: Contender, champion: Contender, window: Window) -> Windo
     return rows
 
 
-def _own_checks(bundle: Bundle, window: Window, catalogue: Catalogue, draws: int) -> tuple[Check, ...]:
+def _own_checks(bundle: Bundle, window: FrozenWindow, catalogue: Catalogue, draws: int) -> tuple[GuardrailResult, ...]:
     """What a model must hold whoever serves."""
     probability = window.probability(bundle)
     clusters = ClusterBootstrap(window.predictions.cluster, np.random.default_rng(0), draws)
@@ -174,7 +179,9 @@ def _own_checks(bundle: Bundle, window: Window, catalogue: Catalogue, draws: int
     )
 
 
-def _fitness(rows: Window, ours: Reals, theirs: Reals, draws: int) -> list[tuple[Check, Check]]:
+def _fitness(
+    rows: FrozenWindow, ours: Reals, theirs: Reals, draws: int
+) -> list[tuple[GuardrailResult, GuardrailResult]]:
     """Calibration of the challenger beside the champion's."""
     return [
         (guardrails.slope(rows, ours), guardrails.slope(rows, theirs)),
@@ -182,21 +189,21 @@ def _fitness(rows: Window, ours: Reals, theirs: Reals, draws: int) -> list[tuple
     ]
 
 
-def _excused(mine: Check, other: Check) -> Check:
+def _excused(mine: GuardrailResult, other: GuardrailResult) -> GuardrailResult:
     """A failing that the champion shares is no reason to keep the champion."""
     if mine.passed or other.passed:
         return mine
     return replace(mine, blocks=False, words=f"{mine.words}; the champion fails too: {other.words}")
 
 
-def _against(rows: Window, ours: Reals, theirs: Reals, draws: int) -> tuple[Check, ...]:
+def _against(rows: FrozenWindow, ours: Reals, theirs: Reals, draws: int) -> tuple[GuardrailResult, ...]:
     return (
         guardrails.segment_loss(rows, ours, theirs, "the champion", draws),
         guardrails.top_decile_overlap(ours, theirs),
     )
 
 
-def _first(challenger: Contender, window: Window, catalogue: Catalogue, draws: int) -> Decision:
+def _first(challenger: ComparedVersion, window: FrozenWindow, catalogue: Catalogue, draws: int) -> PromotionDecision:
     """Without a champion: sound, and better than the constant or honestly it; calibration is told, and blocks not."""
     probability = window.probability(challenger.bundle)
     constant = np.full(len(window), window.predictions.constant)
@@ -208,12 +215,14 @@ def _first(challenger: Contender, window: Window, catalogue: Catalogue, draws: i
     checks = (*_own_checks(challenger.bundle, window, catalogue, draws), *(replace(c, blocks=False) for c in told))
     failed = _failed(checks)
     if failed:
-        return Decision(False, _list(failed), None, None, checks)
+        return PromotionDecision(False, _list(failed), None, None, checks)
     constant_words = next(check.words for check in checks if check.name == "constant")
-    return Decision(True, f"there is no champion to compare with; {constant_words}", None, None, checks)
+    return PromotionDecision(True, f"there is no champion to compare with; {constant_words}", None, None, checks)
 
 
-def _weigh(comparison: Comparison, checks: tuple[Check, ...], gains: Sequence[str], champion: str) -> Decision:
+def _weigh(
+    comparison: Comparison, checks: tuple[GuardrailResult, ...], gains: Sequence[str], champion: str
+) -> PromotionDecision:
     failed = _failed(checks)
     better = comparison.high < 0
     even = comparison.high <= MARGIN and bool(gains)
@@ -225,12 +234,12 @@ def _weigh(comparison: Comparison, checks: tuple[Check, ...], gains: Sequence[st
         words = f"not worse by {MARGIN}, and it holds where the champion fails ({', '.join(gains)}): {comparison.words}"
     else:
         words = f"{'worse' if comparison.low > 0 else 'not significantly better'}: {comparison.words}"
-    return Decision(not failed and (better or even), words, champion, comparison, checks)
+    return PromotionDecision(not failed and (better or even), words, champion, comparison, checks)
 
 
-def _failed(checks: Sequence[Check]) -> list[Check]:
+def _failed(checks: Sequence[GuardrailResult]) -> list[GuardrailResult]:
     return [check for check in checks if check.blocks and not check.passed]
 
 
-def _list(failed: Sequence[Check]) -> str:
+def _list(failed: Sequence[GuardrailResult]) -> str:
     return "; ".join(f"it fails {check.name.replace('_', ' ')}: {check.words}" for check in failed)

@@ -30,11 +30,11 @@ from training.evaluation.lift import LEADS_A_WEEK, lift_at_capacity
 from training.evaluation.metrics import Predictions
 from training.evaluation.plots import plots
 from training.evaluation.report import EvaluationReport
-from training.evaluation.test_window import Window
-from training.fitting.trainer import NAME, Trained
+from training.evaluation.test_window import FrozenWindow
+from training.fitting.trainer import NAME, TrainingResult
 from training.hazard import Hazard
-from training.hazard import read as read_hazard
-from training.promotion.promotion import Contender, Decision
+from training.hazard import read_hazard as read_hazard
+from training.promotion.promotion import ComparedVersion, PromotionDecision
 
 Alias = Literal["champion", "challenger"]
 _CHANGE = "eql.alias."
@@ -70,7 +70,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Change:
+class AliasChange:
     """One change of an alias.
 
     Attributes:
@@ -105,9 +105,9 @@ class Registry:
         self._uri = tracking_uri
         self._artifacts = artifacts
 
-    def log(
+    def log_training(
         self,
-        trained: Trained,
+        trained: TrainingResult,
         settings: Mapping[str, Any],
         catalogue: Catalogue,
         leads_a_week: int = LEADS_A_WEEK,
@@ -207,13 +207,13 @@ class Registry:
         """The model card of a version, as Markdown."""
         return Path(self._download(version, _CARD)).read_text("utf-8")
 
-    def contender(self, version: Version) -> Contender:
+    def compared_version(self, version: Version) -> ComparedVersion:
         """A version as promotion sees it."""
-        return Contender(version.version, self.bundle(version), self.predictions(version))
+        return ComparedVersion(version.version, self.bundle(version), self.predictions(version))
 
-    def window(self, version: Version) -> Window:
+    def window(self, version: Version) -> FrozenWindow:
         """The frozen test window of a version."""
-        return Window(self.predictions(version), pq.read_table(self._download(version, _WINDOW)))
+        return FrozenWindow(self.predictions(version), pq.read_table(self._download(version, _WINDOW)))
 
     def _download(self, version: Version, path: str) -> str:
         try:
@@ -224,7 +224,7 @@ class Registry:
                 "mend its artifact store, or train again"
             ) from None
 
-    def record(self, version: Version, decision: Decision, actor: str, at: datetime) -> None:
+    def log_decision(self, version: Version, decision: PromotionDecision, actor: str, at: datetime) -> None:
         """Keep with a version what was decided of its promotion, and why: tags, metrics and a file for each time."""
         said = {"promoted": str(decision.promote), "words": decision.words, "actor": actor, "at": at.isoformat()}
         for name, value in said.items():
@@ -235,24 +235,26 @@ class Registry:
         content = {**decision.to_json(), "actor": actor, "at": at.isoformat()}
         self._client.log_dict(version.run_id, content, f"promotions/{_stamp(at).replace(':', '')}.json")
 
-    def point(
+    def set_alias(
         self, alias: Alias, version: Version, actor: str, reason: str, at: datetime, decision: str = ""
-    ) -> Change:
+    ) -> AliasChange:
         """Set an alias, and remember from what, by whom, why and on what judgement."""
-        change = Change(alias, self._aliases().get(alias), version.version, actor, reason, at.isoformat(), decision)
+        change = AliasChange(
+            alias, self._aliases().get(alias), version.version, actor, reason, at.isoformat(), decision
+        )
         self._client.set_registered_model_alias(NAME, alias, version.version)
         self._client.set_registered_model_tag(NAME, f"{_CHANGE}{_stamp(at)}.{alias}", json.dumps(change.__dict__))
         return change
 
-    def history(self) -> Sequence[Change]:
+    def history(self) -> Sequence[AliasChange]:
         """Every change of an alias, oldest first."""
         try:
             tags = self._client.get_registered_model(NAME).tags
         except MlflowException:
             return []
-        return [Change(**json.loads(tags[name])) for name in sorted(tags) if name.startswith(_CHANGE)]
+        return [AliasChange(**json.loads(tags[name])) for name in sorted(tags) if name.startswith(_CHANGE)]
 
-    def before(self, alias: Alias) -> Version:
+    def previous_version(self, alias: Alias) -> Version:
         """The version to roll back to: the one the alias named before, and before that when asked again.
 
         Raises:
@@ -281,7 +283,7 @@ def _stamp(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"
 
 
-def _digests(trained: Trained, catalogue: Catalogue) -> Mapping[str, str]:
+def _digests(trained: TrainingResult, catalogue: Catalogue) -> Mapping[str, str]:
     """SHA-256 of the bundle, of what its features mean, of the catalogue, and of every labelled snapshot."""
     return {
         "bundle": trained.bundle.sha256,
@@ -291,7 +293,7 @@ def _digests(trained: Trained, catalogue: Catalogue) -> Mapping[str, str]:
     }
 
 
-def _log_datasets(trained: Trained, digests: Mapping[str, str]) -> None:
+def _log_datasets(trained: TrainingResult, digests: Mapping[str, str]) -> None:
     """Names what was learned from and judged on; MLflow gets a schema and a digest of it, not the rows."""
     frame = trained.table.drop_columns(["lead_id"]).to_pandas()
     # MLflow takes 36 characters of a digest.
@@ -299,7 +301,7 @@ def _log_datasets(trained: Trained, digests: Mapping[str, str]) -> None:
     mlflow.log_input(snapshots, context="training")
 
 
-def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digests: Mapping[str, str]) -> None:
+def _log_files(trained: TrainingResult, catalogue: Catalogue, leads_a_week: int, digests: Mapping[str, str]) -> None:
     bundle, predictions = trained.bundle, trained.predictions
     parts = bundle.parts(trained.test_matrix)
     families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
@@ -320,7 +322,7 @@ def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digest
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_bytes(content)
         _write_predictions(predictions, folder / _PREDICTIONS)
-        pq.write_table(Window.of(predictions, trained.table).features, folder / _WINDOW)
+        pq.write_table(FrozenWindow.of(predictions, trained.table).features, folder / _WINDOW)
         mlflow.log_artifacts(str(folder))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from features.values import DAY, SECOND
 from models.arrays import Booleans, Integers, Reals
 from training.world.partners import KINDS, PARTNERS, Partners
-from training.world.window import DAYS, Window
+from training.world.window import DAYS, SimulatedWindow
 
 INDUSTRIES = (
     *("software", "fintech", "e-commerce", "healthcare"),
@@ -92,7 +92,7 @@ class Usage:
     recorded: Integers
     intensity: Reals
 
-    def active_days(self, account: Integers, instant: Integers, window: Window) -> Integers:
+    def active_days(self, account: Integers, instant: Integers, window: SimulatedWindow) -> Integers:
         """Active days among the 30 days before an instant, as recorded by then."""
         ends = window.start + np.arange(1, DAYS + 1) * DAY
         recent = (ends <= instant[:, None]) & (ends > instant[:, None] - 30 * DAY)
@@ -101,7 +101,7 @@ class Usage:
         return found
 
 
-def draw_accounts(rng: np.random.Generator, window: Window, partners: Partners, number: Integers) -> Accounts:
+def draw_accounts(rng: np.random.Generator, window: SimulatedWindow, partners: Partners, number: Integers) -> Accounts:
     """Accounts with these numbers: companies of all sizes, three in ten users of an integration."""
     n = len(number)
     employees = np.round(np.exp(rng.normal(np.log(260), 1.5, n))).clip(1, 200_000)
@@ -133,7 +133,7 @@ def draw_accounts(rng: np.random.Generator, window: Window, partners: Partners, 
     )
 
 
-def _lead_times(rng: np.random.Generator, window: Window, n: int) -> Integers:
+def _lead_times(rng: np.random.Generator, window: SimulatedWindow, n: int) -> Integers:
     """Up to three leads an account, 0.74 on average, at times that grow denser by `_GROWTH` over the window."""
     count = rng.choice(4, n, p=[0.5, 0.31, 0.14, 0.05])
     first = window.start + WARM_UP
@@ -172,7 +172,7 @@ def obscured(rng: np.random.Generator, accounts: Accounts, share: float) -> Acco
     )
 
 
-def draw_usage(rng: np.random.Generator, window: Window, accounts: Accounts, wait: Integers) -> Usage:
+def draw_usage(rng: np.random.Generator, window: SimulatedWindow, accounts: Accounts, wait: Integers) -> Usage:
     """Use of integrations: a day a week or most days, from the start or a later day, some only for a while.
 
     Args:

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from features.values import DAY, SECOND, Scalar
 from models.arrays import Booleans, Integers, Reals
 from training.world.accounts import Accounts, Usage, draw_accounts, draw_usage, obscured
-from training.world.hazard import LOST, MOST_SIGNALS, SIGNAL, WON, Covariates, Pace, walk, weights
+from training.world.hazard import LOST, MAX_SIGNALS, SIGNAL, WON, Covariates, Pace, walk, weights
 from training.world.hidden import Frailty, waits
-from training.world.leads import Leads, covariates, draw_leads, occasions, partner_chance
+from training.world.leads import SimulatedLeads, covariates, draw_leads, occasions, partner_chance
 from training.world.partners import Partners
 from training.world.switches import Switches
-from training.world.window import DAYS, Window
+from training.world.window import DAYS, SimulatedWindow
 
 CHUNK = 500
 """Accounts drawn at once. A chunk depends on the seed and its own place alone, never on how many there are."""
@@ -34,7 +34,7 @@ RecordRows: TypeAlias = Iterator[dict[str, Scalar]]
 class Setting:
     """What all chunks of a world have in common."""
 
-    window: Window
+    window: SimulatedWindow
     switches: Switches
     partners: Partners
 
@@ -65,7 +65,7 @@ class Streams:
 
 
 @dataclass(frozen=True)
-class History:
+class SimulatedHistory:
     """What happened to leads after their creation and is recorded by the cut; arrays of one length.
 
     Attributes:
@@ -113,16 +113,16 @@ class Chunk:
     setting: Setting
     accounts: Accounts
     usage: Usage
-    leads: Leads
+    leads: SimulatedLeads
     covariates: Covariates
     weights: Reals
     frail: Integers
     prior: Reals
-    history: History
+    history: SimulatedHistory
     kept: Booleans
 
     @property
-    def window(self) -> Window:
+    def window(self) -> SimulatedWindow:
         """The world's two years."""
         return self.setting.window
 
@@ -174,7 +174,9 @@ def draw_chunk(streams: Streams, setting: Setting, first: int, last: int) -> Chu
     return Chunk(setting, accounts, usage, leads, known, weighed, frail, prior, history, number <= last)
 
 
-def _history(streams: Streams, setting: Setting, leads: Leads, weighed: Reals, frailty: Reals) -> History:
+def _history(
+    streams: Streams, setting: Setting, leads: SimulatedLeads, weighed: Reals, frailty: Reals
+) -> SimulatedHistory:
     """A walk with each event at an instant of its day, after the day's start; what the cut hides is left out."""
     steps = walk(weighed, leads.start(), DAYS, streams.plain, setting.pace(leads.created, frailty))
     n, day = len(steps.lead), leads.created[steps.lead] + steps.age * DAY
@@ -182,7 +184,7 @@ def _history(streams: Streams, setting: Setting, leads: Leads, weighed: Reals, f
     closes = steps.event <= LOST
     at = happened + closes * waits(streams.extra, setting.switches.late_days, n) * DAY
     seen = at <= setting.window.cut
-    return History(steps.lead[seen], steps.age[seen], steps.event[seen], at[seen], happened[seen])
+    return SimulatedHistory(steps.lead[seen], steps.age[seen], steps.event[seen], at[seen], happened[seen])
 
 
 def signals(chunk: Chunk) -> tuple[Integers, Integers, Integers]:
@@ -191,7 +193,7 @@ def signals(chunk: Chunk) -> tuple[Integers, Integers, Integers]:
     order = np.argsort(lead, kind="stable")
     lead, at = lead[order], at[order]
     place = np.arange(len(lead)) - np.searchsorted(lead, lead)
-    return lead, at, place + 1 + chunk.leads.start()[lead] % (MOST_SIGNALS + 1)
+    return lead, at, place + 1 + chunk.leads.start()[lead] % (MAX_SIGNALS + 1)
 
 
 def rows(wanted: Booleans, **columns: Any) -> RecordRows:

@@ -22,18 +22,18 @@ CHANNELS = (*PARTNER_CHANNELS, *OWN_CHANNELS)
 EVENTS = ("won", "lost", "signal", "partner_confirmation", "vendor_confirmation")
 WON, LOST, SIGNAL, PARTNER, VENDOR = range(len(EVENTS))
 MOVES = (SIGNAL, PARTNER, VENDOR)
-MOST_SIGNALS = 3
+MAX_SIGNALS = 3
 ACTIVE_DAYS = 10
 """Active integration days of 30 from which on an account counts as an active user."""
 
-_SIGNALS = np.tile(np.arange(MOST_SIGNALS + 1), 4)
-_PARTNER = np.tile(np.repeat([0, 1], MOST_SIGNALS + 1), 2)
-_VENDOR = np.repeat([0, 1], 2 * (MOST_SIGNALS + 1))
+_SIGNALS = np.tile(np.arange(MAX_SIGNALS + 1), 4)
+_PARTNER = np.tile(np.repeat([0, 1], MAX_SIGNALS + 1), 2)
+_VENDOR = np.repeat([0, 1], 2 * (MAX_SIGNALS + 1))
 STATES = len(_SIGNALS)
-_GRID = (2, 2, MOST_SIGNALS + 1)
+_GRID = (2, 2, MAX_SIGNALS + 1)
 """The states as vendor's confirmation, partner's confirmation, signals."""
 
-STEPS = np.array([0, 0, 1, MOST_SIGNALS + 1, 2 * (MOST_SIGNALS + 1)])
+STEPS = np.array([0, 0, 1, MAX_SIGNALS + 1, 2 * (MAX_SIGNALS + 1)])
 """What each of `EVENTS` adds to the number of a state; won and lost end the lead."""
 
 _CHANNEL_EFFECT: Mapping[str, float] = {
@@ -114,7 +114,7 @@ class Covariates:
 def state(signals: npt.ArrayLike, partner: npt.ArrayLike, vendor: npt.ArrayLike) -> Integers:
     """The state with so many signals (0 to 3) and these confirmations (0 or 1)."""
     confirmed = np.asarray(partner, np.int64) + 2 * np.asarray(vendor, np.int64)
-    return np.asarray(signals, np.int64) + (MOST_SIGNALS + 1) * confirmed
+    return np.asarray(signals, np.int64) + (MAX_SIGNALS + 1) * confirmed
 
 
 def after(states: Integers, event: int | Integers) -> Integers:
@@ -178,7 +178,7 @@ def weights(lead: Covariates, effect: float = 1.0) -> Reals:
     found = np.empty((len(a), STATES, len(EVENTS)))
     found[:, :, WON] = np.exp(-7.9 + a + 0.6 * _SIGNALS + 0.2 * by_partner + 0.2 * by_vendor + 0.3 * both)
     found[:, :, LOST] = np.exp(-4.6 - 0.25 * a - 0.3 * _SIGNALS - 0.3 * both)
-    found[:, :, SIGNAL] = np.exp(-4.0 + 0.3 * a - 0.3 * _SIGNALS + 0.2 * by_partner) * (_SIGNALS < MOST_SIGNALS)
+    found[:, :, SIGNAL] = np.exp(-4.0 + 0.3 * a - 0.3 * _SIGNALS + 0.2 * by_partner) * (_SIGNALS < MAX_SIGNALS)
     found[:, :, PARTNER] = np.exp(-3.6 + 0.2 * a) * (partner & (_PARTNER == 0))
     found[:, :, VENDOR] = np.exp(-4.4 + 0.3 * a + 1.2 * _PARTNER + 0.3 * _SIGNALS) * (partner & (_VENDOR == 0))
     crowd = found[:, :, PARTNER] + found[:, :, VENDOR]
@@ -235,7 +235,7 @@ def win_probability(weights: Reals, age: Integers, horizon: int, pace: Pace = ST
 def win_chance(weights: Reals, states: Integers, age: Integers, horizon: int, pace: Pace) -> Reals:
     """`win_probability` of each lead in the one state it is in; only states it can still reach are worked out."""
     grid = weights.reshape(-1, *_GRID, len(EVENTS))
-    confirmed, signals = np.divmod(states, MOST_SIGNALS + 1)
+    confirmed, signals = np.divmod(states, MAX_SIGNALS + 1)
     group = 2 * confirmed + (weights[:, 0, PARTNER] > 0)
     found = np.empty(len(states))
     for key in np.unique(group).tolist():

@@ -9,7 +9,7 @@ from models.arrays import Booleans, Integers, Reals
 from training.world.accounts import ICP_INDUSTRIES, RELATIONSHIPS, Accounts, Usage
 from training.world.hazard import CHANNELS, Covariates, merit, state
 from training.world.partners import CHANNELS_BY_KIND, KINDS, PARTNERS, Partners
-from training.world.window import Window
+from training.world.window import SimulatedWindow
 
 PARTNER_LEADS = 0.4
 _USUAL_MERIT = 0.1
@@ -23,7 +23,7 @@ _BY_KIND = np.array([[CHANNELS_BY_KIND[kind].get(channel, 0.0) for channel in CH
 
 
 @dataclass(frozen=True)
-class Leads:
+class SimulatedLeads:
     """The leads of a chunk of accounts; arrays of one length, an account's leads in order of creation.
 
     Attributes:
@@ -72,7 +72,7 @@ class Occasions:
     merit: Reals
 
 
-def occasions(window: Window, accounts: Accounts) -> Occasions:
+def occasions(window: SimulatedWindow, accounts: Accounts) -> Occasions:
     """The leads created at `accounts.leads`, before anyone brings them."""
     account, place = np.nonzero(accounts.leads < window.cut)
     created = accounts.leads[account, place]
@@ -89,7 +89,7 @@ def partner_chance(selection: float, merit: Reals) -> Reals:
 
 def draw_leads(
     rng: np.random.Generator, partners: Partners, accounts: Accounts, found: Occasions, chance: Reals
-) -> Leads:
+) -> SimulatedLeads:
     """What the leads are; users of an integration come through its partner more often.
 
     Args:
@@ -107,7 +107,7 @@ def draw_leads(
     own = len(CHANNELS) - len(OWN_CHANNELS) + rng.choice(len(OWN_CHANNELS), n, p=_OWN_SHARES)
     channel = np.where(through_integration, _MARKETPLACE, np.where(sourced, by_partner, own))
     referred = sourced & ((channel == _REFERRAL) | (rng.random(n) < 0.12))
-    return Leads(
+    return SimulatedLeads(
         account=account,
         ordinal=place + 1,
         created=found.created,
@@ -127,7 +127,9 @@ def _pick(rng: np.random.Generator, shares: Reals) -> Integers:
     return found
 
 
-def covariates(leads: Leads, window: Window, partners: Partners, accounts: Accounts, usage: Usage) -> Covariates:
+def covariates(
+    leads: SimulatedLeads, window: SimulatedWindow, partners: Partners, accounts: Accounts, usage: Usage
+) -> Covariates:
     """What facts recorded by each lead's creation say of it; a later version of account or partner does not count."""
     overlapping = (accounts.overlaps >= 0) & (accounts.relationship == RELATIONSHIPS.index("customer"))
     return Covariates(

@@ -7,7 +7,7 @@ import numpy as np
 
 from features.values import DAY
 from models.arrays import Booleans, Integers, Reals
-from training.world.window import Window
+from training.world.window import SimulatedWindow
 
 PARTNERS = 60
 TIERS = ("none", "bronze", "silver", "gold")
@@ -67,7 +67,7 @@ class Partners:
         return (instant >= self.changes[partner]).astype(np.int64)
 
 
-def draw_partners(rng: np.random.Generator, window: Window) -> Partners:
+def draw_partners(rng: np.random.Generator, window: SimulatedWindow) -> Partners:
     """Partners with a few big ones; a third rise a tier, or become certified, during the two years."""
     kind = np.concatenate([np.arange(len(KINDS)), rng.choice(len(KINDS), PARTNERS - len(KINDS), p=_KIND_SHARES)])
     share = 1 / np.arange(3, 3 + PARTNERS)

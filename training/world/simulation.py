@@ -25,7 +25,7 @@ from training.world.partners import draw_partners
 from training.world.switches import PLAIN, Switches
 from training.world.touchpoint_facts import touchpoint_rows
 from training.world.truth import truth
-from training.world.window import Window
+from training.world.window import SimulatedWindow
 
 TRUTH = Path("truth", "probabilities.parquet")
 """Where in the folder P(won within the horizon | facts recorded by as_of) is, by lead_id and as_of.
@@ -93,7 +93,7 @@ def simulate(
     for name, value, least in (("accounts", accounts, 1), ("seed", seed, 0)):
         if value < least:
             raise ValueError(f"{name} must be {least} or more, not {value}")
-    window = Window.ending(until)
+    window = SimulatedWindow.ending(until)
     rng = _generator(seed, 0)
     setting = Setting(window, switches, draw_partners(rng, window))
     written: Counter[str] = Counter()

@@ -8,7 +8,7 @@ from features.partner_history import HORIZON_DAYS
 from features.values import DAY
 from models.arrays import Integers, Reals
 from training.world.chunk import Chunk
-from training.world.hazard import LOST, MOST_SIGNALS, STEPS, alone, win_chance
+from training.world.hazard import LOST, MAX_SIGNALS, STEPS, alone, win_chance
 from training.world.hidden import Belief, Observed, beliefs
 
 LANDMARKS = 26
@@ -67,7 +67,7 @@ def _win_chances(chunk: Chunk, lead: Integers, age: Integers, states: Integers) 
     """The chances of open leads in each class of frailty, and those without partners; shapes (leads, classes)."""
     weights, unaided, created = chunk.weights[lead], alone(chunk.covariates)[lead], chunk.leads.created[lead]
     paces = [chunk.setting.pace(created, value) for value in chunk.setting.frailty.values.tolist()]
-    signals = states % (MOST_SIGNALS + 1)
+    signals = states % (MAX_SIGNALS + 1)
     chances = [win_chance(weights, states, age, HORIZON_DAYS, pace) for pace in paces]
     apart = [win_chance(unaided, signals, age, HORIZON_DAYS, pace) for pace in paces]
     return np.stack(chances, axis=1), np.stack(apart, axis=1)

@@ -10,14 +10,14 @@ FIRST_YEAR = 1972
 
 
 @dataclass(frozen=True)
-class Window:
+class SimulatedWindow:
     """From `start` to `cut`, microseconds at UTC midnights; nothing is recorded before or after."""
 
     start: int
     cut: int
 
     @classmethod
-    def ending(cls, until: dt.date) -> "Window":
+    def ending(cls, until: dt.date) -> "SimulatedWindow":
         """The two years whose last day is `until`.
 
         Raises:
