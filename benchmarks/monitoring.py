@@ -9,10 +9,10 @@ import datetime as dt
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -138,12 +138,11 @@ def partners_pick(scene: Scene, seed: int) -> Scene:
     simulate(folder, scene.accounts, seed, UNTIL, switches=Switches(selection=PICKING))
     picked = _seen(folder, scene.bundle, scene.as_of)
     before, after = scene.leads.created <= scene.late_from, picked.created > scene.late_from
-    pairs = zip(_columns(scene.leads.take(before)), _columns(picked.take(after)), strict=True)
-    return replace(scene, leads=ObservedLeads(*(np.concatenate(pair) for pair in pairs)))
-
-
-def _columns(leads: ObservedLeads) -> Iterable[Any]:
-    return (getattr(leads, field.name) for field in fields(leads))
+    kept = (scene.leads.take(before), picked.take(after))
+    columns = {
+        field.name: np.concatenate([getattr(leads, field.name) for leads in kept]) for field in fields(ObservedLeads)
+    }
+    return replace(scene, leads=ObservedLeads(**columns))
 
 
 def no_usage(scene: Scene, _seed: int) -> Scene:

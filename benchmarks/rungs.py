@@ -57,7 +57,7 @@ def climbed(data: TrainingData, seed: int, progress: Progress) -> Ladder:
     if not origins.encoding.features or not has_enough_outcomes(origins.won):
         return Ladder("base_rate", {}, {})
     found = candidates(origins, progress, NOT_TUNED.settings)
-    served, _ = select_rung(origins.won, {each.rung: each.probability for each in found}, origins.clusters)
+    served, _ = select_rung(origins.won, {each.rung: each.probability for each in found}, origins.bootstrap)
     chosen = {each.rung: _as_chosen(origins, each.rung, each.settings, each.margins, NOT_TUNED) for each in found}
     return Ladder(served, chosen, {each.rung: log_loss(origins.won, each.probability) for each in found})
 
@@ -65,7 +65,14 @@ def climbed(data: TrainingData, seed: int, progress: Progress) -> Ladder:
 def _as_chosen(
     origins: RollingOrigins, rung: Rung, settings: Mapping[str, float], margins: Sequence[Reals], tuned: Tuned
 ) -> Choice:
-    return Choice(rung, "fitted to compare", settings, tuned, origins.level, tuple(margins))
+    return Choice(
+        rung=rung,
+        reason="fitted to compare",
+        settings=settings,
+        tuned=tuned,
+        intercept_sample=origins.intercept_sample,
+        margins=tuple(margins),
+    )
 
 
 def of_depth(data: TrainingData, depth: int, seed: int) -> Choice:

@@ -153,7 +153,7 @@ def _(Figure, mo, pd, report):
             against what the champion's probabilities made of them. Below them, leads whose whole horizon has passed.
             """),
             *([against("Early wins of the latest leads", report["early"])] if report["early"] else []),
-            *([against("ObservedLeads matured since, by month of creation", matured)] if matured else []),
+            *([against("Leads matured since, by month of creation", matured)] if matured else []),
         ]
     )
 

@@ -32,9 +32,7 @@ def monitor(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="T", help="What was known then, RFC 3339 or a day.")
     ] = None,
-    days: Annotated[
-        int, typer.Option(min=1, max=730, help="ObservedLeads created in the last so many days are recent.")
-    ] = 90,
+    days: Annotated[int, typer.Option(min=1, max=730, help="Leads created in the last so many days are recent.")] = 90,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train a challenger where the verdict says so.")] = False,
     retrain_after: Annotated[
         int | None, typer.Option(min=1, metavar="DAYS", help="Train one where the champion's data are so old.")
@@ -150,7 +148,7 @@ def _text(report: "MonitoringReport", trained: Mapping[str, Any] | None, asked: 
 
 
 def _tables(report: "MonitoringReport") -> list[str]:
-    strangest = [[s.name, s.psi, s.null_mean, s.limit, *s.missing] for s in report.shifts[:10]]
+    strangest = [[s.name, s.psi, s.null_mean, s.limit, *s.missing] for s in report.drifts[:10]]
     gaps = [*report.early, *([report.matured] if report.matured else []), *report.segments, *report.months]
     rows = [[gap.of, gap.rows, gap.observed, *gap.interval, gap.predicted] for gap in gaps]
     columns = ["feature", "PSI", "by chance", "unusual from", "missing before", "missing lately"]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from models.probability import Calibration, logit, sigmoid
 from training.fitting.calibration import (
     DRAWS,
+    MIN_ROWS_FOR_SLOPE,
     NO_LEADS,
-    ROWS_FOR_SLOPE,
     ScoredLeads,
     calibrate,
     fit_intercept,
@@ -17,7 +17,7 @@ from training.fitting.calibration import (
 )
 from training.fitting.ladder import share_won
 
-MANY, FEW = 40_000, ROWS_FOR_SLOPE - 1
+MANY, FEW = 40_000, MIN_ROWS_FOR_SLOPE - 1
 
 
 def drawn(count: int, slope: float, level: float, seed: int = 0) -> ScoredLeads:
@@ -94,7 +94,7 @@ def test_draws_spread_as_the_outcomes_of_whole_clusters_do() -> None:
 
 
 def test_draws_surround_the_map_and_come_again_with_the_seed() -> None:
-    judged, learned = drawn(ROWS_FOR_SLOPE, 1.3, 0.0), drawn(500, 1.3, 0.0, seed=1)
+    judged, learned = drawn(MIN_ROWS_FOR_SLOPE, 1.3, 0.0), drawn(500, 1.3, 0.0, seed=1)
     found = calibrated(judged, learned)
     slopes, first = np.array(found.draws).T
     assert len(first) == DRAWS

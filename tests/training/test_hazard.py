@@ -63,11 +63,23 @@ def cohort(seed: int = 0, effect: float = 1.0, late: int = 0, leads: int = LEADS
     lead, month, as_of = lead[kept], month[kept], as_of[kept]
     weight = 1 / (1 + 4 * month)
     cluster = np.array([f"A{n // 2}" for n in lead.tolist()])
-    follow_up = FollowUp(as_of, created[lead], close[lead], known[lead], won[lead], cluster, weight)
+    follow_up = FollowUp(
+        as_of=as_of,
+        created=created[lead],
+        closed_at=close[lead],
+        known_at=known[lead],
+        won=won[lead],
+        cluster=cluster,
+        weight=weight,
+    )
     label = (won[lead] & (close[lead] <= as_of + HORIZON * DAY)).astype(np.float64)
     matrix = np.column_stack([x[lead], 28.0 * month])
     return Cohort(
-        Rows(matrix=matrix, won=label, weight=weight, at_creation=month == 0), follow_up, ENCODING, (0, 0), HORIZON
+        rows=Rows(matrix=matrix, won=label, weight=weight, at_creation=month == 0),
+        follow_up=follow_up,
+        encoding=ENCODING,
+        directions=(0, 0),
+        horizon_days=HORIZON,
     )
 
 
@@ -78,7 +90,7 @@ def truth(found: Cohort, days: float = HORIZON, effect: float = 1.0) -> np.ndarr
 
 
 def rolling(found: Cohort) -> Split:
-    """RollingOrigins 400, 300 and 200 days before the cut; what was made in the last 200 days is left for the test."""
+    """Origins 400, 300 and 200 days before the cut; what was made in the last 200 days is left for the test."""
     as_of = found.follow_up.as_of
     moments = [CUT - days * DAY for days in (400, 300, 200)]
     ends = [*moments[1:], CUT - 100 * DAY]
@@ -103,7 +115,14 @@ def chosen(origins: RollingOrigins) -> Choice:
     for fold in origins.folds:
         fitted = fit_logistic(origins.rows.take(fold.fit), ENCODING, (0, 0), 0.1)
         margins.append(fitted.contributions(origins.rows.matrix[origins.scored_rows(fold)]).sum(axis=1))
-    return Choice("logistic", "chosen by the test", {"strength": 0.1}, NOT_TUNED, origins.level, tuple(margins))
+    return Choice(
+        rung="logistic",
+        reason="chosen by the test",
+        settings={"strength": 0.1},
+        tuned=NOT_TUNED,
+        intercept_sample=origins.intercept_sample,
+        margins=tuple(margins),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +249,7 @@ def test_soft_labels_are_probabilities_and_as_many_as_come_true() -> None:
     """The horizon of these snapshots ends after the moment; what came of them afterwards is known to us alone."""
     world, moment = cohort(3), CUT - 100 * DAY
     young = world.immature(moment)
-    halves = world.material(moment).cross_fit(world.follow_up.cluster, 0)
+    halves = world.hazard_data(moment).cross_fit(world.follow_up.cluster, 0)
     known = world.follow_up.take(young).known_by(moment)
     q = soft_labels(known, halves.incidence(world.rows.matrix, young), HORIZON)
     assert ((q >= 0) & (q <= 1)).all()

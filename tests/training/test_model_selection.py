@@ -188,8 +188,12 @@ def test_what_learns_from_more_gets_more_trees() -> None:
     rows = rows_of(400, lambda x: x[:, 0])
     folds = (Fold(np.arange(100), np.arange(100, 200)), Fold(np.arange(200), np.arange(200, 300)))
     origins = RollingOrigins.of(rows, ENCODING, FREE, folds, np.arange(400).astype(str), 0)
-    trees = Choice("additive", "by the test", {"trees": 100}, NOT_TUNED, "all")
+    trees = Choice(
+        rung="additive", reason="by the test", settings={"trees": 100}, tuned=NOT_TUNED, intercept_sample="all"
+    )
     assert trees.with_scaled_trees(origins, 600).settings["trees"] == 200
     assert trees.with_scaled_trees(origins, 150).settings["trees"] == 100
-    logistic = Choice("logistic", "by the test", {"strength": 0.1}, NOT_TUNED, "all")
+    logistic = Choice(
+        rung="logistic", reason="by the test", settings={"strength": 0.1}, tuned=NOT_TUNED, intercept_sample="all"
+    )
     assert logistic.with_scaled_trees(origins, 600) == logistic

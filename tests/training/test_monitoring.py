@@ -112,11 +112,11 @@ def test_the_report_is_json_with_every_figure(stable: MonitoringReport) -> None:
 def test_a_feature_that_moved_is_named_and_so_is_what_carries_the_classifier(champion: Bundle, tmp_path: Path) -> None:
     folder = write(tmp_path / "moved", size=lambda n: float(SIZE[n]) + (1.0 if n >= LATE else 0.0))
     report = monitor(folder, champion, CATALOGUE)
-    assert report.shifts[0].name == "size"
+    assert report.drifts[0].name == "size"
     assert any(reason.startswith("size has moved from a mean of") for reason in report.reasons)
-    assert report.apart is not None
-    assert report.apart.interval[0] > 0.5
-    assert report.apart.carriers[0][0] == "size"
+    assert report.domain is not None
+    assert report.domain.interval[0] > 0.5
+    assert report.domain.carriers[0][0] == "size"
 
 
 def test_values_that_went_missing_are_named_as_missing(champion: Bundle, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_champion_of_today_has_no_matured_lead_to_answer_for(champion: Bundle,
 
 def test_few_leads_are_told_of_not_judged(champion: Bundle, tmp_path: Path) -> None:
     report = monitor(write(tmp_path / "few"), champion, CATALOGUE, days=20)
-    assert (report.shifts, report.apart, report.expected) == ((), None, None)
+    assert (report.drifts, report.domain, report.expected) == ((), None, None)
     assert any(f"{report.leads['recent']} recent leads, 100 are needed" in note for note in report.notes)
 
 
@@ -169,7 +169,7 @@ def test_what_cannot_be_monitored_says_the_mend(champion: Bundle, tmp_path: Path
     with pytest.raises(NothingToMonitor, match="train on dated leads"):
         monitor(folder, replace(champion, horizon_days=None), CATALOGUE)
     old = replace(champion, facts={**champion.facts, "cut": "2001-01-01T00:00:00Z"})
-    with pytest.raises(NothingToMonitor, match="give the store's"):
+    with pytest.raises(NothingToMonitor, match="give the records of the store"):
         monitor(folder, old, CATALOGUE)
 
 
@@ -302,7 +302,9 @@ def test_retraining_is_due_by_verdict_or_schedule_and_never_on_the_same_data(
     report = replace(stable, as_of=now * DAY, cut=0)
     found = retraining_reason(report, learned * DAY, by_verdict=asked, after_days=after)
     assert (found is not None) == (now > learned and after is not None and now >= after)
-    belied = replace(report, matured=OutcomeGap("won", 900, 0.1, 0.3, (0.05, 0.15), 1e-9))
+    belied = replace(
+        report, matured=OutcomeGap(of="won", rows=900, observed=0.1, predicted=0.3, interval=(0.05, 0.15), p=1e-9)
+    )
     assert belied.verdict == "retrain"
     if asked:
         assert (retraining_reason(belied, learned * DAY, by_verdict=True, after_days=None) is not None) == (

@@ -212,7 +212,7 @@ def test_a_partner_that_is_judged_wrongly_is_named() -> None:
 
 def test_a_decision_is_plain_json_with_a_figure_for_every_metric() -> None:
     decision = judged(touching(1.0), touching(0.4))
-    assert json.loads(json.dumps(decision.to_json(), allow_nan=False))["checks"][0]["name"] == "replay"
+    assert json.loads(json.dumps(decision.to_dict(), allow_nan=False))["checks"][0]["name"] == "replay"
     assert {"comparison.difference", "monotonicity.worst", "top_decile_overlap.shared"} <= decision.figures.keys()
     assert all(np.isfinite(value) for value in decision.figures.values())
 

@@ -47,7 +47,9 @@ def made(rate: float) -> TrainingResult:
     )
     report = EvaluationReport(metrics=evaluate(predictions, False, 0), rung="base_rate", rung_reason="few leads")
     table = pa.table({"lead_id": names.tolist(), "as_of": range(20), "own_touches": [1.0] * 20})
-    return TrainingResult(bundle, report, predictions, np.ones((20, 1)), table)
+    return TrainingResult(
+        bundle=bundle, report=report, predictions=predictions, test_matrix=np.ones((20, 1)), table=table
+    )
 
 
 def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:

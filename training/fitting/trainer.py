@@ -1,7 +1,7 @@
-"""Training: from a folder of records to a calibrated bundle, its report and its out-of-time predictions.
+"""Training: from a folder of records to a calibrated bundle, its evaluation report and its out-of-time predictions.
 
-The rung is chosen, and the calibration fitted, on the rolling origins inside the training window; the test window is
-touched once, to report. The report sets every rung beside the constant.
+The rung is selected, and the slope of the calibration fitted, at the rolling origins inside the training rows. The test
+window is read once, for the report.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,23 +33,25 @@ from training.fitting.ladder import base_rate
 from training.fitting.model_selection import Choice, choose
 from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.tuning import NOT_TUNED, Search, tune
+from training.hazard import Hazard
 
 NAME = "eql-close-probability"
 
-_GOLDEN = 20
+_GOLDEN_ROWS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What training yields.
+    """The result of a training.
 
     Attributes:
-        bundle: ready to serve.
+        bundle: the model, ready to serve.
         report: its metrics, and what the training data were.
-        predictions: the served rung's, on the test window.
+        predictions: those of the served rung on the test window.
         test_matrix: those rows, encoded.
         table: features of every labelled snapshot, as the engine gave them.
-        foreseen: when leads close, as known when the test window began; None where closes are undated or too few.
+        hazard: the model of when leads close, fitted on facts known before the test window; None where closes are
+            undated or too few.
     """
 
     bundle: Bundle
@@ -57,7 +59,7 @@ class TrainingResult:
     predictions: Predictions
     test_matrix: Matrix
     table: pa.Table
-    foreseen: hazard.Hazard | None = None
+    hazard: Hazard | None = None
 
 
 def train(
@@ -76,12 +78,12 @@ def train(
     Args:
         folder: the records (see features.folder).
         catalogue: the base catalogue; the folder's attributes are added.
-        progress: told of each step, in words.
-        seed: of every draw.
+        progress: gets a message at each step.
+        seed: random seed.
         horizon_days: days within which "close" counts.
-        allowed_leaks: decisive features to train with all the same.
-        excluded: leads neither to train nor to test on, by what they were at creation.
-        search: for better settings of the trees; without one the defaults are used.
+        allowed_leaks: features to train with although they nearly decide the outcome.
+        excluded: segments of leads, by their values at creation, that are left out of training and testing.
+        search: the search for better settings of the trees; without one the defaults are used.
 
     Raises:
         NothingToLearn: no lead has a mature label, or none is left.
@@ -91,11 +93,11 @@ def train(
     """
     data = prepare_training(folder, catalogue, progress, horizon_days=horizon_days, excluded=excluded)
     attributes = {entry.name for entry in data.catalogue if entry.family == "attributes"}
-    searched = leaks.search_for_leaks(
+    leak_search = leaks.search_for_leaks(
         data.rows, data.encoding, data.split, attributes, data.table, leaks.LeadHistory.of(data.snapshots), seed
     )
     allowed = {*allowed_leaks, *(f"{ATTRIBUTE_PREFIX}{name}" for name in allowed_leaks)}
-    blocking = [suspect for suspect in searched.suspects if suspect.decisive and suspect.name not in allowed]
+    blocking = [suspect for suspect in leak_search.suspects if suspect.decisive and suspect.name not in allowed]
     if blocking:
         raise leaks.LeakFound(blocking)
     origins = RollingOrigins.of(
@@ -104,8 +106,8 @@ def train(
     choice = _choice(data, origins, search, progress)
     choice, rows, immature = _with_immature(data, origins, choice, progress)
     progress(f"fitting the {choice.rung} rung on {len(rows.won):,} rows")
-    trained = _report(data, choice, bundle_of(data, origins, choice, rows, allowed_leaks), searched, seed)
-    return _foreseen(trained, data, immature, progress, seed)
+    trained = _report(data, choice, bundle_of(data, origins, choice, rows, allowed_leaks), leak_search, seed)
+    return _with_hazard(trained, data, immature, progress, seed)
 
 
 _UNDATED = ImmatureSnapshots(False, "not tried: leads or closes are undated")
@@ -114,9 +116,21 @@ _UNDATED = ImmatureSnapshots(False, "not tried: leads or closes are undated")
 def _cohort(data: TrainingData, horizon_days: int) -> Cohort:
     found = data.snapshots
     follow_up = hazard.FollowUp(
-        found.as_of, found.created, found.closed_at, found.known_at, found.won_ever, found.cluster, found.weight
+        as_of=found.as_of,
+        created=found.created,
+        closed_at=found.closed_at,
+        known_at=found.known_at,
+        won=found.won_ever,
+        cluster=found.cluster,
+        weight=found.weight,
     )
-    return Cohort(data.rows, follow_up, data.encoding, data.directions, horizon_days)
+    return Cohort(
+        rows=data.rows,
+        follow_up=follow_up,
+        encoding=data.encoding,
+        directions=data.directions,
+        horizon_days=horizon_days,
+    )
 
 
 def _start(data: TrainingData) -> int:
@@ -127,7 +141,7 @@ def _start(data: TrainingData) -> int:
 def _with_immature(
     data: TrainingData, origins: RollingOrigins, choice: Choice, progress: Progress
 ) -> tuple[Choice, Rows, ImmatureSnapshots]:
-    """The choice, the rows to fit it on, and whether immature snapshots are among them and why."""
+    """The choice, the rows to fit it on, and whether immature snapshots are among them."""
     rows, horizon = data.rows.take(data.split.train), data.snapshots.horizon_days
     if horizon is None:
         return choice, rows, _UNDATED
@@ -138,10 +152,10 @@ def _with_immature(
     return replace(choice, margins=found.margins), rows, found.summary
 
 
-def _foreseen(
+def _with_hazard(
     trained: TrainingResult, data: TrainingData, immature: ImmatureSnapshots, progress: Progress, seed: int
 ) -> TrainingResult:
-    """With the hazard model, and what its curve is worth on the test leads."""
+    """The result with the hazard model, and the metrics of its curve on the test leads."""
     horizon, found = data.snapshots.horizon_days, None
     curve: tuple[CurveMetrics, ...] = ()
     if horizon is not None:
@@ -152,7 +166,7 @@ def _foreseen(
             curve = hazard.curve_metrics(
                 found, data.rows.matrix, cohort.follow_up, data.split.test, start, data.snapshots.cut, seed
             )
-    return replace(trained, foreseen=found, report=replace(trained.report, immature=immature, curve=curve))
+    return replace(trained, hazard=found, report=replace(trained.report, immature=immature, curve=curve))
 
 
 def _choice(data: TrainingData, origins: RollingOrigins, search: Search | None, progress: Progress) -> Choice:
@@ -167,7 +181,7 @@ def _choice(data: TrainingData, origins: RollingOrigins, search: Search | None, 
 def bundle_of(
     data: TrainingData, origins: RollingOrigins, choice: Choice, fitted: Rows, allowed_leaks: Collection[str]
 ) -> Bundle:
-    """The choice fitted on rows, calibrated, with all that serving needs beside it."""
+    """The choice fitted on rows and calibrated, with everything that serving needs."""
     choice = choice.with_scaled_trees(origins, len(data.created))
     model = choice.fit(fitted, data.encoding, data.directions, origins.seed)
     rate = sigmoid(model.log_odds) if isinstance(model, BaseRate) else base_rate(data.rows.take(data.created))
@@ -190,7 +204,7 @@ def bundle_of(
             "training_rows": len(data.split.train),
             "rung_reason": choice.reason,
             "settings": choice.settings,
-            "level": choice.level,
+            "level": choice.intercept_sample,
             "tuning": choice.tuned.summary.to_dict(),
             "excluded": [excluded.to_dict() for excluded in data.excluded_segments],
             "allowed_leaks": sorted({*allowed_leaks}),
@@ -200,8 +214,8 @@ def bundle_of(
 
 
 def _calibration(data: TrainingData, origins: RollingOrigins, choice: Choice, model: MarginModel) -> Calibration:
-    """The map: its slope from the rolling origins, its level from the training leads; of a base rate the identity."""
-    cluster, leads = data.snapshots.cluster, intercept_leads(data.rows, data.split.train, choice.level)
+    """The map: slope from the rolling origins, intercept from the training leads; the identity for a base rate."""
+    cluster, leads = data.snapshots.cluster, intercept_leads(data.rows, data.split.train, choice.intercept_sample)
     margin = model.contributions(data.rows.matrix[leads]).sum(axis=1)
     learned = ScoredLeads(margin, data.rows.won[leads], cluster[leads])
     rng = np.random.default_rng(origins.seed)
@@ -216,16 +230,21 @@ def _graded(bundle: Bundle, data: TrainingData) -> Bundle:
     """The bundle with grade cut-offs from the training leads at creation, and golden rows."""
     created = data.created
     odds = bundle.parts(data.rows.matrix[created]).sum(axis=1)
-    chosen = np.linspace(0, len(created) - 1, min(_GOLDEN, len(created))).astype(int)
+    chosen = np.linspace(0, len(created) - 1, min(_GOLDEN_ROWS, len(created))).astype(int)
     golden = data.table.select(["lead_id", *bundle.encoding.names]).take(pa.array(created[chosen])).to_pylist()
     rows = [{name: row[name] for name in bundle.encoding.names} for row in golden]
     return replace(bundle, grades=cut_offs(odds), golden=tuple(zip(rows, odds[chosen].tolist(), strict=True)))
 
 
 def cut_offs(log_odds: Reals) -> tuple[float, float, float] | None:
-    """Least probabilities of the grades A, B and C, quarters by rank; None where all leads get the same.
+    """The lowest probabilities of the grades A, B and C, quarters by rank; None where all leads have one probability.
 
-    Leads with the same probability share the rank in their middle, so that many equal ones are not all an A.
+    Leads with the same probability share the middle of their ranks, so that many equal leads are not all an A.
+
+    >>> cut_offs(np.zeros(4)) is None
+    True
+    >>> [round(p, 3) for p in cut_offs(np.log(np.array([1, 2, 3, 4]) / np.array([9, 8, 7, 6])))]
+    [0.4, 0.3, 0.2]
     """
     distinct, counts = np.unique(sigmoid(log_odds), return_counts=True)
     if len(distinct) == 1:
@@ -236,7 +255,7 @@ def cut_offs(log_odds: Reals) -> tuple[float, float, float] | None:
 
 
 def _reference(data: TrainingData) -> Mapping[str, Any]:
-    """What training leads looked like at creation, for drift: missing shares, quantiles, level shares."""
+    """The reference distribution of training leads at creation, for drift: missing shares, deciles, level shares."""
     created = data.rows.matrix[data.created]
     found: dict[str, Any] = {}
     for column, feature in zip(created.T, data.encoding.features, strict=True):
@@ -253,7 +272,7 @@ def _reference(data: TrainingData) -> Mapping[str, Any]:
 
 
 def _report(
-    data: TrainingData, choice: Choice, bundle: Bundle, searched: leaks.LeakSearch, seed: int
+    data: TrainingData, choice: Choice, bundle: Bundle, leak_search: leaks.LeakSearch, seed: int
 ) -> TrainingResult:
     test = data.split.test
     probability = sigmoid(bundle.parts(data.rows.matrix[test]).sum(axis=1))
@@ -279,15 +298,17 @@ def _report(
         training_leads=len(set(snapshots.lead_id[data.split.train].tolist())),
         features=len(bundle.encoding.features),
         calibration=CalibrationSummary(bundle.calibration.slope, bundle.calibration.intercept),
-        intercept_sample=choice.level,
+        intercept_sample=choice.intercept_sample,
         out_of_time_rungs=choice.table,
-        leaks=searched.suspects,
-        drifting=searched.drifting,
-        leak_searches_skipped=searched.skipped,
+        leaks=leak_search.suspects,
+        drifting=leak_search.drifting,
+        leak_searches_skipped=leak_search.skipped,
         excluded=data.excluded_segments,
         cut=rfc3339(snapshots.cut),
     )
-    return TrainingResult(bundle, report, predictions, data.rows.matrix[test], data.table)
+    return TrainingResult(
+        bundle=bundle, report=report, predictions=predictions, test_matrix=data.rows.matrix[test], table=data.table
+    )
 
 
 _POINT_IN_TIME = {True: "recorded times", False: "not verifiable: the export has no recorded times"}

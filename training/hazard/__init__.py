@@ -1,4 +1,4 @@
-"""The discrete hazard: when leads close, soft labels for those too young for a label, curves. See docs/forecast.md."""
+"""The discrete hazard of closing: when leads close, and forecast curves. See docs/forecast.md."""
 
 from training.hazard.follow_up import FollowUp, KnownOutcomes
 from training.hazard.forecast import Forecast, curve_metrics, forecast_open_leads

@@ -1,4 +1,4 @@
-"""Steps: how single cells of a row are read into parts of a record."""
+"""Cell readers: each reads one cell of a row into one field of a record."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,33 +15,33 @@ class CellReader:
     """Reads one cell.
 
     Attributes:
-        name: of the part of the record.
-        place: of the cell in its row.
-        read: what the cell holds, None where that is unknown; a ValueError says what it must be.
+        name: the field of the record.
+        position: of the cell in its row.
+        read: gives the value of the cell, None where it is unknown; its ValueError says the constraint.
     """
 
     name: str
-    place: int
+    position: int
     read: Callable[[str], Any]
 
 
-def read_cells(steps: Iterable[CellReader], cells: Cells, problems: list[Problem]) -> dict[str, Any]:
-    """What the steps read; unknowns are left out, and what cannot be read is added to `problems`."""
-    taken = {}
-    for step in steps:
-        cell = cells[step.place]
+def read_cells(readers: Iterable[CellReader], cells: Cells, problems: list[Problem]) -> dict[str, Any]:
+    """The values of cells by field; unknown values are left out, and errors are added to `problems`."""
+    values = {}
+    for reader in readers:
+        cell = cells[reader.position]
         try:
-            value = step.read(cell)
+            value = reader.read(cell)
         except ValueError as error:
-            problems.append(Problem(step.name, str(error), cell))
+            problems.append(Problem(reader.name, str(error), cell))
         else:
             if value is not None:
-                taken[step.name] = value
-    return taken
+                values[reader.name] = value
+    return values
 
 
 def required(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[str], Any]:
-    """Reads a cell that must not be missing."""
+    """A reader of a cell that must not be missing."""
 
     def check(cell: str) -> Any:
         if cell in missing:
@@ -52,9 +52,11 @@ def required(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[s
 
 
 def time_reader(name: str, time: Time, table: Table, missing: frozenset[str], clock: Clock) -> CellReader:
-    """Reads a time that must be there.
+    """The reader of a time that must not be missing.
 
     Raises:
         InvalidFile: the table lacks its column.
     """
-    return CellReader(name, table.place(time.column), required(lambda cell: clock.instant(cell, time.format), missing))
+    return CellReader(
+        name, table.position(time.column), required(lambda cell: clock.instant(cell, time.format), missing)
+    )

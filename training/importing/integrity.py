@@ -1,4 +1,4 @@
-"""What records must satisfy together: unique ids, a lead or account to speak of, times that can be."""
+"""The integrity of imported records together: unique ids, existing leads and accounts, possible times."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ class IntegrityCheck:
     """The records admitted so far.
 
     Attributes:
-        clock: of the export, to tell its days.
+        clock: of the export, for its local days.
         cut: the declared data cut, None where it is the latest time.
         latest: the latest time of any admitted record.
     """
@@ -27,12 +27,12 @@ class IntegrityCheck:
     _ends: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def admit(self, batch: tuple[Stored, ...]) -> tuple[Stored, ...]:
-        """The records of one row, as they enter.
+        """The records of one row, checked.
 
-        A close dated on the day of the creation, without a time of day, enters at the creation.
+        A close dated on the day of the creation, without a time of day, gets the time of the creation.
 
         Raises:
-            InvalidRecord: one of them cannot be; then none enters.
+            InvalidRecord: a record breaks the integrity; then no record of the row is admitted.
         """
         own = batch[0]
         if own.id in self._ids[own.kind.name]:
@@ -44,12 +44,12 @@ class IntegrityCheck:
         return admitted
 
     def outcomes(self) -> dict[str, int]:
-        """How many leads have a win, how many only a loss, and how many neither."""
+        """The number of leads with a win, with a loss only, and with neither."""
         won, lost = self._ends["won"], self._ends["lost"] - self._ends["won"]
         return {"won": len(won), "lost": len(lost), "open": len(self._created) - len(won) - len(lost)}
 
     def _creation(self, stored: Stored) -> int | None:
-        """When the lead was created that a record speaks of."""
+        """The creation of the lead that a record belongs to."""
         if stored.parent is None:
             return None
         entity, known = ("lead", self._created) if stored.kind.parent == "lead_id" else ("account", self._accounts)

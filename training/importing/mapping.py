@@ -305,7 +305,7 @@ class Mapping(MappingPart):
         return cut
 
     def clock(self) -> Clock:
-        """Reads the export's times."""
+        """The clock of the export."""
         return Clock(ZoneInfo(self.timezone))
 
     def data_cut(self) -> int | None:
@@ -313,7 +313,7 @@ class Mapping(MappingPart):
         return None if self.cut is None else self.clock().end(self.cut)
 
     def unknown(self, block: Block) -> frozenset[str]:
-        """The texts that mean unknown in a block: the empty one always."""
+        """The texts that mean unknown in a block; the empty text always does."""
         return frozenset({"", *(self.missing if block.missing is None else block.missing)})
 
 
@@ -321,7 +321,7 @@ def load(path: Path) -> Mapping:
     """The mapping in a YAML file.
 
     Raises:
-        InvalidMapping: the file cannot be read, is no YAML or breaks the mapping language.
+        InvalidMapping: the file cannot be read, is not YAML, or breaks the mapping language.
     """
     try:
         return Mapping.model_validate(read_yaml(path.read_text("utf-8")))
@@ -336,19 +336,19 @@ def load(path: Path) -> Mapping:
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first fault of a mapping, and how many more there are."""
-    faults = error.errors()
-    more = f" ({len(faults) - 1} more to mend)" if len(faults) > 1 else ""
-    return _fault(faults[0]) + more
+    """The first error of a mapping, and the number of further errors."""
+    errors = error.errors()
+    more = f" ({len(errors) - 1} more to fix)" if len(errors) > 1 else ""
+    return _words(errors[0]) + more
 
 
-def _fault(fault: Any) -> str:
-    where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-    words = constraint(fault)
-    if fault["type"] == "missing" and fault["loc"][-1] == "known":
+def _words(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    words = constraint(error)
+    if error["type"] == "missing" and error["loc"][-1] == "known":
         words += "; write known: at_creation, or known: later, which keeps the column out"
-    if fault["type"] not in ("value_error", "missing"):
-        words += f", not {fault['input']!r}"
+    if error["type"] not in ("value_error", "missing"):
+        words += f", not {error['input']!r}"
     return f"{where}{words}" if words.startswith(".") else f"{where or 'the mapping'} {words}"
 
 

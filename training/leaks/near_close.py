@@ -1,7 +1,7 @@
-"""SingleFeatureSkill that rises towards the close: what tells the outcome only in a lead's last week was written down by the close.
+"""Features that predict the outcome near the close only: the close itself wrote them down.
 
-Only where leads have several snapshots. The same closed leads are compared with themselves: at creation, and in the
-last snapshot before they closed. An honest signal grows too, so the bar is high and nothing here blocks.
+The search needs leads with several snapshots. Each closed lead is compared with itself: at creation, and in its last
+snapshot before the close. An honest signal also grows over time, so the bar is high and this search never blocks.
 """
 
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ from training.leaks.columns import FeatureColumn
 from training.leaks.sample import LeadHistory
 from training.leaks.single_feature_auc import SUSPECT_AUC, shares_won
 
-RISE = 0.15
-"""Least rise of the AUC from creation to the last week."""
-_FEWEST_OF_AN_OUTCOME = 25
+MIN_RISE = 0.15
+"""Evidence needs at least this rise of the AUC from creation to the last week."""
+_MIN_OF_AN_OUTCOME = 25
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClosedLeads:
-    """Closed leads seen twice or more; arrays of a lead each.
+    """Closed leads with two snapshots or more; one entry a lead.
 
     Attributes:
-        first: the row of its creation.
+        first: the row of its creation snapshot.
         before: the row of the last snapshot but one.
         last: the row of the last snapshot, within a week of its close.
         won: whether it was won.
-        half: which half of the leads it is judged in; the other half is what is learned from.
+        half: the half of the leads that judges it; the shares won come from the other half.
         overdispersion: see `Sample`.
     """
 
@@ -56,20 +56,27 @@ def closed_leads(
     first, before, last = (ordered[at[wanted]] for at in (starts, ends - 1, ends))
     _, cluster = np.unique(history.cluster[last], return_inverse=True)
     half = rng.random(cluster.max(initial=0) + 1)[cluster] < 0.5
-    return ClosedLeads(first, before, last, history.ever_won[last].astype(np.float64), half, overdispersion)
+    return ClosedLeads(
+        first=first,
+        before=before,
+        last=last,
+        won=history.ever_won[last].astype(np.float64),
+        half=half,
+        overdispersion=overdispersion,
+    )
 
 
-def enough(closed: ClosedLeads) -> bool:
+def has_enough_outcomes(closed: ClosedLeads) -> bool:
     """Whether both halves hold enough of both outcomes."""
     counts = [int((closed.won[side] == won).sum()) for side in (closed.half, ~closed.half) for won in (0, 1)]
-    return min(counts) >= _FEWEST_OF_AN_OUTCOME
+    return min(counts) >= _MIN_OF_AN_OUTCOME
 
 
 def evidence(column: FeatureColumn, closed: ClosedLeads, chance: float) -> list[Evidence]:
-    """Whether a feature's skill rises steeply from creation to the last week before the close."""
+    """Evidence that a feature's AUC rises steeply from creation to the last week before the close."""
     early, late = (_auc(column, at, closed) for at in (closed.first, closed.last))
     error = null_auc_error(closed.won) * np.sqrt(2 * closed.overdispersion)
-    if late <= SUSPECT_AUC or late - early < RISE or norm.sf((late - early) / error) >= chance:
+    if late <= SUSPECT_AUC or late - early < MIN_RISE or norm.sf((late - early) / error) >= chance:
         return []
     won = closed.won > 0
     moved = column.codes[closed.last] != column.codes[closed.before]
@@ -83,7 +90,7 @@ def evidence(column: FeatureColumn, closed: ClosedLeads, chance: float) -> list[
 
 
 def _auc(column: FeatureColumn, at: Integers, closed: ClosedLeads) -> float:
-    """AUC of the levels' shares won among `at`, each half judged by the other."""
+    """AUC of the levels' shares won among the rows `at`; the shares of each half come from the other half."""
     levels = len(column.labels)
     codes = np.where(column.blank, levels, column.codes)[at]
     found = []

@@ -1,4 +1,4 @@
-"""The leads that the search for leaks reads outcomes of, and what is known of them beyond the label."""
+"""The sample of leads that the search for leaks reads, and the history of the leads beyond their labels."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,18 @@ from training.data.snapshots import MAX_SNAPSHOTS, WEEK, Snapshots
 from training.data.splits import Split
 
 FAMILY = 1e-3
-"""Probability that chance alone raises one suspect anywhere among honest columns, for each search."""
+"""Family-wise error rate of each search: the probability that chance alone raises any suspect among honest columns."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LeadHistory:
-    """What is known of the leads of all rows beyond features and labels; arrays of a row each.
+    """The history of the leads of all rows, beyond features and labels; one entry a row.
 
     Attributes:
         lead_id: the lead.
         as_of: the moment of the snapshot, microseconds.
         cluster: the account, group or lead it belongs to.
-        place: rank in time of the lead's creation; None where nothing orders leads.
+        position: rank in time of the lead's creation; None where leads have no order.
         ever_won: whether the lead was ever won, also after the horizon.
         closing: whether the lead closed within a week after this snapshot.
     """
@@ -31,16 +31,16 @@ class LeadHistory:
     lead_id: NDArray[np.str_]
     as_of: Integers
     cluster: NDArray[np.str_]
-    place: Integers | None
+    position: Integers | None
     ever_won: NDArray[np.bool_]
     closing: NDArray[np.bool_]
 
     @classmethod
     def of(cls, snapshots: Snapshots) -> "LeadHistory":
-        """What labelled snapshots tell.
+        """The history that labelled snapshots contain.
 
-        A lead's last snapshot was taken in the week of its close where a later one would have had a complete label
-        too; a lead was ever won where any of its labels says so.
+        The last snapshot of a lead was taken in the week of its close where one more snapshot would still have had a
+        complete label. A lead was ever won where any of its labels is a win.
         """
         _, lead = np.unique(snapshots.lead_id, return_inverse=True)
         count = np.bincount(lead)[lead]
@@ -53,7 +53,7 @@ class LeadHistory:
             lead_id=snapshots.lead_id,
             as_of=snapshots.as_of,
             cluster=snapshots.cluster,
-            place=snapshots.created if snapshots.dated else snapshots.order,
+            position=snapshots.created if snapshots.dated else snapshots.order,
             ever_won=np.bincount(lead, weights=snapshots.won)[lead] > 0,
             closing=closing & several,
         )
@@ -66,8 +66,8 @@ class Sample:
     Attributes:
         positions: their rows.
         won: their outcomes: ever won where that is known, else the label.
-        overdispersion: how many times more the mean outcome varies than that of independent leads, at least 1:
-            leads of an account share their fate, so chance explains more than their number says.
+        overdispersion: the variance of the mean outcome divided by that of independent leads, at least 1. Leads of one
+            account share their fate, so chance explains more than the number of leads suggests.
     """
 
     positions: Integers
@@ -84,7 +84,7 @@ class Sample:
         return cls(positions, won, _overdispersion(won, history.cluster[positions]))
 
     @property
-    def told_apart(self) -> bool:
+    def has_both_outcomes(self) -> bool:
         """Whether both outcomes are among them."""
         return bool(self.won.any() and not self.won.all())
 

@@ -1,4 +1,4 @@
-"""Monitoring: whether the champion is still what it was when it was made. See docs/monitoring.md."""
+"""Monitoring: whether the champion is still as good as at its training. See docs/monitoring.md."""
 
 from training.monitoring.leads import NothingToMonitor
 from training.monitoring.monitor import DAYS, monitor

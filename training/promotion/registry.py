@@ -1,7 +1,7 @@
 """The MLflow registry: every version with digests, parameters, metrics, plots, card and bundle; aliases with history.
 
-The registry is the data scientists' record. Serving never reads it: promotion hands the bundle to a publisher. Of the
-data it keeps digests, and the features of the test leads, on which later versions are compared with this one.
+The registry is the record of the data scientists. Serving never reads it: promotion hands the bundle to a publisher. Of
+the training data the registry keeps digests, and the features of the test leads for comparisons with later versions.
 """
 
 import json
@@ -38,26 +38,26 @@ from training.promotion.promotion import ComparedVersion, PromotionDecision
 
 Alias = Literal["champion", "challenger"]
 _CHANGE = "eql.alias."
-"""Each change is a tag of its own: one tag for all would meet the length that MLflow allows."""
+"""Each change is a tag of its own: one tag for all changes would exceed the length that MLflow allows."""
 _PREDICTIONS = "predictions.parquet"
 _WINDOW = "test_features.parquet"
 _REPORT = "report.json"
 _CARD = "card.md"
-_LONGEST_TAG = 5000
+_MAX_TAG_LENGTH = 5000
 
 
 class NoSuchVersion(ValueError):
-    """The registry has no such version or alias; the message says which there are."""
+    """The registry has no such version or alias; the message lists those it has."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Version:
     """A registered version.
 
     Attributes:
         version: its number, as text.
         run_id: the MLflow run that trained it.
-        created_at: when, milliseconds since the epoch.
+        created_at: the moment of registration, milliseconds since the epoch.
         aliases: champion, challenger or none.
         tags: rung, skill, log loss and the like.
     """
@@ -69,18 +69,18 @@ class Version:
     tags: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AliasChange:
     """One change of an alias.
 
     Attributes:
-        alias: which.
-        previous: the version it named before, if any.
-        version: the version it names since.
-        actor: who did it.
-        reason: why, in that person's words.
-        at: when (RFC 3339).
-        decision: what the comparison and the guard-rails said of it; empty where nothing was judged.
+        alias: the alias.
+        previous: the version that it named before; None for the first change.
+        version: the version that it names since.
+        actor: the person who made the change.
+        reason: the reason, in that person's words.
+        at: the moment (RFC 3339).
+        decision: the promotion decision in words; empty where nothing was decided.
     """
 
     alias: Alias
@@ -97,7 +97,7 @@ class Registry:
 
     Args:
         tracking_uri: such as `sqlite:///var/mlflow/mlflow.db` or a server's URL.
-        artifacts: where artifacts go when the tracking server does not say; None to leave it to the server.
+        artifacts: the folder for artifacts where the tracking server sets none; None to leave the choice to the server.
     """
 
     def __init__(self, tracking_uri: str, artifacts: Path | None) -> None:
@@ -115,10 +115,10 @@ class Registry:
         """Record a training and register its bundle; returns the version.
 
         Args:
-            trained: what training yielded.
-            settings: what it was asked for.
-            catalogue: the base catalogue it was trained with.
-            leads_a_week: how many leads sales can work, for lift.
+            trained: the result of the training.
+            settings: the settings of the training.
+            catalogue: the base catalogue of the training.
+            leads_a_week: the capacity of sales, for lift.
         """
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_registry_uri(self._uri)
@@ -190,7 +190,7 @@ class Registry:
 
         Raises:
             NoSuchVersion: it has none.
-            UntrustedHazard: its files are not what they say.
+            UntrustedHazard: its files do not match their checksums.
         """
         folder = Path(self._download(version, "hazard"))
         return read_hazard({file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
@@ -200,7 +200,7 @@ class Registry:
         return EvaluationReport.from_dict(json.loads(Path(self._download(version, _REPORT)).read_text()))
 
     def predictions(self, version: Version) -> Predictions:
-        """What a version said of its out-of-time rows."""
+        """The predictions of a version on its out-of-time rows."""
         return _read_predictions(Path(self._download(version, _PREDICTIONS)))
 
     def card(self, version: Version) -> str:
@@ -208,7 +208,7 @@ class Registry:
         return Path(self._download(version, _CARD)).read_text("utf-8")
 
     def compared_version(self, version: Version) -> ComparedVersion:
-        """A version as promotion sees it."""
+        """A version as promotion compares it."""
         return ComparedVersion(version.version, self.bundle(version), self.predictions(version))
 
     def window(self, version: Version) -> FrozenWindow:
@@ -221,26 +221,32 @@ class Registry:
         except (MlflowException, OSError) as error:
             raise NoSuchVersion(
                 f"the registry cannot give {path} of version {version.version} ({' '.join(str(error).split())}); "
-                "mend its artifact store, or train again"
+                "fix its artifact store, or train again"
             ) from None
 
     def log_decision(self, version: Version, decision: PromotionDecision, actor: str, at: datetime) -> None:
-        """Keep with a version what was decided of its promotion, and why: tags, metrics and a file for each time."""
-        said = {"promoted": str(decision.promote), "words": decision.words, "actor": actor, "at": at.isoformat()}
-        for name, value in said.items():
-            self._client.set_model_version_tag(NAME, version.version, f"promotion.{name}", value[:_LONGEST_TAG])
+        """Log a promotion decision with its version: tags, metrics, and one file for each decision."""
+        tags = {"promoted": str(decision.promote), "words": decision.words, "actor": actor, "at": at.isoformat()}
+        for name, value in tags.items():
+            self._client.set_model_version_tag(NAME, version.version, f"promotion.{name}", value[:_MAX_TAG_LENGTH])
         moment = int(at.timestamp() * 1000)
         metrics = [Metric(f"promotion.{name}", value, moment, 0) for name, value in decision.figures.items()]
         self._client.log_batch(version.run_id, metrics=metrics)
-        content = {**decision.to_json(), "actor": actor, "at": at.isoformat()}
+        content = {**decision.to_dict(), "actor": actor, "at": at.isoformat()}
         self._client.log_dict(version.run_id, content, f"promotions/{_stamp(at).replace(':', '')}.json")
 
     def set_alias(
         self, alias: Alias, version: Version, actor: str, reason: str, at: datetime, decision: str = ""
     ) -> AliasChange:
-        """Set an alias, and remember from what, by whom, why and on what judgement."""
+        """Set an alias, and keep the change in its history."""
         change = AliasChange(
-            alias, self._aliases().get(alias), version.version, actor, reason, at.isoformat(), decision
+            alias=alias,
+            previous=self._aliases().get(alias),
+            version=version.version,
+            actor=actor,
+            reason=reason,
+            at=at.isoformat(),
+            decision=decision,
         )
         self._client.set_registered_model_alias(NAME, alias, version.version)
         self._client.set_registered_model_tag(NAME, f"{_CHANGE}{_stamp(at)}.{alias}", json.dumps(change.__dict__))
@@ -255,10 +261,10 @@ class Registry:
         return [AliasChange(**json.loads(tags[name])) for name in sorted(tags) if name.startswith(_CHANGE)]
 
     def previous_version(self, alias: Alias) -> Version:
-        """The version to roll back to: the one the alias named before, and before that when asked again.
+        """The version to roll back to: the one that the alias named before; after a rollback, the one before that.
 
         Raises:
-            NoSuchVersion: it never named another.
+            NoSuchVersion: the alias never named another version.
         """
         named: list[str] = []
         for version in (change.version for change in self.history() if change.alias == alias):
@@ -279,12 +285,12 @@ class Registry:
 
 
 def _stamp(at: datetime) -> str:
-    """A moment that sorts as text and that MLflow takes in a name."""
+    """A moment in a form that sorts as text and that MLflow accepts in a name."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"
 
 
 def _digests(trained: TrainingResult, catalogue: Catalogue) -> Mapping[str, str]:
-    """SHA-256 of the bundle, of what its features mean, of the catalogue, and of every labelled snapshot."""
+    """SHA-256 of the bundle, of the definitions of its features, of the catalogue, and of all labelled snapshots."""
     return {
         "bundle": trained.bundle.sha256,
         "features": trained.bundle.features_sha256,
@@ -294,9 +300,9 @@ def _digests(trained: TrainingResult, catalogue: Catalogue) -> Mapping[str, str]
 
 
 def _log_datasets(trained: TrainingResult, digests: Mapping[str, str]) -> None:
-    """Names what was learned from and judged on; MLflow gets a schema and a digest of it, not the rows."""
+    """Log the snapshots as a data set: MLflow gets their schema and digest, not the rows."""
     frame = trained.table.drop_columns(["lead_id"]).to_pandas()
-    # MLflow takes 36 characters of a digest.
+    # MLflow accepts 36 characters of a digest.
     snapshots = mlflow.data.pandas_dataset.from_pandas(frame, name="snapshots", digest=digests["data"][:36])
     mlflow.log_input(snapshots, context="training")
 
@@ -306,14 +312,14 @@ def _log_files(trained: TrainingResult, catalogue: Catalogue, leads_a_week: int,
     parts = bundle.parts(trained.test_matrix)
     families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
     found = importance(bundle.encoding.names, families, parts)
-    real = lift_at_capacity(predictions, leads_a_week)
+    lift = lift_at_capacity(predictions, leads_a_week)
     figures = plots(bundle, predictions, parts, catalogue=catalogue, leads_a_week=leads_a_week)
     files = {
         **{f"bundle/{name}": content for name, content in bundle.files.items()},
-        **({f"hazard/{name}": content for name, content in trained.foreseen.files.items()} if trained.foreseen else {}),
+        **({f"hazard/{name}": content for name, content in trained.hazard.files.items()} if trained.hazard else {}),
         **figures,
         _REPORT: json.dumps(trained.report.to_dict(), indent=1).encode(),
-        _CARD: card(bundle, trained.report, found, real, digests).encode(),
+        _CARD: card(bundle, trained.report, found, lift, digests).encode(),
         "importance.json": json.dumps(_importance(found), indent=1).encode(),
     }
     with tempfile.TemporaryDirectory() as name:

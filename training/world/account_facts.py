@@ -85,7 +85,7 @@ def shared_customer_rows(chunk: Chunk) -> RecordRows:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Days:
     """Days of use, one a row."""
 
@@ -96,7 +96,7 @@ class _Days:
     users: Integers
 
     def take(self, these: Booleans) -> "_Days":
-        return _Days(*(column[these] for column in vars(self).values()))
+        return _Days(**{name: column[these] for name, column in vars(self).items()})
 
 
 def usage_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:

@@ -33,7 +33,7 @@ _GROWTH = 1.6
 _OVERLAPS = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Accounts:
     """A chunk of accounts; arrays of one length, of which `employees` may change once.
 

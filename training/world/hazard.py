@@ -80,7 +80,7 @@ STEADY = Pace(np.zeros(1))
 """The pace of a world in which nothing is hidden and nothing drifts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Covariates:
     """What the facts recorded by its creation say of each lead; arrays of one length.
 

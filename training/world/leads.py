@@ -22,7 +22,7 @@ _DEMO = CHANNELS.index("demo_request")
 _BY_KIND = np.array([[CHANNELS_BY_KIND[kind].get(channel, 0.0) for channel in CHANNELS] for kind in KINDS])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SimulatedLeads:
     """The leads of a chunk of accounts; arrays of one length, an account's leads in order of creation.
 

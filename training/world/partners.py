@@ -31,7 +31,7 @@ _CERTIFIED = np.array(
 """How often a partner of each kind, by tier, is certified."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Partners:
     """All partners; arrays of one length, of which some change once.
 

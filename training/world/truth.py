@@ -1,4 +1,4 @@
-"""The true probabilities of the simulated world, of what is recorded and nothing else."""
+"""The true probabilities of the simulated world, given its records and nothing else."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from training.world.hazard import LOST, MAX_SIGNALS, STEPS, alone, win_chance
 from training.world.hidden import Belief, Observed, beliefs
 
 LANDMARKS = 26
-"""The true probability is stored at creation and weekly while the lead is open, so many times at most."""
+"""The most true probabilities of a lead: one at creation, then one a week while the lead is open."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Truth:
     """True probabilities of leads at landmarks, of being won by the end of the horizon; arrays of one length.
 
@@ -23,8 +23,8 @@ class Truth:
         lead: position of the lead, in order.
         as_of: microseconds, a moment at which it is not recorded as closed.
         probability: given all facts recorded by then.
-        without_partner: the same where, from then on, partner signals do nothing and nobody confirms the lead.
-        given_frailty: given also the hidden factor of its weight of winning.
+        without_partner: the same if, from then on, partner signals have no effect and the lead is never confirmed.
+        given_frailty: the same, given also the hidden factor of the weight of winning.
     """
 
     lead: Integers
@@ -44,7 +44,13 @@ def truth(chunk: Chunk) -> Truth:
     belief = _beliefs(chunk, lead, week)
     own = np.eye(len(chunk.setting.frailty.values))[chunk.frail[lead]]
     given = Belief(belief.open * own, belief.won * own, belief.lost * own).normalised()
-    return Truth(lead, as_of[lead, week], _expected(belief, chance), _expected(belief, apart), _expected(given, chance))
+    return Truth(
+        lead=lead,
+        as_of=as_of[lead, week],
+        probability=_expected(belief, chance),
+        without_partner=_expected(belief, apart),
+        given_frailty=_expected(given, chance),
+    )
 
 
 def _expected(belief: Belief, chance: Reals) -> Reals:
@@ -74,7 +80,7 @@ def _win_chances(chunk: Chunk, lead: Integers, age: Integers, states: Integers) 
 
 
 def _beliefs(chunk: Chunk, lead: Integers, week: Integers) -> Belief:
-    """What is believed of leads at these weeks since their creation."""
+    """The beliefs about leads at these weeks since their creation."""
     setting, created = chunk.setting, chunk.leads.created
     observed = Observed(
         weights=chunk.weights,
