@@ -1,4 +1,4 @@
-"""The accounts of the simulated world, their use of integrations, and the partners that have them too."""
+"""The accounts of the simulated world, their use of integrations, and the partners that share them."""
 
 from dataclasses import dataclass, replace
 
@@ -15,10 +15,10 @@ INDUSTRIES = (
     *("agriculture", "hospitality", "construction", "public sector"),
 )
 ICP_INDUSTRIES = 8
-"""How many of `INDUSTRIES` belong to the ideal customer profile: the first."""
+"""The number of industries, first in `INDUSTRIES`, that belong to the ideal customer profile."""
 
 UNKNOWN_INDUSTRY = len(INDUSTRIES)
-"""Stands for an industry that is not recorded."""
+"""The code of an industry that is not recorded."""
 
 COUNTRIES = (
     *(("DE", "EMEA"), ("GB", "EMEA"), ("FR", "EMEA"), ("NL", "EMEA"), ("SE", "EMEA"), ("ES", "EMEA"), ("ZA", "EMEA")),
@@ -151,7 +151,7 @@ def _two_sizes(rng: np.random.Generator, employees: Reals, changes: Booleans) ->
 
 
 def _distinct_partners(rng: np.random.Generator, partners: Partners, n: int) -> Integers:
-    """Three different partners for each account, the big ones more often (the Gumbel trick)."""
+    """Three different partners for each account, big partners more often (the Gumbel trick)."""
     return np.argsort(-(np.log(partners.share) + rng.gumbel(size=(n, PARTNERS))), axis=1)[:, :_OVERLAPS]
 
 
@@ -160,7 +160,7 @@ def _between(rng: np.random.Generator, low: Integers, high: Integers) -> Integer
 
 
 def obscured(rng: np.random.Generator, accounts: Accounts, share: float) -> Accounts:
-    """The accounts without the size, the industry, the revenue of so many of them each; nothing is drawn for 0."""
+    """The accounts with size, industry and revenue each missing for a share of them; 0 draws no random number."""
     if share == 0:
         return accounts
     size, industry, revenue = rng.random((3, len(accounts.number))) < share

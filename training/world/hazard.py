@@ -1,6 +1,6 @@
 """How leads of the simulated world are won and lost, and the exact probability that they are.
 
-A lead is a finite Markov chain in days since its creation. Its state is what was recorded of it since: how many buying
+A lead is a finite Markov chain in days since its creation. Its state is the records since then: the number of buying
 signals (0 to 3), whether the partner and whether the vendor confirmed. Each day at most one event happens: won, lost,
 one more signal, the partner's confirmation or the vendor's. Event k has the weight w_k, a function of the covariates
 at creation, the state and the age in days, and happens with probability w_k / (1 + sum of all weights): a multinomial
@@ -34,7 +34,7 @@ _GRID = (2, 2, MAX_SIGNALS + 1)
 """The states as vendor's confirmation, partner's confirmation, signals."""
 
 STEPS = np.array([0, 0, 1, MAX_SIGNALS + 1, 2 * (MAX_SIGNALS + 1)])
-"""What each of `EVENTS` adds to the number of a state; won and lost end the lead."""
+"""The number that each of `EVENTS` adds to a state; won and lost end the lead."""
 
 _CHANNEL_EFFECT: Mapping[str, float] = {
     "integration_marketplace": 0.2,
@@ -56,11 +56,11 @@ _LOST_BY_AGE = np.array([0.4, 0.9, 1.1, 1.5, 3.0])
 
 @dataclass(frozen=True)
 class Pace:
-    """What the weight of winning is multiplied by at an age in days: exp(level + slope * age).
+    """The factor of the weight of winning at an age in days: exp(level + slope * age).
 
     Attributes:
         level: of each lead; of length 1 for all.
-        slope: a day.
+        slope: per day.
     """
 
     level: Reals
@@ -82,14 +82,14 @@ STEADY = Pace(np.zeros(1))
 
 @dataclass(frozen=True, kw_only=True)
 class Covariates:
-    """What the facts recorded by its creation say of each lead; arrays of one length.
+    """The covariates of each lead from the facts recorded by its creation; arrays of one length.
 
     Attributes:
         channel: position in `CHANNELS`.
         employees: of the account; NaN where unknown.
         icp_industry: whether the account's industry is one of the ideal customer profile's.
         competitor: whether the account competes with us.
-        partner: whether the lead names a source partner; without one nobody confirms it.
+        partner: whether the lead names a source partner; a lead without one is never confirmed.
         referred: whether that partner referred it.
         certified: whether that partner is certified.
         tier: of that partner, 1 to 3; 0 without one.
@@ -142,8 +142,8 @@ def attraction(lead: Covariates, effect: float = 1.0) -> Reals:
     """How well a lead suits us: log odds that enter every weight.
 
     Args:
-        lead: what was recorded by its creation.
-        effect: what partner signals do to the outcome, as a share of what they do in full.
+        lead: the covariates at creation.
+        effect: the effect of partner signals on the outcome, as a share of the full effect.
     """
     fit = _fit(lead.employees, lead.icp_industry)
     active = lead.active_days >= ACTIVE_DAYS
@@ -187,12 +187,12 @@ def weights(lead: Covariates, effect: float = 1.0) -> Reals:
 
 
 def alone(lead: Covariates) -> Reals:
-    """The weights of leads whose partner signals do nothing and whom nobody confirms, as `weights`."""
+    """The `weights` of leads whose partner signals have no effect and that are never confirmed."""
     return weights(replace(lead, partner=np.zeros_like(lead.partner)), 0.0)
 
 
 def by_age(age: Integers) -> Reals:
-    """What the weights are multiplied by at an age in whole days: shape (ages, EVENTS)."""
+    """The factors of the weights at an age in whole days: shape (ages, EVENTS)."""
     band = np.searchsorted(_AGES, age, side="right")
     found = np.ones((len(age), len(EVENTS)))
     found[:, WON], found[:, LOST] = _WON_BY_AGE[band], _LOST_BY_AGE[band]
@@ -233,7 +233,7 @@ def win_probability(weights: Reals, age: Integers, horizon: int, pace: Pace = ST
 
 
 def win_chance(weights: Reals, states: Integers, age: Integers, horizon: int, pace: Pace) -> Reals:
-    """`win_probability` of each lead in the one state it is in; only states it can still reach are worked out."""
+    """`win_probability` of each lead in the one state it is in; only states that it can still reach are computed."""
     grid = weights.reshape(-1, *_GRID, len(EVENTS))
     confirmed, signals = np.divmod(states, MAX_SIGNALS + 1)
     group = 2 * confirmed + (weights[:, 0, PARTNER] > 0)
@@ -273,7 +273,7 @@ def _recursion(weights: Reals, age: Integers, horizon: int, pace: Pace) -> Reals
 
 @dataclass(frozen=True)
 class Walk:
-    """Everything that happened to leads after their creation, in order of age.
+    """All events of leads after their creation, in order of age.
 
     Attributes:
         lead: position of the lead.
@@ -287,7 +287,7 @@ class Walk:
 
 
 def walk(weights: Reals, start: Integers, days: int, rng: np.random.Generator, pace: Pace) -> Walk:
-    """Draw what happens to leads that start in the states `start` until they close, for at most `days` days."""
+    """Draw the events of leads that start in the states `start` until they close, for at most `days` days."""
     states, still_open = start.copy(), np.arange(len(start))
     steps = [(start[:0], start[:0], start[:0])]
     for age in range(days):

@@ -1,4 +1,4 @@
-"""The leads of the simulated world at their creation, and what their facts say then."""
+"""The leads of the simulated world at their creation, and their covariates then."""
 
 from dataclasses import dataclass
 
@@ -73,7 +73,7 @@ class Occasions:
 
 
 def occasions(window: SimulatedWindow, accounts: Accounts) -> Occasions:
-    """The leads created at `accounts.leads`, before anyone brings them."""
+    """The leads created at `accounts.leads`, before they have a channel or a partner."""
     account, place = np.nonzero(accounts.leads < window.cut)
     created = accounts.leads[account, place]
     industry, competitor = accounts.industry[account] < ICP_INDUSTRIES, accounts.competitor[account]
@@ -82,7 +82,7 @@ def occasions(window: SimulatedWindow, accounts: Accounts) -> Occasions:
 
 
 def partner_chance(selection: float, merit: Reals) -> Reals:
-    """How likely a partner brings a lead that would do so well without one: of `merit` and what is hidden."""
+    """The probability that a partner brings a lead, given its log weight without a partner (`merit` and frailty)."""
     odds: Reals = PARTNER_LEADS / (1 - PARTNER_LEADS) * np.exp(selection * (merit - _USUAL_MERIT))
     return np.where(selection == 0, PARTNER_LEADS, odds / (1 + odds))
 
@@ -90,7 +90,7 @@ def partner_chance(selection: float, merit: Reals) -> Reals:
 def draw_leads(
     rng: np.random.Generator, partners: Partners, accounts: Accounts, found: Occasions, chance: Reals
 ) -> SimulatedLeads:
-    """What the leads are; users of an integration come through its partner more often.
+    """Draw the leads; users of an integration come through its partner more often.
 
     Args:
         rng: the chunk's.
@@ -130,7 +130,7 @@ def _pick(rng: np.random.Generator, shares: Reals) -> Integers:
 def covariates(
     leads: SimulatedLeads, window: SimulatedWindow, partners: Partners, accounts: Accounts, usage: Usage
 ) -> Covariates:
-    """What facts recorded by each lead's creation say of it; a later version of account or partner does not count."""
+    """The covariates of each lead from facts recorded by its creation, without later versions of account or partner."""
     overlapping = (accounts.overlaps >= 0) & (accounts.relationship == RELATIONSHIPS.index("customer"))
     return Covariates(
         channel=leads.channel,

@@ -1,4 +1,4 @@
-"""What is recorded of partners, money spent and exchange rates; it does not depend on the accounts drawn."""
+"""The records of partners, spend and exchange rates; they do not depend on the accounts drawn."""
 
 from collections.abc import Mapping
 
@@ -50,7 +50,7 @@ def partner_rows(window: SimulatedWindow, partners: Partners) -> RecordRows:
 
 
 def agreement_rows(window: SimulatedWindow, partners: Partners) -> RecordRows:
-    """What each partner is paid for leads it sourced, and certified ones for leads they influenced."""
+    """The agreements: shares paid to each partner for sourced leads, and to certified ones for influenced leads."""
     for version, at in enumerate((np.full(PARTNERS, window.start), partners.changes)):
         for role, shares in (("sourced", partners.sourced[version]), ("influenced", np.full(PARTNERS, 0.03))):
             yield from rows(

@@ -1,4 +1,4 @@
-"""The partners of the simulated world: the same few dozen however many accounts there are."""
+"""The partners of the simulated world: the same few dozen for any number of accounts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ CHANNELS_BY_KIND: Mapping[str, Mapping[str, float]] = {
     "content": {"backlink": 0.55, "co_created_content": 0.4, "social": 0.05},
     "affiliate": {"backlink": 0.85, "partner_referral": 0.15},
 }
-"""Through which channels a kind of partner brings leads, and how often."""
+"""The channels through which each kind of partner brings leads, with their shares."""
 
 KINDS = tuple(CHANNELS_BY_KIND)
 _KIND_SHARES = (0.2, 0.3, 0.2, 0.15, 0.15)
 _CERTIFIED = np.array(
     [[0, 0.3, 0.6, 0.9], [0, 0.3, 0.6, 0.9], [0, 0.2, 0.4, 0.6], [0, 0.1, 0.2, 0.3], [0, 0.0, 0.1, 0.2]]
 )
-"""How often a partner of each kind, by tier, is certified."""
+"""The share of certified partners of each kind, by tier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Partners:
     sourced: Reals
 
     def tier_at(self, partner: Integers, instant: Integers) -> Integers:
-        """Level of partners as recorded by an instant; 0 for no partner (a negative position)."""
+        """The level of partners as recorded by an instant; 0 for no partner (a negative position)."""
         return np.where(partner < 0, 0, self.tier[self._version(partner, instant), partner])
 
     def certified_at(self, partner: Integers, instant: Integers) -> Booleans:
