@@ -161,7 +161,7 @@ def test_the_challenger_knows_more_than_the_champion_it_is_compared_with(told: T
 
 def test_a_model_is_read_whether_it_has_learned_or_not(told: Told, telling: Told) -> None:
     assert told["read_a_model"]["rung"] == "base_rate"
-    assert "Nothing: no feature changes its answer" in told["read_a_model"]["card"]
+    assert "No feature changes its probabilities" in told["read_a_model"]["card"]
     learned = telling["read_a_model"]
     assert learned["rung"] != "base_rate"
     assert learned["strongest"] == "size"

@@ -38,7 +38,7 @@ def train(
     records: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder of records; by default the store's.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     horizon_days: Annotated[int, typer.Option(min=1, max=730, help="Days within which a close counts.")] = HORIZON_DAYS,
     allow_leak: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Train with an attribute that nearly decides.")

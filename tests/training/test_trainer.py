@@ -100,6 +100,22 @@ def test_the_report_is_that_of_the_predictions_kept(signal: TrainingResult) -> N
     assert EvaluationReport.from_dict(content) == report
 
 
+def test_the_report_has_the_keys_that_it_had_in_their_order(signal: TrainingResult) -> None:
+    metrics = (
+        "rows won base_rate observed_rate mean_probability skill log_loss log_loss_constant log_loss_difference "
+        "log_loss_difference_95 auc auc_95 brier brier_constant calibration_slope"
+    )
+    training = (
+        "rung rung_reason tuning horizon_days target split point_in_time training_rows training_leads features "
+        "calibration level out_of_time_rungs leaks drifting leak_searches_skipped excluded cut immature curve"
+    )
+    content = signal.report.to_dict()
+    assert [*content] == [*metrics.split(), *training.split()]
+    assert [*content["out_of_time_rungs"][0]] == ["rung", "rows", "log_loss", "auc", "brier"]
+    assert [*content["immature"]] == ["used", "reason", "gain", "standard_error"]
+    assert [*content["tuning"]] == ["settings", "reason", "trials"]
+
+
 def test_the_bundle_can_be_read_back_and_has_what_serving_needs(signal: TrainingResult) -> None:
     bundle = read(signal.bundle.files)
     assert bundle.sha256 == signal.bundle.sha256

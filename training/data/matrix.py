@@ -95,10 +95,10 @@ def prepare_training(
         snapshots = label_snapshots(engine, horizon_days)
         full = catalogue.with_attributes(engine.provenance.attributes)
         progress(f"evaluating {len(full)} features of {len(snapshots):,} snapshots")
-        found = engine.evaluate(full, snapshots.table(), fields=True)
+        evaluated = engine.evaluate(full, snapshots.table(), fields=True)
         history = {kind.name: engine.sql(_LAST.format(kind=kind)).to_pylist() for kind in DERIVED}
         provenance = engine.provenance
-    table = _aligned(found.select(["lead_id", "as_of", *full.names, "lead.source_partner_id"]), snapshots)
+    table = _aligned(evaluated.select(["lead_id", "as_of", *full.names, "lead.source_partner_id"]), snapshots)
     left_out = {segment: segment_leads(segment, snapshots, full, table) for segment in dict.fromkeys(excluded)}
     kept = ~np.isin(snapshots.lead_id, np.concatenate([np.zeros(0, str), *left_out.values()]))
     if not kept.all():

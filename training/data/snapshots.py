@@ -208,8 +208,8 @@ def _assemble(
 
 
 def _expected_amount(engine: DuckDBEngine) -> tuple[int, str] | None:
-    found = engine.sql(_AMOUNT).to_pylist()
-    return (round(found[0]["mean"]), found[0]["currency"]) if found else None
+    rows = engine.sql(_AMOUNT).to_pylist()
+    return (round(rows[0]["mean"]), rows[0]["currency"]) if rows else None
 
 
 _FACTS = """

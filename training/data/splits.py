@@ -52,11 +52,11 @@ def split(snapshots: Snapshots) -> Split:
     Raises:
         NothingToLearn: nothing lies before the test window and its purge.
     """
-    found = _divide(snapshots)
-    if not len(found.train):
+    division = _divide(snapshots)
+    if not len(division.train):
         fix = "import a longer history" + (", or train with a shorter horizon" if snapshots.horizon_days else "")
-        raise NothingToLearn(f"nothing is left to train on once {found.how}, is set aside to test on; {fix}")
-    return found
+        raise NothingToLearn(f"nothing is left to train on once {division.how}, is set aside to test on; {fix}")
+    return division
 
 
 def _divide(snapshots: Snapshots) -> Split:

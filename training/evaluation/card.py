@@ -22,7 +22,7 @@ _RUNGS: Mapping[Rung, str] = {
 def card(
     bundle: Bundle,
     report: EvaluationReport,
-    found: Importance,
+    importance: Importance,
     capacity: CapacityLift | None,
     digests: Mapping[str, str],
 ) -> str:
@@ -31,14 +31,14 @@ def card(
     Args:
         bundle: the model.
         report: the evaluation report of its training; lines without a value in it are left out.
-        found: the importance of its features.
+        importance: the importance of its features.
         capacity: its lift at the capacity of sales; None where leads are undated.
         digests: hashes by name.
     """
     sections = {
         f"Model card: {bundle.name}": _what(bundle, report),
         "How good it is": [*_worth(report), *_capacity(capacity)],
-        "What moves its probabilities": _moves(found),
+        "What moves its probabilities": _moves(importance),
         "What it is not": _limits(bundle, report),
         "What it was trained on": _made_of(bundle, report, digests),
     }
@@ -119,12 +119,12 @@ def _capacity(capacity: CapacityLift | None) -> list[str]:
     ]
 
 
-def _moves(found: Importance) -> list[str]:
-    features = {name: value for name, value in found.features.items() if value}
+def _moves(importance: Importance) -> list[str]:
+    features = {name: value for name, value in importance.features.items() if value}
     if not features:
         return ["No feature changes its probabilities."]
     lines = ["Mean absolute contribution to the log-odds over the test leads; an association, not a cause."]
-    families = {name: value for name, value in found.families.items() if value}
+    families = {name: value for name, value in importance.families.items() if value}
     return [*lines, *_table("family", families), *_table("feature", dict(list(features.items())[:_TOP]))]
 
 

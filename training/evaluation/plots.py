@@ -40,12 +40,12 @@ def plots(
         leads_a_week: the capacity of sales.
     """
     families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
-    found = importance(bundle.encoding.names, families, contributions)
+    strength = importance(bundle.encoding.names, families, contributions)
     return {
         "reliability.png": _png(_reliability(predictions)),
         "lift.png": _png(_lift(predictions, leads_a_week)),
-        "importance.png": _png(_bars("Mean absolute contribution by feature", found.features)),
-        "families.png": _png(_bars("Mean absolute contribution by family", found.families)),
+        "importance.png": _png(_bars("Mean absolute contribution by feature", strength.features)),
+        "families.png": _png(_bars("Mean absolute contribution by family", strength.families)),
         "stability.png": _png(_stability(predictions)),
     }
 

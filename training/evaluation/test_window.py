@@ -64,8 +64,8 @@ class FrozenWindow:
         keys = {"lead_id": predictions.lead_id.tolist(), "as_of": predictions.as_of.tolist()}
         wanted = pa.table({**keys, "_position": np.arange(len(predictions.won))})
         numbered = table.select(["lead_id", "as_of"]).append_column("_row", pa.array(np.arange(len(table))))
-        found = wanted.join(numbered, ["lead_id", "as_of"], join_type="inner").sort_by("_position")
-        return cls(predictions, table.drop_columns(["lead_id", "as_of"]).take(found["_row"]))
+        joined = wanted.join(numbered, ["lead_id", "as_of"], join_type="inner").sort_by("_position")
+        return cls(predictions, table.drop_columns(["lead_id", "as_of"]).take(joined["_row"]))
 
     def take(self, chosen: NDArray[np.bool_]) -> "FrozenWindow":
         """Some of the rows."""

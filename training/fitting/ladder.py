@@ -142,25 +142,25 @@ def _fit_signed(design: Reals, rows: Rows, signs: Sequence[int], strength: float
         return float(strength * likelihood + beta[:-1] @ beta[:-1] / 2), gradient
 
     bounds = [_BOUNDS[sign] for sign in (*signs, 0)]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
-    return np.asarray(found.x, dtype=np.float64)
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
+    return np.asarray(optimum.x, dtype=np.float64)
 
 
 def _columns(position: int, encoding: Encoding, raw: Reals) -> list[LogisticColumn]:
     """The columns of one feature: a number and whether it is missing, or the levels of a category."""
     missing = np.isnan(raw)
     feature = encoding.features[position]
-    found: list[LogisticColumn] = []
+    columns: list[LogisticColumn] = []
     if feature.kind == "category":
         for level in range(len(feature.levels)):
             share = float((raw == level).mean())
-            found.append(LogisticColumn(position, "level", share, np.sqrt(share * (1 - share)), level=level))
+            columns.append(LogisticColumn(position, "level", share, np.sqrt(share * (1 - share)), level=level))
     elif not missing.all():
         present = np.sign(raw[~missing]) * np.log1p(np.abs(raw[~missing]))
-        found.append(LogisticColumn(position, "number", float(present.mean()), float(present.std())))
+        columns.append(LogisticColumn(position, "number", float(present.mean()), float(present.std())))
     share = float(missing.mean())
-    found.append(LogisticColumn(position, "missing", share, float(np.sqrt(share * (1 - share)))))
-    return [replace(column, scale=float(column.scale)) for column in found if column.scale > 1e-9]
+    columns.append(LogisticColumn(position, "missing", share, float(np.sqrt(share * (1 - share)))))
+    return [replace(column, scale=float(column.scale)) for column in columns if column.scale > 1e-9]
 
 
 def fit_trees(rows: Rows, encoding: Encoding, directions: Sequence[int], settings: TreeSettings, seed: int) -> LightGBM:

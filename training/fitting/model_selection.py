@@ -111,10 +111,10 @@ def choose(
     if not has_enough_outcomes(origins.won):
         reason = f"{created.sum():.0f} wins among {len(created)} training leads are too few to fit and judge more"
         return _base_rate(origins, reason)
-    found = candidates(origins, progress, tuned.settings)
-    rung, reason = select_rung(origins.won, {c.rung: c.probability for c in found}, origins.bootstrap)
-    chosen = next(c for c in found if c.rung == rung)
-    table = tuple(_metrics(c.rung, origins.won, c.probability) for c in found)
+    fitted_rungs = candidates(origins, progress, tuned.settings)
+    rung, reason = select_rung(origins.won, {c.rung: c.probability for c in fitted_rungs}, origins.bootstrap)
+    chosen = next(c for c in fitted_rungs if c.rung == rung)
+    table = tuple(_metrics(c.rung, origins.won, c.probability) for c in fitted_rungs)
     return Choice(
         rung=rung,
         reason=reason,
@@ -135,14 +135,14 @@ def _base_rate(origins: RollingOrigins, reason: str) -> Choice:
 
 def candidates(origins: RollingOrigins, progress: Callable[[str], None], trees: TreeSettings) -> list[FittedRung]:
     """Every rung that the features allow, each with its best setting."""
-    found: dict[Rung, dict[float, list[Reals]]] = {"base_rate": {}, **{rung: {} for rung in SETTINGS}}
+    by_rung: dict[Rung, dict[float, list[Reals]]] = {"base_rate": {}, **{rung: {} for rung in SETTINGS}}
     for number, fold in enumerate(origins.folds, start=1):
         rows, leads = len(fold.fit), len(fold.judge)
         progress(f"rolling origin {number} of {len(origins.folds)}: {rows:,} rows, judged on {leads:,} leads")
         fit, scored = origins.rows.take(fold.fit), origins.rows.matrix[origins.scored_rows(fold)]
         for rung, value, margin in _margins(origins, fit, scored, trees):
-            found[rung].setdefault(value, []).append(margin)
-    return [_best(rung, margins, origins) for rung, margins in found.items() if margins]
+            by_rung[rung].setdefault(value, []).append(margin)
+    return [_best(rung, margins, origins) for rung, margins in by_rung.items() if margins]
 
 
 SETTINGS: Mapping[Rung, str] = {

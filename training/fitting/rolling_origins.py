@@ -90,10 +90,10 @@ class RollingOrigins:
     @property
     def digest(self) -> str:
         """A name for the data, the folds and the seed."""
-        found = hashlib.sha256(repr((self.encoding, list(self.directions), self.seed)).encode())
+        digest = hashlib.sha256(repr((self.encoding, list(self.directions), self.seed)).encode())
         for array in (self.rows.matrix, self.rows.won, self.rows.weight, *(fold.fit for fold in self.folds)):
-            found.update(array.tobytes())
-        return found.hexdigest()[:16]
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:16]
 
     def scored_rows(self, fold: Fold) -> Integers:
         """Positions of the rows that a model fitted at a fold scores: its judged rows, then its intercept sample."""

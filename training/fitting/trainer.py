@@ -114,15 +114,15 @@ _UNDATED = ImmatureSnapshots(False, "not tried: leads or closes are undated")
 
 
 def _cohort(data: TrainingData, horizon_days: int) -> Cohort:
-    found = data.snapshots
+    snapshots = data.snapshots
     follow_up = hazard.FollowUp(
-        as_of=found.as_of,
-        created=found.created,
-        closed_at=found.closed_at,
-        known_at=found.known_at,
-        won=found.won_ever,
-        cluster=found.cluster,
-        weight=found.weight,
+        as_of=snapshots.as_of,
+        created=snapshots.created,
+        closed_at=snapshots.closed_at,
+        known_at=snapshots.known_at,
+        won=snapshots.won_ever,
+        cluster=snapshots.cluster,
+        weight=snapshots.weight,
     )
     return Cohort(
         rows=data.rows,
@@ -146,27 +146,27 @@ def _with_immature(
     if horizon is None:
         return choice, rows, _UNDATED
     cohort = _cohort(data, horizon)
-    found = try_soft_labels(cohort, origins, choice, progress)
-    if found.used:
+    trial = try_soft_labels(cohort, origins, choice, progress)
+    if trial.used:
         rows = with_immature_rows(cohort, data.split.train, _start(data), origins.seed)
-    return replace(choice, margins=found.margins), rows, found.summary
+    return replace(choice, margins=trial.margins), rows, trial.summary
 
 
 def _with_hazard(
     trained: TrainingResult, data: TrainingData, immature: ImmatureSnapshots, progress: Progress, seed: int
 ) -> TrainingResult:
     """The result with the hazard model, and the metrics of its curve on the test leads."""
-    horizon, found = data.snapshots.horizon_days, None
+    horizon, model = data.snapshots.horizon_days, None
     curve: tuple[CurveMetrics, ...] = ()
     if horizon is not None:
         progress("fitting when leads close")
         cohort, start = _cohort(data, horizon), _start(data)
-        found = hazard.fit_hazard(data.rows.matrix, cohort.follow_up, start, cohort.periods, data.encoding, seed)
-        if found is not None:
+        model = hazard.fit_hazard(data.rows.matrix, cohort.follow_up, start, cohort.periods, data.encoding, seed)
+        if model is not None:
             curve = hazard.curve_metrics(
-                found, data.rows.matrix, cohort.follow_up, data.split.test, start, data.snapshots.cut, seed
+                model, data.rows.matrix, cohort.follow_up, data.split.test, start, data.snapshots.cut, seed
             )
-    return replace(trained, hazard=found, report=replace(trained.report, immature=immature, curve=curve))
+    return replace(trained, hazard=model, report=replace(trained.report, immature=immature, curve=curve))
 
 
 def _choice(data: TrainingData, origins: RollingOrigins, search: Search | None, progress: Progress) -> Choice:
@@ -257,7 +257,7 @@ def cut_offs(log_odds: Reals) -> tuple[float, float, float] | None:
 def _reference(data: TrainingData) -> Mapping[str, Any]:
     """The reference distribution of training leads at creation, for drift: missing shares, deciles, level shares."""
     created = data.rows.matrix[data.created]
-    found: dict[str, Any] = {}
+    reference: dict[str, Any] = {}
     for column, feature in zip(created.T, data.encoding.features, strict=True):
         present = column[~np.isnan(column)]
         entry: dict[str, Any] = {"missing": float(np.isnan(column).mean())}
@@ -267,8 +267,8 @@ def _reference(data: TrainingData) -> Mapping[str, Any]:
             ]
         elif len(present):
             entry["deciles"] = [float(q) for q in np.quantile(present, np.linspace(0, 1, 11))]
-        found[feature.name] = entry
-    return found
+        reference[feature.name] = entry
+    return reference
 
 
 def _report(

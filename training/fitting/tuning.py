@@ -126,8 +126,8 @@ def _searched_settings(settings: TreeSettings) -> dict[str, Any]:
 def _probability(origins: RollingOrigins, settings: TreeSettings) -> Reals:
     """Calibrated out-of-time probabilities with these settings and their best number of trees."""
     staged = [origins.tree_margins(fold, settings) for fold in origins.folds]
-    found = [origins.calibrated([margins[stage] for margins in staged]) for stage in STAGES]
-    return min(found, key=lambda probability: float(losses(origins.won, probability).mean()))
+    by_stage = [origins.calibrated([margins[stage] for margins in staged]) for stage in STAGES]
+    return min(by_stage, key=lambda probability: float(losses(origins.won, probability).mean()))
 
 
 def _conclude(origins: RollingOrigins, study: optuna.Study) -> Tuned:

@@ -38,15 +38,15 @@ def curve_metrics(
     constant = aalen_johansen(before.known_by(moment), before.weight, hazard.periods)
     known = follow_up.take(judge).known_by(cut)
     incidence = hazard.incidence(matrix[judge])
-    found: list[CurveMetrics] = []
+    curve: list[CurveMetrics] = []
     for days in (some for some in CURVE if some <= hazard.periods[-1]):
         seen = np.flatnonzero(known.watched >= days)
         if len(seen):
             won = ((known.event == WON) & (known.days <= days))[seen].astype(np.float64)
             forecast = incidence.won_by(float(days))[seen]
             clusters = ClusterBootstrap(follow_up.cluster[judge][seen], np.random.default_rng(seed))
-            found.append(_curve_metrics(days, won, forecast, float(constant.won_by(float(days))[0]), clusters))
-    return tuple(found)
+            curve.append(_curve_metrics(days, won, forecast, float(constant.won_by(float(days))[0]), clusters))
+    return tuple(curve)
 
 
 def _curve_metrics(days: int, won: Reals, forecast: Reals, constant: float, clusters: ClusterBootstrap) -> CurveMetrics:
@@ -106,10 +106,10 @@ def forecast_open_leads(
     """
     full = bundle.catalogue(catalogue)
     read = Catalogue(tuple(full[name] for name in bundle.encoding.names))
-    found = engine.evaluate(read, engine.open_leads(as_of))
-    matrix = bundle.encoding.encode({name: found[name].to_pylist() for name in read.names}, len(found))
+    features = engine.evaluate(read, engine.open_leads(as_of))
+    matrix = bundle.encoding.encode({name: features[name].to_pylist() for name in read.names}, len(features))
     curve = hazard.curve(matrix)
     order = np.argsort(-curve.won[:, -1], kind="stable")
-    names = found["lead_id"].to_pylist()
+    names = features["lead_id"].to_pylist()
     ranked = Curve(curve.days, curve.won[order], curve.expected_days[order])
     return Forecast(as_of, [names[position] for position in order], ranked)

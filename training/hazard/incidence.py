@@ -130,8 +130,8 @@ class Incidence:
         period = np.clip(np.searchsorted(bounds, wanted, side="right") - 1, 0, len(bounds) - 2)
         part = (wanted - bounds[period]) / (bounds[period + 1] - bounds[period])
         row = np.arange(len(values))
-        found: Reals = padded[row, period] * (1 - part) + padded[row, period + 1] * part
-        return found
+        interpolated: Reals = padded[row, period] * (1 - part) + padded[row, period + 1] * part
+        return interpolated
 
 
 def aalen_johansen(known: KnownOutcomes, weight: Reals, periods: tuple[int, ...]) -> Incidence:

@@ -66,8 +66,8 @@ class Baseline:
 
     def of(self, matrix: Matrix, row: Integers, period: Integers) -> Reals:
         """Log probabilities (person-periods, 3) of the snapshots and periods at these positions."""
-        found: Reals = np.array(self.log_hazards)[_group(matrix, self.age)[row], period]
-        return found
+        log_probability: Reals = np.array(self.log_hazards)[_group(matrix, self.age)[row], period]
+        return log_probability
 
 
 def _group(matrix: Matrix, age: int | None) -> Integers:
@@ -103,8 +103,8 @@ class Hazard:
         row, period = np.divmod(np.arange(len(matrix) * count), count)
         design = _design(matrix, row, period, self.periods)
         raw = np.asarray(self._booster.predict(design, raw_score=True, num_threads=1))
-        found: Reals = softmax(raw + self.baseline.of(matrix, row, period), axis=1)
-        return found.reshape(len(matrix), count, 3)[:, :, WON:]
+        probability: Reals = softmax(raw + self.baseline.of(matrix, row, period), axis=1)
+        return probability.reshape(len(matrix), count, 3)[:, :, WON:]
 
     def incidence(self, matrix: Matrix) -> Incidence:
         """The incidence of encoded features, a row each."""
@@ -164,13 +164,13 @@ class CrossFitted:
 
     def incidence(self, matrix: Matrix, rows: Integers) -> Incidence:
         """The incidence of snapshots at these positions, each by the model that never saw its account."""
-        found = [model.incidence(matrix[rows]) for model in self.models]
+        incidences = [model.incidence(matrix[rows]) for model in self.models]
         own = self.half[rows][:, None] == 0
-        return Incidence(found[0].periods, *(np.where(own, *pair) for pair in _pairs(found)))
+        return Incidence(incidences[0].periods, *(np.where(own, *pair) for pair in _pairs(incidences)))
 
 
-def _pairs(found: list[Incidence]) -> list[tuple[Reals, Reals]]:
-    return [(found[0].won, found[1].won), (found[0].lost, found[1].lost)]
+def _pairs(incidences: list[Incidence]) -> list[tuple[Reals, Reals]]:
+    return [(incidences[0].won, incidences[1].won), (incidences[0].lost, incidences[1].lost)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ class HazardData:
         half = (np.random.default_rng(seed).permutation(len(names)) % 2)[position]
         inside = half[self.rows.row] == 0
         folds = [(np.flatnonzero(~inside), np.flatnonzero(inside)), (np.flatnonzero(inside), np.flatnonzero(~inside))]
-        found: Any = lightgbm.cv(
+        cv_booster: Any = lightgbm.cv(
             self._settings(seed),
             self._dataset(),
             num_boost_round=_MAX_TREES,
@@ -225,10 +225,10 @@ class HazardData:
             callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
             return_cvbooster=True,
         )["cvbooster"]
-        trees = max(int(found.best_iteration), 1)
+        trees = max(int(cv_booster.best_iteration), 1)
         first, second = (
             Hazard(booster.model_to_string(num_iteration=trees), self.periods, self.baseline)
-            for booster in found.boosters
+            for booster in cv_booster.boosters
         )
         return CrossFitted((first, second), half, trees)
 

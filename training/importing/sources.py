@@ -170,15 +170,17 @@ def _texts(column: pa.ChunkedArray, name: str, file: str) -> list[str]:
 
 
 def _joined(table: Table, other: Table, join: Join) -> Table:
-    key, found = table.position(join.on), other.position(join.on)
+    key, other_key = table.position(join.on), other.position(join.on)
     positions = [other.position(column) for column in join.columns]
     if clash := set(join.columns) & set(table.columns):
         raise InvalidFile(f"{table.file} and {other.file} both have {min(clash)!r}; leave it out of the join's columns")
     looked_up: dict[str, Cells] = {}
     for _, cells in other.rows:
-        if cells[found] in looked_up:
-            raise InvalidFile(f"{other.file} has {cells[found]!r} twice in {join.on!r}; a join needs each value once")
-        looked_up[cells[found]] = [cells[position] for position in positions]
+        if cells[other_key] in looked_up:
+            raise InvalidFile(
+                f"{other.file} has {cells[other_key]!r} twice in {join.on!r}; a join needs each value once"
+            )
+        looked_up[cells[other_key]] = [cells[position] for position in positions]
     nothing = [""] * len(positions)
     rows = [(number, [*cells, *looked_up.get(cells[key], nothing)]) for number, cells in table.rows]
     return replace(table, header=(*table.header, *join.columns), rows=rows)

@@ -61,13 +61,13 @@ def search_for_leaks(
     """
     sample = Sample.of(rows, split, history)
     columns = [feature_column(name, table[name], split.train) for name in dict.fromkeys((*encoding.names, *attributes))]
-    found: dict[str, list[Evidence]] = {each.name: [] for each in columns}
+    findings: dict[str, list[Evidence]] = {each.name: [] for each in columns}
     declared = [each for each in columns if each.name in attributes]
-    skipped = [*_search_marks(declared, sample, found), *_search_id_order(declared, sample, history, found)]
-    aucs = _search_single_features(columns, rows, split, sample, found)
+    skipped = [*_search_marks(declared, sample, findings), *_search_id_order(declared, sample, history, findings)]
+    aucs = _search_single_features(columns, rows, split, sample, findings)
     rng = np.random.default_rng(seed)
-    skipped += _search_near_close(columns, rows, split, sample, history, found, rng)
-    named = [Suspect.of(name, aucs[name], each, name in attributes) for name, each in found.items() if each]
+    skipped += _search_near_close(columns, rows, split, sample, history, findings, rng)
+    named = [Suspect.of(name, aucs[name], each, name in attributes) for name, each in findings.items() if each]
     drifting = drift.drifting(rows, encoding, split, rng)
     return LeakSearch(tuple(ranked(named)), tuple(drifting), tuple(skipped))
 
@@ -76,7 +76,7 @@ Findings = Mapping[str, list[Evidence]]
 
 
 def _search_single_features(
-    columns: Sequence[FeatureColumn], rows: Rows, split: Split, sample: Sample, found: Findings
+    columns: Sequence[FeatureColumn], rows: Rows, split: Split, sample: Sample, findings: Findings
 ) -> Mapping[str, float | None]:
     """The AUC of each feature alone."""
     skills = {
@@ -84,27 +84,27 @@ def _search_single_features(
         for each in columns
     }
     for name, one in skills.items():
-        found[name].extend(single_feature_auc.evidence(one, FAMILY / len(skills)))
+        findings[name].extend(single_feature_auc.evidence(one, FAMILY / len(skills)))
     return {name: None if one is None else one.auc for name, one in skills.items()}
 
 
-def _search_marks(columns: Sequence[FeatureColumn], sample: Sample, found: Findings) -> list[str]:
+def _search_marks(columns: Sequence[FeatureColumn], sample: Sample, findings: Findings) -> list[str]:
     if not sample.has_both_outcomes:
         return ["what is blank or holds one value was not looked at: all training leads had the same outcome"]
     found_marks = [marks(each, sample) for each in columns]
     chance = FAMILY / max(1, sum(map(len, found_marks)))
     for each in found_marks:
-        found[each.column].extend(mark_evidence(each, sample, chance))
+        findings[each.column].extend(mark_evidence(each, sample, chance))
     return []
 
 
 def _search_id_order(
-    columns: Sequence[FeatureColumn], sample: Sample, history: LeadHistory | None, found: Findings
+    columns: Sequence[FeatureColumn], sample: Sample, history: LeadHistory | None, findings: Findings
 ) -> list[str]:
     if history is None or history.position is None:
         return ["numbers given in order were not looked at: the order of creation is not known"]
     for each in columns:
-        found[each.name].extend(id_order.evidence(each, sample, history, FAMILY / len(columns)))
+        findings[each.name].extend(id_order.evidence(each, sample, history, FAMILY / len(columns)))
     return []
 
 
@@ -114,7 +114,7 @@ def _search_near_close(
     split: Split,
     sample: Sample,
     history: LeadHistory | None,
-    found: Findings,
+    findings: Findings,
     rng: np.random.Generator,
 ) -> list[str]:
     skipped = "skill towards the close was not looked at: "
@@ -124,5 +124,5 @@ def _search_near_close(
     if not near_close.has_enough_outcomes(closed):
         return [f"{skipped}too few training leads closed within {MAX_SNAPSHOTS} weeks and after their first"]
     for each in columns:
-        found[each.name].extend(near_close.evidence(each, closed, FAMILY / len(columns)))
+        findings[each.name].extend(near_close.evidence(each, closed, FAMILY / len(columns)))
     return []

@@ -63,6 +63,6 @@ def _numbers(column: FeatureColumn) -> Reals:
     """A number itself, or the last number in each text."""
     if column.numbers is not None:
         return column.numbers
-    found = [_LAST_NUMBER.search(label) for label in column.labels]
-    values = np.array([*(float(match[1]) if match else np.nan for match in found), np.nan])
+    matches = [_LAST_NUMBER.search(label) for label in column.labels]
+    values = np.array([*(float(match[1]) if match else np.nan for match in matches), np.nan])
     return np.asarray(values[column.codes])

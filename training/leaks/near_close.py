@@ -93,8 +93,8 @@ def _auc(column: FeatureColumn, at: Integers, closed: ClosedLeads) -> float:
     """AUC of the levels' shares won among the rows `at`; the shares of each half come from the other half."""
     levels = len(column.labels)
     codes = np.where(column.blank, levels, column.codes)[at]
-    found = []
+    aucs = []
     for fit, judge in ((closed.half, ~closed.half), (~closed.half, closed.half)):
         shares = shares_won(codes[fit], closed.won[fit], np.ones(int(fit.sum())), levels)
-        found.append(auc(closed.won[judge], shares[codes[judge]]))
-    return float(np.mean(found))
+        aucs.append(auc(closed.won[judge], shares[codes[judge]]))
+    return float(np.mean(aucs))

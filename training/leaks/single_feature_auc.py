@@ -91,8 +91,8 @@ def _auc(column: FeatureColumn, rows: Rows, fold: Fold) -> float:
     codes = np.where(column.blank, levels, column.codes)
     fit, judge = fold.fit, fold.judge
     shares = shares_won(codes[fit], rows.won[fit], rows.weight[fit], levels)
-    found = auc(rows.won[judge], shares[codes[judge]])
-    return found if column.numbers is None else max(found, _auc_of_rank(column.numbers, rows, fold))
+    by_level = auc(rows.won[judge], shares[codes[judge]])
+    return by_level if column.numbers is None else max(by_level, _auc_of_rank(column.numbers, rows, fold))
 
 
 def _auc_of_rank(numbers: Reals, rows: Rows, fold: Fold) -> float:

@@ -66,21 +66,21 @@ def marks(column: FeatureColumn, sample: Sample) -> Marks:
     leads, wins = (np.bincount(part, minlength=every) for part in (codes[filled], codes[filled & won]))
     sorts: list[Sort] = ["blank", "filled"]
     words = ["blank", "filled in"]
-    found = [((~filled).sum(), (~filled & won).sum()), (filled.sum(), (filled & won).sum())]
+    counts = [((~filled).sum(), (~filled & won).sum()), (filled.sum(), (filled & won).sum())]
     for level in np.flatnonzero(leads >= _MIN_LEADS):
         sorts.append("value")
         words.append(_quoted(column, column.labels[level]))
-        found.append((leads[level], wins[level]))
+        counts.append((leads[level], wins[level]))
     if every > 1:
         mode = int(leads.argmax())
         sorts.append("other")
         words.append(f"filled in with anything but {_quoted(column, column.labels[mode])}")
-        found.append((leads.sum() - leads[mode], wins.sum() - wins[mode]))
+        counts.append((leads.sum() - leads[mode], wins.sum() - wins[mode]))
     for word, marked, marked_wins in _mentions(column, leads, wins):
         sorts.append("value")
         words.append(f"a text with {word!r}")
-        found.append((marked, marked_wins))
-    table = np.array(found, dtype=np.int64)
+        counts.append((marked, marked_wins))
+    table = np.array(counts, dtype=np.int64)
     kept = np.flatnonzero((table[:, 0] >= _MIN_LEADS) & (len(won) - table[:, 0] > 0))
     return Marks(
         column=column.name,
@@ -111,33 +111,33 @@ def _mentions(
             yield word, marked, wins[of].sum()
 
 
-def evidence(found: Marks, sample: Sample, chance: float) -> list[Evidence]:
+def evidence(column_marks: Marks, sample: Sample, chance: float) -> list[Evidence]:
     """The evidence that a column's marks give.
 
     Args:
-        found: the marks.
+        column_marks: the marks.
         sample: the leads that the marks count.
         chance: the probability below which chance, or an honest signal, does not explain a mark; already corrected for
             the number of marks.
     """
-    tested = _TestedMarks.of(found, sample)
-    blanks = [i for i, sort in enumerate(found.sorts) if sort == "blank" and tested.exact[i]]
+    tested = _TestedMarks.of(column_marks, sample)
+    blanks = [i for i, sort in enumerate(column_marks.sorts) if sort == "blank" and tested.exact[i]]
     if any(tested.by_chance[i] < chance for i in blanks):
         return [tested.blank_with_one_outcome(blanks[0])]
     missing = [
         tested.filled_for_one_outcome(i)
-        for i, sort in enumerate(found.sorts)
+        for i, sort in enumerate(column_marks.sorts)
         if sort in ("filled", "other") and tested.exact[i] and tested.by_chance[i] < chance
     ][:1]
-    values = [i for i, sort in enumerate(found.sorts) if sort == "value" and tested.honestly[i] < chance]
+    values = [i for i, sort in enumerate(column_marks.sorts) if sort == "value" and tested.honestly[i] < chance]
     lopsided = [
         tested.blanker(i)
-        for i, sort in enumerate(found.sorts)
+        for i, sort in enumerate(column_marks.sorts)
         if sort == "blank" and tested.by_chance[i] < chance and abs(tested.difference(i)) >= MIN_BLANK_DIFFERENCE
     ]
     near = [
         tested.nearly(i)
-        for i, sort in enumerate(found.sorts)
+        for i, sort in enumerate(column_marks.sorts)
         if sort in ("blank", "filled", "other") and not tested.exact[i] and tested.honestly[i] < chance
     ]
     return [*missing, *(tested.values(values) if values else ()), *(near[:1] or ([] if missing else lopsided))]
@@ -154,8 +154,8 @@ class _TestedMarks:
     honestly: Reals
 
     @classmethod
-    def of(cls, found: Marks, sample: Sample) -> "_TestedMarks":
-        leads, wins = found.leads, found.wins
+    def of(cls, marks: Marks, sample: Sample) -> "_TestedMarks":
+        leads, wins = marks.leads, marks.wins
         total, won = len(sample.won), int(sample.won.sum())
         odds = won / (total - won)
         up = wins * total > won * leads
@@ -167,7 +167,7 @@ class _TestedMarks:
         ]
         # Leads of one account share their fate: dividing the log probability keeps the tests honest then.
         by_chance, honestly = (np.exp(log / sample.overdispersion) for log in logs)
-        return cls(marks=found, won=won, lost=total - won, by_chance=by_chance, honestly=honestly)
+        return cls(marks=marks, won=won, lost=total - won, by_chance=by_chance, honestly=honestly)
 
     @property
     def exact(self) -> NDArray[np.bool_]:

@@ -66,13 +66,13 @@ def domain_separation(
     rows = np.concatenate([_sampled(np.flatnonzero(flags), rng) for flags in (pair.before, pair.after)])
     target, cluster = pair.after[rows].astype(np.float64), leads.cluster[rows]
     matrix = leads.matrix[rows][:, columns]
-    found = cross_validate(matrix, target, encoding, _folds(cluster, rng), _SETTINGS)
-    draws = ClusterBootstrap(cluster, rng, _DRAWS).draw(auc_by_weight(target, found.score))
-    order = np.argsort(-found.gain_share, kind="stable")
+    validated = cross_validate(matrix, target, encoding, _folds(cluster, rng), _SETTINGS)
+    draws = ClusterBootstrap(cluster, rng, _DRAWS).draw(auc_by_weight(target, validated.score))
+    order = np.argsort(-validated.gain_share, kind="stable")
     carriers = tuple(
-        (encoding.names[j], float(found.gain_share[j])) for j in order if found.gain_share[j] >= MIN_GAIN_SHARE
+        (encoding.names[j], float(validated.gain_share[j])) for j in order if validated.gain_share[j] >= MIN_GAIN_SHARE
     )
-    return DomainSeparation(auc(target, found.score), central_95(draws), float(np.std(draws)), carriers)
+    return DomainSeparation(auc(target, validated.score), central_95(draws), float(np.std(draws)), carriers)
 
 
 def _sampled(positions: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -82,5 +82,5 @@ def _sampled(positions: NDArray[np.int64], rng: np.random.Generator) -> NDArray[
 def _folds(cluster: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.int64]:
     """The fold of each row; an account lies in one fold, else the classifier would recognise it by its size."""
     names, position = np.unique(cluster, return_inverse=True)
-    found: NDArray[np.int64] = (rng.permutation(len(names)) % _FOLDS)[position]
-    return found
+    folds: NDArray[np.int64] = (rng.permutation(len(names)) % _FOLDS)[position]
+    return folds

@@ -239,9 +239,9 @@ def _index(codes: Counts, pair: WindowPair) -> _Index:
     bins = int(codes[pair.before | pair.after].max()) + 1
     first, second = (np.bincount(codes[rows], minlength=bins) for rows in (pair.before, pair.after))
     filled = (first + second) > 0
-    found = float(psi(first[filled], second[filled]).sum())
+    index = float(psi(first[filled], second[filled]).sum())
     count = int(filled.sum())
-    return _Index(found, null_mean(count, int(first.sum()), int(second.sum())), count)
+    return _Index(index, null_mean(count, int(first.sum()), int(second.sum())), count)
 
 
 def _mean(column: Reals, pair: WindowPair) -> tuple[float, float] | None:

@@ -93,18 +93,18 @@ def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: i
     wanted = pa.table(
         {"lead_id": pa.array(rows["lead_id"], pa.string()), "as_of": pa.array(rows["created"], pa.int64())}
     )
-    found = engine.evaluate(read, wanted)
-    position = {lead: row for row, lead in enumerate(found["lead_id"].to_pylist())}
-    found = found.take(pa.array([position[lead] for lead in rows["lead_id"]], pa.int64()))
-    matrix = bundle.encoding.encode({name: found[name].to_pylist() for name in bundle.encoding.names}, len(found))
-    return assemble(rows, matrix, bundle).take(_not_excluded(found, excluded))
+    features = engine.evaluate(read, wanted)
+    position = {lead: row for row, lead in enumerate(features["lead_id"].to_pylist())}
+    features = features.take(pa.array([position[lead] for lead in rows["lead_id"]], pa.int64()))
+    matrix = bundle.encoding.encode({name: features[name].to_pylist() for name in bundle.encoding.names}, len(features))
+    return assemble(rows, matrix, bundle).take(_not_excluded(features, excluded))
 
 
-def _not_excluded(found: pa.Table, excluded: Sequence[Segment]) -> Booleans:
+def _not_excluded(features: pa.Table, excluded: Sequence[Segment]) -> Booleans:
     """The leads outside the excluded segments."""
-    out = np.zeros(len(found), np.bool_)
+    out = np.zeros(len(features), np.bool_)
     for segment in excluded:
-        out |= np.array([value == segment.value for value in found[segment.name].to_pylist()], np.bool_)
+        out |= np.array([value == segment.value for value in features[segment.name].to_pylist()], np.bool_)
     return ~out
 
 

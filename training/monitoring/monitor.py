@@ -98,15 +98,15 @@ def _drifts(leads: ObservedLeads, bundle: Bundle, compared: ComparedWindows) -> 
 
 
 def _notes(counts: dict[str, int], bundle: Bundle) -> list[str]:
-    found = []
+    notes = []
     for name in ("before", "recent"):
         if counts[name] < MIN_LEADS:
-            found.append(
+            notes.append(
                 f"drift of what goes in was not looked for: {counts[name]} {name} leads, {MIN_LEADS} are needed"
             )
     if not counts["since"]:
-        found.append(f"no lead matured since the champion was made: a label needs {bundle.horizon_days} days")
+        notes.append(f"no lead matured since the champion was made: a label needs {bundle.horizon_days} days")
     elif counts["since"] < MIN_ROWS_FOR_SLOPE:
         needed = f"{MIN_ROWS_FOR_SLOPE:,} are needed"
-        found.append(f"no calibration slope: {counts['since']:,} leads matured since the champion was made, {needed}")
-    return found
+        notes.append(f"no calibration slope: {counts['since']:,} leads matured since the champion was made, {needed}")
+    return notes

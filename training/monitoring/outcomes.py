@@ -174,16 +174,16 @@ def early(
     """
     before = periods.training | periods.judged
     incidence = None if hazard is None else hazard.incidence(leads.matrix)
-    found = []
+    gaps = []
     for within in (some for some in EARLY_DAYS if some < (bundle.horizon_days or 0)):
         newest = as_of - within * DAY
         cohort = (leads.created <= newest) & (leads.created > newest - days * DAY) & ~before
         if cohort.any():
             predicted = leads if incidence is None else replace(leads, probability=incidence.won_by(float(within)))
-            found.append(
+            gaps.append(
                 _gap(f"won within {within} days", predicted, cohort, before, leads.known_won_within(within), seed)
             )
-    return found
+    return gaps
 
 
 def matured(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> OutcomeGap | None:
@@ -217,26 +217,26 @@ def _calibration_error(some: ObservedLeads, bundle: Bundle) -> float:
 
 def by_segment(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> list[OutcomeGap]:
     """Gaps by partner, region and channel with enough leads, against the gap in the champion's test window."""
-    won, found = leads.won_within(bundle.horizon_days or 0), []
+    won, gaps = leads.won_within(bundle.horizon_days or 0), []
     for name in SEGMENTS:
         column = getattr(leads, name)
         for value in np.unique(column[periods.since]).tolist():
             here, of = column == value, f"{name} {value or 'unknown'}"
             now, before = periods.since & here, periods.judged & here
             if _can_test(leads, now, before, won):
-                found.append(_gap(of, leads, now, before, won, seed))
-    return found
+                gaps.append(_gap(of, leads, now, before, won, seed))
+    return gaps
 
 
 def by_month(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> list[OutcomeGap]:
     """Gaps by month of creation (UTC), without a test."""
     months = np.array([iso_date(created - created % DAY)[:7] for created in leads.created.tolist()])
-    found = []
+    gaps = []
     for month in np.unique(months[periods.since]).tolist():
         some = leads.take(periods.since & (months == month))
         won = some.won_within(bundle.horizon_days or 0)
         interval = ClusterBootstrap(some.cluster, np.random.default_rng(seed)).mean_interval(won)
-        found.append(
+        gaps.append(
             OutcomeGap(
                 of=month,
                 rows=len(some),
@@ -246,7 +246,7 @@ def by_month(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) 
                 p=None,
             )
         )
-    return found
+    return gaps
 
 
 @dataclass(frozen=True)
@@ -274,11 +274,13 @@ def slope(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> 
     won = some.won_within(bundle.horizon_days or 0)
     if len(some) < MIN_ROWS_FOR_SLOPE:
         return None
-    found = bootstrap_slope(won, some.probability, some.cluster, seed)
-    if found is None:
+    estimate = bootstrap_slope(won, some.probability, some.cluster, seed)
+    if estimate is None:
         return None
-    away = max(SLOPES[0] - found.value, found.value - SLOPES[1], 0.0)
-    return SlopeCheck(found.value, (found.low, found.high), 2 * float(stats.norm.sf(away / max(found.error, 1e-9))))
+    away = max(SLOPES[0] - estimate.value, estimate.value - SLOPES[1], 0.0)
+    return SlopeCheck(
+        estimate.value, (estimate.low, estimate.high), 2 * float(stats.norm.sf(away / max(estimate.error, 1e-9)))
+    )
 
 
 def _calibration_ratio(leads: ObservedLeads, before: Booleans, won: Reals) -> float:

@@ -28,12 +28,12 @@ class AlarmTest:
 
 def alarming(checks: Sequence[AlarmTest], alpha: float) -> list[AlarmTest]:
     """The tests that raise an alarm after Holm's correction, the least probable first."""
-    found: list[AlarmTest] = []
+    alarms: list[AlarmTest] = []
     for position, check in enumerate(sorted(checks, key=lambda check: check.p)):
         if check.p > alpha / (len(checks) - position):
             break
-        found.append(check)
-    return found
+        alarms.append(check)
+    return alarms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +82,8 @@ class MonitoringReport:
     @property
     def reasons(self) -> tuple[str, ...]:
         """The reasons, each a sentence with figures; for the verdict `fine`, the findings that support it."""
-        found = (*self.outcome_alarms, *self.input_alarms)
-        return tuple(check.sentence for check in found) if found else tuple(self._fine())
+        alarms = (*self.outcome_alarms, *self.input_alarms)
+        return tuple(check.sentence for check in alarms) if alarms else tuple(self._fine())
 
     @property
     def outcome_alarms(self) -> list[AlarmTest]:
@@ -111,28 +111,28 @@ class MonitoringReport:
         )
 
     def _fine(self) -> list[str]:
-        found = (
+        sentences = (
             [f"none of {len(self.drifts)} features moved more than chance and habit make them"] if self.drifts else []
         )
-        found += [self._separated(self.domain)] if self.domain else []
-        found += [self.expected.sentence] if self.expected else []
-        return [*found, *(gap.sentence for gap in (*self.early, *([self.matured] if self.matured else [])))]
+        sentences += [self._separated(self.domain)] if self.domain else []
+        sentences += [self.expected.sentence] if self.expected else []
+        return [*sentences, *(gap.sentence for gap in (*self.early, *([self.matured] if self.matured else [])))]
 
     def metrics(self) -> Mapping[str, float]:
         """Figures by name, as a registry keeps them; `alarm` is 0 for fine, 1 for watch, 2 for retrain."""
-        found = {f"{name}_leads": float(count) for name, count in self.leads.items()}
-        found["alarm"] = float(("fine", "watch", "retrain").index(self.verdict))
+        figures = {f"{name}_leads": float(count) for name, count in self.leads.items()}
+        figures["alarm"] = float(("fine", "watch", "retrain").index(self.verdict))
         if self.drifts:
-            found["worst_psi"] = max(drift.psi for drift in self.drifts)
+            figures["worst_psi"] = max(drift.psi for drift in self.drifts)
         if self.domain:
-            found["domain_auc"] = self.domain.auc
+            figures["domain_auc"] = self.domain.auc
         if self.expected:
-            found["expected_log_loss"] = self.expected.recent
+            figures["expected_log_loss"] = self.expected.recent
         if self.matured:
-            found |= {"observed_rate": self.matured.observed, "mean_probability": self.matured.predicted}
+            figures |= {"observed_rate": self.matured.observed, "mean_probability": self.matured.predicted}
         if self.slope:
-            found["calibration_slope"] = self.slope.value
-        return found
+            figures["calibration_slope"] = self.slope.value
+        return figures
 
     def to_dict(self) -> Mapping[str, Any]:
         """JSON types."""

@@ -44,7 +44,7 @@ class ComparedWindows:
         recent: the last leads before the champion was trained, and the recent leads.
         past: pairs from before the champion was trained, the latest first; may be empty.
         time_gap_ratio: square of the time between the recent leads and those before, divided by the square of that
-            time in the past pairs; at least 1, and 1 without past pairs.
+            time in the past pairs; at minimum 1, and 1 without past pairs.
     """
 
     recent: WindowPair
@@ -70,7 +70,7 @@ def compare_windows(created: Times, cut: int, as_of: int, days: int) -> Compared
     """The windows for a champion with a data cut, as of a moment; leads of the last `days` are recent.
 
     Args:
-        created: the creation of each lead, microseconds; at least one.
+        created: the creation of each lead, microseconds; at minimum one.
         cut: the champion's data cut, microseconds.
         as_of: the moment, microseconds.
         days: days back from the moment in which leads are recent.
@@ -88,7 +88,7 @@ def compare_windows(created: Times, cut: int, as_of: int, days: int) -> Compared
 
 
 def _past(created: Times, first: int, end: int, lengths: _Lengths) -> tuple[WindowPair, ...]:
-    found = []
+    pairs = []
     for last in range(end, first, -lengths.window)[:_MAX_PAIRS]:
         until = last - lengths.window - lengths.gap
         if until - lengths.before < first:
@@ -97,8 +97,8 @@ def _past(created: Times, first: int, end: int, lengths: _Lengths) -> tuple[Wind
             _between(created, until - lengths.before, until), _between(created, last - lengths.window, last)
         )
         if pair.smaller >= _MIN_PAST_LEADS:
-            found.append(pair)
-    return tuple(found)
+            pairs.append(pair)
+    return tuple(pairs)
 
 
 def _between(created: Times, after: int, until: int) -> Booleans:
@@ -106,7 +106,7 @@ def _between(created: Times, after: int, until: int) -> Booleans:
     return flags
 
 
-def drift_p_value(value: float, error: float, past: Sequence[tuple[float, float]], least: float) -> float:
+def drift_p_value(value: float, error: float, past: Sequence[tuple[float, float]], minimum: float) -> float:
     """The probability of a value as large as that of the recent pair, if it were drawn like those of the past pairs.
 
     Past pairs differ for two reasons: sampling, whose variance their standard errors give, and real differences between
@@ -116,12 +116,12 @@ def drift_p_value(value: float, error: float, past: Sequence[tuple[float, float]
         value: of the recent pair.
         error: its standard error.
         past: the value and standard error of each past pair.
-        least: the value where nothing drifts; the baseline is never below it.
+        minimum: the value where nothing drifts; the baseline is never below it.
     """
-    baseline, variance = least, 0.0
+    baseline, variance = minimum, 0.0
     if past:
         values, errors = np.array(past).T
-        baseline = max(least, float(values.mean()))
+        baseline = max(minimum, float(values.mean()))
         sampling = float((errors**2).mean())
         between = max(0.0, float(values.var(ddof=1)) - sampling) if len(past) > 1 else 0.0
         variance = between + (sampling + between) / len(past)

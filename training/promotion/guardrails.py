@@ -132,14 +132,14 @@ def beats_constant(
 
 def slope(window: FrozenWindow, probability: Reals) -> GuardrailResult:
     """The calibration slope's 95 % interval meets .9 to 1.1."""
-    found = sandwich_slope(window.predictions.won, probability, window.predictions.cluster)
-    if found is None:
+    estimate = sandwich_slope(window.predictions.won, probability, window.predictions.cluster)
+    if estimate is None:
         return GuardrailResult(
             name="calibration_slope", passed=True, words="every lead has the same probability, or one outcome: no slope"
         )
-    words = f"calibration slope {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
-    passed = found.low <= SLOPE[1] and found.high >= SLOPE[0]
-    figures = {"slope": found.value, "low": found.low, "high": found.high}
+    words = f"calibration slope {estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    passed = estimate.low <= SLOPE[1] and estimate.high >= SLOPE[0]
+    figures = {"slope": estimate.value, "low": estimate.low, "high": estimate.high}
     return GuardrailResult(name="calibration_slope", passed=passed, words=words, figures=figures)
 
 
@@ -172,27 +172,27 @@ def _segments(window: FrozenWindow) -> Iterator[WindowSegment]:
 
 def segment_calibration(window: FrozenWindow, probability: Reals, draws: int) -> GuardrailResult:
     """Observed and predicted shares of every partner, region and channel differ by no more than chance allows."""
-    found = segments(window, probability)
-    if not found:
+    judged = segments(window, probability)
+    if not judged:
         return GuardrailResult(
             name="segment_calibration",
             passed=True,
             words="no partner, region or channel has leads enough to be judged apart",
         )
     residual = window.predictions.won - probability
-    scores = {s.words: _z(residual[s.rows], window.predictions.cluster[s.rows], draws) for s in found}
-    limit = _limit(len(found))
-    off = [s for s in found if abs(scores[s.words]) > limit]
+    scores = {s.words: _z(residual[s.rows], window.predictions.cluster[s.rows], draws) for s in judged}
+    limit = _limit(len(judged))
+    off = [s for s in judged if abs(scores[s.words]) > limit]
     off.sort(key=lambda s: -abs(scores[s.words]))
-    words = f"observed and predicted shares agree in all {len(found)} partners, regions and channels judged"
+    words = f"observed and predicted shares agree in all {len(judged)} partners, regions and channels judged"
     if off:
         shown = [
             f"{s.words} (predicted {probability[s.rows].mean():.1%}, won {window.predictions.won[s.rows].mean():.1%})"
             for s in off[:3]
         ]
-        words = f"observed and predicted shares differ in {len(off)} of {len(found)} segments: {', '.join(shown)}"
+        words = f"observed and predicted shares differ in {len(off)} of {len(judged)} segments: {', '.join(shown)}"
     worst = max(map(abs, scores.values()))
-    figures = {"segments": float(len(found)), "off": float(len(off)), "worst_z": worst, "limit_z": limit}
+    figures = {"segments": float(len(judged)), "off": float(len(off)), "worst_z": worst, "limit_z": limit}
     return GuardrailResult(name="segment_calibration", passed=not off, words=words, figures=figures)
 
 
@@ -200,20 +200,20 @@ def segment_loss(
     window: FrozenWindow, probability: Reals, other: Reals, other_name: str, draws: int
 ) -> GuardrailResult:
     """The log loss of every segment is not significantly above that of `other` probabilities; the worst is named."""
-    found = segments(window, probability)
-    if not found:
+    judged = segments(window, probability)
+    if not judged:
         return GuardrailResult(
             name="segment_loss", passed=True, words="no partner, region or channel has leads enough to be judged apart"
         )
-    won, cluster, limit = window.predictions.won, window.predictions.cluster, _limit(len(found))
+    won, cluster, limit = window.predictions.won, window.predictions.cluster, _limit(len(judged))
     gap = losses(won, probability) - losses(won, other)
-    worse = [s for s in found if _z(gap[s.rows], cluster[s.rows], draws) > limit]
-    worst = max(found, key=lambda s: log_loss(won[s.rows], probability[s.rows]))
+    worse = [s for s in judged if _z(gap[s.rows], cluster[s.rows], draws) > limit]
+    worst = max(judged, key=lambda s: log_loss(won[s.rows], probability[s.rows]))
     own, theirs = (log_loss(won[worst.rows], p[worst.rows]) for p in (probability, other))
     words = f"in no segment worse than {other_name}; its worst is {worst.words}, {own:.4f} against {theirs:.4f}"
     if worse:
         words = f"significantly worse than {other_name} in {', '.join(s.words for s in worse[:3])}"
-    figures = {"segments": float(len(found)), "worse": float(len(worse)), "worst": own, "worst_other": theirs}
+    figures = {"segments": float(len(judged)), "worse": float(len(worse)), "worst": own, "worst_other": theirs}
     return GuardrailResult(name="segment_loss", passed=not worse, words=words, figures=figures)
 
 

@@ -101,11 +101,11 @@ class PromotionDecision:
     @property
     def figures(self) -> Mapping[str, float]:
         """The numbers of comparison and guard-rails by name, for the registry."""
-        found = {f"{check.name}.{name}": value for check in self.checks for name, value in check.figures.items()}
+        of_checks = {f"{check.name}.{name}": value for check in self.checks for name, value in check.figures.items()}
         own = (
             {} if self.comparison is None else {f"comparison.{k}": float(v) for k, v in asdict(self.comparison).items()}
         )
-        return {**own, **found}
+        return {**own, **of_checks}
 
 
 def decide(

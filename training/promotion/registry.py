@@ -138,9 +138,9 @@ class Registry:
         return str(version.version)
 
     def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(NAME)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self._client.get_experiment_by_name(NAME)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         location = self._artifacts.absolute().as_uri() if self._artifacts else None
         return str(self._client.create_experiment(NAME, artifact_location=location))
 
@@ -152,7 +152,7 @@ class Registry:
 
     def versions(self) -> list[Version]:
         """Every version, newest first."""
-        found = self._client.search_model_versions(f"name = '{NAME}'", max_results=1000)
+        registered = self._client.search_model_versions(f"name = '{NAME}'", max_results=1000)
         aliases = self._aliases()
         listed = [
             Version(
@@ -162,7 +162,7 @@ class Registry:
                 aliases=tuple(sorted(alias for alias, version in aliases.items() if version == str(v.version))),
                 tags=v.tags,
             )
-            for v in found
+            for v in registered
         ]
         return sorted(listed, key=lambda v: -int(v.version))
 
@@ -311,7 +311,7 @@ def _log_files(trained: TrainingResult, catalogue: Catalogue, leads_a_week: int,
     bundle, predictions = trained.bundle, trained.predictions
     parts = bundle.parts(trained.test_matrix)
     families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
-    found = importance(bundle.encoding.names, families, parts)
+    strength = importance(bundle.encoding.names, families, parts)
     lift = lift_at_capacity(predictions, leads_a_week)
     figures = plots(bundle, predictions, parts, catalogue=catalogue, leads_a_week=leads_a_week)
     files = {
@@ -319,8 +319,8 @@ def _log_files(trained: TrainingResult, catalogue: Catalogue, leads_a_week: int,
         **({f"hazard/{name}": content for name, content in trained.hazard.files.items()} if trained.hazard else {}),
         **figures,
         _REPORT: json.dumps(trained.report.to_dict(), indent=1).encode(),
-        _CARD: card(bundle, trained.report, found, lift, digests).encode(),
-        "importance.json": json.dumps(_importance(found), indent=1).encode(),
+        _CARD: card(bundle, trained.report, strength, lift, digests).encode(),
+        "importance.json": json.dumps(_importance(strength), indent=1).encode(),
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -332,8 +332,8 @@ def _log_files(trained: TrainingResult, catalogue: Catalogue, leads_a_week: int,
         mlflow.log_artifacts(str(folder))
 
 
-def _importance(found: Importance) -> Mapping[str, Any]:
-    return {"features": dict(found.features), "families": dict(found.families)}
+def _importance(strength: Importance) -> Mapping[str, Any]:
+    return {"features": dict(strength.features), "families": dict(strength.families)}
 
 
 def _numbers(report: Mapping[str, Any]) -> dict[str, float]:
