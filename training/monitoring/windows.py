@@ -44,7 +44,7 @@ class ComparedWindows:
         recent: the last leads before the champion was trained, and the recent leads.
         past: pairs from before the champion was trained, the latest first; may be empty.
         time_gap_ratio: square of the time between the recent leads and those before, divided by the square of that
-            time in the past pairs; at minimum 1, and 1 without past pairs.
+            time in the past pairs; at least 1, and 1 without past pairs.
     """
 
     recent: WindowPair
@@ -70,7 +70,7 @@ def compare_windows(created: Times, cut: int, as_of: int, days: int) -> Compared
     """The windows for a champion with a data cut, as of a moment; leads of the last `days` are recent.
 
     Args:
-        created: the creation of each lead, microseconds; at minimum one.
+        created: the creation of each lead, microseconds; at least one.
         cut: the champion's data cut, microseconds.
         as_of: the moment, microseconds.
         days: days back from the moment in which leads are recent.
