@@ -71,6 +71,7 @@ def _by_time(snapshots: Snapshots) -> Split:
     purge = (snapshots.horizon_days or 0) * DAY
     created = np.sort(snapshots.as_of[snapshots.at_creation])
     start = created[int(len(created) * (1 - TEST_SHARE_DATED))]
+    # The purge: a row is trained on only if its whole horizon ended before the first test row.
     train = _complete_before(start, snapshots.as_of, purge)
     test = np.flatnonzero(snapshots.at_creation & (snapshots.as_of >= start))
     how = f"the last 25 % by creation, purged by {snapshots.horizon_days or 0} days"
@@ -79,6 +80,7 @@ def _by_time(snapshots: Snapshots) -> Split:
     develop = np.sort(snapshots.as_of[train][snapshots.at_creation[train]])
     bounds = [develop[int(len(develop) * share)] for share in ORIGINS]
     folds = []
+    # Each origin is judged by the leads created up to the next origin; the last one up to the test window.
     for origin, end in zip(bounds, [*bounds[1:], start], strict=True):
         fit = train[_complete_before(origin, snapshots.as_of[train], purge)]
         moments = snapshots.as_of[train]

@@ -207,6 +207,7 @@ def select_rung(won: Reals, probabilities: Mapping[Rung, Reals], bootstrap: Clus
     for higher in (rung for rung in SETTINGS if rung in probabilities):
         gain = losses(won, probabilities[rung]) - losses(won, probabilities[higher])
         error = bootstrap.standard_error(gain)
+        # Off the base rate a gain must be significant; between fitted rungs one standard error is enough.
         needed = _FIRST_STEP if rung == "base_rate" else 1.0
         if gain.mean() > needed * error:
             reason = (

@@ -118,6 +118,7 @@ class RollingOrigins:
         judged, probability = self.judged_margins(margins), np.empty(len(self.judged))
         for number, (fold, margin) in enumerate(zip(self.folds, margins, strict=True)):
             own = self.fold_of == number
+            # The slope of the other folds: judged rows must not calibrate themselves.
             log_odds = fit_slope(judged[~own], self.won[~own]) * margin
             learned = self.rows.won[self.scored_rows(fold)[len(fold.judge) :]]
             after, before = np.split(log_odds, [len(fold.judge)])

@@ -4,7 +4,7 @@ A lead is a finite Markov chain in days since its creation. Its state is the rec
 signals (0 to 3), whether the partner and whether the vendor confirmed. Each day at most one event happens: won, lost,
 one more signal, the partner's confirmation or the vendor's. Event k has the weight w_k, a function of the covariates
 at creation, the state and the age in days, and happens with probability w_k / (1 + sum of all weights): a multinomial
-logit, the usual discrete-time model of competing risks. Nothing else touches the outcome but the lead's `Pace`, so the
+logit, the usual discrete-time model of competing risks. The outcome depends on nothing else but the lead's `Pace`, so the
 probability of winning within a horizon, given the pace and all facts recorded so far, follows exactly by recursion
 (`win_probability`).
 """
