@@ -61,10 +61,10 @@ def account_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
 
 def _first_wins(chunk: Chunk) -> Integers:
     """The time when each account's first win was recorded; after the cut for accounts without a win."""
-    found = np.full(len(chunk.accounts.number), chunk.window.cut + DAY)
+    first_win = np.full(len(chunk.accounts.number), chunk.window.cut + DAY)
     lead, at = chunk.history.of(WON)
-    np.minimum.at(found, chunk.leads.account[lead], at)
-    return found
+    np.minimum.at(first_win, chunk.leads.account[lead], at)
+    return first_win
 
 
 def shared_customer_rows(chunk: Chunk) -> RecordRows:

@@ -97,8 +97,8 @@ class Usage:
         ends = window.start + np.arange(1, DAYS + 1) * DAY
         recent = (ends <= instant[:, None]) & (ends > instant[:, None] - 30 * DAY)
         known = self.active[account] & (self.recorded[account] <= instant[:, None])
-        found: Integers = (recent & known).sum(axis=1)
-        return found
+        days: Integers = (recent & known).sum(axis=1)
+        return days
 
 
 def draw_accounts(rng: np.random.Generator, window: SimulatedWindow, partners: Partners, number: Integers) -> Accounts:

@@ -134,11 +134,11 @@ class Chunk:
     @cached_property
     def closed(self) -> Integers:
         """When each lead was recorded as won or lost; after the cut where it is open."""
-        found = np.full(len(self.leads.account), self.window.cut + DAY)
+        closed_at = np.full(len(self.leads.account), self.window.cut + DAY)
         for event in (WON, LOST):
             lead, at = self.history.of(event)
-            found[lead] = at
-        return found
+            closed_at[lead] = at
+        return closed_at
 
     @cached_property
     def account_ids(self) -> list[str]:
@@ -163,10 +163,10 @@ def draw_chunk(streams: Streams, setting: Setting, first: int, last: int) -> Chu
     number = np.arange(first, first + CHUNK)
     accounts = obscured(streams.extra, draw_accounts(rng, window, partners, number), switches.missing)
     usage = draw_usage(rng, window, accounts, waits(streams.extra, switches.late_days, (CHUNK, DAYS)))
-    found = occasions(window, accounts)
-    frail = setting.frailty.draw(streams.extra, len(found.account))
-    chances = partner_chance(switches.selection, found.merit[:, None] + setting.frailty.values)
-    leads = draw_leads(rng, partners, accounts, found, chances[np.arange(len(frail)), frail])
+    at_occasions = occasions(window, accounts)
+    frail = setting.frailty.draw(streams.extra, len(at_occasions.account))
+    chances = partner_chance(switches.selection, at_occasions.merit[:, None] + setting.frailty.values)
+    leads = draw_leads(rng, partners, accounts, at_occasions, chances[np.arange(len(frail)), frail])
     known = covariates(leads, window, partners, accounts, usage)
     weighed = weights(known, switches.effect)
     prior = setting.frailty.shares * np.where(leads.partner[:, None] >= 0, chances, 1 - chances)

@@ -4,8 +4,8 @@ A lead is a finite Markov chain in days since its creation. Its state is the rec
 signals (0 to 3), whether the partner and whether the vendor confirmed. Each day at most one event happens: won, lost,
 one more signal, the partner's confirmation or the vendor's. Event k has the weight w_k, a function of the covariates
 at creation, the state and the age in days, and happens with probability w_k / (1 + sum of all weights): a multinomial
-logit, the usual discrete-time model of competing risks. The outcome depends on nothing else but the lead's `Pace`, so the
-probability of winning within a horizon, given the pace and all facts recorded so far, follows exactly by recursion
+logit, the usual discrete-time model of competing risks. The outcome depends on nothing else but the lead's `Pace`. So
+the probability of winning within a horizon, given the pace and all facts recorded so far, follows exactly by recursion
 (`win_probability`).
 """
 
@@ -68,8 +68,8 @@ class Pace:
 
     def at(self, age: Integers) -> Reals:
         """The factor of each lead at its age in whole days."""
-        found: Reals = np.exp(self.level) * np.exp(self.slope * age)
-        return found
+        factor: Reals = np.exp(self.level) * np.exp(self.slope * age)
+        return factor
 
     def of(self, lead: Integers) -> "Pace":
         """The pace of leads at these positions."""
@@ -119,8 +119,8 @@ def state(signals: npt.ArrayLike, partner: npt.ArrayLike, vendor: npt.ArrayLike)
 
 def after(states: Integers, event: int | Integers) -> Integers:
     """The states that `states` become by the `MOVES` in `event`; impossible moves have weight 0."""
-    found: Integers = np.minimum(states + STEPS[event], STATES - 1)
-    return found
+    moved: Integers = np.minimum(states + STEPS[event], STATES - 1)
+    return moved
 
 
 def merit(employees: Reals, icp_industry: Booleans, competitor: Booleans) -> Reals:
@@ -130,8 +130,8 @@ def merit(employees: Reals, icp_industry: Booleans, competitor: Booleans) -> Rea
 
 
 def _size(employees: Reals) -> Reals:
-    found: Reals = np.nan_to_num(-0.06 * np.log(np.maximum(employees, 1) / 400) ** 2, nan=-0.3)
-    return np.maximum(found, -1.0)
+    effect: Reals = np.nan_to_num(-0.06 * np.log(np.maximum(employees, 1) / 400) ** 2, nan=-0.3)
+    return np.maximum(effect, -1.0)
 
 
 def _fit(employees: Reals, icp_industry: Booleans) -> Booleans:
@@ -175,15 +175,15 @@ def weights(lead: Covariates, effect: float = 1.0) -> Reals:
     partner = lead.partner[:, None]
     by_partner, by_vendor = effect * _PARTNER, effect * _VENDOR
     both = effect * (_PARTNER * _VENDOR)
-    found = np.empty((len(a), STATES, len(EVENTS)))
-    found[:, :, WON] = np.exp(-7.9 + a + 0.6 * _SIGNALS + 0.2 * by_partner + 0.2 * by_vendor + 0.3 * both)
-    found[:, :, LOST] = np.exp(-4.6 - 0.25 * a - 0.3 * _SIGNALS - 0.3 * both)
-    found[:, :, SIGNAL] = np.exp(-4.0 + 0.3 * a - 0.3 * _SIGNALS + 0.2 * by_partner) * (_SIGNALS < MAX_SIGNALS)
-    found[:, :, PARTNER] = np.exp(-3.6 + 0.2 * a) * (partner & (_PARTNER == 0))
-    found[:, :, VENDOR] = np.exp(-4.4 + 0.3 * a + 1.2 * _PARTNER + 0.3 * _SIGNALS) * (partner & (_VENDOR == 0))
-    crowd = found[:, :, PARTNER] + found[:, :, VENDOR]
-    found[:, :, [WON, LOST, SIGNAL]] *= (1 + (1 - effect) * crowd)[:, :, None]
-    return found
+    weight = np.empty((len(a), STATES, len(EVENTS)))
+    weight[:, :, WON] = np.exp(-7.9 + a + 0.6 * _SIGNALS + 0.2 * by_partner + 0.2 * by_vendor + 0.3 * both)
+    weight[:, :, LOST] = np.exp(-4.6 - 0.25 * a - 0.3 * _SIGNALS - 0.3 * both)
+    weight[:, :, SIGNAL] = np.exp(-4.0 + 0.3 * a - 0.3 * _SIGNALS + 0.2 * by_partner) * (_SIGNALS < MAX_SIGNALS)
+    weight[:, :, PARTNER] = np.exp(-3.6 + 0.2 * a) * (partner & (_PARTNER == 0))
+    weight[:, :, VENDOR] = np.exp(-4.4 + 0.3 * a + 1.2 * _PARTNER + 0.3 * _SIGNALS) * (partner & (_VENDOR == 0))
+    crowd = weight[:, :, PARTNER] + weight[:, :, VENDOR]
+    weight[:, :, [WON, LOST, SIGNAL]] *= (1 + (1 - effect) * crowd)[:, :, None]
+    return weight
 
 
 def alone(lead: Covariates) -> Reals:
@@ -194,23 +194,23 @@ def alone(lead: Covariates) -> Reals:
 def by_age(age: Integers) -> Reals:
     """The factors of the weights at an age in whole days: shape (ages, EVENTS)."""
     band = np.searchsorted(_AGES, age, side="right")
-    found = np.ones((len(age), len(EVENTS)))
-    found[:, WON], found[:, LOST] = _WON_BY_AGE[band], _LOST_BY_AGE[band]
-    return found
+    factors = np.ones((len(age), len(EVENTS)))
+    factors[:, WON], factors[:, LOST] = _WON_BY_AGE[band], _LOST_BY_AGE[band]
+    return factors
 
 
 def on_day(weights: Reals, age: Integers, pace: Pace = STEADY) -> Reals:
     """The weights, of shape (leads, EVENTS), of the day that starts at an age."""
     factor = by_age(age)
-    found: Reals = weights * factor
-    found[:, WON] *= pace.at(age)
-    return found
+    on_this_day: Reals = weights * factor
+    on_this_day[:, WON] *= pace.at(age)
+    return on_this_day
 
 
 def probabilities(weights: Reals) -> Reals:
     """The probability of each event on one day, of weights whose last axis are the events."""
-    found: Reals = weights / (1 + weights.sum(axis=-1, keepdims=True))
-    return found
+    chances: Reals = weights / (1 + weights.sum(axis=-1, keepdims=True))
+    return chances
 
 
 def win_probability(weights: Reals, age: Integers, horizon: int, pace: Pace = STEADY) -> Reals:
@@ -237,14 +237,14 @@ def win_chance(weights: Reals, states: Integers, age: Integers, horizon: int, pa
     grid = weights.reshape(-1, *_GRID, len(EVENTS))
     confirmed, signals = np.divmod(states, MAX_SIGNALS + 1)
     group = 2 * confirmed + (weights[:, 0, PARTNER] > 0)
-    found = np.empty(len(states))
+    chances = np.empty(len(states))
     for key in np.unique(group).tolist():
         these = np.flatnonzero(group == key)
         vendor, partner, waiting = key // 4, key // 2 % 2, key % 2
         reachable = grid[these, vendor : 2 if waiting else vendor + 1, partner : 2 if waiting else partner + 1]
         value = _recursion(reachable, age[these], horizon, pace.of(these))
-        found[these] = value[0, 0, signals[these], np.arange(len(these))]
-    return found
+        chances[these] = value[0, 0, signals[these], np.arange(len(these))]
+    return chances
 
 
 def _recursion(weights: Reals, age: Integers, horizon: int, pace: Pace) -> Reals:

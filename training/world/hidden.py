@@ -93,14 +93,14 @@ def beliefs(observed: Observed, every: int) -> list[Belief]:
     """The beliefs at creation and after each `every` days, by Bayes' rule day by day."""
     none = np.zeros_like(observed.prior)
     belief, states = Belief(observed.prior, none, none), observed.start.copy()
-    found = [belief.normalised()]
+    weekly = [belief.normalised()]
     for age, fact in enumerate(observed.facts.T):
         belief = _next_day(belief, observed, states, age, fact)
         states = np.where(fact >= 0, after(states, np.maximum(fact, 0)), states)
         if (age + 1) % every == 0:
             belief = belief.normalised()
-            found.append(belief)
-    return found
+            weekly.append(belief)
+    return weekly
 
 
 def _next_day(belief: Belief, observed: Observed, states: Integers, age: int, fact: Integers) -> Belief:

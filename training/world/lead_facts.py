@@ -81,13 +81,13 @@ def _emails(chunk: Chunk, rng: np.random.Generator) -> list[str]:
     """first.last@domain; a duplicate has the address of the lead before it."""
     leads, n, hosts = chunk.leads, len(chunk.leads.account), domains(chunk)
     person = rng.integers(0, len(_FIRST_NAMES) * len(_LAST_NAMES), n)
-    found: list[str] = []
+    emails: list[str] = []
     for place, (lead, account) in enumerate(zip(chunk.lead_ids, leads.account.tolist(), strict=True)):
         first, last = divmod(int(person[place]), len(_LAST_NAMES))
         own = f"{_FIRST_NAMES[first]}.{_LAST_NAMES[last]}@{hosts[account]}"
         free = f"buyer.{lead.lower()}@{_FREE_MAIL}"
-        found.append(free if leads.free_mail[place] else found[-1] if leads.duplicate[place] else own)
-    return found
+        emails.append(free if leads.free_mail[place] else emails[-1] if leads.duplicate[place] else own)
+    return emails
 
 
 def _within(rng: np.random.Generator, days: int, n: int) -> Integers:
@@ -141,28 +141,30 @@ def confirmation_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
     later, later_at = chunk.history.of(PARTNER)
     by_partner = np.concatenate([at_once, later]), np.concatenate([leads.created[at_once], later_at])
     for side, (lead, recorded) in (("partner", by_partner), ("vendor", chunk.history.of(VENDOR))):
-        made = _Confirmations(lead, _happened(chunk, rng, lead, recorded), recorded)
+        confirmations = _Confirmations(lead, _happened(chunk, rng, lead, recorded), recorded)
         apart = rng.random(len(lead)) < 0.15
-        yield from _confirmation_rows(chunk, made.take(~apart), side, "fit", "intent")
-        yield from _confirmation_rows(chunk, made.take(apart), side, "fit")
-        yield from _confirmation_rows(chunk, made.take(apart), side, "intent")
+        yield from _confirmation_rows(chunk, confirmations.take(~apart), side, "fit", "intent")
+        yield from _confirmation_rows(chunk, confirmations.take(apart), side, "fit")
+        yield from _confirmation_rows(chunk, confirmations.take(apart), side, "intent")
     early = np.flatnonzero((leads.partner >= 0) & ~leads.confirmed & (rng.random(len(leads.partner)) < 0.1))
     created = leads.created[early]
     yield from _confirmation_rows(chunk, _Confirmations(early, created, created), "partner", "fit", label="early")
 
 
-def _confirmation_rows(chunk: Chunk, made: _Confirmations, side: str, *subjects: str, label: str = "") -> RecordRows:
-    ids = [chunk.lead_ids[place] for place in made.lead.tolist()]
+def _confirmation_rows(
+    chunk: Chunk, confirmations: _Confirmations, side: str, *subjects: str, label: str = ""
+) -> RecordRows:
+    ids = [chunk.lead_ids[place] for place in confirmations.lead.tolist()]
     name = "-".join((side, *subjects, label)).removesuffix("-")
     return rows(
-        chunk.kept_leads[made.lead],
+        chunk.kept_leads[confirmations.lead],
         confirmation_id=[f"C{lead[1:]}-{name}" for lead in ids],
         lead_id=ids,
-        occurred_at=made.happened,
-        recorded_at=made.recorded,
+        occurred_at=confirmations.happened,
+        recorded_at=confirmations.recorded,
         deleted=False,
         side=side,
-        partner_id=_partner_ids(chunk.leads.partner[made.lead]) if side == "partner" else None,
+        partner_id=_partner_ids(chunk.leads.partner[confirmations.lead]) if side == "partner" else None,
         subjects=f"|{'|'.join(subjects)}|",
     )
 

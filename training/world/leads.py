@@ -88,7 +88,7 @@ def partner_chance(selection: float, merit: Reals) -> Reals:
 
 
 def draw_leads(
-    rng: np.random.Generator, partners: Partners, accounts: Accounts, found: Occasions, chance: Reals
+    rng: np.random.Generator, partners: Partners, accounts: Accounts, at_occasions: Occasions, chance: Reals
 ) -> SimulatedLeads:
     """Draw the leads; users of an integration come through its partner more often.
 
@@ -96,10 +96,10 @@ def draw_leads(
         rng: the chunk's.
         partners: of the world.
         accounts: of the chunk.
-        found: when and of whom.
+        at_occasions: when and of whom.
         chance: of each, that a partner brings it.
     """
-    account, place, n = found.account, found.place, len(found.account)
+    account, place, n = at_occasions.account, at_occasions.place, len(at_occasions.account)
     sourced = rng.random(n) < chance
     through_integration = sourced & accounts.uses[account] & (rng.random(n) < 0.45)
     partner = np.where(through_integration, accounts.provider[account], rng.choice(PARTNERS, n, p=partners.share))
@@ -110,7 +110,7 @@ def draw_leads(
     return SimulatedLeads(
         account=account,
         ordinal=place + 1,
-        created=found.created,
+        created=at_occasions.created,
         channel=channel,
         partner=np.where(sourced, partner, -1),
         referred=referred,
@@ -123,8 +123,8 @@ def draw_leads(
 
 def _pick(rng: np.random.Generator, shares: Reals) -> Integers:
     """One position for each row of `shares`, drawn by the row's shares."""
-    found: Integers = (rng.random(len(shares))[:, None] >= shares.cumsum(axis=1)[:, :-1]).sum(axis=1)
-    return found
+    positions: Integers = (rng.random(len(shares))[:, None] >= shares.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    return positions
 
 
 def covariates(

@@ -165,9 +165,9 @@ def _truth_file(folder: Path) -> Iterator[pq.ParquetWriter]:
 
 
 def _write_truth(file: pq.ParquetWriter, chunk: Chunk) -> int:
-    found = truth(chunk)
-    ids = [chunk.lead_ids[lead] for lead in found.lead.tolist()]
-    values = (ids, found.as_of, found.probability, found.without_partner, found.given_frailty)
+    truths = truth(chunk)
+    ids = [chunk.lead_ids[lead] for lead in truths.lead.tolist()]
+    values = (ids, truths.as_of, truths.probability, truths.without_partner, truths.given_frailty)
     columns = zip(values, _TRUTH_SCHEMA.types, strict=True)
     file.write_table(pa.Table.from_arrays([pa.array(*column) for column in columns], schema=_TRUTH_SCHEMA))
     return len(ids)

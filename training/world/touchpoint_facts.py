@@ -83,8 +83,8 @@ def _touches(chunk: Chunk, rng: np.random.Generator) -> _Touches:
         *(_others(chunk, rng, spans) for spans in _spans(chunk, rng)),
     ]
     columns = zip(*(vars(part).values() for part in parts), strict=True)
-    found = _Touches(*(np.concatenate(column) for column in columns))
-    return found.take(np.lexsort((found.at, found.lead)))
+    touches = _Touches(*(np.concatenate(column) for column in columns))
+    return touches.take(np.lexsort((touches.at, touches.lead)))
 
 
 def _spans(chunk: Chunk, rng: np.random.Generator) -> Iterator[tuple[Integers, Integers, Integers]]:

@@ -54,8 +54,8 @@ def truth(chunk: Chunk) -> Truth:
 
 
 def _expected(belief: Belief, chance: Reals) -> Reals:
-    found: Reals = (belief.open * chance + belief.won).sum(axis=1)
-    return found
+    expected: Reals = (belief.open * chance + belief.won).sum(axis=1)
+    return expected
 
 
 def _states(chunk: Chunk) -> Integers:
@@ -65,8 +65,8 @@ def _states(chunk: Chunk) -> Integers:
     first_landmark = history.age // 7 + 1
     early = first_landmark < LANDMARKS
     np.add.at(steps, (history.lead[early], first_landmark[early]), STEPS[history.event[early]])
-    found: Integers = start[:, None] + steps.cumsum(axis=1)
-    return found
+    states: Integers = start[:, None] + steps.cumsum(axis=1)
+    return states
 
 
 def _win_chances(chunk: Chunk, lead: Integers, age: Integers, states: Integers) -> tuple[Reals, Reals]:
@@ -98,7 +98,7 @@ def _beliefs(chunk: Chunk, lead: Integers, week: Integers) -> Belief:
 def _facts(chunk: Chunk) -> Integers:
     """The fact recorded of each lead on each day up to the last landmark, -1 for none."""
     history = chunk.history
-    found = np.full((len(chunk.leads.account), 7 * (LANDMARKS - 1)), -1)
-    fact = (history.event > LOST) & (history.age < found.shape[1])
-    found[history.lead[fact], history.age[fact]] = history.event[fact]
-    return found
+    facts = np.full((len(chunk.leads.account), 7 * (LANDMARKS - 1)), -1)
+    fact = (history.event > LOST) & (history.age < facts.shape[1])
+    facts[history.lead[fact], history.age[fact]] = history.event[fact]
+    return facts
