@@ -31,7 +31,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Split:
-    """How snapshots are divided.
+    """The split of the snapshots.
 
     Attributes:
         train: positions of the rows that the served model is fitted on.

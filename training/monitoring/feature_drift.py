@@ -65,7 +65,7 @@ class FeatureDrift:
 
     @property
     def sentence(self) -> str:
-        """What was seen, in words."""
+        """The finding in words."""
         how = f"PSI {self.psi:.3f}, where {self.limit:.3f} would be unusual"
         if self.dates or self.missing_share > 0.5:
             then, now = self.missing

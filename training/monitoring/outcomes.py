@@ -51,7 +51,7 @@ class OutcomeGap:
 
     @property
     def sentence(self) -> str:
-        """What was seen, in words."""
+        """The finding in words."""
         low, high = self.interval
         return (
             f"{self.of}: {self.observed:.1%} won ({low:.1%} to {high:.1%}) of {self.rows:,} leads, "
@@ -118,7 +118,7 @@ class ExpectedLoss:
 
     @property
     def sentence(self) -> str:
-        """What was seen, in words."""
+        """The finding in words."""
         return (
             f"the expected log loss of recent leads is {self.recent:.4f}, against {self.before:.4f} before the "
             f"champion was made; when it was judged, {self.judged:.4f} was expected and {self.realised:.4f} realised "
@@ -259,7 +259,7 @@ class SlopeCheck:
 
     @property
     def sentence(self) -> str:
-        """What was seen, in words."""
+        """The finding in words."""
         low, high = self.interval
         return f"the calibration slope on matured leads is {self.value:.2f} ({low:.2f} to {high:.2f}), where 1 is right"
 

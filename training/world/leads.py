@@ -96,7 +96,7 @@ def draw_leads(
         rng: the chunk's.
         partners: of the world.
         accounts: of the chunk.
-        at_occasions: when and of whom.
+        at_occasions: the times and accounts of the leads.
         chance: of each, that a partner brings it.
     """
     account, place, n = at_occasions.account, at_occasions.place, len(at_occasions.account)
