@@ -24,7 +24,7 @@ from features.engines.engine import Engine
 from features.engines.python import Facts, evaluate
 from features.partner_history import HORIZON_DAYS
 from features.records import DERIVED, KINDS, Kind, Row
-from training.data.snapshots import label
+from training.data.snapshots import label_snapshots
 
 TOLERANCE = 1e-9
 Opened: TypeAlias = AbstractContextManager[Engine]
@@ -129,7 +129,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with DuckDBEngine(chosen.folder, HORIZON_DAYS) as engine:
         catalogue = CATALOGUE.with_attributes(engine.provenance.attributes)
-        snapshots = label(engine, HORIZON_DAYS).table()
+        snapshots = label_snapshots(engine, HORIZON_DAYS).table()
         start = time.perf_counter()
         reference = by_the_direct_engine(engine, catalogue, snapshots)
         print(f"direct: {len(reference):,} snapshots, {len(catalogue)} features, {time.perf_counter() - start:.0f} s")

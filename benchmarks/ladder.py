@@ -18,10 +18,11 @@ from benchmarks.runs import Case, Run, grouped, run_all, spread, table, teller
 from benchmarks.simulated import Counted, frozen_world
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
-from models.arrays import Matrix, Reals
+from models.arrays import Reals
 from models.bundle import Bundle
+from models.encoding import Matrix
 from models.probability import RUNGS, log_losses
-from training.data.matrix import Data, Progress, prepare
+from training.data.matrix import Progress, TrainingData, prepare_training
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.evaluation.metrics import Predictions
 from training.fitting.trainer import train
@@ -62,14 +63,14 @@ def measure(case: Case) -> Mapping[str, Any]:
         size, counted = int(case["leads"]), cast(Counted, case["counted"])
         frozen_world(folder, str(case["world"]), int(case["seed"]), size, counted)
         trained = train(folder, CATALOGUE, tell)
-        data = prepare(folder, CATALOGUE, lambda _words: None, horizon_days=HORIZON_DAYS)
+        data = prepare_training(folder, CATALOGUE, lambda _words: None, horizon_days=HORIZON_DAYS)
     counts = {"training_leads": len(data.created), "test_leads": len(data.split.test)}
     served = {"served": trained.bundle.rung, "log_loss": trained.report.metrics.log_loss}
     beside = _beside(data, trained.predictions, tell)
     return {**counts, **served, "beside": beside, "depths": _by_depth(data, tell) if "lightgbm" in beside else {}}
 
 
-def _beside(data: Data, served: Predictions, tell: Progress) -> Mapping[str, Difference]:
+def _beside(data: TrainingData, served: Predictions, tell: Progress) -> Mapping[str, Difference]:
     """By rung that can be fitted: its test log loss, and the served log loss less that."""
     if not np.array_equal(served.lead_id, data.snapshots.lead_id[data.split.test]):
         raise RuntimeError("the test leads of the matrix are not those of training")
@@ -87,7 +88,7 @@ def _difference(ours: Reals, theirs: Reals, clusters: ClusterBootstrap) -> Diffe
     return {"log_loss": float(theirs.mean()), "difference": float((ours - theirs).mean()), "low": low, "high": high}
 
 
-def _by_depth(data: Data, tell: Progress) -> Mapping[str, Mapping[str, float]]:
+def _by_depth(data: TrainingData, tell: Progress) -> Mapping[str, Mapping[str, float]]:
     """By depth: trees, microseconds for one row's contributions, and log loss less that of the default depth."""
     test = data.split.test
     clusters = ClusterBootstrap(data.snapshots.cluster[test], np.random.default_rng(0))

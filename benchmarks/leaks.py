@@ -28,9 +28,9 @@ from features.value_types import DAY, Scalar, microseconds
 from models.encoding import EncodedFeature, Encoding
 from models.probability import logit
 from training.data.rows import MAX_LEVELS, MIN_LEVEL_ROWS, Rows
-from training.data.snapshots import Snapshots, label
+from training.data.snapshots import Snapshots, label_snapshots
 from training.data.splits import Split, split
-from training.leaks import Examination, History, examine
+from training.leaks import LeadHistory, LeakSearch, search_for_leaks
 from training.world.simulation import TRUTH, simulate
 
 ACCOUNTS = 3_700
@@ -70,7 +70,7 @@ def world(folder: Path, seed: int) -> World:
     """Simulate, label and evaluate."""
     simulate(folder, ACCOUNTS, seed, UNTIL)
     with DuckDBEngine(folder, HORIZON_DAYS) as engine:
-        snapshots = label(engine, HORIZON_DAYS)
+        snapshots = label_snapshots(engine, HORIZON_DAYS)
         table = engine.evaluate(CATALOGUE, snapshots.table())
         closes = {row["lead_id"]: row for row in engine.sql(first_closes_sql("duckdb", None, POSITION)).to_pylist()}
     places = {
@@ -206,7 +206,7 @@ def honest(of: World, rng: np.random.Generator) -> dict[str, Values]:
     }  # fmt: skip
 
 
-def search(of: World, attributes: Mapping[str, Values], division: Split, history: History) -> Examination:
+def search(of: World, attributes: Mapping[str, Values], division: Split, history: LeadHistory) -> LeakSearch:
     """The search for leaks over the catalogue and attributes of leads."""
     columns = {name: pa.array(values).take(pa.array(of.lead)) for name, values in attributes.items()}
     table = pa.table({**{name: of.table[name] for name in CATALOGUE.names}, **columns})
@@ -214,7 +214,7 @@ def search(of: World, attributes: Mapping[str, Values], division: Split, history
     matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names}, len(of.lead))
     seen = of.snapshots
     rows = Rows(matrix=matrix, won=seen.won.astype(np.float64), weight=seen.weight, at_creation=seen.at_creation)
-    return examine(rows, encoding, division, [*attributes], table, history)
+    return search_for_leaks(rows, encoding, division, [*attributes], table, history)
 
 
 def _encoded(train: pa.Table) -> Iterator[EncodedFeature]:
@@ -241,7 +241,7 @@ def main() -> None:
 
 
 def _measure(of: World, seed: int, told: "Tally") -> None:
-    division, history = split(of.snapshots), History.of(of.snapshots)
+    division, history = split(of.snapshots), LeadHistory.of(of.snapshots)
     known = replace(history, ever_won=of.won[of.lead])
     attributes = honest(of, np.random.default_rng([seed, 0]))
     told.honest(search(of, attributes, division, history), len(attributes), int(of.snapshots.at_creation.sum()))
@@ -261,7 +261,7 @@ class Tally:
         self._honest: Counter[str] = Counter()
         self._blocked_in_error: Counter[str] = Counter()
 
-    def honest(self, found: Examination, columns: int, leads: int) -> None:
+    def honest(self, found: LeakSearch, columns: int, leads: int) -> None:
         """Counts what was suspected where nothing was planted."""
         self._honest.update(worlds=1, leads=leads, attributes=columns, features=len(CATALOGUE.names))
         for suspect in found.suspects:
@@ -269,7 +269,7 @@ class Tally:
             place = "attributes" if suspect.name.startswith("honest_") else "features"
             self._honest.update({f"suspected {place}": 1, "blocked": int(suspect.decisive)})
 
-    def leak(self, planted: tuple[str, str, str], found: Examination) -> None:
+    def leak(self, planted: tuple[str, str, str], found: LeakSearch) -> None:
         """Counts how a planted leak fared."""
         names = [suspect.name for suspect in found.suspects]
         blocking = {suspect.name for suspect in found.suspects if suspect.decisive}

@@ -19,16 +19,15 @@ from threadpoolctl import threadpool_limits
 from benchmarks.models_figures import CONSTANT, MOST_GAP, OURS, Figures, Verdict, judge, measure
 from benchmarks.models_peers import LOST, PEERS, SURVIVAL, THREADS, WON, Followed, Task
 from features.catalogue import CATALOGUE
-from features.engines.duckdb import POSITION, DuckDBEngine
+from features.engines.duckdb import DuckDBEngine
 from features.folder import FolderWriter
-from features.outcomes import first_closes_sql
 from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
 from features.value_types import DAY
 from models.arrays import Reals
-from training.data.snapshots import Snapshots, label
+from training.data.snapshots import Snapshots, label_snapshots
 from training.data.splits import Split, split
-from training.fitting.trainer import Trained, train
+from training.fitting.trainer import TrainingResult, train
 from training.importing import importer, mapping
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +43,7 @@ class Result:
     """What a set came to: figures by contestant, the verdict, and ours as it was trained."""
 
     name: str
-    trained: Trained
+    trained: TrainingResult
     figures: Mapping[str, Figures]
     verdict: Verdict
 
@@ -97,15 +96,15 @@ def _result(name: str, tell: Progress) -> Result:
     return Result(name, trained, figures, judge(figures, found.won, found.cluster, found.constant, drifting, SEED))
 
 
-def _prepare(name: str, home: Path, progress: Progress) -> tuple[Trained, Task]:
+def _prepare(name: str, home: Path, progress: Progress) -> tuple[TrainingResult, Task]:
     """Ours, trained, and the same rows for the peers."""
     progress("importing")
     records = home / "records"
     import_set(name, records, home / "rejects.csv")
     trained = train(records, CATALOGUE, progress, seed=SEED)
     with DuckDBEngine(records, HORIZON_DAYS) as engine:
-        snapshots = label(engine, HORIZON_DAYS)
-        closes = {row["lead_id"]: row for row in engine.sql(first_closes_sql("duckdb", None, POSITION)).to_pylist()}
+        snapshots = label_snapshots(engine, HORIZON_DAYS)
+        closes = {row["lead_id"]: row for row in engine.sql(_CLOSES).to_pylist()}
     division, encoding = split(snapshots), trained.bundle.encoding
     matrix = encoding.encode({each: trained.table[each].to_pylist() for each in encoding.names}, len(snapshots))
     if snapshots.at_creation.all() and np.array_equal(matrix[division.test], trained.test_matrix, equal_nan=True):
@@ -122,8 +121,18 @@ def import_set(name: str, folder: Path, rejects: Path) -> None:
             writer.write(kind, [one.row() for one in records if one.kind is kind])
 
 
+_CLOSES = """
+SELECT lead_id, min(occurred_at) AS closed_at, bool_or(event = 'won') AS won
+FROM lead_events WHERE event IN ('won', 'lost') AND NOT deleted AND superseded_at IS NULL GROUP BY lead_id
+"""
+
+
 def _task(
-    trained: Trained, snapshots: Snapshots, division: Split, matrix: Reals, closes: Mapping[str, Mapping[str, Any]]
+    trained: TrainingResult,
+    snapshots: Snapshots,
+    division: Split,
+    matrix: Reals,
+    closes: Mapping[str, Mapping[str, Any]],
 ) -> Task:
     known = division.train
     folds = [(np.searchsorted(known, fold.fit), np.searchsorted(known, fold.judge)) for fold in division.folds]

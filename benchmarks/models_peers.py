@@ -71,7 +71,7 @@ class Task:
 
     @property
     def categories(self) -> list[int]:
-        """Integers of the categories."""
+        """Positions of the categories."""
         return [place for place, feature in enumerate(self.features) if feature.kind == "category"]
 
     def frame(self, matrix: Matrix) -> pd.DataFrame:

@@ -9,10 +9,10 @@ import datetime as dt
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +30,9 @@ from models.bundle import Bundle
 from models.probability import sigmoid
 from training.data.snapshots import NEVER
 from training.fitting.trainer import train
-from training.monitoring.leads import Leads, observe
-from training.monitoring.monitor import look
-from training.monitoring.report import Report
+from training.monitoring.leads import ObservedLeads, observe
+from training.monitoring.monitor import monitor_leads
+from training.monitoring.report import MonitoringReport
 from training.world import PLAIN, Switches, simulate
 
 Times = NDArray[np.int64]
@@ -55,7 +55,7 @@ class Scene:
 
     world: Path
     accounts: int
-    leads: Leads
+    leads: ObservedLeads
     bundle: Bundle
     as_of: int
 
@@ -85,7 +85,7 @@ def stage(folder: Path, accounts: int, seed: int, switches: Switches = PLAIN) ->
     return Scene(folder, accounts, _seen(folder, bundle, cut), bundle, cut)
 
 
-def _seen(folder: Path, bundle: Bundle, as_of: int) -> Leads:
+def _seen(folder: Path, bundle: Bundle, as_of: int) -> ObservedLeads:
     with DuckDBEngine(folder, bundle.horizon_days or LATE_DAYS) as engine:
         return observe(engine, bundle, CATALOGUE, as_of)
 
@@ -138,12 +138,11 @@ def partners_pick(scene: Scene, seed: int) -> Scene:
     simulate(folder, scene.accounts, seed, UNTIL, switches=Switches(selection=PICKING))
     picked = _seen(folder, scene.bundle, scene.as_of)
     before, after = scene.leads.created <= scene.late_from, picked.created > scene.late_from
-    pairs = zip(_columns(scene.leads.take(before)), _columns(picked.take(after)), strict=True)
-    return replace(scene, leads=Leads(*(np.concatenate(pair) for pair in pairs)))
-
-
-def _columns(leads: Leads) -> Iterable[Any]:
-    return (getattr(leads, field.name) for field in fields(leads))
+    kept = (scene.leads.take(before), picked.take(after))
+    columns = {
+        field.name: np.concatenate([getattr(leads, field.name) for leads in kept]) for field in fields(ObservedLeads)
+    }
+    return replace(scene, leads=ObservedLeads(**columns))
 
 
 def no_usage(scene: Scene, _seed: int) -> Scene:
@@ -207,18 +206,18 @@ def main() -> None:
         print(f"{name}: {dict(counts)}" + (f", named in {named[name]} of {asked.seeds}" if PLANTED[name][1] else ""))
 
 
-def _look(scene: Scene, name: str, seed: int) -> Report:
+def _look(scene: Scene, name: str, seed: int) -> MonitoringReport:
     planted = PLANTED[name][0](scene, seed)
-    report = look(planted.leads, planted.bundle, planted.as_of, seed=seed)
+    report = monitor_leads(planted.leads, planted.bundle, planted.as_of, seed=seed)
     _tell(seed, name, report)
     return report
 
 
-def _names(report: Report, sign: str) -> bool:
+def _names(report: MonitoringReport, sign: str) -> bool:
     return report.verdict != "fine" and any(sign in reason for reason in report.reasons)
 
 
-def _tell(seed: int, name: str, report: Report) -> None:
+def _tell(seed: int, name: str, report: MonitoringReport) -> None:
     reasons = "" if report.verdict == "fine" else f": {'; '.join(report.reasons)}"
     print(f"seed {seed}, {name}: {report.verdict}{reasons}", flush=True)
 

@@ -23,7 +23,7 @@ from features.partner_history import HORIZON_DAYS
 from features.provenance import ATTRIBUTE_PREFIX, Attribute, Provenance
 from features.records import KINDS
 from features.value_types import DAY, EPOCH, Scalar
-from training.data.matrix import Data, prepare
+from training.data.matrix import TrainingData, prepare_training
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.evaluation.metrics import auc
 
@@ -58,7 +58,7 @@ def measure(case: Case) -> Mapping[str, Any]:
     tell, kind, seed = teller(case), str(case["set"]), int(case["seed"])
     with tempfile.TemporaryDirectory(prefix="eql-bench-") as home:
         folder = _records(kind, seed, Path(home))
-        data = prepare(folder, CATALOGUE, tell, horizon_days=HORIZON_DAYS)
+        data = prepare_training(folder, CATALOGUE, tell, horizon_days=HORIZON_DAYS)
     if kind != PURE:
         data = permuted(data, np.random.default_rng(seed))
     ladder, test = climbed(data, 0, tell), data.split.test
@@ -83,7 +83,7 @@ def _records(kind: str, seed: int, home: Path) -> Path:
     return folder
 
 
-def permuted(data: Data, rng: np.random.Generator) -> Data:
+def permuted(data: TrainingData, rng: np.random.Generator) -> TrainingData:
     """The matrix with the outcomes, at creation, permuted among whole leads: all snapshots of a lead get the same.
 
     Nothing in it then tells a lead that is won, not even how many snapshots it has.

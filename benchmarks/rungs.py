@@ -11,13 +11,13 @@ import numpy as np
 from models.arrays import Reals
 from models.bundle import Bundle
 from models.probability import Rung, sigmoid
-from training.data.matrix import Data, Progress
+from training.data.matrix import Progress, TrainingData
 from training.data.rows import has_enough_outcomes
 from training.evaluation.metrics import log_loss
 from training.evaluation.test_window import log_odds
 from training.fitting.ladder import STAGES, TreeSettings
 from training.fitting.model_selection import Choice, candidates, select_rung
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.trainer import bundle_of
 from training.fitting.tuning import NOT_TUNED, Tuned
 
@@ -25,9 +25,9 @@ MOST_LEAVES = 32
 """Of deeper trees; tuning tries no more either."""
 
 
-def origins_of(data: Data, seed: int) -> Origins:
+def origins_of(data: TrainingData, seed: int) -> RollingOrigins:
     """The rolling origins of a matrix."""
-    return Origins.of(data.rows, data.encoding, data.directions, data.split.folds, data.snapshots.cluster, seed)
+    return RollingOrigins.of(data.rows, data.encoding, data.directions, data.split.folds, data.snapshots.cluster, seed)
 
 
 @dataclass(frozen=True)
@@ -51,38 +51,45 @@ class Ladder:
         return self.choices[min(above, key=lambda rung: self.losses[rung])] if above else None
 
 
-def climbed(data: Data, seed: int, progress: Progress) -> Ladder:
+def climbed(data: TrainingData, seed: int, progress: Progress) -> Ladder:
     """Every rung at its best settings, and how far the trainer would climb."""
     origins = origins_of(data, seed)
     if not origins.encoding.features or not has_enough_outcomes(origins.won):
         return Ladder("base_rate", {}, {})
     found = candidates(origins, progress, NOT_TUNED.settings)
-    served, _ = select_rung(origins.won, {each.rung: each.probability for each in found}, origins.clusters)
+    served, _ = select_rung(origins.won, {each.rung: each.probability for each in found}, origins.bootstrap)
     chosen = {each.rung: _as_chosen(origins, each.rung, each.settings, each.margins, NOT_TUNED) for each in found}
     return Ladder(served, chosen, {each.rung: log_loss(origins.won, each.probability) for each in found})
 
 
 def _as_chosen(
-    origins: Origins, rung: Rung, settings: Mapping[str, float], margins: Sequence[Reals], tuned: Tuned
+    origins: RollingOrigins, rung: Rung, settings: Mapping[str, float], margins: Sequence[Reals], tuned: Tuned
 ) -> Choice:
-    return Choice(rung, "fitted to compare", settings, tuned, origins.level, tuple(margins))
+    return Choice(
+        rung=rung,
+        reason="fitted to compare",
+        settings=settings,
+        tuned=tuned,
+        intercept_sample=origins.intercept_sample,
+        margins=tuple(margins),
+    )
 
 
-def of_depth(data: Data, depth: int, seed: int) -> Choice:
+def of_depth(data: TrainingData, depth: int, seed: int) -> Choice:
     """The LightGBM rung with trees of this depth, their number chosen at the rolling origins."""
     origins = origins_of(data, seed)
     settings = TreeSettings(depth=depth, leaves=min(2**depth, MOST_LEAVES))
-    staged = [origins.staged(fold, settings) for fold in origins.folds]
+    staged = [origins.tree_margins(fold, settings) for fold in origins.folds]
     margins = {stage: [margins[stage] for margins in staged] for stage in STAGES}
     trees = min(STAGES, key=lambda stage: log_loss(origins.won, origins.calibrated(margins[stage])))
     return _as_chosen(origins, "lightgbm", {"trees": trees}, margins[trees], Tuned(settings, f"depth {depth}", 0))
 
 
-def bundled(data: Data, choice: Choice, seed: int) -> Bundle:
+def bundled(data: TrainingData, choice: Choice, seed: int) -> Bundle:
     """What would be served had this been chosen, without the recent leads."""
     return bundle_of(data, origins_of(data, seed), choice, data.rows.take(data.split.train), ())
 
 
-def tested(data: Data, bundle: Bundle) -> Reals:
+def tested(data: TrainingData, bundle: Bundle) -> Reals:
     """A bundle's probabilities of the test leads."""
     return np.asarray(sigmoid(log_odds(bundle, data.rows.matrix[data.split.test])))

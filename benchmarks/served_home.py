@@ -19,7 +19,7 @@ from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from models.bundle import Bundle
 from serving.access import keys
-from training.data.matrix import prepare
+from training.data.matrix import prepare_training
 from training.fitting.ladder import TreeSettings
 from training.world.simulation import simulate
 
@@ -62,7 +62,7 @@ def served_home(key_count: int = 1) -> Iterator[Home]:
 
 def _bundle(world: Path) -> Bundle:
     simulate(world, ACCOUNTS, SEED, UNTIL)
-    data = prepare(world, CATALOGUE, lambda _words: None, horizon_days=HORIZON_DAYS)
+    data = prepare_training(world, CATALOGUE, lambda _words: None, horizon_days=HORIZON_DAYS)
     return bundled(data, of_depth(data, TreeSettings().depth, SEED), SEED)
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from features.engines.duckdb import DuckDBEngine
 from features.partner_history import HORIZON_DAYS
 from models.arrays import Reals
-from training.data.snapshots import NothingToLearn, label
+from training.data.snapshots import NothingToLearn, label_snapshots
 from training.data.splits import split
 from training.evaluation.metrics import Predictions
 from training.world.frozen import WORLDS
@@ -54,7 +54,7 @@ def _count(folder: Path, counted: Counted) -> int:
         if counted == "all":
             return int(engine.sql("SELECT count(DISTINCT lead_id) AS leads FROM leads").to_pydict()["leads"][0])
         try:
-            snapshots = label(engine, HORIZON_DAYS)
+            snapshots = label_snapshots(engine, HORIZON_DAYS)
             return len(np.unique(snapshots.lead_id[split(snapshots).train]))
         except NothingToLearn:
             return 0

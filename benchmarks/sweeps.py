@@ -25,7 +25,7 @@ from models.arrays import Matrix, Reals
 from models.bundle import Bundle
 from models.encoding import EncodedFeature
 from models.probability import TREES, BaseRate, LightGBM, Logistic, MarginModel, Rung, SegmentRates
-from training.data.matrix import Data, prepare
+from training.data.matrix import TrainingData, prepare_training
 from training.fitting.ladder import STAGES
 from training.fitting.model_selection import Choice
 from training.promotion.guardrails import TOLERANCE
@@ -55,7 +55,7 @@ def measure(case: Case) -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory(prefix="eql-bench-") as home:
         folder = Path(home, "world")
         frozen_world(folder, str(case["world"]), seed, int(case["leads"]), "all")
-        data = prepare(folder, CATALOGUE, tell, horizon_days=HORIZON_DAYS)
+        data = prepare_training(folder, CATALOGUE, tell, horizon_days=HORIZON_DAYS)
     rng = np.random.default_rng(seed)
     rows = random_rows(data, ROWS, rng)
     swept = {}
@@ -72,7 +72,7 @@ def _asked(choices: Mapping[Rung, Choice]) -> Mapping[str, Choice]:
     return {**{str(rung): choice for rung, choice in choices.items()}, **grown}
 
 
-def random_rows(data: Data, count: int, rng: np.random.Generator) -> Matrix:
+def random_rows(data: TrainingData, count: int, rng: np.random.Generator) -> Matrix:
     """So many rows as a bundle encodes them: values seen, values beyond, missing ones, and levels never met."""
     columns = {
         feature.name: _values(feature, data.rows.matrix[:, place], count, rng)

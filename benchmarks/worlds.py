@@ -19,7 +19,7 @@ from features.catalogue import CATALOGUE
 from models.arrays import Reals
 from models.probability import sigmoid
 from training.evaluation.metrics import attainable_skill
-from training.fitting.trainer import Trained, train
+from training.fitting.trainer import TrainingResult, train
 from training.world.frozen import WORLDS
 
 LEADS = (5_000, 50_000)
@@ -73,14 +73,14 @@ def measure(case: Case) -> Mapping[str, Any]:
     return {**cost, **_trained(trained), **beside_truth(trained, truth)}
 
 
-def _trained(trained: Trained) -> Mapping[str, Any]:
+def _trained(trained: TrainingResult) -> Mapping[str, Any]:
     report = trained.report.to_dict()
     kept = ("rung", "training_leads", "training_rows", "features", "log_loss", "log_loss_constant", "auc")
     immature = report["immature"]["used"]
     return {**{name: report[name] for name in kept}, "test_leads": report["rows"], "recent_used": immature}
 
 
-def beside_truth(trained: Trained, truth: Reals) -> Mapping[str, Any]:
+def beside_truth(trained: TrainingResult, truth: Reals) -> Mapping[str, Any]:
     """What was served of the test leads beside their true probabilities.
 
     Besides the share of attainable skill, by the outcomes drawn and by their expectation: `smooth_error`, smECE against

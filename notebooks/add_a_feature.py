@@ -11,10 +11,10 @@ app = marimo.App(width="medium", app_title="EQL: add a feature")
 @app.cell
 def _(mo):
     mo.md("""
-    # A new feature: what it is, that engines agree, what it gains
+    # A new feature: its values, the agreement of the engines, its gain
 
     The records are those of `eql export DIR`, given with `-- --records DIR`, or a small simulated world.
-    Change the entry below: everything after it follows.
+    Change the entry below; all cells after it update.
     """)
 
 
@@ -40,7 +40,7 @@ def _():
     from features.records import DERIVED, KINDS
     from models.encoding import Encoding
     from models.probability import log_losses, sigmoid
-    from training.data.matrix import prepare
+    from training.data.matrix import prepare_training
     from training.data.rows import MIN_WINS
     from training.evaluation.bootstrap import ClusterBootstrap
     from training.fitting.ladder import TreeSettings, fit_logistic, fit_trees
@@ -73,7 +73,7 @@ def _():
         none_of,
         np,
         pd,
-        prepare,
+        prepare_training,
         replace,
         sample_records,
         sigmoid,
@@ -106,9 +106,9 @@ def _(Aggregate, Condition, Entry, none_of):
 
 
 @app.cell
-def _(CATALOGUE, Catalogue, HORIZON_DAYS, entry, mo, prepare, records):
+def _(CATALOGUE, Catalogue, HORIZON_DAYS, entry, mo, prepare_training, records):
     catalogue = Catalogue((*CATALOGUE, entry))
-    data = prepare(records, catalogue, lambda _words: None, horizon_days=HORIZON_DAYS)
+    data = prepare_training(records, catalogue, lambda _words: None, horizon_days=HORIZON_DAYS)
     values = data.table[entry.name].to_pandas()
     mo.vstack(
         [
@@ -121,7 +121,7 @@ def _(CATALOGUE, Catalogue, HORIZON_DAYS, entry, mo, prepare, records):
 
 @app.cell
 def _(DERIVED, DuckDBEngine, FACTS, HORIZON_DAYS, KINDS, records):
-    def told_of(engine, lead_id):
+    def records_of(engine, lead_id):
         """Every record about one lead, its account and all partners, as the direct engine reads them."""
         account = "SELECT account_id FROM leads WHERE lead_id = $1"
 
@@ -134,17 +134,17 @@ def _(DERIVED, DuckDBEngine, FACTS, HORIZON_DAYS, KINDS, records):
         kinds = [*(KINDS[name] for name in ("leads", "accounts", "partners")), *FACTS.values(), *DERIVED]
         return {kind.name: rows(kind) for kind in kinds}
 
-    def told(lead_ids):
+    def facts_of(lead_ids):
         with DuckDBEngine(records, HORIZON_DAYS) as engine:
-            return {lead_id: told_of(engine, lead_id) for lead_id in lead_ids}
+            return {lead_id: records_of(engine, lead_id) for lead_id in lead_ids}
 
-    return (told,)
+    return (facts_of,)
 
 
 @app.cell
-def _(catalogue, data, entry, evaluate, mo, np, pd, told, values):
+def _(catalogue, data, entry, evaluate, facts_of, mo, np, pd, values):
     some = np.linspace(0, len(values) - 1, min(10, len(values))).astype(int)
-    facts = told(sorted({str(data.snapshots.lead_id[row]) for row in some}))
+    facts = facts_of(sorted({str(data.snapshots.lead_id[row]) for row in some}))
 
     def directly(row):
         found = evaluate(catalogue, facts[str(data.snapshots.lead_id[row])], int(data.snapshots.as_of[row]))
@@ -160,7 +160,7 @@ def _(catalogue, data, entry, evaluate, mo, np, pd, told, values):
     )
     mo.vstack(
         [
-            mo.md("## The same by the direct engine, which answers requests"),
+            mo.md("## The same values by the direct engine, which answers requests"),
             mo.ui.table(engines.assign(sales_reads=engines["DuckDB"].map(entry.read)), selection=None),
         ]
     )
@@ -193,7 +193,7 @@ def _(Encoding, TreeSettings, data, fit_logistic, fit_trees, np, replace, sigmoi
         return rows, encoding, [data.directions[column] for column in columns]
 
     def predicted(rung, names, folds):
-        """What a rung says of the leads after each rolling origin, fitted on what came before."""
+        """A rung's probabilities of the leads after each rolling origin, fitted on the rows before it."""
         rows, encoding, directions = only(names)
 
         def fitted(some):
@@ -233,22 +233,22 @@ def _(Figure, entry, gain, mo):
     def drawn():
         figure = Figure(figsize=(7, 2), layout="constrained")
         axes = figure.subplots()
-        reach = [gain["difference"] - gain["low"], gain["high"] - gain["difference"]]
-        axes.errorbar(gain["difference"], gain["rung"], xerr=reach, marker="o", linestyle="", capsize=4)
+        distances = [gain["difference"] - gain["low"], gain["high"] - gain["difference"]]
+        axes.errorbar(gain["difference"], gain["rung"], xerr=distances, marker="o", linestyle="", capsize=4)
         axes.axvline(0, color="grey", linewidth=1)
         axes.set(title=f"{entry.name}: change of log loss out of time, 95 % by account", xlabel="nats a lead")
         axes.margins(y=0.5)
         return figure
 
-    few = mo.md("Too few wins come before a rolling origin to tell, or the feature does not vary in training.")
+    few = mo.md("Too few wins come before a rolling origin, or the feature does not vary in training.")
     mo.vstack(
         [
             mo.md("""
-            ## What it gains
+            ## Its gain
 
-            Each rung is fitted with and without the feature at the rolling origins, on the same leads. Below 0 it
-            helps; an interval that holds 0 has not shown it. Trying many features and keeping the best makes the best
-            look better than it is.
+            Each rung is fitted with and without the feature at the rolling origins, on the same leads. Below 0 the
+            feature helps; an interval that contains 0 does not show a gain. The best of many tried features looks
+            better than it is.
             """),
             *([mo.ui.table(gain, selection=None), drawn()] if len(gain) else [few]),
         ]
@@ -260,8 +260,8 @@ def _(mo):
     mo.md("""
     ## Keep it
 
-    Put the entry among the `ENTRIES` of `features/catalogue/<family>.py`, as CONTRIBUTING says, then `make docs`,
-    `eql train` and `eql promote`.
+    Put the entry among the `ENTRIES` of `features/catalogue/<family>.py`, as CONTRIBUTING explains. Then run
+    `make docs`, `eql train` and `eql promote`.
     """)
 
 

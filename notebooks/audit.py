@@ -1,4 +1,4 @@
-"""Audit a model across segments with `make notebook`; one trained on records of your own with
+"""Audit a model across segments with `make notebook`; on records of your own with
 
 .venv/bin/marimo edit notebooks/audit.py -- --records DIR
 """
@@ -11,7 +11,7 @@ app = marimo.App(width="medium", app_title="EQL: audit")
 @app.cell
 def _(mo):
     mo.md("""
-    # Whom does the model serve worse?
+    # Segments: where is the model worse?
 
     Calibration and log loss on the test window, by region, company size, partner and channel. The model is trained
     here, on the records of `eql export DIR`, given with `-- --records DIR`, or on a small simulated world.
@@ -34,7 +34,7 @@ def _():
     from features.catalogue import CATALOGUE
     from models.probability import log_losses
     from training.evaluation.bootstrap import ClusterBootstrap
-    from training.evaluation.test_window import Window
+    from training.evaluation.test_window import FrozenWindow
     from training.fitting.trainer import train
     from training.world.sample_records import sample_records
 
@@ -44,7 +44,7 @@ def _():
         ClusterBootstrap,
         Figure,
         Path,
-        Window,
+        FrozenWindow,
         dt,
         log_losses,
         mo,
@@ -65,16 +65,18 @@ def _(Path, dt, mo, sample_records, tempfile):
 
 
 @app.cell
-def _(CATALOGUE, Window, log_losses, np, pd, records, train):
+def _(CATALOGUE, FrozenWindow, log_losses, np, pd, records, train):
     steps = []
     trained = train(records, CATALOGUE, steps.append)
-    window = Window.of(trained.predictions, trained.table)
-    said = trained.predictions
-    constant = np.full(len(said.won), said.constant)
-    leads = pd.DataFrame({"cluster": said.cluster, "won": said.won, "probability": said.probability})
+    window = FrozenWindow.of(trained.predictions, trained.table)
+    predictions = trained.predictions
+    constant = np.full(len(predictions.won), predictions.constant)
+    leads = pd.DataFrame(
+        {"cluster": predictions.cluster, "won": predictions.won, "probability": predictions.probability}
+    )
     leads["gap"] = leads["won"] - leads["probability"]
-    leads["loss"] = log_losses(said.won, said.probability)
-    leads["gained"] = log_losses(said.won, constant) - leads["loss"]
+    leads["loss"] = log_losses(predictions.won, predictions.probability)
+    leads["gained"] = log_losses(predictions.won, constant) - leads["loss"]
     return leads, trained, window
 
 
@@ -96,7 +98,7 @@ def _(pd, window):
 
 @app.cell
 def _(ClusterBootstrap, cuts, leads, np, pd):
-    FEWEST = 30
+    MIN_LEADS = 30
 
     def judged(cut, value, some):
         """One segment's figures; intervals and errors resample whole accounts."""
@@ -118,18 +120,18 @@ def _(ClusterBootstrap, cuts, leads, np, pd):
         }
 
     audit = pd.DataFrame(
-        judged(cut, value, some) for cut in cuts for value, some in leads.groupby(cuts[cut]) if len(some) >= FEWEST
+        judged(cut, value, some) for cut in cuts for value, some in leads.groupby(cuts[cut]) if len(some) >= MIN_LEADS
     )
-    return FEWEST, audit
+    return MIN_LEADS, audit
 
 
 @app.cell
-def _(FEWEST, audit, mo, norm, trained):
+def _(MIN_LEADS, audit, mo, norm, trained):
     limit = float(norm.ppf(1 - 0.025 / max(len(audit), 1)))
 
     def words():
         if audit.empty:
-            return f"No segment has {FEWEST} leads in the test window."
+            return f"No segment has {MIN_LEADS} leads in the test window."
         off = audit.loc[audit["errors_off"].abs().idxmax()]
         lost = audit.loc[audit["gained_over_constant"].idxmin()]
         beyond = "more" if abs(off["errors_off"]) > limit else "less"
@@ -138,8 +140,8 @@ The widest gap is that of **{off["by"]} {off["segment"]}**: {off["won"]:.1%} won
 {off["leads"]:,} leads. That is {abs(off["errors_off"]):.1f} standard errors, {beyond} than the {limit:.1f} that the
 widest of {len(audit)} segments exceeds by chance in at most 1 of 20 audits of a calibrated model.
 
-By log loss it helps **{lost["by"]} {lost["segment"]}** least: {lost["log_loss"]:.4f} nats a lead,
-{lost["gained_over_constant"]:+z.4f} gained over the base rate.
+The model gains least over the base rate in **{lost["by"]} {lost["segment"]}**: its log loss is
+{lost["log_loss"]:.4f} nats a lead, {lost["gained_over_constant"]:+z.4f} gained over the base rate.
 """
 
     worst = words()
@@ -153,8 +155,8 @@ def _(Figure, mo):
         figure = Figure(figsize=(7, 1 + 0.3 * len(table)), layout="constrained")
         axes = figure.subplots()
         names = table["segment"] + " (" + table["leads"].map("{:,}".format) + ")"
-        reach = [(table[value] - table[low]).clip(lower=0), (table[high] - table[value]).clip(lower=0)]
-        axes.errorbar(table[value], names, xerr=reach, marker="o", linestyle="", capsize=3)
+        distances = [(table[value] - table[low]).clip(lower=0), (table[high] - table[value]).clip(lower=0)]
+        axes.errorbar(table[value], names, xerr=distances, marker="o", linestyle="", capsize=3)
         axes.axvline(line, color="grey", linewidth=1)
         axes.set(title=title, xlabel="95 % intervals by account; leads in brackets")
         axes.margins(y=0.5 / len(table))
@@ -184,9 +186,9 @@ def _(audit, drawn, leads, mo):
 @app.cell
 def _(mo):
     mo.md("""
-    A segment whose interval of the gap leaves out 0 may do so by chance: of 20 one does. Log loss differs between
-    segments by how often they win, so compare it with what the base rate would lose there. Where a segment does not
-    belong in the model, leave it out of training: `eql train --exclude region=apac`.
+    The interval of a gap excludes 0 by chance in one of 20 segments. The log loss of a segment depends on its share
+    won, so compare it with the log loss of the base rate there. Where a segment does not belong in the model, leave it
+    out of training: `eql train --exclude region=apac`.
     """)
 
 

@@ -11,11 +11,11 @@ app = marimo.App(width="medium", app_title="EQL: diagnose drift")
 @app.cell
 def _(mo):
     mo.md("""
-    # Is the model still what it was?
+    # Is the champion still as good as at its training?
 
     A champion is trained on the records as they stood 180 days before their end (`-- --days N` for another), and
     monitored on their last day. The records are those of `eql export DIR`, given with `-- --records DIR`, or a
-    simulated world in which the odds of winning fall all the time.
+    simulated world in which the odds of winning fall steadily.
     """)
 
 
@@ -74,16 +74,16 @@ def _(CATALOGUE, earlier, monitor, records, train):
 @app.cell
 def _(champion, mo, report):
     reasons = "\n".join(f"* {reason}" for reason in report["reasons"])
-    notes = "\n".join(f"* not looked at: {note}" for note in report["notes"])
+    notes = "\n".join(f"* not tested: {note}" for note in report["notes"])
     counts = ", ".join(f"{leads:,} {period}" for period, leads in report["leads"].items())
-    # Joined, for reasons that start with a space would be read as code.
-    said = [f"## The verdict: {report['verdict']}", f"The {champion.rung} rung; leads: {counts}.", reasons, notes]
-    mo.md("\n\n".join(said))
+    # Joined line by line: Markdown reads a line that starts with spaces as code.
+    texts = [f"## The verdict: {report['verdict']}", f"The {champion.rung} rung; leads: {counts}.", reasons, notes]
+    mo.md("\n\n".join(texts))
 
 
 @app.cell
 def _(Figure, mo, pd, report):
-    shifts = pd.DataFrame(report["features"])
+    drifts = pd.DataFrame(report["features"])
 
     def moved(table):
         figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -101,27 +101,28 @@ def _(Figure, mo, pd, report):
     mo.vstack(
         [
             mo.md("""
-            ## What goes in: each feature
+            ## Inputs: each feature
 
-            How large an index is unusual depends on how many leads there are and on how the feature moves anyway, so
-            each has its own limit. Of many features some pass theirs by chance; the verdict allows for that.
+            The limit of an index depends on the number of leads and on the baseline drift of the feature, so each
+            feature has its own limit. Among many features some exceed their limit by chance; the verdict allows for
+            that.
             """),
-            *([moved(shifts.head(12)), mo.ui.table(shifts, selection=None)] if len(shifts) else []),
+            *([moved(drifts.head(12)), mo.ui.table(drifts, selection=None)] if len(drifts) else []),
         ]
     )
 
 
 @app.cell
 def _(mo, pd, report):
-    told = report["domain_classifier"]
-    carriers = pd.DataFrame((told["carriers"] if told else {}).items(), columns=["feature", "share of what tells"])
+    domain = report["domain_classifier"]
+    carriers = pd.DataFrame((domain["carriers"] if domain else {}).items(), columns=["feature", "share of the gain"])
     words = (
-        f"Recent leads are told from earlier ones with an AUC of {told['auc']:.3f} "
-        f"({told['auc_95'][0]:.3f} to {told['auc_95'][1]:.3f}); .5 is not at all."
-        if told
+        f"A classifier separates recent leads from earlier ones with an AUC of {domain['auc']:.3f} "
+        f"({domain['auc_95'][0]:.3f} to {domain['auc_95'][1]:.3f}); .5 means that they look alike."
+        if domain
         else "Too few leads."
     )
-    mo.vstack([mo.md(f"## What goes in: all features together\n\n{words}"), mo.ui.table(carriers, selection=None)])
+    mo.vstack([mo.md(f"## Inputs: all features together\n\n{words}"), mo.ui.table(carriers, selection=None)])
 
 
 @app.cell
@@ -131,9 +132,9 @@ def _(Figure, mo, pd, report):
         axes = figure.subplots()
         table = pd.DataFrame(gaps)
         low, high = (table["observed_95"].str[side] for side in (0, 1))
-        reach = [(table["observed"] - low).clip(lower=0), (high - table["observed"]).clip(lower=0)]
+        distances = [(table["observed"] - low).clip(lower=0), (high - table["observed"]).clip(lower=0)]
         axes.errorbar(
-            table["of"], table["observed"], yerr=reach, marker="o", linestyle="", capsize=4, label="won, 95 %"
+            table["of"], table["observed"], yerr=distances, marker="o", linestyle="", capsize=4, label="won, 95 %"
         )
         axes.plot(table["of"], table["predicted"], marker="_", markersize=20, linestyle="", label="predicted")
         axes.set(title=title, ylabel="share won")
@@ -147,10 +148,10 @@ def _(Figure, mo, pd, report):
     mo.vstack(
         [
             mo.md("""
-            ## What comes out
+            ## Outcomes
 
             Early wins are known long before a label is complete: wins within 14 and 30 days of the latest leads,
-            against what the champion's probabilities made of them. Below them, leads whose whole horizon has passed.
+            against the champion's predictions. Below them are the leads whose whole horizon has passed.
             """),
             *([against("Early wins of the latest leads", report["early"])] if report["early"] else []),
             *([against("Leads matured since, by month of creation", matured)] if matured else []),
@@ -163,8 +164,8 @@ def _(mo):
     mo.md("""
     ## What to do
 
-    `watch`: look at the source of the feature named; a source that broke is mended there, not by training.
-    `retrain`: `eql train`, then `eql promote`, which compares. `docs/monitoring.md` says how each verdict is reached.
+    `watch`: check the source of the named feature; fix a broken source there, not by training.
+    `retrain`: run `eql train`, then `eql promote`, which compares the two. `docs/monitoring.md` explains each verdict.
     """)
 
 

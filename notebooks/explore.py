@@ -33,7 +33,7 @@ def _():
     from features.catalogue import CATALOGUE
     from features.engines.duckdb import DuckDBEngine
     from features.partner_history import HORIZON_DAYS
-    from training.data.snapshots import label
+    from training.data.snapshots import label_snapshots
     from training.evaluation.plots import plots
     from training.fitting.trainer import train
     from training.world.sample_records import sample_records
@@ -47,7 +47,7 @@ def _():
         Path,
         asdict,
         dt,
-        label,
+        label_snapshots,
         mo,
         pd,
         plots,
@@ -65,10 +65,10 @@ def _(Path, dt, mo, sample_records, tempfile):
 
 
 @app.cell
-def _(CATALOGUE, DuckDBEngine, HORIZON_DAYS, label, pd, records):
+def _(CATALOGUE, DuckDBEngine, HORIZON_DAYS, label_snapshots, pd, records):
     with DuckDBEngine(records, HORIZON_DAYS) as engine:
         catalogue = CATALOGUE.with_attributes(engine.provenance.attributes)
-        snapshots = label(engine, HORIZON_DAYS)
+        snapshots = label_snapshots(engine, HORIZON_DAYS)
         wanted = snapshots.table().filter(snapshots.at_creation)
         features = engine.evaluate(catalogue, wanted).to_pandas()
     labels = wanted.to_pandas().assign(won=snapshots.won[snapshots.at_creation].astype(int))

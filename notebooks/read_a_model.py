@@ -1,4 +1,4 @@
-"""Read a model with `make notebook`; one trained on records of your own with
+"""Read a model with `make notebook`; on records of your own with
 
 .venv/bin/marimo edit notebooks/read_a_model.py -- --records DIR
 """
@@ -13,9 +13,9 @@ def _(mo):
     mo.md("""
     # What a model has learned
 
-    What moves it over all leads, what moved it for one lead, and how it reads one feature. The model is trained here,
-    on the records of `eql export DIR`, given with `-- --records DIR`, or on a small simulated world. Contributions
-    are what the model associates with a feature, not what the feature causes.
+    The features that move its probabilities over all leads and for one lead, and its reading of one feature. The
+    model is trained here, on the records of `eql export DIR`, given with `-- --records DIR`, or on a small simulated
+    world. Contributions are associations of the model with a feature, not effects of the feature.
     """)
 
 
@@ -37,7 +37,7 @@ def _():
     from training.evaluation.card import card
     from training.evaluation.importance import importance
     from training.evaluation.lift import LEADS_A_WEEK, lift_at_capacity
-    from training.evaluation.test_window import Window
+    from training.evaluation.test_window import FrozenWindow
     from training.fitting.trainer import train
     from training.world.sample_records import sample_records
 
@@ -47,7 +47,7 @@ def _():
         Figure,
         LEADS_A_WEEK,
         Path,
-        Window,
+        FrozenWindow,
         card,
         dt,
         explain,
@@ -71,13 +71,13 @@ def _(Path, dt, mo, sample_records, tempfile):
 
 
 @app.cell
-def _(CATALOGUE, Window, records, train):
+def _(CATALOGUE, FrozenWindow, records, train):
     steps = []
     trained = train(records, CATALOGUE, steps.append)
     bundle = trained.bundle
     catalogue = bundle.catalogue(CATALOGUE)
     parts = bundle.contributions(trained.test_matrix)
-    features = Window.of(trained.predictions, trained.table).features
+    features = FrozenWindow.of(trained.predictions, trained.table).features
     return bundle, catalogue, features, parts, trained
 
 
@@ -85,10 +85,10 @@ def _(CATALOGUE, Window, records, train):
 def _(Figure, bundle, catalogue, importance, mo, parts):
     found = importance(bundle.encoding.names, {entry.name: entry.family for entry in catalogue}, parts)
 
-    def bars(title, strength, most=15):
+    def bars(title, strength, limit=15):
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.subplots()
-        top = [*strength.items()][:most][::-1]
+        top = [*strength.items()][:limit][::-1]
         axes.barh([name for name, _ in top], [value for _, value in top])
         axes.set(title=title, xlabel="mean absolute contribution, log-odds")
         return figure
@@ -98,8 +98,8 @@ def _(Figure, bundle, catalogue, importance, mo, parts):
             mo.md(f"""
             ## Over all leads
 
-            Rung **{bundle.rung}**; {len(parts):,} leads of the test window, at creation. Features of a family that
-            speak against each other within a lead cancel in the family.
+            Rung **{bundle.rung}**; {len(parts):,} leads of the test window, at creation. Features of a family with
+            opposite contributions within a lead cancel in the family.
             """),
             bars("By feature", found.features),
             bars("By family", found.families),
@@ -111,7 +111,7 @@ def _(Figure, bundle, catalogue, importance, mo, parts):
 @app.cell
 def _(mo, trained):
     ranked = trained.predictions.lead_id[trained.predictions.probability.argsort(kind="stable")[::-1]].tolist()
-    lead = mo.ui.dropdown(ranked, value=ranked[0], label="Lead, the likeliest first", searchable=True)
+    lead = mo.ui.dropdown(ranked, value=ranked[0], label="Lead, the most probable first", searchable=True)
     mo.vstack([mo.md("## One lead"), lead])
     return (lead,)
 
@@ -144,7 +144,11 @@ def _(Figure, contributions, explanation, lead, mo, probability):
             The baseline is {explanation.baseline:.1%}; the features add
             {contributions["points"].sum():+.1f} points; that makes **{probability:.1%}**.
             """),
-            *([waterfall(), mo.ui.table(moving, selection=None)] if len(moving) else [mo.md("No feature moves it.")]),
+            *(
+                [waterfall(), mo.ui.table(moving, selection=None)]
+                if len(moving)
+                else [mo.md("No feature moves its probability.")]
+            ),
         ]
     )
 
@@ -160,7 +164,7 @@ def _(bundle, found, mo):
 @app.cell
 def _(Figure, bundle, catalogue, feature, mo, np, parts, trained):
     def dependence(name):
-        """Each test lead's value against what it adds; one cross a lead, so that what varies at one value shows."""
+        """The value of each test lead against its contribution; one cross a lead shows the spread at one value."""
         column = bundle.encoding.names.index(name)
         encoded, values = bundle.encoding.features[column], trained.test_matrix[:, column]
         missing = np.isnan(values)

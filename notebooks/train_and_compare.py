@@ -11,7 +11,7 @@ app = marimo.App(width="medium", app_title="EQL: train and compare")
 @app.cell
 def _(mo):
     mo.md("""
-    # Two trainings, compared as promotion does
+    # Two trainings, compared as in a promotion
 
     The champion is trained on the records as they stood 180 days before their end (`-- --days N` for another), the
     challenger on all of them. The records are those of `eql export DIR`, given with `-- --records DIR`, or a small
@@ -33,18 +33,18 @@ def _():
 
     from features.catalogue import CATALOGUE
     from training.evaluation.plots import plots
-    from training.evaluation.test_window import Window
+    from training.evaluation.test_window import FrozenWindow
     from training.fitting.trainer import train
-    from training.promotion.promotion import Contender, decide
+    from training.promotion.promotion import ComparedVersion, decide
     from training.world.sample_records import records_before, sample_records
 
     matplotlib.style.use("tableau-colorblind10")
     return (
         CATALOGUE,
-        Contender,
+        ComparedVersion,
         Figure,
         Path,
-        Window,
+        FrozenWindow,
         asdict,
         decide,
         dt,
@@ -119,8 +119,8 @@ def _(before, mo, plots, trained):
             mo.md("""
             ## Reliability
 
-            Each on the leads of its own test window: the champion's on the left, the challenger's on the right. On the
-            line, predicted and won shares agree.
+            Each plot shows the leads of its own test window: the champion on the left, the challenger on the right. On
+            the line, predicted and observed shares agree.
             """),
             mo.hstack([reliability(before), reliability(trained)]),
         ]
@@ -128,20 +128,20 @@ def _(before, mo, plots, trained):
 
 
 @app.cell
-def _(CATALOGUE, Contender, Window, before, decide, trained):
-    contenders = (
-        Contender("challenger", trained.bundle, trained.predictions),
-        Contender("champion", before.bundle, before.predictions),
+def _(CATALOGUE, ComparedVersion, FrozenWindow, before, decide, trained):
+    versions = (
+        ComparedVersion("challenger", trained.bundle, trained.predictions),
+        ComparedVersion("champion", before.bundle, before.predictions),
     )
-    window = Window.of(trained.predictions, trained.table)
-    decision = decide(*contenders, window, trained.bundle.catalogue(CATALOGUE))
+    window = FrozenWindow.of(trained.predictions, trained.table)
+    decision = decide(*versions, window, trained.bundle.catalogue(CATALOGUE))
     return (decision,)
 
 
 @app.cell
 def _(days, decision, mo):
     checks = [
-        {"guard-rail": check.name, "holds": check.passed, "blocks": check.blocks, "what was seen": check.words}
+        {"guard-rail": check.name, "holds": check.passed, "blocks": check.blocks, "finding": check.words}
         for check in decision.checks
     ]
     mo.vstack(
@@ -149,8 +149,8 @@ def _(days, decision, mo):
             mo.md(f"""
             ## Would it be promoted?
 
-            **{"Yes" if decision.promote else "No"}**: {decision.words}. The champion is {days} days older; both score
-            the same leads, those that the challenger was tested on and the champion had not seen.
+            **{"Yes" if decision.promote else "No"}**: {decision.words}. The champion is {days} days older. Both score
+            the same leads: the challenger's test leads that the champion was not trained on.
             """),
             mo.ui.table(checks, selection=None),
         ]

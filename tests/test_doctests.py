@@ -23,6 +23,12 @@ MODULES = (
     "training.evaluation.bootstrap",
     "training.evaluation.lift",
     "training.evaluation.metrics",
+    "training.fitting.calibration",
+    "training.fitting.ladder",
+    "training.fitting.trainer",
+    "training.importing.fields",
+    "training.monitoring.feature_drift",
+    "training.monitoring.outcomes",
 )
 
 

@@ -18,7 +18,7 @@ from features.provenance import Attribute, Provenance
 from features.records import KINDS
 from features.value_types import DAY, Scalar
 from models.probability import RUNGS, sigmoid
-from training.data.snapshots import label
+from training.data.snapshots import label_snapshots
 from training.world.simulation import simulate
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -137,7 +137,7 @@ def test_every_notebook_runs(told: Told) -> None:
 def test_explore_shows_the_records_it_is_given(told: Told, world: Path) -> None:
     shown = told["explore"]
     with DuckDBEngine(world, HORIZON_DAYS) as engine:
-        labelled = label(engine, HORIZON_DAYS)
+        labelled = label_snapshots(engine, HORIZON_DAYS)
     assert shown["leads"] == labelled.at_creation.sum()
     assert shown["won"] == labelled.won[labelled.at_creation].sum()
     assert shown["rung"] in RUNGS
@@ -161,7 +161,7 @@ def test_the_challenger_knows_more_than_the_champion_it_is_compared_with(told: T
 
 def test_a_model_is_read_whether_it_has_learned_or_not(told: Told, telling: Told) -> None:
     assert told["read_a_model"]["rung"] == "base_rate"
-    assert "Nothing: no feature changes its answer" in told["read_a_model"]["card"]
+    assert "No feature changes its probabilities" in told["read_a_model"]["card"]
     learned = telling["read_a_model"]
     assert learned["rung"] != "base_rate"
     assert learned["strongest"] == "size"

@@ -34,7 +34,7 @@ app = typer.Typer()
 def simulate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or does not exist yet.")],
     accounts: Annotated[int, typer.Option(min=1, help="Number of accounts.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 1,
     until: Annotated[str | None, typer.Option(help="Last day (YYYY-MM-DD); today by default.")] = None,
     format: Annotated[Format, typer.Option(help="Of the record files.")] = Format.parquet,
     as_json: Json = False,
@@ -64,7 +64,14 @@ def simulate(
     from training.world import PLAIN, WORLDS, Switches
     from training.world import simulate as run
 
-    switches = Switches(frailty, drift, late_days, missing, selection, partner_effect)
+    switches = Switches(
+        frailty=frailty,
+        drift=drift,
+        late_days=late_days,
+        missing=missing,
+        selection=selection,
+        partner_effect=partner_effect,
+    )
     if world and switches != PLAIN:
         raise UsageError(f"--world {world} fixes every switch; leave out --world, or the switches ({switches})")
     day = dt.datetime.now(dt.UTC).date() if until is None else _day(until)

@@ -41,14 +41,14 @@ def forecast(
 
 def _forecast(folder: Path | None, moment: int, version: str) -> "Forecast":
     from features.engines.duckdb import DuckDBEngine
-    from training.hazard import open_leads
+    from training.hazard import forecast_open_leads
 
     registry = wiring().registry
     wanted = registry.resolve(version)
     bundle, hazard = registry.bundle(wanted), registry.hazard(wanted)
     records: AbstractContextManager[Path] = wiring().records() if folder is None else nullcontext(folder)
     with records as where, DuckDBEngine(where, bundle.horizon_days or HORIZON_DAYS) as engine:
-        return open_leads(engine, bundle, hazard, CATALOGUE, moment)
+        return forecast_open_leads(engine, bundle, hazard, CATALOGUE, moment)
 
 
 def _text(found: "Forecast") -> str:

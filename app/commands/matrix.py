@@ -30,15 +30,15 @@ def matrix(
     as_json: Json = False,
 ) -> None:
     """Every labelled snapshot with its features, label, weight, and part in training, testing and rolling origins."""
-    from training.data.matrix import exported, prepare
+    from training.data.matrix import export_table, prepare_training
     from training.data.segments import Segment
 
     if out.suffix != ".parquet":
         raise UsageError(f"OUT must end in .parquet, not {out.name!r}")
     segments = [Segment.parse(text) for text in exclude or []]
     with wiring().records() if records is None else nullcontext(records) as folder:
-        data = prepare(folder, CATALOGUE, console.progress, horizon_days=horizon_days, excluded=segments)
-    table = exported(data)
+        data = prepare_training(folder, CATALOGUE, console.progress, horizon_days=horizon_days, excluded=segments)
+    table = export_table(data)
     write_table(table, out)
     counted = {row["values"]: row["counts"] for row in pc.value_counts(table["part"]).to_pylist()}
     parts = {part: counted.get(part, 0) for part in ("train", "test", "purged", "later")}

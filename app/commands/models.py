@@ -24,7 +24,7 @@ from serving.champion.watcher import ModelWatcher
 if TYPE_CHECKING:
     from training.evaluation.metrics import AttainableSkill
     from training.evaluation.report import EvaluationReport
-    from training.promotion.promotion import Contender, Decision
+    from training.promotion.promotion import ComparedVersion, PromotionDecision
     from training.promotion.registry import Version
 
 app = typer.Typer()
@@ -38,7 +38,7 @@ def train(
     records: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder of records; by default the store's.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     horizon_days: Annotated[int, typer.Option(min=1, max=730, help="Days within which a close counts.")] = HORIZON_DAYS,
     allow_leak: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Train with an attribute that nearly decides.")
@@ -134,8 +134,8 @@ def trained(
         "excluded": ", ".join(map(str, segments)) or "none",
         "allowed_leaks": ", ".join(sorted({*allowed_leaks})) or "none",
     }
-    version = registry.resolve(registry.log(found, settings, CATALOGUE, leads_a_week or LEADS_A_WEEK))
-    registry.point("challenger", version, actor_of(None), reason, datetime.now(UTC))
+    version = registry.resolve(registry.log_training(found, settings, CATALOGUE, leads_a_week or LEADS_A_WEEK))
+    registry.set_alias("challenger", version, actor_of(None), reason, datetime.now(UTC))
     return TrainedVersion(version.version, found.report)
 
 
@@ -184,19 +184,19 @@ def promote(
     It is compared with the champion on the test leads of its training that the champion was not trained on, and must
     hold the guard-rails. What was decided and why is kept with the version.
     """
-    from training.promotion.promotion import Refused
+    from training.promotion.promotion import PromotionRefused
 
     if force and not reason:
         raise UsageError("--force needs --reason, for the history")
     registry = wiring().registry
     found = registry.resolve(version)
     decision = _decide(found)
-    registry.record(found, decision, actor_of(actor), datetime.now(UTC))
+    registry.log_decision(found, decision, actor_of(actor), datetime.now(UTC))
     for check in decision.checks:
         if not check.passed:
             console.progress(f"{check.name.replace('_', ' ')}: {check.words}")
     if not decision.promote and not force:
-        raise Refused(
+        raise PromotionRefused(
             f"version {found.version} is not promoted: {decision.words}; to override, `eql promote {found.version} "
             "--force --reason WHY`"
         )
@@ -204,17 +204,17 @@ def promote(
     _point(found, reason or "promoted", actor_of(actor), as_json, said)
 
 
-def _decide(found: "Version") -> "Decision":
+def _decide(found: "Version") -> "PromotionDecision":
     from training.promotion import promotion
 
     registry = wiring().registry
-    challenger = registry.contender(found)
+    challenger = registry.compared_version(found)
     # A version that this software cannot serve is refused here, not by the service afterwards.
     catalogue = challenger.bundle.catalogue(CATALOGUE)
     return promotion.decide(challenger, _champion(), registry.window(found), catalogue)
 
 
-def _champion() -> "Contender | None":
+def _champion() -> "ComparedVersion | None":
     """What serves, as the registry knows it; none where nothing does, for then there is nothing to lose."""
     # A look of its own: the service's keeps what it saw for a second, in which the open leads may be scored.
     champion = ModelWatcher(wiring().engine, CATALOGUE, wiring().policy, now)
@@ -226,7 +226,7 @@ def _champion() -> "Contender | None":
     if found is None:
         console.progress(f"version {served.version} serves, but is not in this registry: it is not compared with")
         return None
-    return wiring().registry.contender(found)
+    return wiring().registry.compared_version(found)
 
 
 def registered(sha256: str) -> "Version | None":
@@ -240,14 +240,14 @@ def registered(sha256: str) -> "Version | None":
 def rollback(reason: Reason = "rolled back", actor: Actor = None, as_json: Json = False) -> None:
     """Make the champion before this one the champion again."""
     registry = wiring().registry
-    _point(registry.before("champion"), reason, actor_of(actor), as_json)
+    _point(registry.previous_version("champion"), reason, actor_of(actor), as_json)
 
 
 def _point(version: "Version", reason: str, actor: str, as_json: bool, decision: str = "") -> None:
     registry = wiring().registry
     # The store first: should MLflow fail, the service and its history are still of one mind.
     wiring().publish(registry.bundle(version), version.version, actor, reason)
-    change = registry.point("champion", version, actor, reason, datetime.now(UTC), decision)
+    change = registry.set_alias("champion", version, actor, reason, datetime.now(UTC), decision)
     scored, left = rescore_promoted(wiring())
     text = f"champion is version {version.version}; {scored:,} leads scored"
     text += f", {left:,} by workers or later" if left else ""

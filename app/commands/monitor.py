@@ -19,7 +19,7 @@ from models.bundle import Bundle, read
 
 if TYPE_CHECKING:
     from training.hazard import Hazard
-    from training.monitoring import Report
+    from training.monitoring import MonitoringReport
 
 app = typer.Typer()
 
@@ -69,7 +69,7 @@ def _champion() -> Bundle:
         return read(bundles.files(connection, current.sha256))
 
 
-def _report(folder: Path | None, bundle: Bundle, as_of: int | None, days: int) -> "Report":
+def _report(folder: Path | None, bundle: Bundle, as_of: int | None, days: int) -> "MonitoringReport":
     from training.monitoring import monitor as run
 
     hazard = _hazard(bundle)
@@ -88,12 +88,12 @@ def _hazard(bundle: Bundle) -> "Hazard | None":
         return None
 
 
-def _recorded(champion: Bundle, report: "Report") -> str | None:
+def _recorded(champion: Bundle, report: "MonitoringReport") -> str | None:
     """The version with which the look is kept in MLflow; a registry that fails is told of, and hides no finding."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    from training.monitoring.mlflow_log import record
+    from training.monitoring.mlflow_log import log_report
 
     uri = wiring().settings.tracking_uri
     try:
@@ -101,7 +101,7 @@ def _recorded(champion: Bundle, report: "Report") -> str | None:
         if version is None:
             console.progress("the champion is not in this registry: what was found is not recorded")
             return None
-        record(MlflowClient(uri, uri), version.version, version.run_id, report, datetime.now(UTC))
+        log_report(MlflowClient(uri, uri), version.version, version.run_id, report, datetime.now(UTC))
     except MlflowException as error:
         console.progress(f"what was found is not recorded: {error}")
         return None
@@ -109,16 +109,16 @@ def _recorded(champion: Bundle, report: "Report") -> str | None:
 
 
 def _retrained(
-    folder: Path | None, champion: Bundle, report: "Report", by_verdict: bool, after_days: int | None
+    folder: Path | None, champion: Bundle, report: "MonitoringReport", by_verdict: bool, after_days: int | None
 ) -> Mapping[str, Any] | None:
     """The version that was trained as challenger, with its rung and why; None where no training is due."""
-    from training.monitoring import due
+    from training.monitoring import retraining_reason
 
     registry = wiring().registry
     newest = next(iter(registry.versions()), None)
     cut = registry.report(newest).cut if newest else None
     learned = report.cut if cut is None else parse_instant(cut)
-    why = due(report, learned, by_verdict=by_verdict, after_days=after_days)
+    why = retraining_reason(report, learned, by_verdict=by_verdict, after_days=after_days)
     if why is None:
         return None
     found = models.trained(
@@ -132,7 +132,7 @@ def _retrained(
     return {"version": found.version, "rung": rung, "skill": skill, "reason": why}
 
 
-def _text(report: "Report", trained: Mapping[str, Any] | None, asked: bool) -> str:
+def _text(report: "MonitoringReport", trained: Mapping[str, Any] | None, asked: bool) -> str:
     found = ", ".join(f"{count:,} {name}" for name, count in report.leads.items())
     reasons, loss = report.reasons, report.expected.sentence if report.expected else None
     lines = [
@@ -148,8 +148,8 @@ def _text(report: "Report", trained: Mapping[str, Any] | None, asked: bool) -> s
     return "\n".join([*lines, *_tables(report)])
 
 
-def _tables(report: "Report") -> list[str]:
-    strangest = [[s.name, s.psi, s.null_mean, s.limit, *s.missing] for s in report.shifts[:10]]
+def _tables(report: "MonitoringReport") -> list[str]:
+    strangest = [[s.name, s.psi, s.null_mean, s.limit, *s.missing] for s in report.drifts[:10]]
     gaps = [*report.early, *([report.matured] if report.matured else []), *report.segments, *report.months]
     rows = [[gap.of, gap.rows, gap.observed, *gap.interval, gap.predicted] for gap in gaps]
     columns = ["feature", "PSI", "by chance", "unusual from", "missing before", "missing lately"]

@@ -81,13 +81,13 @@ def _simulate(parts: Wiring) -> None:
 
 def _train(error: str | None) -> None:
     """A model where there is none, or none that this version of the software can serve."""
-    from training.promotion.promotion import Refused
+    from training.promotion.promotion import PromotionRefused
 
     console.progress(f"{error or 'no model yet'}: training one")
     models.trained()
     try:
         models.promote(None, "none could be served", None, False)
-    except Refused as refused:
+    except PromotionRefused as refused:
         console.progress(f"{refused}; until then the rules decide")
 
 

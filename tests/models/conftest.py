@@ -15,7 +15,7 @@ from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import MarginModel, Rung
 from training.data.rows import Rows
-from training.fitting.calibration import NOTHING_JUDGED, Judged, calibrate
+from training.fitting.calibration import NO_LEADS, ScoredLeads, calibrate
 from training.fitting.ladder import TreeSettings, fit_base_rate, fit_logistic, fit_segment_rates, fit_trees
 from training.fitting.trainer import cut_offs
 
@@ -88,7 +88,7 @@ def fitted(rows: Rows, encoding: Encoding, directions: tuple[int, ...]) -> Mappi
 def _bundle(model: MarginModel, rows: Rows, encoding: Encoding, columns: Mapping[str, list[Scalar]]) -> Bundle:
     margins = model.contributions(rows.matrix).sum(axis=1)
     clusters = np.array([f"A{i // 2}" for i in range(LEADS)])
-    map_ = calibrate(NOTHING_JUDGED, Judged(margins, rows.won, clusters), np.random.default_rng(0))
+    map_ = calibrate(NO_LEADS, ScoredLeads(margins, rows.won, clusters), np.random.default_rng(0))
     described: dict[str, Any] = {
         "name": "test",
         "encoding": encoding,

@@ -6,21 +6,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.probability import Calibration, logit, sigmoid
-from training.fitting.calibration import DRAWS, NOTHING_JUDGED, ROWS_FOR_SLOPE, Judged, calibrate, fit_level, fit_slope
+from training.fitting.calibration import (
+    DRAWS,
+    MIN_ROWS_FOR_SLOPE,
+    NO_LEADS,
+    ScoredLeads,
+    calibrate,
+    fit_intercept,
+    fit_slope,
+)
 from training.fitting.ladder import share_won
 
-MANY, FEW = 40_000, ROWS_FOR_SLOPE - 1
+MANY, FEW = 40_000, MIN_ROWS_FOR_SLOPE - 1
 
 
-def drawn(count: int, slope: float, level: float, seed: int = 0) -> Judged:
+def drawn(count: int, slope: float, level: float, seed: int = 0) -> ScoredLeads:
     """Leads of their own whose outcomes have log-odds of `slope * margin + level`."""
     rng = np.random.default_rng(seed)
     margin = rng.normal(-1, 1, count)
     won = (rng.random(count) < sigmoid(slope * margin + level)).astype(float)
-    return Judged(margin, won, np.array([f"{seed}-{n}" for n in range(count)]))
+    return ScoredLeads(margin, won, np.array([f"{seed}-{n}" for n in range(count)]))
 
 
-def calibrated(judged: Judged, learned: Judged, seed: int = 0) -> Calibration:
+def calibrated(judged: ScoredLeads, learned: ScoredLeads, seed: int = 0) -> Calibration:
     return calibrate(judged, learned, np.random.default_rng(seed))
 
 
@@ -46,16 +54,16 @@ def test_few_rows_leave_the_slope() -> None:
 @given(st.lists(st.tuples(st.floats(-6, 6), st.booleans()), min_size=1, max_size=40))
 def test_levelled_probabilities_sum_to_the_wins_but_for_half_a_lead(rows: list[tuple[float, bool]]) -> None:
     log_odds, won = np.array([m for m, _ in rows]), np.array([float(w) for _, w in rows])
-    added = fit_level(log_odds, won)
+    added = fit_intercept(log_odds, won)
     half = 0.5 - sigmoid(log_odds.mean() + added)
     assert sigmoid(log_odds + added).sum() == pytest.approx(won.sum() + half, abs=1e-6)
 
 
 @pytest.mark.parametrize("won", [np.zeros(30), np.ones(30), np.arange(30.0) % 3 == 0])
 def test_a_constant_is_levelled_to_the_base_rate(won: np.ndarray) -> None:
-    found = sigmoid(-0.7 + fit_level(np.full(30, -0.7), won.astype(float)))
+    found = sigmoid(-0.7 + fit_intercept(np.full(30, -0.7), won.astype(float)))
     assert found == pytest.approx(share_won(won.astype(float)))
-    assert fit_level(np.full(30, logit(share_won(won))), won.astype(float)) == pytest.approx(0, abs=1e-9)
+    assert fit_intercept(np.full(30, logit(share_won(won))), won.astype(float)) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_margin_that_ranks_the_wrong_way_round_is_not_turned_round() -> None:
@@ -69,24 +77,24 @@ def test_a_margin_that_tells_nothing_leaves_the_slope() -> None:
 
 
 def test_without_outcomes_there_is_nothing_to_fit() -> None:
-    assert calibrated(NOTHING_JUDGED, NOTHING_JUDGED) == Calibration(1.0, 0.0)
+    assert calibrated(NO_LEADS, NO_LEADS) == Calibration(1.0, 0.0)
 
 
-def levels(learned: Judged, seed: int = 0) -> np.ndarray:
-    return np.array([level for _, level in calibrated(NOTHING_JUDGED, learned, seed).draws])
+def levels(learned: ScoredLeads, seed: int = 0) -> np.ndarray:
+    return np.array([level for _, level in calibrated(NO_LEADS, learned, seed).draws])
 
 
 def test_draws_spread_as_the_outcomes_of_whole_clusters_do() -> None:
     """Rows that repeat one account's outcome ten times tell as much as a tenth of them."""
     once = drawn(200, 1.0, 0.0)
-    ten_times = Judged(np.repeat(once.margin, 10), np.repeat(once.won, 10), np.repeat(once.cluster, 10))
-    as_if_apart = Judged(ten_times.margin, ten_times.won, np.arange(2000).astype(str))
+    ten_times = ScoredLeads(np.repeat(once.margin, 10), np.repeat(once.won, 10), np.repeat(once.cluster, 10))
+    as_if_apart = ScoredLeads(ten_times.margin, ten_times.won, np.arange(2000).astype(str))
     assert levels(ten_times).std() == pytest.approx(levels(once).std(), rel=0.25)
     assert levels(as_if_apart).std() < levels(once).std() / 2
 
 
 def test_draws_surround_the_map_and_come_again_with_the_seed() -> None:
-    judged, learned = drawn(ROWS_FOR_SLOPE, 1.3, 0.0), drawn(500, 1.3, 0.0, seed=1)
+    judged, learned = drawn(MIN_ROWS_FOR_SLOPE, 1.3, 0.0), drawn(500, 1.3, 0.0, seed=1)
     found = calibrated(judged, learned)
     slopes, first = np.array(found.draws).T
     assert len(first) == DRAWS

@@ -72,9 +72,9 @@ def test_the_card_says_where_the_level_is_from_if_not_from_all() -> None:
 
 
 def test_the_card_names_the_leaks_that_were_allowed() -> None:
-    allowed = replace(BUNDLE, training_summary={"allowed_leaks": ["Lead <Quality>"]})
-    assert "may tell the outcome: Lead &lt;Quality>" in written(bundle=allowed)
-    assert "may tell the outcome" not in written()
+    allowed = replace(BUNDLE, facts={"allowed_leaks": ["Lead <Quality>"]})
+    assert "may leak the outcome: Lead &lt;Quality>" in written(bundle=allowed)
+    assert "may leak the outcome" not in written()
 
 
 def test_the_card_says_what_the_report_says() -> None:
@@ -88,7 +88,7 @@ def test_the_card_says_what_the_report_says() -> None:
     assert "| employees |" not in text
     assert ("It has skill" in text) is REPORT.metrics.skill
     assert "no proven skill" in written(REPORT.with_metrics(replace(REPORT.metrics, skill=False)))
-    assert "Suspected of telling the outcome: Tags" in written(replace(REPORT, leaks=(TAGS,)))
+    assert "Suspected of leaking the outcome: Tags" in written(replace(REPORT, leaks=(TAGS,)))
     assert "on weaker evidence" in written(bundle=replace(BUNDLE, horizon_days=None))
 
 

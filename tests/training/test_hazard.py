@@ -12,10 +12,10 @@ from models.encoding import EncodedFeature, Encoding
 from training.data.rows import Rows
 from training.data.snapshots import NEVER
 from training.data.splits import Fold, Split
-from training.fitting.immature_snapshots import Cohort, challenge, soft_labels, with_immature
+from training.fitting.immature_snapshots import Cohort, soft_labels, try_soft_labels, with_immature_rows
 from training.fitting.ladder import fit_logistic
 from training.fitting.model_selection import Choice
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.tuning import NOT_TUNED
 from training.hazard import (
     CURVE,
@@ -23,16 +23,16 @@ from training.hazard import (
     FollowUp,
     Hazard,
     Incidence,
-    Known,
+    KnownOutcomes,
     UntrustedHazard,
     aalen_johansen,
-    figures,
-    fit,
-    read,
+    curve_metrics,
+    fit_hazard,
+    read_hazard,
 )
 from training.hazard.follow_up import LOST, OPEN, WON
 from training.hazard.incidence import PersonPeriods, periods_for
-from training.hazard.model import Material
+from training.hazard.model import HazardData
 
 CUT = 20_000 * DAY
 SPAN, LEADS, HORIZON = 700, 2500, 90
@@ -63,11 +63,23 @@ def cohort(seed: int = 0, effect: float = 1.0, late: int = 0, leads: int = LEADS
     lead, month, as_of = lead[kept], month[kept], as_of[kept]
     weight = 1 / (1 + 4 * month)
     cluster = np.array([f"A{n // 2}" for n in lead.tolist()])
-    follow_up = FollowUp(as_of, created[lead], close[lead], known[lead], won[lead], cluster, weight)
+    follow_up = FollowUp(
+        as_of=as_of,
+        created=created[lead],
+        closed_at=close[lead],
+        known_at=known[lead],
+        won=won[lead],
+        cluster=cluster,
+        weight=weight,
+    )
     label = (won[lead] & (close[lead] <= as_of + HORIZON * DAY)).astype(np.float64)
     matrix = np.column_stack([x[lead], 28.0 * month])
     return Cohort(
-        Rows(matrix=matrix, won=label, weight=weight, at_creation=month == 0), follow_up, ENCODING, (0, 0), HORIZON
+        rows=Rows(matrix=matrix, won=label, weight=weight, at_creation=month == 0),
+        follow_up=follow_up,
+        encoding=ENCODING,
+        directions=(0, 0),
+        horizon_days=HORIZON,
     )
 
 
@@ -93,17 +105,24 @@ def rolling(found: Cohort) -> Split:
     return Split(folds[-1].fit, folds[-1].judge, folds, "by time")
 
 
-def origins_of(found: Cohort) -> Origins:
-    return Origins.of(found.rows, ENCODING, (0, 0), rolling(found).folds, found.follow_up.cluster, 0)
+def origins_of(found: Cohort) -> RollingOrigins:
+    return RollingOrigins.of(found.rows, ENCODING, (0, 0), rolling(found).folds, found.follow_up.cluster, 0)
 
 
-def chosen(origins: Origins) -> Choice:
+def chosen(origins: RollingOrigins) -> Choice:
     """The logistic rung as it does at the origins without soft labels."""
     margins = []
     for fold in origins.folds:
         fitted = fit_logistic(origins.rows.take(fold.fit), ENCODING, (0, 0), 0.1)
-        margins.append(fitted.contributions(origins.rows.matrix[origins.asked(fold)]).sum(axis=1))
-    return Choice("logistic", "chosen by the test", {"strength": 0.1}, NOT_TUNED, origins.level, tuple(margins))
+        margins.append(fitted.contributions(origins.rows.matrix[origins.scored_rows(fold)]).sum(axis=1))
+    return Choice(
+        rung="logistic",
+        reason="chosen by the test",
+        settings={"strength": 0.1},
+        tuned=NOT_TUNED,
+        intercept_sample=origins.intercept_sample,
+        margins=tuple(margins),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +132,7 @@ def world() -> Cohort:
 
 @pytest.fixture(scope="module")
 def hazard(world: Cohort) -> Hazard:
-    found = fit(world.rows.matrix, world.follow_up, CUT, PERIODS, ENCODING, 0)
+    found = fit_hazard(world.rows.matrix, world.follow_up, CUT, PERIODS, ENCODING, 0)
     assert found is not None
     return found
 
@@ -167,7 +186,7 @@ def test_a_snapshot_has_a_row_for_every_period_it_was_watched_in_until_its_close
 ) -> None:
     event, days, watched = (np.array(column) for column in zip(*drawn, strict=True))
     days = np.where(event == OPEN, watched, np.minimum(days, watched))
-    rows = PersonPeriods.of(Known(event, days, watched), PERIODS)
+    rows = PersonPeriods.of(KnownOutcomes(event, days, watched), PERIODS)
     for row in range(len(event)):
         own = rows.take(rows.row == row)
         ends = np.array(PERIODS)[own.period]
@@ -191,7 +210,7 @@ def test_without_features_the_hazard_is_that_of_aalen_and_johansen() -> None:
     world = cohort()
     created = np.flatnonzero(world.rows.at_creation)
     follow_up, nothing = world.follow_up.take(created), Encoding(())
-    found = fit(np.zeros((len(created), 0)), follow_up, CUT, PERIODS, nothing, 0)
+    found = fit_hazard(np.zeros((len(created), 0)), follow_up, CUT, PERIODS, nothing, 0)
     assert found is not None
     everyone = aalen_johansen(follow_up.known_by(CUT), follow_up.weight, PERIODS)
     own = found.incidence(np.zeros((1, 0)))
@@ -211,26 +230,26 @@ def test_the_curve_is_near_the_truth_and_better_than_no_feature(world: Cohort, h
 
 def test_the_files_of_a_hazard_are_the_hazard_and_a_flipped_byte_is_refused(world: Cohort, hazard: Hazard) -> None:
     files = dict(hazard.files)
-    again = read(files)
+    again = read_hazard(files)
     few = world.rows.matrix[:50]
     assert again.hazards(few).tolist() == hazard.hazards(few).tolist()
     text = files["hazard.txt"]
     with pytest.raises(UntrustedHazard, match="is not the file"):
-        read({**files, "hazard.txt": text[:-2] + b"x\n"})
+        read_hazard({**files, "hazard.txt": text[:-2] + b"x\n"})
     with pytest.raises(UntrustedHazard, match="cannot be read"):
-        read({"hazard.txt": text})
+        read_hazard({"hazard.txt": text})
 
 
 def test_too_few_wins_make_no_hazard(world: Cohort) -> None:
     never = replace(world.follow_up, won=np.zeros(len(world.follow_up), dtype=bool))
-    assert fit(world.rows.matrix, never, CUT, PERIODS, ENCODING, 0) is None
+    assert fit_hazard(world.rows.matrix, never, CUT, PERIODS, ENCODING, 0) is None
 
 
 def test_soft_labels_are_probabilities_and_as_many_as_come_true() -> None:
     """The horizon of these snapshots ends after the moment; what came of them afterwards is known to us alone."""
     world, moment = cohort(3), CUT - 100 * DAY
     young = world.immature(moment)
-    halves = world.material(moment).cross_fit(world.follow_up.cluster, 0)
+    halves = world.hazard_data(moment).cross_fit(world.follow_up.cluster, 0)
     known = world.follow_up.take(young).known_by(moment)
     q = soft_labels(known, halves.incidence(world.rows.matrix, young), HORIZON)
     assert ((q >= 0) & (q <= 1)).all()
@@ -255,7 +274,7 @@ def truth_of(x: float, days: float) -> float:
 def test_soft_rows_weigh_what_their_snapshots_weigh(world: Cohort) -> None:
     moment = CUT - 100 * DAY
     complete = np.flatnonzero(world.follow_up.as_of + HORIZON * DAY <= moment)
-    found = with_immature(world, complete, moment, 0)
+    found = with_immature_rows(world, complete, moment, 0)
     young = world.immature(moment)
     assert found.weight.sum() == pytest.approx(world.rows.weight[complete].sum() + world.rows.weight[young].sum())
     assert found.won[: len(complete)].tolist() == world.rows.won[complete].tolist()
@@ -275,7 +294,7 @@ def test_nothing_that_comes_after_the_moment_changes_a_soft_label(world: Cohort)
         won=np.where(later, ~follow_up.won, follow_up.won),
     )
     complete = np.flatnonzero(follow_up.as_of + HORIZON * DAY <= moment)
-    ours, theirs = (with_immature(each, complete, moment, 0) for each in (world, replace(world, follow_up=spoilt)))
+    ours, theirs = (with_immature_rows(each, complete, moment, 0) for each in (world, replace(world, follow_up=spoilt)))
     assert ours.weight.tolist() == theirs.weight.tolist()
     assert ours.won.tolist() == theirs.won.tolist()
     assert ours.matrix.tolist() == theirs.matrix.tolist()
@@ -295,7 +314,7 @@ def test_watching_ends_before_the_moment_by_as_long_as_recording_takes() -> None
 
 @pytest.mark.parametrize("most", [100, 3000, 10_000])
 def test_where_there_are_too_many_rows_later_landmarks_go_first(world: Cohort, most: int) -> None:
-    found = Material.of(world.rows.matrix, world.follow_up, CUT, PERIODS, ENCODING, most)
+    found = HazardData.of(world.rows.matrix, world.follow_up, CUT, PERIODS, ENCODING, most)
     assert len(found.rows) <= most
     ages = set(world.rows.matrix[found.rows.row, 1].tolist())
     assert ages == {0.0, 28.0, 56.0} & set(np.arange(0, 28 * len(ages), 28.0))
@@ -304,7 +323,7 @@ def test_where_there_are_too_many_rows_later_landmarks_go_first(world: Cohort, m
 def test_the_base_rate_is_not_challenged(world: Cohort) -> None:
     origins = origins_of(world)
     choice = replace(chosen(origins), rung="base_rate")
-    found = challenge(world, origins, choice, quiet)
+    found = try_soft_labels(world, origins, choice, quiet)
     assert not found.used
     assert found.reason == "not tried: the base_rate rung counts whole leads"
     assert found.margins is choice.margins
@@ -315,7 +334,7 @@ def test_soft_labels_that_gain_nothing_are_refused_and_the_reason_has_the_figure
     noise = cohort(1, effect=0.0)
     origins = origins_of(noise)
     choice = chosen(origins)
-    found = challenge(noise, origins, choice, quiet)
+    found = try_soft_labels(noise, origins, choice, quiet)
     assert found.gain is not None
     assert found.error is not None
     assert abs(found.gain) < 0.002
@@ -328,17 +347,17 @@ def test_soft_labels_that_gain_nothing_are_refused_and_the_reason_has_the_figure
 def test_few_wins_known_by_an_origin_are_not_labelled_with(world: Cohort) -> None:
     unknown = replace(world.follow_up, known_at=np.full(len(world.follow_up), NEVER))
     origins = origins_of(world)
-    found = challenge(replace(world, follow_up=unknown), origins, chosen(origins), quiet)
+    found = try_soft_labels(replace(world, follow_up=unknown), origins, chosen(origins), quiet)
     assert not found.used
     assert found.reason == "not tried: only 0 wins were known by a rolling origin, 10 are needed"
 
 
 def test_the_figures_stand_beside_the_incidence_without_features(world: Cohort) -> None:
     moment = CUT - 200 * DAY
-    own = fit(world.rows.matrix, world.follow_up, moment, PERIODS, ENCODING, 0)
+    own = fit_hazard(world.rows.matrix, world.follow_up, moment, PERIODS, ENCODING, 0)
     assert own is not None
     judge = np.flatnonzero(world.rows.at_creation & (world.follow_up.as_of >= moment))
-    found = {row.days: row for row in figures(own, world.rows.matrix, world.follow_up, judge, moment, CUT)}
+    found = {row.days: row for row in curve_metrics(own, world.rows.matrix, world.follow_up, judge, moment, CUT)}
     assert set(found) == set(CURVE)
     for days, row in found.items():
         assert row.rows == (world.follow_up.as_of[judge] + days * DAY <= CUT).sum()

@@ -11,7 +11,7 @@ import pytest
 
 from features.provenance import Attribute
 from training.importing import importer, mapping
-from training.importing.errors import FaultyFile, ImportFailure
+from training.importing.errors import ImportFailure, InvalidFile
 
 SIMPLE = """
 records:
@@ -107,7 +107,7 @@ def test_nothing_is_written_when_a_file_is_faulty(
     import_files: Callable[..., Any], tmp_path: Path, sink: Any, file: str, content: bytes, said: str
 ) -> None:
     (tmp_path / "rejects.csv").write_text("of before")
-    with pytest.raises(FaultyFile) as caught:
+    with pytest.raises(InvalidFile) as caught:
         import_files(simple("a.csv" if file == "b.csv" else file), {file: content})
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -129,14 +129,14 @@ def test_nothing_is_written_when_a_file_is_faulty(
     ],
 )
 def test_every_column_a_mapping_names_must_be_there(import_files: Callable[..., Any], extra: str) -> None:
-    with pytest.raises(FaultyFile, match=r"\.csv has no column 'nowhere'; (did you mean|there is) "):
+    with pytest.raises(InvalidFile, match=r"\.csv has no column 'nowhere'; (did you mean|there is) "):
         import_files(simple("a.csv") + f"    {extra}\n", {"a.csv": CSV, "b.csv": "id,more\n1,2\n"})
 
 
 @pytest.mark.parametrize("attributes", ['"*": {known: later, except: [nowhere]}', "nowhere: {known: later}"])
 def test_every_attribute_must_be_there(import_files: Callable[..., Any], attributes: str) -> None:
     text = simple("a.csv").replace('"*": {known: at_creation}', attributes)
-    with pytest.raises(FaultyFile, match="has no column 'nowhere'"):
+    with pytest.raises(InvalidFile, match="has no column 'nowhere'"):
         import_files(text, {"a.csv": CSV})
 
 
@@ -147,13 +147,13 @@ def test_every_attribute_must_be_there(import_files: Callable[..., Any], attribu
 def test_a_join_must_be_unambiguous(import_files: Callable[..., Any], other: str, said: str) -> None:
     columns = "more" if "twice" in said else "size, more"
     text = simple("a.csv") + f"    joins: [{{file: b.csv, on: id, columns: [{columns}]}}]\n"
-    with pytest.raises(FaultyFile, match=said):
+    with pytest.raises(InvalidFile, match=said):
         import_files(text, {"a.csv": CSV, "b.csv": other})
 
 
 def test_a_source_must_be_a_folder(import_files: Callable[..., Any], export: Path, tmp_path: Path, sink: Any) -> None:
     import_files(simple("a.csv"), {"a.csv": CSV})
-    with pytest.raises(FaultyFile, match="is not a folder"):
+    with pytest.raises(InvalidFile, match="is not a folder"):
         importer.run(export / "a.csv", mapping.load(tmp_path / "crm.yaml"), sink, tmp_path / "rejects.csv")
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.importing import mapping
-from training.importing.errors import FaultyMapping
+from training.importing.errors import InvalidMapping
 
 SEVERAL_FILES = """
 timezone: America/Sao_Paulo
@@ -60,7 +60,7 @@ def load(folder: Path, text: str) -> mapping.Mapping:
 
 
 def refusal(folder: Path, text: str) -> str:
-    with pytest.raises(FaultyMapping) as caught:
+    with pytest.raises(InvalidMapping) as caught:
         load(folder, text)
     message = str(caught.value)
     assert message.startswith("crm.yaml")
@@ -186,10 +186,10 @@ def test_nothing_much_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_mapping_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FaultyMapping, match=r"nowhere\.yaml cannot be read"):
+    with pytest.raises(InvalidMapping, match=r"nowhere\.yaml cannot be read"):
         mapping.load(tmp_path / "nowhere.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"timezone: S\xe3o")
-    with pytest.raises(FaultyMapping, match=r"latin\.yaml is not UTF-8"):
+    with pytest.raises(InvalidMapping, match=r"latin\.yaml is not UTF-8"):
         mapping.load(tmp_path / "latin.yaml")
 
 
@@ -209,6 +209,6 @@ def test_a_damaged_mapping_loads_or_is_refused_in_one_sentence(at: int, cut: int
     with tempfile.TemporaryDirectory() as name:
         try:
             load(Path(name), SEVERAL_FILES[:at] + put + SEVERAL_FILES[at + cut :])
-        except FaultyMapping as refused:
+        except InvalidMapping as refused:
             message = str(refused)
     assert "\n" not in message

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from training.data.rows import Rows
 from training.data.splits import Fold
-from training.fitting.intercept_sample import LATEST_SHARE, Level, intercept_leads, select_intercept_sample
+from training.fitting.intercept_sample import LATEST_SHARE, InterceptSample, intercept_leads, select_intercept_sample
 
 LEADS = 2000
 
@@ -26,7 +26,7 @@ def rows_of(chance: np.ndarray, seed: int = 0, ordered: bool = True) -> Rows:
     )
 
 
-def found(rows: Rows) -> Level:
+def found(rows: Rows) -> InterceptSample:
     everything = np.arange(len(rows.won))
     bounds = [len(everything) * part // 10 for part in (4, 6, 8, 10)]
     folds = [Fold(everything[:start], everything[start:end]) for start, end in pairwise(bounds)]

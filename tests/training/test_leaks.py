@@ -13,7 +13,7 @@ from models.encoding import EncodedFeature, Encoding
 from training.data.rows import MIN_LEVEL_ROWS, Rows
 from training.data.splits import Fold, Split
 from training.evaluation.leak_findings import Evidence, Suspect
-from training.leaks import LeakFound, examine
+from training.leaks import LeakFound, search_for_leaks
 
 COUNT = 800
 RNG = np.random.default_rng(3)
@@ -42,7 +42,7 @@ def found(name: str, values: Sequence[Scalar], *, attribute: bool = True, won: n
         matrix=encoding.encode(columns, COUNT), won=won, weight=np.ones(COUNT), at_creation=np.ones(COUNT, dtype=bool)
     )
     declared = [name] if attribute else []
-    return list(examine(rows, encoding, DIVISION, declared, pa.table(columns)).suspects)
+    return list(search_for_leaks(rows, encoding, DIVISION, declared, pa.table(columns)).suspects)
 
 
 def named(values: Sequence[Scalar], attribute: bool = True, won: np.ndarray = WON) -> Suspect:

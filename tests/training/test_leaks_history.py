@@ -11,7 +11,7 @@ from models.encoding import EncodedFeature, Encoding
 from training.data.rows import Rows
 from training.data.snapshots import NEVER, WEEK, Snapshots
 from training.data.splits import split
-from training.leaks import Examination, History, examine
+from training.leaks import LeadHistory, LeakSearch, search_for_leaks
 
 LEADS, HORIZON = 600, 90
 RNG = np.random.default_rng(7)
@@ -53,8 +53,8 @@ DIVISION = split(SNAPSHOTS)
 
 
 def examined(
-    values: list[Scalar], seen: Snapshots = SNAPSHOTS, *, attribute: bool = True, history: History | None = None
-) -> Examination:
+    values: list[Scalar], seen: Snapshots = SNAPSHOTS, *, attribute: bool = True, history: LeadHistory | None = None
+) -> LeakSearch:
     """One column, a value for each snapshot, beside one of noise."""
     columns = {"column": values, "noise": NOISE[LEAD].tolist()}
     category = any(isinstance(value, str) for value in values)
@@ -67,7 +67,7 @@ def examined(
         at_creation=seen.at_creation,
     )
     declared = ["column"] if attribute else []
-    return examine(rows, encoding, DIVISION, declared, pa.table(columns), history or History.of(seen))
+    return search_for_leaks(rows, encoding, DIVISION, declared, pa.table(columns), history or LeadHistory.of(seen))
 
 
 def test_a_feature_that_tells_only_in_the_last_week_is_ranked() -> None:
@@ -90,7 +90,7 @@ def test_a_feature_that_tells_as_much_at_creation_as_at_the_close_does_not_rise(
 
 def test_one_snapshot_a_lead_skips_the_close_and_says_so() -> None:
     first = SNAPSHOTS.at_creation
-    alone = replace(History.of(SNAPSHOTS), closing=np.zeros(len(first), dtype=bool))
+    alone = replace(LeadHistory.of(SNAPSHOTS), closing=np.zeros(len(first), dtype=bool))
     assert any(
         "towards the close was not looked at" in words for words in examined(first.tolist(), history=alone).skipped
     )
@@ -103,7 +103,7 @@ def test_without_a_history_two_searches_are_skipped_and_that_is_said() -> None:
     rows = Rows(
         matrix=matrix, won=SNAPSHOTS.won.astype(float), weight=SNAPSHOTS.weight, at_creation=SNAPSHOTS.at_creation
     )
-    assert len(examine(rows, encoding, DIVISION, [], table).skipped) == 2
+    assert len(search_for_leaks(rows, encoding, DIVISION, [], table).skipped) == 2
 
 
 @pytest.mark.parametrize("text", [False, True], ids=["number", "text"])
@@ -138,7 +138,7 @@ def test_a_win_after_the_horizon_is_a_win_to_what_is_filled_in_for_wins() -> Non
     late = WON & (np.arange(LEADS) % 3 == 0)
     seen = replace(SNAPSHOTS, won=(WON & ~late)[LEAD])
     filled: list[Scalar] = [float(n) if w and n % 2 else None for n, w in zip(LEAD.tolist(), WON[LEAD], strict=True)]
-    known = replace(History.of(seen), ever_won=WON[LEAD])
+    known = replace(LeadHistory.of(seen), ever_won=WON[LEAD])
     assert not examined(filled, seen).suspects[0].decisive
     (suspect,) = examined(filled, seen, history=known).suspects
     assert suspect.decisive

@@ -23,12 +23,12 @@ from features.records import KINDS
 from features.value_types import DAY, Scalar
 from models.encoding import EncodedFeature, Encoding
 from models.probability import Logistic, sigmoid
-from training.data.matrix import METADATA, Data, data_sha256, exported, prepare
+from training.data.matrix import METADATA, TrainingData, data_sha256, export_table, prepare_training
 from training.data.rows import Rows
 from training.data.segments import Segment, UnknownSegment
 from training.data.snapshots import NothingToLearn
 from training.fitting.ladder import fit_logistic
-from training.fitting.trainer import Trained, train
+from training.fitting.trainer import TrainingResult, train
 from training.world.simulation import simulate
 
 CUT = 20_000 * DAY
@@ -62,12 +62,12 @@ def records(folder: Path, kept: Callable[[int], bool] = lambda _n: True) -> Path
     return folder
 
 
-def trained(folder: Path, *excluded: Segment) -> Trained:
+def trained(folder: Path, *excluded: Segment) -> TrainingResult:
     return train(folder, CATALOGUE, lambda _words: None, horizon_days=30, excluded=excluded)
 
 
-def prepared(folder: Path, *excluded: Segment, horizon_days: int = 30) -> Data:
-    return prepare(folder, CATALOGUE, lambda _words: None, horizon_days=horizon_days, excluded=excluded)
+def prepared(folder: Path, *excluded: Segment, horizon_days: int = 30) -> TrainingData:
+    return prepare_training(folder, CATALOGUE, lambda _words: None, horizon_days=horizon_days, excluded=excluded)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def signal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def version(signal: Path) -> Trained:
+def version(signal: Path) -> TrainingResult:
     return trained(signal)
 
 
@@ -123,7 +123,7 @@ def written(folder: Path, out: Path, *arguments: object) -> dict[str, Any]:
 
 
 def test_a_model_fitted_on_the_file_is_the_one_that_training_yields(
-    signal: Path, version: Trained, tmp_path: Path
+    signal: Path, version: TrainingResult, tmp_path: Path
 ) -> None:
     assert version.bundle.rung == "logistic"
     written(signal, tmp_path / "matrix.parquet", "--horizon-days", 30)
@@ -160,12 +160,12 @@ def test_the_file_holds_features_and_pseudonyms_and_nothing_else_of_the_records(
     data = prepared(world, horizon_days=90)
     own = {"lead_id", "as_of", "created", "at_creation", "cluster", "won", "weight", "part", "source_partner_id"}
     origins = {f"{name}_{n}" for n in range(1, len(data.split.folds) + 1) for name in ("fit", "judge")}
-    assert {*exported(data).column_names} == own | origins | {*CATALOGUE.names}
+    assert {*export_table(data).column_names} == own | origins | {*CATALOGUE.names}
     assert not (own | origins) & {*CATALOGUE.names}
 
 
 def test_an_attribute_named_like_a_column_of_the_file_keeps_its_values_under_its_full_name(signal: Path) -> None:
-    table = exported(prepared(signal))
+    table = export_table(prepared(signal))
     assert {*table["part"].to_pylist()} <= {"train", "test", "purged", "later"}
     assert table["attributes.part"].to_pylist() == PART
     described = json.loads((table.schema.metadata or {})[METADATA])
@@ -180,11 +180,11 @@ def test_excluded_leads_are_as_if_they_had_never_been(signal: Path, tmp_path: Pa
     bereft = records(tmp_path / "records", lambda n: ORIGIN[n] != "fair")
     some = prepared(signal, FAIR)
     assert some.excluded == {FAIR: ORIGIN.count("fair")}
-    assert without_metadata(exported(some)).equals(without_metadata(exported(prepared(bereft))))
+    assert without_metadata(export_table(some)).equals(without_metadata(export_table(prepared(bereft))))
     assert some.encoding == prepared(bereft).encoding
 
 
-def test_training_says_what_it_left_out(signal: Path, version: Trained) -> None:
+def test_training_says_what_it_left_out(signal: Path, version: TrainingResult) -> None:
     web_and_new = trained(signal, FAIR, Segment("part", "new"), FAIR)
     left = [{"segment": "origin=fair", "leads": 200}, {"segment": "part=new", "leads": 300}]
     assert web_and_new.report.to_dict()["excluded"] == left == web_and_new.bundle.training_summary["excluded"]

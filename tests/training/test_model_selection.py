@@ -14,7 +14,7 @@ from training.data.splits import Fold, Split
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.fitting.ladder import fit_base_rate, fit_logistic
 from training.fitting.model_selection import Choice, choose, select_rung
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.tuning import NOT_TUNED
 
 ENCODING = Encoding((EncodedFeature("a", "number"), EncodedFeature("b", "number"), EncodedFeature("c", "number")))
@@ -47,7 +47,7 @@ def chosen(rows: Rows, encoding: Encoding = ENCODING, directions: Sequence[int] 
     count = len(rows.won)
     names = np.arange(count).astype(str)
     split = rolling(count)
-    origins = Origins.of(rows, encoding, directions, split.folds, names, 0)
+    origins = RollingOrigins.of(rows, encoding, directions, split.folds, names, 0)
     return choose(origins, rows.won[split.train], lambda _words: None)
 
 
@@ -187,9 +187,13 @@ def test_without_binding_directions_the_fit_is_that_of_scikit_learn() -> None:
 def test_what_learns_from_more_gets_more_trees() -> None:
     rows = rows_of(400, lambda x: x[:, 0])
     folds = (Fold(np.arange(100), np.arange(100, 200)), Fold(np.arange(200), np.arange(200, 300)))
-    origins = Origins.of(rows, ENCODING, FREE, folds, np.arange(400).astype(str), 0)
-    trees = Choice("additive", "by the test", {"trees": 100}, NOT_TUNED, "all")
+    origins = RollingOrigins.of(rows, ENCODING, FREE, folds, np.arange(400).astype(str), 0)
+    trees = Choice(
+        rung="additive", reason="by the test", settings={"trees": 100}, tuned=NOT_TUNED, intercept_sample="all"
+    )
     assert trees.with_scaled_trees(origins, 600).settings["trees"] == 200
     assert trees.with_scaled_trees(origins, 150).settings["trees"] == 100
-    logistic = Choice("logistic", "by the test", {"strength": 0.1}, NOT_TUNED, "all")
+    logistic = Choice(
+        rung="logistic", reason="by the test", settings={"strength": 0.1}, tuned=NOT_TUNED, intercept_sample="all"
+    )
     assert logistic.with_scaled_trees(origins, 600) == logistic

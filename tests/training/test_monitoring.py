@@ -20,11 +20,11 @@ from models.encoding import EncodedFeature
 from models.probability import sigmoid
 from training.evaluation.metrics import log_loss
 from training.fitting.trainer import train
-from training.monitoring import NothingToMonitor, Report, due, monitor
-from training.monitoring.feature_drift import null_mean, psi, shift
-from training.monitoring.outcomes import Gap, expected_losses
-from training.monitoring.report import Check, alarming
-from training.monitoring.windows import beyond, windows
+from training.monitoring import MonitoringReport, NothingToMonitor, monitor, retraining_reason
+from training.monitoring.feature_drift import feature_drift, null_mean, psi
+from training.monitoring.outcomes import OutcomeGap, expected_losses
+from training.monitoring.report import AlarmTest, alarming
+from training.monitoring.windows import compare_windows, drift_p_value
 
 COUNT, A_DAY = 3600, 4
 START, CUT = 19_000 * DAY, 19_900 * DAY
@@ -82,11 +82,11 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def stable(champion: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def stable(champion: Bundle, tmp_path_factory: pytest.TempPathFactory) -> MonitoringReport:
     return monitor(write(tmp_path_factory.mktemp("stable")), champion, CATALOGUE)
 
 
-def test_a_world_that_stays_as_it_is_is_fine_and_says_by_what(stable: Report) -> None:
+def test_a_world_that_stays_as_it_is_is_fine_and_says_by_what(stable: MonitoringReport) -> None:
     assert stable.verdict == "fine", stable.reasons
     said = " ".join(stable.reasons)
     for word in ("AUC", "expected log loss", "won within 14 days", "won within 30 days"):
@@ -95,7 +95,7 @@ def test_a_world_that_stays_as_it_is_is_fine_and_says_by_what(stable: Report) ->
     assert stable.notes == ("no calibration slope: 1,600 leads matured since the champion was made, 3,000 are needed",)
 
 
-def test_the_report_is_json_with_every_figure(stable: Report) -> None:
+def test_the_report_is_json_with_every_figure(stable: MonitoringReport) -> None:
     found = json.loads(json.dumps(stable.to_dict(), allow_nan=False))
     assert {feature["name"] for feature in found["features"]} >= {"size", "origin", "region"}
     assert found["expected_loss"]["sees"] == "covariate shift only"
@@ -112,11 +112,11 @@ def test_the_report_is_json_with_every_figure(stable: Report) -> None:
 def test_a_feature_that_moved_is_named_and_so_is_what_carries_the_classifier(champion: Bundle, tmp_path: Path) -> None:
     folder = write(tmp_path / "moved", size=lambda n: float(SIZE[n]) + (1.0 if n >= LATE else 0.0))
     report = monitor(folder, champion, CATALOGUE)
-    assert report.shifts[0].name == "size"
+    assert report.drifts[0].name == "size"
     assert any(reason.startswith("size has moved from a mean of") for reason in report.reasons)
-    assert report.apart is not None
-    assert report.apart.interval[0] > 0.5
-    assert report.apart.carriers[0][0] == "size"
+    assert report.domain is not None
+    assert report.domain.interval[0] > 0.5
+    assert report.domain.carriers[0][0] == "size"
 
 
 def test_values_that_went_missing_are_named_as_missing(champion: Bundle, tmp_path: Path) -> None:
@@ -135,7 +135,9 @@ def test_wins_that_fail_to_come_call_for_retraining(champion: Bundle, tmp_path: 
     assert not any("moved" in reason or "missing" in reason for reason in report.reasons)
 
 
-def test_a_lost_lead_counts_like_one_that_stays_open(champion: Bundle, stable: Report, tmp_path: Path) -> None:
+def test_a_lost_lead_counts_like_one_that_stays_open(
+    champion: Bundle, stable: MonitoringReport, tmp_path: Path
+) -> None:
     report = monitor(write(tmp_path / "open", lost=False), champion, CATALOGUE)
     assert (report.early, report.matured) == (stable.early, stable.matured)
 
@@ -156,7 +158,7 @@ def test_a_champion_of_today_has_no_matured_lead_to_answer_for(champion: Bundle,
 
 def test_few_leads_are_told_of_not_judged(champion: Bundle, tmp_path: Path) -> None:
     report = monitor(write(tmp_path / "few"), champion, CATALOGUE, days=20)
-    assert (report.shifts, report.apart, report.expected) == ((), None, None)
+    assert (report.drifts, report.domain, report.expected) == ((), None, None)
     assert any(f"{report.leads['recent']} recent leads, 100 are needed" in note for note in report.notes)
 
 
@@ -166,8 +168,8 @@ def test_what_cannot_be_monitored_says_the_mend(champion: Bundle, tmp_path: Path
         monitor(folder, champion, CATALOGUE, START - DAY)
     with pytest.raises(NothingToMonitor, match="train on dated leads"):
         monitor(folder, replace(champion, horizon_days=None), CATALOGUE)
-    old = replace(champion, training_summary={**champion.training_summary, "cut": "2001-01-01T00:00:00Z"})
-    with pytest.raises(NothingToMonitor, match="give the store's"):
+    old = replace(champion, facts={**champion.training_summary, "cut": "2001-01-01T00:00:00Z"})
+    with pytest.raises(NothingToMonitor, match="give the records of the store"):
         monitor(folder, old, CATALOGUE)
 
 
@@ -205,7 +207,7 @@ def test_the_expected_loss_is_the_entropy(probability: float) -> None:
 
 @given(chances=st.lists(st.floats(0, 1), max_size=30), alpha=st.floats(0.001, 0.2))
 def test_more_checks_never_make_a_check_alarming(chances: list[float], alpha: float) -> None:
-    checks = [Check(p, str(place)) for place, p in enumerate(chances)]
+    checks = [AlarmTest(p, str(place)) for place, p in enumerate(chances)]
     found = alarming(checks, alpha)
     assert all(check.p <= alpha for check in found)
     assert {*found} <= {*alarming(checks[:-1], alpha), *checks[-1:]}
@@ -214,7 +216,7 @@ def test_more_checks_never_make_a_check_alarming(chances: list[float], alpha: fl
 
 def test_unchanged_checks_raise_an_alarm_at_most_at_the_nominal_rate() -> None:
     rng = np.random.default_rng(3)
-    alarms = [bool(alarming([Check(p, "") for p in rng.random(60)], 0.05)) for _ in range(2000)]
+    alarms = [bool(alarming([AlarmTest(p, "") for p in rng.random(60)], 0.05)) for _ in range(2000)]
     assert np.mean(alarms) <= 0.05 + 5 * (0.05 * 0.95 / 2000) ** 0.5
 
 
@@ -225,7 +227,7 @@ TIMES = st.lists(st.integers(0, 1000), min_size=1, max_size=400).map(lambda days
 def test_no_window_of_the_past_reaches_what_came_after_the_champion(
     created: np.ndarray, cut: int, age: int, days: int
 ) -> None:
-    found = windows(created, cut * DAY, (cut + age) * DAY, days)
+    found = compare_windows(created, cut * DAY, (cut + age) * DAY, days)
     assert found.time_gap_ratio >= 1
     for pair in (found.recent, *found.past):
         assert not (pair.before & pair.after).any()
@@ -240,12 +242,12 @@ def alarms(step: float, trend: float) -> float:
     """The share of features called unusual at 5 %: noise of deviation 1 with a trend over two years, then a step."""
     rng, feature = np.random.default_rng(7), EncodedFeature("size", "number")
     created = np.sort(rng.integers(0, 730 * DAY, 2300))
-    found = windows(created, 550 * DAY, 730 * DAY, 90)
+    found = compare_windows(created, 550 * DAY, 730 * DAY, 90)
     chances = []
     for _ in range(100):
         column = rng.normal(size=len(created)) + trend * created / (730 * DAY) + step * found.recent.after
         edges = np.quantile(column[found.recent.before], np.linspace(0, 1, 11)).tolist()
-        chances.append(shift(column, feature, {"deciles": edges}, found).p)
+        chances.append(feature_drift(column, feature, {"deciles": edges}, found).p)
     return float(np.mean(np.array(chances) < 0.05))
 
 
@@ -259,13 +261,15 @@ def test_what_moves_by_habit_raises_no_more_alarms_than_chance_and_what_jumps_do
 def test_of_a_feature_that_dates_a_lead_only_missing_values_are_told() -> None:
     rng, feature = np.random.default_rng(8), EncodedFeature("size", "number")
     created = np.sort(rng.integers(0, 730 * DAY, 2300))
-    found = windows(created, 550 * DAY, 730 * DAY, 90)
+    found = compare_windows(created, 550 * DAY, 730 * DAY, 90)
     column = created / DAY + rng.normal(size=len(created))
     seen = {"deciles": np.quantile(column[found.recent.before], np.linspace(0, 1, 11)).tolist()}
-    steady = shift(column, feature, seen, found)
+    steady = feature_drift(column, feature, seen, found)
     assert steady.dates
     assert steady.p == 1
-    lost = shift(np.where(found.recent.after & (rng.random(len(created)) < 0.4), np.nan, column), feature, seen, found)
+    lost = feature_drift(
+        np.where(found.recent.after & (rng.random(len(created)) < 0.4), np.nan, column), feature, seen, found
+    )
     assert lost.p < 0.001
     assert lost.sentence.startswith("size is missing in")
 
@@ -277,15 +281,15 @@ PAST = st.lists(st.tuples(st.floats(-1, 1), st.floats(0.01, 1)), max_size=8)
 def test_more_is_never_less_strange_and_the_usual_is_not_strange_at_all(
     value: float, more: float, error: float, past: list[tuple[float, float]]
 ) -> None:
-    assert 0 <= beyond(value + more, error, past, 0.0) <= beyond(value, error, past, 0.0) <= 1
+    assert 0 <= drift_p_value(value + more, error, past, 0.0) <= drift_p_value(value, error, past, 0.0) <= 1
     usual = float(np.mean([known for known, _ in past])) if past else 0.0
-    assert beyond(min(value, usual), error, past, usual) >= 0.5 - 1e-9
+    assert drift_p_value(min(value, usual), error, past, usual) >= 0.5 - 1e-9
 
 
 def test_a_bundle_that_says_from_when_it_was_judged_is_believed(champion: Bundle, tmp_path: Path) -> None:
     folder = write(tmp_path / "world")
     start = MADE - 60 * DAY
-    said = replace(champion, training_summary={**champion.training_summary, "judged_from": rfc3339(start)})
+    said = replace(champion, facts={**champion.training_summary, "judged_from": rfc3339(start)})
     leads = monitor(folder, said, CATALOGUE).leads
     assert leads["judged"] == (60 - HORIZON) * A_DAY + 1
     assert leads["training"] == (start - HORIZON * DAY - START) // DAY * A_DAY + 1
@@ -293,17 +297,21 @@ def test_a_bundle_that_says_from_when_it_was_judged_is_believed(champion: Bundle
 
 @given(now=st.integers(0, 100), learned=st.integers(0, 100), after=st.none() | st.integers(1, 60), asked=st.booleans())
 def test_retraining_is_due_by_verdict_or_schedule_and_never_on_the_same_data(
-    stable: Report, now: int, learned: int, after: int | None, asked: bool
+    stable: MonitoringReport, now: int, learned: int, after: int | None, asked: bool
 ) -> None:
     report = replace(stable, as_of=now * DAY, cut=0)
-    found = due(report, learned * DAY, by_verdict=asked, after_days=after)
+    found = retraining_reason(report, learned * DAY, by_verdict=asked, after_days=after)
     assert (found is not None) == (now > learned and after is not None and now >= after)
-    belied = replace(report, matured=Gap("won", 900, 0.1, 0.3, (0.05, 0.15), 1e-9))
+    belied = replace(
+        report, matured=OutcomeGap(of="won", rows=900, observed=0.1, predicted=0.3, interval=(0.05, 0.15), p=1e-9)
+    )
     assert belied.verdict == "retrain"
     if asked:
-        assert (due(belied, learned * DAY, by_verdict=True, after_days=None) is not None) == (now > learned)
+        assert (retraining_reason(belied, learned * DAY, by_verdict=True, after_days=None) is not None) == (
+            now > learned
+        )
 
 
-def test_a_schedule_of_no_days_is_refused(stable: Report) -> None:
+def test_a_schedule_of_no_days_is_refused(stable: MonitoringReport) -> None:
     with pytest.raises(ValueError, match="1 or more, not 0"):
-        due(stable, 0, by_verdict=True, after_days=0)
+        retraining_reason(stable, 0, by_verdict=True, after_days=0)

@@ -16,9 +16,9 @@ from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration, Logistic, LogisticColumn, MarginModel, logit, sigmoid
 from training.evaluation.calibration_slope import calibration_slope, sandwich_slope
 from training.evaluation.metrics import Predictions
-from training.evaluation.test_window import NotComparable, Window
-from training.promotion.guardrails import Check, top_decile_overlap
-from training.promotion.promotion import Contender, Decision, compare, decide
+from training.evaluation.test_window import FrozenWindow, NotComparable
+from training.promotion.guardrails import GuardrailResult, top_decile_overlap
+from training.promotion.promotion import ComparedVersion, PromotionDecision, compare, decide
 
 COUNT = 4000
 RNG = np.random.default_rng(5)
@@ -61,7 +61,7 @@ def bundle(model: MarginModel, horizon_days: int = 90) -> Bundle:
     )
 
 
-def window(of: Bundle, won: np.ndarray = WON, partners: Sequence[str | None] | None = None) -> Window:
+def window(of: Bundle, won: np.ndarray = WON, partners: Sequence[str | None] | None = None) -> FrozenWindow:
     """The test window of a bundle: two leads an account, one lead a day."""
     names = np.array([f"L{n}" for n in range(COUNT)])
     columns = {"own_touches": TOUCHES, "region": REGION.tolist()}
@@ -74,22 +74,24 @@ def window(of: Bundle, won: np.ndarray = WON, partners: Sequence[str | None] | N
         probability=np.zeros(COUNT),
         constant=0.3,
     )
-    probability = Window(blank, table).probability(of)
-    return Window(replace(blank, probability=probability, constant=float(won.mean())), table)
+    probability = FrozenWindow(blank, table).probability(of)
+    return FrozenWindow(replace(blank, probability=probability, constant=float(won.mean())), table)
 
 
-def judged(challenger: MarginModel, champion: MarginModel | None, won: np.ndarray = WON, since: int = 0) -> Decision:
+def judged(
+    challenger: MarginModel, champion: MarginModel | None, won: np.ndarray = WON, since: int = 0
+) -> PromotionDecision:
     """The decision on two models; the champion's own test window begins `since` days after the challenger's."""
     mine = bundle(challenger)
     rows = window(mine, won)
     holder = None
     if champion is not None:
         theirs = bundle(champion)
-        holder = Contender("1", theirs, window(theirs, won).take(since <= DAYS).predictions)
-    return decide(Contender("2", mine, rows.predictions), holder, rows, CATALOGUE, draws=400)
+        holder = ComparedVersion("1", theirs, window(theirs, won).take(since <= DAYS).predictions)
+    return decide(ComparedVersion("2", mine, rows.predictions), holder, rows, CATALOGUE, draws=400)
 
 
-def check(decision: Decision, name: str) -> Check:
+def check(decision: PromotionDecision, name: str) -> GuardrailResult:
     return next(each for each in decision.checks if each.name == name)
 
 
@@ -115,7 +117,7 @@ def test_the_same_again_is_not_better() -> None:
     assert check(decision, "top_decile_overlap").figures == {"shared": pytest.approx(1)}
     mine = bundle(touching(1.0))
     rows = window(mine)
-    itself = Contender("2", mine, rows.predictions)
+    itself = ComparedVersion("2", mine, rows.predictions)
     assert decide(itself, itself, rows, CATALOGUE).words == "it is the champion already"
 
 
@@ -147,21 +149,21 @@ def test_undated_leads_are_compared_on_what_both_were_tested_on() -> None:
     p = rows.predictions
     undated = replace(p, as_of=np.zeros(COUNT, dtype=np.int64))
     other = replace(undated, lead_id=np.array([f"L{n + 100}" for n in range(COUNT)]))
-    assert Window(undated, rows.features).unseen(other).sum() == COUNT - 100
+    assert FrozenWindow(undated, rows.features).unseen(other).sum() == COUNT - 100
 
 
 def test_other_horizons_and_other_features_cannot_be_compared() -> None:
     mine, theirs = bundle(touching(1.0)), bundle(touching(0.4), horizon_days=60)
     rows = window(mine)
-    challenger = Contender("2", mine, rows.predictions)
-    decision = decide(challenger, Contender("1", theirs, rows.predictions), rows, CATALOGUE, draws=50)
+    challenger = ComparedVersion("2", mine, rows.predictions)
+    decision = decide(challenger, ComparedVersion("1", theirs, rows.predictions), rows, CATALOGUE, draws=50)
     assert not decision.promote
     assert "within 90 days and the champion within 60" in decision.words
     encoding = Encoding((*ENCODING.features, EncodedFeature("employees", "number")))
     wider = replace(bundle(BaseRate(3, 0.0)), encoding=encoding)
     with pytest.raises(NotComparable, match="employees"):
         rows.matrix(wider)
-    decision = decide(challenger, Contender("1", wider, rows.predictions), rows, CATALOGUE, draws=50)
+    decision = decide(challenger, ComparedVersion("1", wider, rows.predictions), rows, CATALOGUE, draws=50)
     assert (decision.promote, decision.comparison) == (False, None)
     assert "employees" in decision.words
 
@@ -191,7 +193,7 @@ def test_a_model_against_a_direction_is_never_promoted() -> None:
 def test_a_bundle_that_does_not_score_as_in_training_is_never_promoted() -> None:
     mine = bundle(touching(1.0))
     rows = window(bundle(touching(1.1)))
-    decision = decide(Contender("2", mine, rows.predictions), None, rows, CATALOGUE, draws=50)
+    decision = decide(ComparedVersion("2", mine, rows.predictions), None, rows, CATALOGUE, draws=50)
     assert not decision.promote
     assert not check(decision, "replay").passed
 
@@ -209,14 +211,14 @@ def test_a_partner_that_is_judged_wrongly_is_named() -> None:
     won = np.where([p is not None for p in partners], 0.0, WON)
     mine = bundle(touching(1.0))
     rows = window(mine, won, partners)
-    champion = Contender("1", bundle(touching(0.2, -1.2)), rows.predictions)
-    decision = decide(Contender("2", mine, rows.predictions), champion, rows, CATALOGUE, draws=200)
+    champion = ComparedVersion("1", bundle(touching(0.2, -1.2)), rows.predictions)
+    decision = decide(ComparedVersion("2", mine, rows.predictions), champion, rows, CATALOGUE, draws=200)
     assert "partner P-bad" in check(decision, "segment_calibration").words
 
 
 def test_a_decision_is_plain_json_with_a_figure_for_every_metric() -> None:
     decision = judged(touching(1.0), touching(0.4))
-    assert json.loads(json.dumps(decision.to_json(), allow_nan=False))["checks"][0]["name"] == "replay"
+    assert json.loads(json.dumps(decision.to_dict(), allow_nan=False))["checks"][0]["name"] == "replay"
     assert {"comparison.difference", "monotonicity.worst", "top_decile_overlap.shared"} <= decision.figures.keys()
     assert all(np.isfinite(value) for value in decision.figures.values())
 
@@ -230,7 +232,7 @@ def test_a_comparison_turns_round_and_the_overlap_is_mutual(
     one: np.ndarray, other: np.ndarray, won: list[bool]
 ) -> None:
     names = np.array([f"A{n // 3}" for n in range(40)])
-    rows = Window(
+    rows = FrozenWindow(
         Predictions(
             lead_id=names, as_of=np.arange(40), cluster=names, won=np.array(won, float), probability=one, constant=0.5
         ),
@@ -268,6 +270,6 @@ def test_a_window_takes_its_rows_in_the_order_of_the_predictions() -> None:
         constant=0.5,
     )
     table = pa.table({"lead_id": ["L1", "L1", "L2"], "as_of": [7, 5, 5], "own_touches": [1.0, 2.0, 3.0]})
-    assert Window.of(p, table).features.to_pydict() == {"own_touches": [3.0, 1.0]}
+    assert FrozenWindow.of(p, table).features.to_pydict() == {"own_touches": [3.0, 1.0]}
     with pytest.raises(ValueError, match="1 rows of features for 2 predictions"):
-        Window.of(p, table.slice(0, 2))
+        FrozenWindow.of(p, table.slice(0, 2))

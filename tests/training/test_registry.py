@@ -15,7 +15,7 @@ from models.probability import BaseRate, Calibration
 from training.data.matrix import data_sha256
 from training.evaluation.metrics import Predictions, evaluate
 from training.evaluation.report import EvaluationReport
-from training.fitting.trainer import Trained
+from training.fitting.trainer import TrainingResult
 from training.promotion.promotion import decide
 from training.promotion.registry import NoSuchVersion, Registry
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow calls what its own l
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 
 
-def made(rate: float) -> Trained:
+def made(rate: float) -> TrainingResult:
     """A training as small as can be."""
     encoding = Encoding((EncodedFeature("own_touches", "number"),))
     log_odds = float(np.log(rate / (1 - rate)))
@@ -47,7 +47,9 @@ def made(rate: float) -> Trained:
     )
     report = EvaluationReport(metrics=evaluate(predictions, False, 0), rung="base_rate", rung_reason="few leads")
     table = pa.table({"lead_id": names.tolist(), "as_of": range(20), "own_touches": [1.0] * 20})
-    return Trained(bundle, report, predictions, np.ones((20, 1)), table)
+    return TrainingResult(
+        bundle=bundle, report=report, predictions=predictions, test_matrix=np.ones((20, 1)), table=table
+    )
 
 
 def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
         registry.resolve()
 
     first, second = made(0.2), made(0.3)
-    assert [registry.log(trained, {"seed": 0}, CATALOGUE) for trained in (first, second)] == ["1", "2"]
+    assert [registry.log_training(trained, {"seed": 0}, CATALOGUE) for trained in (first, second)] == ["1", "2"]
     assert [version.version for version in registry.versions()] == ["2", "1"]
     assert registry.resolve().version == "2"
     one = registry.resolve("1")
@@ -71,33 +73,35 @@ def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
     assert one.tags["data_sha256"] == data_sha256(first.table) == registry.resolve("2").tags["data_sha256"]
     assert one.tags["catalogue_sha256"] == CATALOGUE.sha256
     assert one.tags["catalogue_sha256"] in registry.card(one)
-    window, contender = registry.window(one), registry.contender(one)
+    window, contender = registry.window(one), registry.compared_version(one)
     _same(window.predictions, contender.predictions)
     assert window.features.to_pydict() == {"own_touches": [1.0] * 20}
     assert window.probability(contender.bundle) == pytest.approx(contender.predictions.probability)
     with pytest.raises(NoSuchVersion, match="there is no version or alias 'champion'; versions are 1, 2"):
         registry.resolve("champion")
 
-    registry.point("champion", one, "Ann", "first", AT)
+    registry.set_alias("champion", one, "Ann", "first", AT)
     with pytest.raises(NoSuchVersion, match="no earlier champion"):
-        registry.before("champion")
-    decision = decide(registry.contender(registry.resolve("2")), contender, window, CATALOGUE, draws=20)
-    registry.record(registry.resolve("2"), decision, "Bob", AT)
+        registry.previous_version("champion")
+    decision = decide(registry.compared_version(registry.resolve("2")), contender, window, CATALOGUE, draws=20)
+    registry.log_decision(registry.resolve("2"), decision, "Bob", AT)
     tags = registry.resolve("2").tags
     assert (tags["promotion.promoted"], tags["promotion.words"]) == (str(decision.promote), decision.words)
     assert tags["promotion.actor"] == "Bob"
     later = AT + dt.timedelta(days=1)
-    change = registry.point("champion", registry.resolve("2"), "Bob", "better", later, decision.words)
+    change = registry.set_alias("champion", registry.resolve("2"), "Bob", "better", later, decision.words)
     assert (change.previous, change.version) == ("1", "2")
     assert registry.resolve("champion").version == "2"
     assert registry.resolve("champion").aliases == ("champion",)
-    assert registry.before("champion").version == "1"
+    assert registry.previous_version("champion").version == "1"
     with pytest.raises(NoSuchVersion, match="no earlier challenger"):
-        registry.before("challenger")
-    registry.point("champion", registry.before("champion"), "Ann", "rolled back", AT + dt.timedelta(days=2))
+        registry.previous_version("challenger")
+    registry.set_alias(
+        "champion", registry.previous_version("champion"), "Ann", "rolled back", AT + dt.timedelta(days=2)
+    )
     assert registry.resolve("champion").version == "1"
     with pytest.raises(NoSuchVersion, match="no earlier champion"):
-        registry.before("champion")
+        registry.previous_version("champion")
 
     history = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts").history()
     assert [(c.alias, c.previous, c.version, c.actor, c.reason) for c in history] == [

@@ -39,6 +39,6 @@ def test_days_and_a_cut_are_needed(tmp_path: Path) -> None:
         records_before(tmp_path, 0, tmp_path / "then")
     with FolderWriter(tmp_path / "uncut", Provenance()):
         pass
-    with pytest.raises(ValueError, match="does not say when it was cut"):
+    with pytest.raises(ValueError, match="has no data cut"):
         records_before(tmp_path / "uncut", 1, tmp_path / "then")
     assert not (tmp_path / "then").exists()

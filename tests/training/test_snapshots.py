@@ -14,7 +14,7 @@ from features.folder import FolderWriter
 from features.provenance import Provenance
 from features.records import KINDS
 from features.value_types import DAY, Scalar
-from training.data.snapshots import MOST_SNAPSHOTS, NothingToLearn, Snapshots, label
+from training.data.snapshots import MAX_SNAPSHOTS, NothingToLearn, Snapshots, label_snapshots
 
 CUT = 20_000 * DAY
 HORIZON = 90
@@ -51,7 +51,7 @@ def labelled(
         writer.write(KINDS["lead_events"], events)
         writer.write(KINDS["touchpoints"], facts)
     with DuckDBEngine(folder, HORIZON) as engine:
-        return label(engine, HORIZON)
+        return label_snapshots(engine, HORIZON)
 
 
 def days(found: Snapshots) -> list[float]:
@@ -70,7 +70,7 @@ def test_an_open_lead_is_seen_at_creation_and_weekly_until_its_horizon_leaves_th
 
 def test_a_lead_is_seen_so_many_times_at_most(tmp_path: Path) -> None:
     found = labelled(tmp_path, [lead("L", CUT - 700 * DAY)], facts=[TOUCH])
-    assert days(found) == [7.0 * week for week in range(MOST_SNAPSHOTS)]
+    assert days(found) == [7.0 * week for week in range(MAX_SNAPSHOTS)]
 
 
 def test_without_facts_beside_the_lead_only_creation_can_tell_anything(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from models.probability import RUNGS, sigmoid
 from training.data.snapshots import NothingToLearn
 from training.evaluation.metrics import log_loss
 from training.evaluation.report import EvaluationReport
-from training.fitting.trainer import Trained, cut_offs, train
+from training.fitting.trainer import TrainingResult, cut_offs, train
 from training.leaks import LeakFound
 from training.world.simulation import simulate
 
@@ -66,18 +66,18 @@ def export(
     return folder
 
 
-def trained(folder: Path, **options: Any) -> Trained:
+def trained(folder: Path, **options: Any) -> TrainingResult:
     return train(folder, CATALOGUE, lambda _words: None, **{"horizon_days": 30, **options})
 
 
 @pytest.fixture(scope="module")
-def signal(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def signal(tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     """A training on an export whose size tells, and whose origin does not."""
     folder = tmp_path_factory.mktemp("signal")
     return trained(export(folder, {"size": SIZE.tolist(), "origin": ORIGIN}))
 
 
-def test_a_signal_is_found_served_and_measured(signal: Trained) -> None:
+def test_a_signal_is_found_served_and_measured(signal: TrainingResult) -> None:
     report = signal.report
     assert report.rung == signal.bundle.rung != "base_rate"
     assert report.metrics.skill is True
@@ -88,7 +88,7 @@ def test_a_signal_is_found_served_and_measured(signal: Trained) -> None:
     assert report.leaks == () or not report.leaks[0].decisive
 
 
-def test_the_report_is_that_of_the_predictions_kept(signal: Trained) -> None:
+def test_the_report_is_that_of_the_predictions_kept(signal: TrainingResult) -> None:
     found, report = signal.predictions, signal.report
     assert len(found.won) == report.metrics.rows
     assert log_loss(found.won, found.probability) == report.metrics.log_loss
@@ -100,7 +100,23 @@ def test_the_report_is_that_of_the_predictions_kept(signal: Trained) -> None:
     assert EvaluationReport.from_dict(content) == report
 
 
-def test_the_bundle_can_be_read_back_and_has_what_serving_needs(signal: Trained) -> None:
+def test_the_report_has_the_keys_that_it_had_in_their_order(signal: TrainingResult) -> None:
+    metrics = (
+        "rows won base_rate observed_rate mean_probability skill log_loss log_loss_constant log_loss_difference "
+        "log_loss_difference_95 auc auc_95 brier brier_constant calibration_slope"
+    )
+    training = (
+        "rung rung_reason tuning horizon_days target split point_in_time training_rows training_leads features "
+        "calibration level out_of_time_rungs leaks drifting leak_searches_skipped excluded cut immature curve"
+    )
+    content = signal.report.to_dict()
+    assert [*content] == [*metrics.split(), *training.split()]
+    assert [*content["out_of_time_rungs"][0]] == ["rung", "rows", "log_loss", "auc", "brier"]
+    assert [*content["immature"]] == ["used", "reason", "gain", "standard_error"]
+    assert [*content["tuning"]] == ["settings", "reason", "trials"]
+
+
+def test_the_bundle_can_be_read_back_and_has_what_serving_needs(signal: TrainingResult) -> None:
     bundle = read(signal.bundle.files)
     assert bundle.sha256 == signal.bundle.sha256
     assert set(bundle.encoding.names) <= set(bundle.catalogue(CATALOGUE).names)
@@ -112,7 +128,7 @@ def test_the_bundle_can_be_read_back_and_has_what_serving_needs(signal: Trained)
     assert bundle.calibration.draws
 
 
-def test_training_comes_again_byte_for_byte(signal: Trained, tmp_path: Path) -> None:
+def test_training_comes_again_byte_for_byte(signal: TrainingResult, tmp_path: Path) -> None:
     again = trained(export(tmp_path, {"size": SIZE.tolist(), "origin": ORIGIN}))
     assert again.bundle.sha256 == signal.bundle.sha256
     assert again.report == signal.report

@@ -11,21 +11,21 @@ from training.data.rows import Rows
 from training.data.splits import Fold
 from training.fitting.ladder import TreeSettings
 from training.fitting.model_selection import choose
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.tuning import Search, tune
 
 ENCODING = Encoding((EncodedFeature("a", "number"), EncodedFeature("b", "number")))
 ROWS = 500
 
 
-def origins(seed: int = 0) -> Origins:
+def origins(seed: int = 0) -> RollingOrigins:
     """Two origins; what is won depends on the first feature's sign."""
     rng = np.random.default_rng(seed)
     matrix = rng.normal(size=(ROWS, 2))
     won = (rng.random(ROWS) < sigmoid(2 * np.sign(matrix[:, 0]) - 0.5)).astype(float)
     rows = Rows(matrix=matrix, won=won, weight=np.ones(ROWS), at_creation=np.ones(ROWS, dtype=bool))
     folds = (Fold(np.arange(250), np.arange(250, 375)), Fold(np.arange(375), np.arange(375, ROWS)))
-    return Origins.of(rows, ENCODING, (0, 0), folds, np.arange(ROWS).astype(str), seed)
+    return RollingOrigins.of(rows, ENCODING, (0, 0), folds, np.arange(ROWS).astype(str), seed)
 
 
 def silent(_words: str) -> None:

@@ -21,7 +21,7 @@ from training.world.hazard import CHANNELS, PARTNER, SIGNAL, VENDOR, Covariates
 from training.world.hidden import Belief, Frailty, Observed, beliefs
 from training.world.leads import partner_chance
 from training.world.partners import TIERS, draw_partners
-from training.world.window import Window
+from training.world.window import SimulatedWindow
 
 UNTIL = dt.date(2026, 6, 30)
 HORIZON = HORIZON_DAYS * DAY
@@ -221,7 +221,7 @@ def facts_of(world: World, lead_ids: list[str]) -> tuple[np.ndarray, np.ndarray]
 
 def paces_of(world: World, created: np.ndarray) -> tuple[hazard.Pace, ...]:
     """The pace of leads created at these instants, for each class of frailty."""
-    window = Window.ending(UNTIL)
+    window = SimulatedWindow.ending(UNTIL)
     setting = Setting(window, world.switches, draw_partners(np.random.default_rng(0), window))
     return tuple(setting.pace(created, value) for value in setting.frailty.values)
 

@@ -249,7 +249,14 @@ def test_of_leads_with_nothing_recorded_as_many_are_won_as_is_believed() -> None
     quiet = np.setdiff1d(np.arange(n), walk.lead[known])
     won = np.isin(quiet, walk.lead[walk.event == WON])
     paces = tuple(Pace(np.array([value]), -0.01) for value in frailty.values)
-    seen = Observed(weights[:1], start[:1], np.full((1, now), -1), frailty.shares[None], paces, mean_wait)
+    seen = Observed(
+        weights=weights[:1],
+        start=start[:1],
+        facts=np.full((1, now), -1),
+        prior=frailty.shares[None],
+        paces=paces,
+        mean_wait=mean_wait,
+    )
     believed = beliefs(seen, now)[-1]
     chances = [hazard.win_chance(weights[:1], start[:1], np.array([now]), later - now, pace)[0] for pace in paces]
     chance = float((believed.open * chances + believed.won).sum())

@@ -1,7 +1,6 @@
-"""The matrix: what a model learns from and is judged on, the same for the trainer and for whoever exports it.
+"""The training matrix: labelled snapshots with their features, encoded, weighted and split in time.
 
-Labelled snapshots of a folder of records with their features, encoded, weighed and divided in time; whole segments of
-leads may be left out.
+The trainer and the export of the matrix use the same preparation. Whole segments of leads may be left out.
 """
 
 import hashlib
@@ -23,29 +22,29 @@ from features.records import DERIVED
 from features.value_types import DAY, rfc3339
 from models.encoding import EncodedFeature, Encoding
 from training.data.rows import MAX_LEVELS, MIN_LEVEL_ROWS, Rows
-from training.data.segments import ExcludedSegment, Segment, members
-from training.data.snapshots import NothingToLearn, Snapshots, label
+from training.data.segments import ExcludedSegment, Segment, segment_leads
+from training.data.snapshots import NothingToLearn, Snapshots, label_snapshots
 from training.data.splits import Split, split
 
 Progress = Callable[[str], None]
 _TWO_YEARS = 730 * DAY
 
 
-@dataclass(frozen=True)
-class Data:
-    """What a model learns from and is judged on; every array and table has a row a snapshot, in the same order.
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """The data of a training; every array and table has one row a snapshot, in the same order.
 
     Attributes:
         snapshots: the labelled snapshots, without the excluded leads.
         catalogue: the features, with the folder's attributes.
-        encoding: how those that vary among the training rows become numbers.
+        encoding: how the features that vary among the training rows become numbers.
         rows: the encoded matrix with outcomes and weights.
-        split: what is trained on, tested on, and the rolling origins.
-        table: lead_id, as_of, every feature as the engine gave it, and `lead.source_partner_id`, by which partners are
-            judged one by one.
-        provenance: of the folder.
-        history: by derived kind, the last row of each partner and tier.
-        excluded: how many leads each excluded segment kept out; a lead of two segments counts in both.
+        split: the training rows, the test rows and the rolling origins.
+        table: lead_id, as_of, every feature as the engine gave it, and `lead.source_partner_id`, to judge partners one
+            by one.
+        provenance: the provenance of the folder.
+        history: the last row of each partner and tier, by derived kind.
+        excluded: how many leads each excluded segment left out; a lead of two segments counts in both.
     """
 
     snapshots: Snapshots
@@ -74,17 +73,17 @@ class Data:
         return tuple(ExcludedSegment(str(segment), leads) for segment, leads in self.excluded.items())
 
 
-def prepare(
+def prepare_training(
     folder: Path, catalogue: Catalogue, progress: Progress, *, horizon_days: int, excluded: Collection[Segment] = ()
-) -> Data:
+) -> TrainingData:
     """The matrix of a folder of records.
 
     Args:
         folder: the records (see features.folder).
         catalogue: the base catalogue; the folder's attributes are added.
-        progress: told of each step, in words.
+        progress: gets a message at each step.
         horizon_days: days within which "close" counts.
-        excluded: leads to leave out, by what they were at creation.
+        excluded: segments of leads to leave out, by their values at creation.
 
     Raises:
         NothingToLearn: no lead has a mature label, or none is left.
@@ -93,18 +92,18 @@ def prepare(
     """
     progress("reading records and labelling snapshots")
     with DuckDBEngine(folder, horizon_days) as engine:
-        snapshots = label(engine, horizon_days)
+        snapshots = label_snapshots(engine, horizon_days)
         full = catalogue.with_attributes(engine.provenance.attributes)
         progress(f"evaluating {len(full)} features of {len(snapshots):,} snapshots")
-        found = engine.evaluate(full, snapshots.table(), fields=True)
+        evaluated = engine.evaluate(full, snapshots.table(), fields=True)
         history = {kind.name: engine.sql(_LAST.format(kind=kind)).to_pylist() for kind in DERIVED}
         provenance = engine.provenance
-    table = _aligned(found.select(["lead_id", "as_of", *full.names, "lead.source_partner_id"]), snapshots)
-    out = {segment: members(segment, snapshots, full, table) for segment in dict.fromkeys(excluded)}
-    kept = ~np.isin(snapshots.lead_id, np.concatenate([np.zeros(0, str), *out.values()]))
+    table = _aligned(evaluated.select(["lead_id", "as_of", *full.names, "lead.source_partner_id"]), snapshots)
+    left_out = {segment: segment_leads(segment, snapshots, full, table) for segment in dict.fromkeys(excluded)}
+    kept = ~np.isin(snapshots.lead_id, np.concatenate([np.zeros(0, str), *left_out.values()]))
     if not kept.all():
         snapshots, table = _take(snapshots, kept), table.filter(pa.array(kept))
-    return _encoded(snapshots, full, table, provenance, history, {s: len(leads) for s, leads in out.items()})
+    return _encoded(snapshots, full, table, provenance, history, {s: len(leads) for s, leads in left_out.items()})
 
 
 _LAST = "SELECT * EXCLUDE (superseded_at) FROM {kind.name} WHERE superseded_at IS NULL ORDER BY {kind.id}"
@@ -131,29 +130,41 @@ def _encoded(
     provenance: Provenance,
     history: Mapping[str, Sequence[Mapping[str, Any]]],
     excluded: Mapping[Segment, int],
-) -> Data:
-    """The snapshots divided, and encoded by levels that come from training rows alone."""
+) -> TrainingData:
+    """The snapshots split in time, and encoded with levels from the training rows alone."""
     division = split(snapshots)
-    encoding = _encoding(_tellable(catalogue, snapshots.as_of[division.train]), table.take(pa.array(division.train)))
+    encoding = _encoding(
+        _usable_features(catalogue, snapshots.as_of[division.train]), table.take(pa.array(division.train))
+    )
     matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names}, len(table))
     rows = Rows(
         matrix=matrix,
         won=snapshots.won.astype(np.float64),
         weight=snapshots.weight,
         at_creation=snapshots.at_creation,
-        position=snapshots.place,
+        position=snapshots.position,
     )
-    return Data(snapshots, catalogue, encoding, rows, division, table, provenance, history, excluded)
+    return TrainingData(
+        snapshots=snapshots,
+        catalogue=catalogue,
+        encoding=encoding,
+        rows=rows,
+        split=division,
+        table=table,
+        provenance=provenance,
+        history=history,
+        excluded=excluded,
+    )
 
 
-def _tellable(catalogue: Catalogue, as_of: NDArray[np.int64]) -> Iterable[Entry]:
-    """The features that can be told from the passing of time: the season only where every month came twice."""
+def _usable_features(catalogue: Catalogue, as_of: NDArray[np.int64]) -> Iterable[Entry]:
+    """The features without those confounded with time: the month needs two years, so that every month came twice."""
     seasons = np.ptp(as_of) >= _TWO_YEARS
     return (entry for entry in catalogue if seasons or not isinstance(entry.value, Month))
 
 
 def _encoding(catalogue: Iterable[Entry], table: pa.Table) -> Encoding:
-    """Features that vary among the training rows, with their commonest levels."""
+    """The features that vary among the training rows, with their most frequent levels."""
     features = []
     for entry in catalogue:
         counts = table[entry.name].value_counts().to_pylist()
@@ -171,16 +182,16 @@ def _encoding(catalogue: Iterable[Entry], table: pa.Table) -> Encoding:
 
 
 METADATA = b"eql"
-"""The key of an exported matrix's Parquet metadata under which JSON says what it is."""
+"""The key of the exported matrix's Parquet metadata that holds its description as JSON."""
 _INSTANT = pa.timestamp("us", "UTC")
 
 
-def exported(data: Data) -> pa.Table:
-    """The matrix as one table, a row a labelled snapshot in the trainer's order; what it is stands in its metadata.
+def export_table(data: TrainingData) -> pa.Table:
+    """The matrix as one table, a row a labelled snapshot in the trainer's order, with a description in its metadata.
 
-    Columns: the snapshot's, `part`, `fit_1` and `judge_1` for the first rolling origin and so on, `source_partner_id`,
-    then every feature as the engine gave it. An attribute of an import named like one of the others has `attributes.`
-    before its name.
+    The columns are those of the snapshot, `part`, `fit_1` and `judge_1` for the first rolling origin and so on,
+    `source_partner_id`, then every feature as the engine gave it. An attribute of an import with the name of another
+    column gets the prefix `attributes.`.
     """
     columns = {**_own_columns(data), **_origins(data), "source_partner_id": data.table["lead.source_partner_id"]}
     names = {name: _column(name, columns) for name in data.catalogue.names}
@@ -189,7 +200,7 @@ def exported(data: Data) -> pa.Table:
     return pa.table({**columns, **features}).replace_schema_metadata({METADATA: described})
 
 
-def _own_columns(data: Data) -> dict[str, pa.Array]:
+def _own_columns(data: TrainingData) -> dict[str, pa.Array]:
     snapshots = data.snapshots
     return {
         "lead_id": pa.array(snapshots.lead_id.tolist(), pa.string()),
@@ -203,8 +214,8 @@ def _own_columns(data: Data) -> dict[str, pa.Array]:
     }
 
 
-def _parts(data: Data) -> NDArray[np.str_]:
-    """`train` or `test`; of the rest `purged` where a label was still open when testing starts, else `later`."""
+def _parts(data: TrainingData) -> NDArray[np.str_]:
+    """`train` or `test`; other rows are `purged` where their label was incomplete when testing starts, else `later`."""
     as_of, test = data.snapshots.as_of, data.split.test
     parts = np.where(as_of < as_of[test].min(), "purged", "later")
     parts[data.split.train] = "train"
@@ -212,8 +223,8 @@ def _parts(data: Data) -> NDArray[np.str_]:
     return parts
 
 
-def _origins(data: Data) -> dict[str, pa.Array]:
-    """For each rolling origin, which rows are fitted on and which it is judged by."""
+def _origins(data: TrainingData) -> dict[str, pa.Array]:
+    """For each rolling origin, whether a row is fitted on and whether it is judged."""
     return {
         f"{name}_{number}": pa.array(np.isin(np.arange(len(data.table)), positions))
         for number, fold in enumerate(data.split.folds, start=1)
@@ -225,7 +236,7 @@ def _column(name: str, taken: Collection[str]) -> str:
     return f"{ATTRIBUTE_PREFIX}{name}" if name in taken else name
 
 
-def _described(data: Data, names: Mapping[str, str]) -> Mapping[str, Any]:
+def _described(data: TrainingData, names: Mapping[str, str]) -> Mapping[str, Any]:
     return {
         "horizon_days": data.snapshots.horizon_days,
         "cut": rfc3339(data.snapshots.cut),
@@ -242,11 +253,11 @@ def _described(data: Data, names: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def data_sha256(table: pa.Table) -> str:
-    """The hash of every value of a table, column by column; MLflow's own digest looks at the first rows alone."""
+    """The hash of every value of a table, column by column; the digest of MLflow reads only the first rows."""
     digest = hashlib.sha256()
     for name in table.column_names:
         digest.update(name.encode())
-        # What lies in memory under a null is anything, so nulls and values are hashed apart.
+        # The memory under a null is arbitrary, so nulls and values are hashed separately.
         for values in (table[name].is_null(), table[name].drop_null()):
             for batch in pa.table({"values": values}).combine_chunks().to_batches():
                 digest.update(batch.serialize())

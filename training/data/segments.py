@@ -1,4 +1,4 @@
-"""Segments of leads to leave out of training and testing, by what the leads were when they were created."""
+"""Segments of leads to leave out of training and testing, by the values of the leads at creation."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from features.catalogue.catalogue import Catalogue
 from features.value_types import Scalar
 from training.data.snapshots import Snapshots
 
-_MOST_NAMED = 12
+_MAX_NAMED = 12
 
 
 class UnknownSegment(ValueError):
@@ -22,11 +22,11 @@ class UnknownSegment(ValueError):
 
 @dataclass(frozen=True)
 class Segment:
-    """The leads that have one value of a category when they are created.
+    """The leads with one value of a category at creation.
 
     Attributes:
         name: a category among the features.
-        value: what it must be.
+        value: the value of that category.
 
     Raises:
         UnknownSegment: either is empty.
@@ -47,7 +47,7 @@ class Segment:
         """The segment that `NAME=VALUE` means.
 
         Raises:
-            UnknownSegment: it is no such text.
+            UnknownSegment: the text has another form.
         """
         name, _, value = text.partition("=")
         return cls(name.strip(), value.strip())
@@ -70,11 +70,11 @@ class ExcludedSegment:
         return asdict(self)
 
 
-def members(segment: Segment, snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> NDArray[np.str_]:
-    """The leads of a segment, by a table of features in the order of the snapshots.
+def segment_leads(segment: Segment, snapshots: Snapshots, catalogue: Catalogue, table: pa.Table) -> NDArray[np.str_]:
+    """The ids of the leads of a segment, from a table of features in the order of the snapshots.
 
     Raises:
-        UnknownSegment: it has none.
+        UnknownSegment: the segment has no lead.
     """
     categories = [entry.name for entry in catalogue if entry.kind == "category"]
     if segment.name not in categories:
@@ -89,6 +89,6 @@ def members(segment: Segment, snapshots: Snapshots, catalogue: Catalogue, table:
 
 def _choices(name: str, values: Sequence[Scalar]) -> str:
     counts = Counter(value for value in values if value is not None).most_common()
-    named = ", ".join(f"{value} ({leads:,} lead{'s' * (leads != 1)})" for value, leads in counts[:_MOST_NAMED])
-    more = f" and {len(counts) - _MOST_NAMED} more" if len(counts) > _MOST_NAMED else ""
+    named = ", ".join(f"{value} ({leads:,} lead{'s' * (leads != 1)})" for value, leads in counts[:_MAX_NAMED])
+    more = f" and {len(counts) - _MAX_NAMED} more" if len(counts) > _MAX_NAMED else ""
     return f"{name} is {named}{more}" if named else f"{name} is missing for every lead"

@@ -1,11 +1,14 @@
-"""Landmark snapshots with mature labels: what the model learns from, and what it is judged on.
+"""Landmark snapshots with mature labels: the rows that the model learns from and is judged on.
 
-At creation and then weekly while a lead is open, y = won within the horizon after the snapshot (Nicolaie 2013,
-doi 10.1002/sim.5665). Only snapshots whose whole horizon lies before the data cut are kept, so every label is complete;
-a lost lead is a 0, never censored. A snapshot weighs less the older its lead: 1 at creation, then 1 / (1 + weeks).
-Shares of one weight a lead would not do: how many snapshots a lead gets follows from when it closes, so the early ones
-of fast wins would weigh more, and every probability come out too high. Where closes or leads are undated the target is
-"ever won", one row a lead.
+A lead has a snapshot at creation and then weekly while it is open. Its label is y = won within the horizon after the
+snapshot (Nicolaie 2013, doi 10.1002/sim.5665). Only snapshots whose whole horizon lies before the data cut are kept, so
+every label is complete; a lost lead is a 0, never censored.
+
+The weight of a snapshot falls with the age of its lead: 1 at creation, then 1 / (1 + weeks). One weight a lead, shared
+among its snapshots, would be wrong: the number of snapshots depends on when the lead closes, so the early snapshots of
+fast wins would weigh more, and every probability would be too high.
+
+Where closes or leads are undated the target is "ever won", one row a lead.
 """
 
 from dataclasses import dataclass
@@ -19,17 +22,17 @@ from features.engines.duckdb import POSITION, DuckDBEngine
 from features.outcomes import first_closes_sql
 from features.value_types import DAY
 
-MOST_SNAPSHOTS = 26
+MAX_SNAPSHOTS = 26
 WEEK = 7 * DAY
 NEVER = np.iinfo(np.int64).max
-"""When an open lead closes, as far as is known."""
+"""The close of a lead that is open, as far as is known."""
 
 
 class NothingToLearn(ValueError):
-    """The records hold no labelled lead; the message says what is missing and the mend."""
+    """The records hold no labelled lead; the message says what is missing and the fix."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshots:
     """Labelled snapshots, ordered by lead and moment; arrays of equal length.
 
@@ -41,10 +44,11 @@ class Snapshots:
         cluster: the account, group or lead it belongs to.
         won: the label.
         closed_at: when the lead was won, else lost, within the horizon or after it; `NEVER` where it is open.
-        known_at: when that was recorded; `NEVER` likewise.
-        won_ever: whether that was a win.
+        known_at: when the close was recorded; `NEVER` where the lead is open.
+        won_ever: whether the close was a win.
         weight: 1 / (1 + weeks since creation).
-        order: rank in time of leads whose times are missing; None where times order them, or nothing does.
+        order: rank in time of leads without times; None where times order the leads, or where no order is known.
+        dated: whether leads have times.
         horizon_days: None for "ever won".
         cut: the data cut, microseconds.
         expected_amount: mean amount of wins, minor units and currency, by the commonest currency.
@@ -70,17 +74,17 @@ class Snapshots:
         return len(self.lead_id)
 
     @property
-    def place(self) -> NDArray[np.float64] | None:
-        """Of each snapshot in time: its moment, else its lead's order; None where nothing orders them."""
+    def position(self) -> NDArray[np.float64] | None:
+        """The position of each snapshot in time: its moment, else its lead's order; None where no order is known."""
         order = self.as_of if self.dated else self.order
         return None if order is None else order.astype(np.float64)
 
     def table(self) -> pa.Table:
-        """What an engine evaluates: lead_id and as_of."""
+        """The rows that an engine evaluates: lead_id and as_of."""
         return pa.table({"lead_id": pa.array(self.lead_id.tolist(), pa.string()), "as_of": self.as_of})
 
 
-def label(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
+def label_snapshots(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
     """The labelled snapshots of an engine's records.
 
     Raises:
@@ -93,11 +97,11 @@ def label(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
     dated = None not in leads["created"]
     undated_close = any(known and at is None for known, at in zip(leads["closed"], leads["closed_at"], strict=True))
     horizon = horizon_days if dated and not undated_close else None
-    most = MOST_SNAPSHOTS if engine.sql(_FACTS).to_pydict()["facts"][0] else 1
+    limit = MAX_SNAPSHOTS if engine.sql(_FACTS).to_pydict()["facts"][0] else 1
     rows = [
         row
         for lead in _lead_rows(leads)
-        for row in (lead.snapshots(cut, horizon, most) if horizon else lead.ever(cut, dated))
+        for row in (lead.snapshots(cut, horizon, limit) if horizon else lead.ever(cut, dated))
     ]
     if not rows:
         raise NothingToLearn(
@@ -108,7 +112,7 @@ def label(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
     return _assemble(rows, leads["order"], dated, horizon, cut, _expected_amount(engine))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Row:
     lead_id: str
     as_of: int
@@ -122,7 +126,7 @@ class _Row:
     won_ever: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Lead:
     lead_id: str
     created: int | None
@@ -134,10 +138,10 @@ class _Lead:
     known_at: int | None
     won: bool
 
-    def snapshots(self, cut: int, horizon_days: int, most: int) -> list[_Row]:
-        """Creation and weekly snapshots whose horizon ends by the cut; open means that no close was recorded yet."""
+    def snapshots(self, cut: int, horizon_days: int, limit: int) -> list[_Row]:
+        """Creation and weekly snapshots whose horizon ends by the cut, while no close is recorded."""
         horizon, end, created = horizon_days * DAY, self.known_closed_at, self.created or 0
-        moments = [(week, created + week * WEEK) for week in range(most)]
+        moments = [(week, created + week * WEEK) for week in range(limit)]
         kept = [(week, s) for week, s in moments if s + horizon <= cut and (week == 0 or end is None or s < end)]
         return [self._row(s, self._won_by(s + horizon), 1 / (1 + week)) for week, s in kept]
 
@@ -145,7 +149,7 @@ class _Lead:
         return self.won and self.closed_at is not None and self.closed_at <= end
 
     def ever(self, cut: int, dated: bool) -> list[_Row]:
-        """One row if the outcome is known."""
+        """One row where the outcome is known, else none."""
         return (
             [self._row(self.created if dated and self.created is not None else cut, self.won, 1.0)]
             if self.closed
@@ -155,13 +159,24 @@ class _Lead:
     def _row(self, as_of: int, won: bool, weight: float) -> _Row:
         created = as_of if self.created is None else self.created
         closed_at, known_at = (NEVER if at is None else at for at in (self.closed_at, self.known_at))
-        close = (closed_at, known_at, self.won)
-        return _Row(self.lead_id, as_of, created, self.cluster, won, weight, self.order, *close)
+        return _Row(
+            lead_id=self.lead_id,
+            as_of=as_of,
+            created=created,
+            cluster=self.cluster,
+            won=won,
+            weight=weight,
+            order=self.order,
+            closed_at=closed_at,
+            known_at=known_at,
+            won_ever=self.won,
+        )
 
 
 def _lead_rows(columns: dict[str, list[Any]]) -> list[_Lead]:
     names = tuple(_Lead.__dataclass_fields__)
-    return [_Lead(*values) for values in zip(*(columns[name] for name in names), strict=True)]
+    rows = zip(*(columns[name] for name in names), strict=True)
+    return [_Lead(**dict(zip(names, values, strict=True))) for values in rows]
 
 
 def _assemble(
@@ -194,8 +209,8 @@ def _assemble(
 
 
 def _expected_amount(engine: DuckDBEngine) -> tuple[int, str] | None:
-    found = engine.sql(_AMOUNT).to_pylist()
-    return (round(found[0]["mean"]), found[0]["currency"]) if found else None
+    rows = engine.sql(_AMOUNT).to_pylist()
+    return (round(rows[0]["mean"]), rows[0]["currency"]) if rows else None
 
 
 _FACTS = """

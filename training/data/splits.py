@@ -1,7 +1,8 @@
-"""Splits that respect time: a purged test window at the end, rolling origins before it.
+"""Splits that respect time: a purged test window at the end, and rolling origins before it.
 
-Between what is learned from and what is judged on lies the whole horizon (the purge): every training label was complete
-before the first moment of the window that judges it. Undated leads split by their order, and without one by groups.
+The whole horizon (the purge) lies between the rows to learn from and the rows to judge by: every training label was
+complete before the first moment of the window that judges it. Undated leads are split by their order, and without an
+order by groups.
 """
 
 import hashlib
@@ -16,13 +17,13 @@ from training.data.snapshots import NothingToLearn, Snapshots
 
 TEST_SHARE_DATED, TEST_SHARE_ORDERED = 0.25, 0.30
 ORIGINS = (0.4, 0.55, 0.7, 0.85)
-"""Shares of the development leads before each rolling origin. The last is late, so that some of what is judged was
-fitted on nearly as much as what is served: early ones alone favour simpler rungs than the whole deserves."""
+"""Shares of the development leads before each rolling origin. The last origin is late, so that a model fitted on
+nearly as many leads as the served one judges some rows: early origins alone favour rungs that are too simple."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Row positions to fit on and to judge by; the latter at creation."""
+    """Positions of the rows to fit on, and of the creation rows to judge by."""
 
     fit: Integers
     judge: Integers
@@ -30,13 +31,13 @@ class Fold:
 
 @dataclass(frozen=True)
 class Split:
-    """How snapshots are divided.
+    """The split of the snapshots.
 
     Attributes:
-        train: rows the served model is fitted on.
-        test: creation rows of the last window, touched once.
-        folds: rolling origins inside the training rows.
-        how: the division in words.
+        train: positions of the rows that the served model is fitted on.
+        test: positions of the creation rows of the test window, read once.
+        folds: the rolling origins inside the training rows.
+        how: the split in words.
     """
 
     train: Integers
@@ -51,11 +52,11 @@ def split(snapshots: Snapshots) -> Split:
     Raises:
         NothingToLearn: nothing lies before the test window and its purge.
     """
-    found = _divide(snapshots)
-    if not len(found.train):
-        mend = "import a longer history" + (", or train with a shorter horizon" if snapshots.horizon_days else "")
-        raise NothingToLearn(f"nothing is left to train on once {found.how}, is set aside to test on; {mend}")
-    return found
+    division = _divide(snapshots)
+    if not len(division.train):
+        fix = "import a longer history" + (", or train with a shorter horizon" if snapshots.horizon_days else "")
+        raise NothingToLearn(f"nothing is left to train on once {division.how}, is set aside to test on; {fix}")
+    return division
 
 
 def _divide(snapshots: Snapshots) -> Split:
@@ -70,6 +71,7 @@ def _by_time(snapshots: Snapshots) -> Split:
     purge = (snapshots.horizon_days or 0) * DAY
     created = np.sort(snapshots.as_of[snapshots.at_creation])
     start = created[int(len(created) * (1 - TEST_SHARE_DATED))]
+    # The purge: a row is trained on only if its whole horizon ended before the first test row.
     train = _complete_before(start, snapshots.as_of, purge)
     test = np.flatnonzero(snapshots.at_creation & (snapshots.as_of >= start))
     how = f"the last 25 % by creation, purged by {snapshots.horizon_days or 0} days"
@@ -78,6 +80,7 @@ def _by_time(snapshots: Snapshots) -> Split:
     develop = np.sort(snapshots.as_of[train][snapshots.at_creation[train]])
     bounds = [develop[int(len(develop) * share)] for share in ORIGINS]
     folds = []
+    # Each origin is judged by the leads created up to the next origin; the last one up to the test window.
     for origin, end in zip(bounds, [*bounds[1:], start], strict=True):
         fit = train[_complete_before(origin, snapshots.as_of[train], purge)]
         moments = snapshots.as_of[train]
@@ -87,7 +90,7 @@ def _by_time(snapshots: Snapshots) -> Split:
 
 
 def _complete_before(start: np.int64, as_of: Integers, purge: int) -> Integers:
-    """Integers of rows made before `start` whose label was complete by then."""
+    """Positions of the rows made before `start` whose label was complete by then."""
     return np.flatnonzero((as_of < start) & (as_of + purge <= start))
 
 
@@ -105,6 +108,6 @@ def _by_position(position: NDArray[np.float64], how: str) -> Split:
 
 
 def _group_positions(cluster: NDArray[np.str_]) -> NDArray[np.float64]:
-    """A place in [0, 1) for every group, the same for all its rows and independent of their order."""
-    places = {name: int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12 for name in np.unique(cluster)}
-    return np.array([places[name] for name in cluster])
+    """A position in [0, 1) for every group, from a hash of its name: independent of the order of the rows."""
+    positions = {name: int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12 for name in np.unique(cluster)}
+    return np.array([positions[name] for name in cluster])

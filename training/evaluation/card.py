@@ -1,4 +1,4 @@
-"""The model card: what a version is, what it is worth and what it is not for, in plain words, as Markdown."""
+"""The model card of a version in plain words, as Markdown: the model, its metrics, its limits and its data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ _RUNGS: Mapping[Rung, str] = {
     "base_rate": "the base rate: every lead gets the same probability, and the rules do the work",
     "segment_rates": "the base rates of segments, shrunk towards that of all leads",
     "logistic": "a regularised logistic regression",
-    "additive": "gradient-boosted trees of one feature each, so that no two features speak together",
+    "additive": "gradient-boosted trees of one feature each, so that the effects of features add up",
     "lightgbm": "shallow gradient-boosted trees (LightGBM)",
 }
 
@@ -22,7 +22,7 @@ _RUNGS: Mapping[Rung, str] = {
 def card(
     bundle: Bundle,
     report: EvaluationReport,
-    found: Importance,
+    importance: Importance,
     capacity: CapacityLift | None,
     digests: Mapping[str, str],
 ) -> str:
@@ -30,22 +30,22 @@ def card(
 
     Args:
         bundle: the model.
-        report: of its training; what it does not say is left out.
-        found: what moves the model.
-        capacity: what it finds at sales' capacity; None where leads are undated.
-        digests: hashes by what they are of.
+        report: the evaluation report of its training; lines without a value in it are left out.
+        importance: the importance of its features.
+        capacity: its lift at the capacity of sales; None where leads are undated.
+        digests: hashes by name.
     """
     sections = {
         f"Model card: {bundle.name}": _what(bundle, report),
         "How good it is": [*_worth(report), *_capacity(capacity)],
-        "What moves it": _moves(found),
+        "What moves its probabilities": _moves(importance),
         "What it is not": _limits(bundle, report),
-        "What it was made of": _made_of(bundle, report, digests),
+        "What it was trained on": _made_of(bundle, report, digests),
     }
     return (
         "\n\n".join(
-            f"{'#' if place == 0 else '##'} {title}\n\n" + "\n".join(lines)
-            for place, (title, lines) in enumerate(sections.items())
+            f"{'#' if position == 0 else '##'} {title}\n\n" + "\n".join(lines)
+            for position, (title, lines) in enumerate(sections.items())
         )
         + "\n"
     )
@@ -58,11 +58,11 @@ def _what(bundle: Bundle, report: EvaluationReport) -> list[str]:
         f"It is {_RUNGS[bundle.rung]}.",
     ]
     if report.rung_reason:
-        lines.append(f"Why this and nothing more: {report.rung_reason}.")
+        lines.append(f"Why this rung: {report.rung_reason}.")
     if report.intercept_sample == "latest":
         lines.append(
-            "How often leads close it takes from the latest quarter of the training leads: at the rolling origins they "
-            "foretold better than all of them did."
+            "Its intercept is fitted on the latest quarter of the training leads: at the rolling origins they "
+            "predicted the share won better than all leads did."
         )
     return lines
 
@@ -71,8 +71,8 @@ def _worth(report: EvaluationReport) -> list[str]:
     metrics = report.metrics
     low, high = metrics.log_loss_difference_95
     lines = [
-        f"Judged on {metrics.rows:,} leads at their creation, {metrics.won:,} of them won, that came after "
-        "everything it was trained on; intervals are 95 % and resample whole accounts.",
+        f"Judged on {metrics.rows:,} leads at their creation, {metrics.won:,} of them won. All of them came after the "
+        "training data. Intervals are 95 % and resample whole accounts.",
         "",
         "| | this model | the constant |",
         "|---|---|---|",
@@ -81,7 +81,7 @@ def _worth(report: EvaluationReport) -> list[str]:
         f"| Brier score | {metrics.brier:.4f} | {metrics.brier_constant:.4f} |",
         f"| mean probability | {metrics.mean_probability:.1%} | {metrics.base_rate:.1%} |",
         "",
-        f"{metrics.observed_rate:.1%} were really won. The difference in log loss is "
+        f"{metrics.observed_rate:.1%} of the leads were won. The difference in log loss is "
         f"{metrics.log_loss_difference:+z.4f} ({low:+z.4f} to {high:+z.4f}); below 0 the model is better.",
     ]
     return [*lines, _skill(report), *_slope(report)]
@@ -89,7 +89,7 @@ def _worth(report: EvaluationReport) -> list[str]:
 
 def _skill(report: EvaluationReport) -> str:
     if report.metrics.skill:
-        return "It has skill: the interval of its AUC lies above .5, which is what chance would give."
+        return "It has skill: the interval of its AUC lies above .5, the AUC of a random ranking."
     return "It has no proven skill: do not rank leads by it."
 
 
@@ -98,10 +98,12 @@ def _slope(report: EvaluationReport) -> list[str]:
     if slope is None:
         return []
     words = (
-        "too bold: its high probabilities are too high and its low ones too low"
+        "overconfident: its high probabilities are too high and its low ones too low"
         if slope < 0.9
         else (
-            "too timid: its high probabilities are too low and its low ones too high" if slope > 1.1 else "about right"
+            "underconfident: its high probabilities are too low and its low ones too high"
+            if slope > 1.1
+            else "about right"
         )
     )
     return [f"Its calibration slope is {slope:.2f}, where 1 is perfect: it is {words}."]
@@ -110,19 +112,19 @@ def _slope(report: EvaluationReport) -> list[str]:
 def _capacity(capacity: CapacityLift | None) -> list[str]:
     if capacity is None:
         return []
-    lift = "" if capacity.lift is None else f", {capacity.lift:.2f} times what taking any leads would find"
+    lift = "" if capacity.lift is None else f", {capacity.lift:.2f} times as many as a random choice of leads"
     return [
         f"Working the best {capacity.leads_a_week} leads of each week, {capacity.worked:.0%} of all, finds "
         f"{capacity.found:.0%} of the wins{lift}."
     ]
 
 
-def _moves(found: Importance) -> list[str]:
-    features = {name: value for name, value in found.features.items() if value}
+def _moves(importance: Importance) -> list[str]:
+    features = {name: value for name, value in importance.features.items() if value}
     if not features:
-        return ["Nothing: no feature changes its answer."]
+        return ["No feature changes its probabilities."]
     lines = ["Mean absolute contribution to the log-odds over the test leads; an association, not a cause."]
-    families = {name: value for name, value in found.families.items() if value}
+    families = {name: value for name, value in importance.families.items() if value}
     return [*lines, *_table("family", families), *_table("feature", dict(list(features.items())[:_TOP]))]
 
 
@@ -133,9 +135,9 @@ def _table(what: str, strength: Mapping[str, float]) -> Sequence[str]:
 
 def _limits(bundle: Bundle, report: EvaluationReport) -> list[str]:
     lines = [
-        "* It says how leads like this one fared under the way sales worked then; not what calling one would change.",
-        "* Its range speaks of the calibration, not of the truth about one lead.",
-        "* Contributions and `without_partner` are the model's associations, not causes.",
+        "* It describes how similar leads closed under the sales process of that time, not the effect of a call.",
+        "* Its range is the uncertainty of the calibration, not of a single lead.",
+        "* Contributions and `without_partner` are associations of the model, not causes.",
     ]
     if bundle.horizon_days is None:
         lines.append("* Closes or leads were undated: a probability of ever winning, on weaker evidence.")
@@ -143,14 +145,14 @@ def _limits(bundle: Bundle, report: EvaluationReport) -> list[str]:
         lines.append(f"* Point in time: {report.point_in_time}.")
     lines += [
         f"* It was neither trained nor judged on leads with {_cell(left.segment)} ({left.leads:,} of them): it "
-        "answers for such leads without having seen any."
+        "scores such leads without having seen any."
         for left in report.excluded
     ]
     if allowed := bundle.training_summary.get("allowed_leaks"):
-        lines.append(f"* Allowed although it may tell the outcome: {', '.join(map(_cell, allowed))}.")
+        lines.append(f"* Allowed although it may leak the outcome: {', '.join(map(_cell, allowed))}.")
     leaks = [_cell(suspect.name) for suspect in report.leaks]
     if leaks:
-        lines.append(f"* Suspected of telling the outcome: {', '.join(leaks)}.")
+        lines.append(f"* Suspected of leaking the outcome: {', '.join(leaks)}.")
     return lines
 
 
@@ -163,16 +165,16 @@ def _made_of(bundle: Bundle, report: EvaluationReport, digests: Mapping[str, str
         "data cut": report.cut,
         **{f"{name}, SHA-256": f"`{value}`" for name, value in digests.items()},
     }
-    rows = [f"| {name} | {_said(value)} |" for name, value in facts.items() if value is not None]
+    rows = [f"| {name} | {_shown(value)} |" for name, value in facts.items() if value is not None]
     return ["| | |", "|---|---|", *rows]
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else _cell(str(value))
 
 
 def _cell(text: str) -> str:
-    """Text that cannot break out of a table's cell: attributes are named by whoever exported them."""
+    """Text that cannot break out of a cell of a table: the export names the attributes."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 

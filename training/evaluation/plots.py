@@ -35,17 +35,17 @@ def plots(
     Args:
         bundle: the model.
         predictions: of the test window.
-        contributions: calibrated parts of its rows.
-        catalogue: says the family of each feature but the bundle's attributes, which are of their own.
-        leads_a_week: how many leads sales can work.
+        contributions: calibrated contributions of its rows, the base last.
+        catalogue: gives the family of each feature except the bundle's attributes, which are a family of their own.
+        leads_a_week: the capacity of sales.
     """
     families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
-    found = importance(bundle.encoding.names, families, contributions)
+    strength = importance(bundle.encoding.names, families, contributions)
     return {
         "reliability.png": _png(_reliability(predictions)),
         "lift.png": _png(_lift(predictions, leads_a_week)),
-        "importance.png": _png(_bars("Mean absolute contribution by feature", found.features)),
-        "families.png": _png(_bars("Mean absolute contribution by family", found.families)),
+        "importance.png": _png(_bars("Mean absolute contribution by feature", strength.features)),
+        "families.png": _png(_bars("Mean absolute contribution by family", strength.families)),
         "stability.png": _png(_stability(predictions)),
     }
 
@@ -58,14 +58,14 @@ def _figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
 
 
 def _observed(predictions: Predictions, groups: list[Integers]) -> tuple[Any, Any]:
-    """The share won of each group, and how far its clustered 95 % interval reaches below and above."""
-    shares, reach = [], []
+    """The share won of each group, and the distances to the ends of its clustered 95 % interval."""
+    shares, distances = [], []
     for group in groups:
         won, cluster = predictions.won[group], predictions.cluster[group]
         low, high = ClusterBootstrap(cluster, np.random.default_rng(0), _DRAWS).mean_interval(won)
         shares.append(won.mean())
-        reach.append((max(won.mean() - low, 0.0), max(high - won.mean(), 0.0)))
-    return np.array(shares), np.array(reach).T
+        distances.append((max(won.mean() - low, 0.0), max(high - won.mean(), 0.0)))
+    return np.array(shares), np.array(distances).T
 
 
 def _reliability(predictions: Predictions) -> Figure:
@@ -74,9 +74,9 @@ def _reliability(predictions: Predictions) -> Figure:
     bins = min(_BINS, len(np.unique(predictions.probability)))
     groups = [group for group in np.array_split(order, bins) if len(group)]
     predicted = [predictions.probability[group].mean() for group in groups]
-    shares, reach = _observed(predictions, groups)
+    shares, distances = _observed(predictions, groups)
     axes.plot([0, max(predicted)], [0, max(predicted)], color="grey", linewidth=1)
-    axes.errorbar(predicted, shares, yerr=reach, marker="o", capsize=3)
+    axes.errorbar(predicted, shares, yerr=distances, marker="o", capsize=3)
     return figure
 
 
@@ -85,15 +85,15 @@ def _lift(predictions: Predictions, leads_a_week: int) -> Figure:
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
     worked, found = _gains(predictions)
     axes.plot(worked, found)
-    real = lift_at_capacity(predictions, leads_a_week)
-    if real is not None:
-        axes.plot(real.worked, real.found, marker="o", linestyle="", label=f"the best {leads_a_week} of each week")
+    lift = lift_at_capacity(predictions, leads_a_week)
+    if lift is not None:
+        axes.plot(lift.worked, lift.found, marker="o", linestyle="", label=f"the best {leads_a_week} of each week")
         axes.legend(loc="lower right")
     return figure
 
 
 def _gains(predictions: Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shares of leads and of wins from the best probability down; leads of one probability are worked together."""
+    """Cumulative shares of leads and of wins from the highest probability down; leads that tie are worked together."""
     _, tied = np.unique(-predictions.probability, return_inverse=True)
     worked, found = np.cumsum(np.bincount(tied)), np.cumsum(np.bincount(tied, weights=predictions.won))
     return np.append(0.0, worked / worked[-1]), np.append(0.0, found / max(found[-1], 1.0))
@@ -107,16 +107,16 @@ def _bars(title: str, strength: Mapping[str, float]) -> Figure:
 
 
 def _stability(predictions: Predictions) -> Figure:
-    """Predicted and observed share by the month in which leads were created."""
+    """Predicted and observed share by the month of creation."""
     figure, axes = _figure("Stability over the test window, 95 % intervals", "month created", "share")
     months = predictions.as_of.astype("datetime64[us]").astype("datetime64[M]")
     names = np.unique(months)
     groups = [np.flatnonzero(months == name) for name in names]
-    shares, reach = _observed(predictions, groups)
-    places = np.arange(len(names))
-    axes.errorbar(places, shares, yerr=reach, marker="o", capsize=3, label="won")
-    axes.plot(places, [predictions.probability[group].mean() for group in groups], marker="s", label="predicted")
-    axes.set_xticks(places, [str(name) for name in names], rotation=45)
+    shares, distances = _observed(predictions, groups)
+    positions = np.arange(len(names))
+    axes.errorbar(positions, shares, yerr=distances, marker="o", capsize=3, label="won")
+    axes.plot(positions, [predictions.probability[group].mean() for group in groups], marker="s", label="predicted")
+    axes.set_xticks(positions, [str(name) for name in names], rotation=45)
     axes.legend()
     return figure
 

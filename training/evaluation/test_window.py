@@ -1,7 +1,7 @@
-"""A version's test window, frozen: the rows it was judged on, with every feature of the catalogue at the time.
+"""The test window of a version, frozen: the rows that judged it, with every feature of the catalogue at the time.
 
-Kept with the version so that any later model can be scored on exactly the same rows. The features stand in the order of
-the predictions; beside them only the lead's source partner, to judge partners one by one.
+It is kept with the version so that any later model can be scored on exactly the same rows. The features are in the
+order of the predictions. Beside them is the source partner of each lead, to judge partners one by one.
 """
 
 from collections.abc import Mapping
@@ -24,23 +24,23 @@ SEGMENTS: Mapping[str, str] = {
     "partner channel": "partner_channel",
     "own channel": "own_channel",
 }
-"""What the window is cut by, and the column that says so; those the window lacks are left out."""
+"""The cuts of the window into segments, each with its column; cuts whose column the window lacks are left out."""
 
 
 class NotComparable(ValueError):
-    """Two versions cannot be judged on the same rows; the message says why."""
+    """Two versions cannot be compared on the same rows; the message says why."""
 
 
 @dataclass(frozen=True)
-class Window:
+class FrozenWindow:
     """The rows of a test window.
 
     Attributes:
-        predictions: what the version that owns the window said of its rows.
+        predictions: the predictions of the version that owns the window.
         features: a column a feature, in the order of the predictions.
 
     Raises:
-        ValueError: the two are not of one length.
+        ValueError: the two differ in length.
     """
 
     predictions: Predictions
@@ -54,19 +54,19 @@ class Window:
         return len(self.features)
 
     @classmethod
-    def of(cls, predictions: Predictions, table: pa.Table) -> "Window":
-        """The window of predictions, its features taken from a table of snapshots (lead_id, as_of, features).
+    def of(cls, predictions: Predictions, table: pa.Table) -> "FrozenWindow":
+        """The window of predictions, with features from a table of snapshots (lead_id, as_of, features).
 
         Raises:
             ValueError: the table lacks one of the rows.
         """
         keys = {"lead_id": predictions.lead_id.tolist(), "as_of": predictions.as_of.tolist()}
-        wanted = pa.table({**keys, "_place": np.arange(len(predictions.won))})
+        wanted = pa.table({**keys, "_position": np.arange(len(predictions.won))})
         numbered = table.select(["lead_id", "as_of"]).append_column("_row", pa.array(np.arange(len(table))))
-        found = wanted.join(numbered, ["lead_id", "as_of"], join_type="inner").sort_by("_place")
-        return cls(predictions, table.drop_columns(["lead_id", "as_of"]).take(found["_row"]))
+        joined = wanted.join(numbered, ["lead_id", "as_of"], join_type="inner").sort_by("_position")
+        return cls(predictions, table.drop_columns(["lead_id", "as_of"]).take(joined["_row"]))
 
-    def take(self, chosen: NDArray[np.bool_]) -> "Window":
+    def take(self, chosen: NDArray[np.bool_]) -> "FrozenWindow":
         """Some of the rows."""
         p = self.predictions
         some = Predictions(
@@ -77,10 +77,10 @@ class Window:
             probability=p.probability[chosen],
             constant=p.constant,
         )
-        return Window(some, self.features.filter(pa.array(chosen)))
+        return FrozenWindow(some, self.features.filter(pa.array(chosen)))
 
     def matrix(self, bundle: Bundle) -> Matrix:
-        """The rows as a bundle reads them.
+        """The rows as a bundle encodes them.
 
         Raises:
             NotComparable: the bundle reads a feature that the window lacks.
@@ -92,11 +92,11 @@ class Window:
         return bundle.encoding.encode(columns, len(self))
 
     def probability(self, bundle: Bundle) -> Reals:
-        """What a bundle says of the rows."""
+        """The probabilities of a bundle for the rows."""
         return np.asarray(sigmoid(log_odds(bundle, self.matrix(bundle))))
 
     def segments(self) -> Mapping[str, NDArray[np.str_]]:
-        """Each row's segment by what it is cut by; empty text where it has none."""
+        """The segment of each row, by cut; empty text where the row has no segment."""
         return {
             cut: np.array([value or "" for value in self.features[column].to_pylist()], dtype=np.str_)
             for cut, column in SEGMENTS.items()
@@ -104,9 +104,10 @@ class Window:
         }
 
     def unseen(self, other: Predictions) -> NDArray[np.bool_]:
-        """Which rows the version with the test window `other` cannot have been trained on.
+        """The rows that the version with the test window `other` cannot have been trained on.
 
-        Where time divided it, everything from the start of its test window on; else only what it was tested on itself.
+        Where the split was by time, these are all rows from the start of its test window on. Otherwise these are only
+        the rows of its own test window.
         """
         own = self.predictions
         if other.as_of.min() < other.as_of.max():
@@ -115,7 +116,7 @@ class Window:
 
 
 def log_odds(bundle: Bundle, matrix: Matrix) -> Reals:
-    """Calibrated log-odds without their parts: of trees far faster than a sum of contributions, and a check on it."""
+    """Calibrated log-odds without contributions: for trees far faster than their sum, and a check of it."""
     return bundle.calibration.log_odds(_margins(bundle.model, matrix))
 
 

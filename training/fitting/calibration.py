@@ -1,9 +1,9 @@
-"""Fitting the calibration map: its slope on out-of-time margins, its level on the leads that were learned from.
+"""The calibration map: its slope from out-of-time margins, its intercept from the leads that the model learned from.
 
-How far margins spread too wide shows only out of time. The level does not: it is right where the leads learned from
-sum to their wins. What earlier models' predictions were off by tells how the level moved then; carried into the map it
-would be added to a model that has learned from that move already. Below 3,000 rows the slope stays 1: with less, freer
-maps cost more log loss than they gain (CalArena).
+Whether margins spread too wide shows only out of time. The intercept is right where the probabilities of the training
+leads sum to their wins. The errors of earlier models show how the share won moved then; the served model has learned
+from that move already, so adding those errors to its intercept would count the move twice. Below 3,000 rows the slope
+stays 1: with fewer rows, a freer map costs more log loss than it gains (CalArena).
 """
 
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from models.arrays import Reals
 from models.probability import Calibration, sigmoid
 
-ROWS_FOR_SLOPE = 3000
+MIN_ROWS_FOR_SLOPE = 3000
 DRAWS = 200
-_LEAST_SLOPE = 0.05
-_STEPS = 30
+_MIN_SLOPE = 0.05
+_MAX_STEPS = 30
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredLeads:
     """Leads with a model's uncalibrated margins; arrays of one length.
 
     Attributes:
-        margin: of each lead.
-        won: what came of it, 0 or 1.
-        cluster: its account, group or lead.
+        margin: the margin of each lead.
+        won: its outcome, 0 or 1.
+        cluster: its account, its group, or the lead itself.
     """
 
     margin: Reals
@@ -35,66 +35,70 @@ class Judged:
     cluster: NDArray[np.str_]
 
 
-NOTHING_JUDGED = Judged(np.zeros(0), np.zeros(0), np.zeros(0, np.str_))
+NO_LEADS = ScoredLeads(np.zeros(0), np.zeros(0), np.zeros(0, np.str_))
 
 
 def fit_slope(margin: Reals, won: Reals, weight: Reals | None = None) -> float:
-    """The slope of the map of out-of-time margins to log-odds of `won`.
+    """The slope of the map from out-of-time margins to log-odds of `won`.
 
-    1 where they are too few, nothing varies, or they rank the wrong way round.
+    It is 1 where rows are too few, where margins or outcomes do not vary, and where the margins rank leads backwards.
     """
     counted = np.ones(len(won)) if weight is None else weight
-    if len(won) < ROWS_FOR_SLOPE or np.ptp(margin) < 1e-9 or not 0 < (counted * won).sum() < counted.sum():
+    if len(won) < MIN_ROWS_FOR_SLOPE or np.ptp(margin) < 1e-9 or not 0 < (counted * won).sum() < counted.sum():
         return 1.0
     slope, _ = _newton(np.column_stack([margin, np.ones(len(won))]), np.zeros(len(won)), won, counted, [1.0, 0.0])
-    return float(slope) if slope > _LEAST_SLOPE else 1.0
+    return float(slope) if slope > _MIN_SLOPE else 1.0
 
 
-def fit_level(log_odds: Reals, won: Reals, weight: Reals | None = None) -> float:
-    """What to add to log-odds so that they sum to the wins.
+def fit_intercept(log_odds: Reals, won: Reals, weight: Reals | None = None) -> float:
+    """The intercept to add to log-odds so that the probabilities sum to the wins; 0 without leads.
 
-    Half a win and half a loss are added at their mean, as in the base rate, so that it is finite; 0 without leads.
+    Half a win and half a loss are added at the mean log-odds, as in the base rate, so that the intercept is finite.
+
+    >>> round(fit_intercept(np.zeros(4), np.array([1.0, 1.0, 1.0, 0.0])), 6) == round(float(np.log(3.5 / 1.5)), 6)
+    True
     """
     if not len(won):
         return 0.0
     counted = np.ones(len(won)) if weight is None else weight
     centre = np.average(log_odds, weights=counted) if counted.sum() else log_odds.mean()
     offset, half_won, weights = np.append(log_odds, centre), np.append(won, 0.5), np.append(counted, 1.0)
-    (level,) = _newton(np.ones((len(offset), 1)), offset, half_won, weights, [0.0])
-    return float(level)
+    (intercept,) = _newton(np.ones((len(offset), 1)), offset, half_won, weights, [0.0])
+    return float(intercept)
 
 
-def calibrate(judged: Judged, learned: Judged, rng: np.random.Generator) -> Calibration:
+def calibrate(judged: ScoredLeads, learned: ScoredLeads, rng: np.random.Generator) -> Calibration:
     """The map and its clustered bootstrap.
 
     Args:
-        judged: leads after the rolling origins, by the models fitted before: the slope is theirs.
-        learned: leads at creation that the served model learned from and that the level is taken from, by it.
-        rng: draws whole clusters, for both at once.
+        judged: leads after the rolling origins, scored by the models fitted before them; they give the slope.
+        learned: leads of the intercept sample, scored by the served model; they give the intercept.
+        rng: draws whole clusters, for both samples at once.
     """
     slope = fit_slope(judged.margin, judged.won)
-    level = fit_level(slope * learned.margin, learned.won)
-    return Calibration(slope, level, tuple(_draw(judged, learned, rng)))
+    intercept = fit_intercept(slope * learned.margin, learned.won)
+    return Calibration(slope, intercept, tuple(_draw(judged, learned, rng)))
 
 
-def _draw(judged: Judged, learned: Judged, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """(slope, level) refitted on resampled whole clusters."""
-    _, place = np.unique(np.concatenate([judged.cluster, learned.cluster]), return_inverse=True)
+def _draw(judged: ScoredLeads, learned: ScoredLeads, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """(slope, intercept) refitted on resampled whole clusters."""
+    _, position = np.unique(np.concatenate([judged.cluster, learned.cluster]), return_inverse=True)
     if not len(learned.won):
         return []
-    count, draws = int(place.max()) + 1, []
+    count, draws = int(position.max()) + 1, []
     for _ in range(DRAWS):
-        times = rng.multinomial(count, np.full(count, 1 / count)).astype(np.float64)[place]
-        first, second = times[: len(judged.won)], times[len(judged.won) :]
-        slope = fit_slope(judged.margin, judged.won, first)
-        draws.append((slope, fit_level(slope * learned.margin, learned.won, second)))
+        # One draw of clusters weighs both samples, so an account in both moves slope and intercept together.
+        times = rng.multinomial(count, np.full(count, 1 / count)).astype(np.float64)[position]
+        judged_weight, learned_weight = np.split(times, [len(judged.won)])
+        slope = fit_slope(judged.margin, judged.won, judged_weight)
+        draws.append((slope, fit_intercept(slope * learned.margin, learned.won, learned_weight)))
     return draws
 
 
 def _newton(design: Reals, offset: Reals, won: Reals, weight: Reals, start: list[float]) -> Reals:
-    """Newton's method on the weighted log loss of `design @ beta + offset`."""
+    """The minimum of the weighted log loss of `design @ beta + offset` by Newton's method, with steps of at most 2."""
     beta = np.array(start)
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         p = sigmoid(design @ beta + offset)
         gradient = design.T @ (weight * (won - p))
         hessian = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(design.shape[1])

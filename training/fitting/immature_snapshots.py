@@ -1,9 +1,10 @@
-"""The challenge: is the chosen rung better for having learned from snapshots too young for a label too?
+"""Immature snapshots: is the selected rung better if it also learns from snapshots too young for a label?
 
-Of a snapshot made s, with horizon H, a moment before s + H and its lead open after c days, the label is not known; what
-it is worth is q = [F(H) - F(c)] / S(c), by a hazard model that never saw the account. It counts as a win with weight q
-and as a loss with weight 1 - q. Soft labels must earn their place: at every rolling origin the rung is fitted anew with
-what was known by the origin, and they are used only where that loses less out of time.
+Take a snapshot made at s with the horizon H, at a moment before s + H, its lead open after c days. Its label is not
+known. Its expected label is q = [F(H) - F(c)] / S(c), by a hazard model that never saw the account. The snapshot counts
+as a win with weight q and as a loss with weight 1 - q. Such soft labels must earn their place: at every rolling origin
+the rung is fitted again with the facts known by the origin, and soft labels are used only where they lower the
+out-of-time loss.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,25 +20,25 @@ from training.data.rows import MIN_WINS, Rows
 from training.data.splits import Fold
 from training.evaluation.report import ImmatureSnapshots
 from training.fitting.model_selection import Choice
-from training.fitting.rolling_origins import Origins
-from training.hazard.follow_up import LOST, WON, FollowUp, Known
+from training.fitting.rolling_origins import RollingOrigins
+from training.hazard.follow_up import LOST, WON, FollowUp, KnownOutcomes
 from training.hazard.incidence import Incidence, periods_for
-from training.hazard.model import CrossFitted, Material
+from training.hazard.model import CrossFitted, HazardData
 
-_LEARN_FROM_WEIGHTS: tuple[Rung, ...] = ("logistic", *TREES)
-"""The rungs that take part of a lead; the others count whole ones."""
+_WEIGHTED_RUNGS: tuple[Rung, ...] = ("logistic", *TREES)
+"""The rungs that accept weights; the others count whole leads."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """Snapshots with their features and what came of them; arrays of a row each.
+    """Snapshots with their features and follow-up.
 
     Attributes:
         rows: encoded features, complete labels and weights.
-        follow_up: when their leads closed and when that was recorded.
-        encoding: of the features.
-        directions: of the features.
-        horizon_days: H.
+        follow_up: when their leads closed and when the closes were recorded.
+        encoding: the encoding of the features.
+        directions: the direction of each feature.
+        horizon_days: the horizon H.
 
     Raises:
         ValueError: rows and follow-up differ in length.
@@ -55,28 +56,28 @@ class Cohort:
 
     @property
     def periods(self) -> tuple[int, ...]:
-        """The periods' ends, the horizon among them."""
+        """The ends of the periods, with the horizon among them."""
         return periods_for(self.horizon_days)
 
     def immature(self, moment: int) -> Integers:
-        """Integers of the snapshots made before a moment whose horizon ends after it."""
+        """Positions of the snapshots made before a moment whose horizon ends after it."""
         as_of = self.follow_up.as_of
         return np.flatnonzero((as_of < moment) & (as_of + self.horizon_days * DAY > moment))
 
-    def material(self, moment: int) -> Material:
-        """What a hazard may learn from by a moment."""
-        return Material.of(self.rows.matrix, self.follow_up, moment, self.periods, self.encoding)
+    def hazard_data(self, moment: int) -> HazardData:
+        """The data that a hazard model may learn from by a moment."""
+        return HazardData.of(self.rows.matrix, self.follow_up, moment, self.periods, self.encoding)
 
 
-@dataclass(frozen=True)
-class Challenge:
-    """What came of asking whether soft labels are worth it.
+@dataclass(frozen=True, kw_only=True)
+class SoftLabelTrial:
+    """The comparison of the rung with and without soft labels.
 
     Attributes:
-        used: whether they are.
+        used: whether soft labels are used.
         reason: why, in words.
-        margins: where used, the rung's margins with them, as the choice has its own; else the choice's.
-        gain, error: nats a lead less, and its clustered standard error; None where nothing was compared.
+        margins: the rung's margins of the scored rows, with soft labels where they are used, else those of the choice.
+        gain, error: nats a lead gained by soft labels, and the clustered standard error; None where not compared.
     """
 
     used: bool
@@ -87,14 +88,14 @@ class Challenge:
 
     @property
     def summary(self) -> ImmatureSnapshots:
-        """As reports keep it."""
+        """The comparison as reports keep it."""
         return ImmatureSnapshots(self.used, self.reason, self.gain, self.error)
 
 
-def soft_labels(known: Known, incidence: Incidence, horizon_days: int) -> Reals:
-    """P(won within the horizon | what is known), of snapshots that are not old enough to tell.
+def soft_labels(known: KnownOutcomes, incidence: Incidence, horizon_days: int) -> Reals:
+    """P(won within the horizon | known facts) of immature snapshots.
 
-    A win is 1 and a loss 0, being known; of open leads q = [F(H) - F(c)] / S(c), c days after the snapshot.
+    A known win is 1 and a known loss 0; an open lead has q = [F(H) - F(c)] / S(c), c days after the snapshot.
     """
     followed = np.minimum(known.days, float(horizon_days))
     ahead = incidence.won_by(float(horizon_days)) - incidence.won_by(followed)
@@ -102,13 +103,13 @@ def soft_labels(known: Known, incidence: Incidence, horizon_days: int) -> Reals:
     return np.where(known.event == WON, 1.0, np.where(known.event == LOST, 0.0, q))
 
 
-def with_immature(cohort: Cohort, complete: Integers, moment: int, seed: int) -> Rows:
-    """The rows at `complete`, and after them the immature ones at a moment with their soft labels.
+def with_immature_rows(cohort: Cohort, complete: Integers, moment: int, seed: int) -> Rows:
+    """The rows at `complete`, followed by the immature snapshots at a moment with their soft labels.
 
-    Two hazards are fitted, each on half of the accounts.
+    Two hazard models are fitted, each on half of the accounts.
     """
     young = cohort.immature(moment)
-    hazard = cohort.material(moment).cross_fit(cohort.follow_up.cluster, seed)
+    hazard = cohort.hazard_data(moment).cross_fit(cohort.follow_up.cluster, seed)
     q = _soft(cohort, hazard, young, moment)
     won, weight = np.repeat([1.0, 0.0], len(young)), np.tile(cohort.rows.weight[young], 2) * np.append(q, 1 - q)
     counted = weight > 0
@@ -118,7 +119,7 @@ def with_immature(cohort: Cohort, complete: Integers, moment: int, seed: int) ->
         matrix=np.concatenate([whole.matrix, parts.matrix]),
         won=np.append(whole.won, won[counted]),
         weight=np.append(whole.weight, weight[counted]),
-        # Half a lead is no lead: what counts leads at creation counts those with a complete label.
+        # A soft-labelled row is part of a lead: counts of leads at creation include complete labels only.
         at_creation=np.append(whole.at_creation, np.zeros(len(both), dtype=bool)),
         position=None
         if whole.position is None or parts.position is None
@@ -131,21 +132,25 @@ def _soft(cohort: Cohort, hazard: CrossFitted, young: Integers, moment: int) -> 
     return soft_labels(cohort.follow_up.take(young).known_by(moment), incidence, cohort.horizon_days)
 
 
-def challenge(cohort: Cohort, origins: Origins, choice: Choice, progress: Callable[[str], None]) -> Challenge:
-    """Whether the chosen rung, at its settings, gains by soft-labelled immature snapshots; two hazard fits an origin.
+def try_soft_labels(
+    cohort: Cohort, origins: RollingOrigins, choice: Choice, progress: Callable[[str], None]
+) -> SoftLabelTrial:
+    """Compare the selected rung, at its settings, with and without soft labels; two hazard fits an origin.
 
-    They are used where the rung loses less with them by more than one standard error, paired and by account, both
+    Soft labels are used where they lower the loss by more than one standard error, paired and by account, with both
     calibrated alike.
     """
-    refused = _unasked(cohort, choice, origins.folds)
-    if refused:
-        return Challenge(False, refused, choice.margins)
+    reason = _reason_not_tried(cohort, choice, origins.folds)
+    if reason:
+        return SoftLabelTrial(used=False, reason=reason, margins=choice.margins)
     margins = tuple(_margins(cohort, origins, fold, choice, progress) for fold in origins.folds)
     without, with_ = (log_losses(origins.won, origins.calibrated(some)) for some in (choice.margins, margins))
-    return _verdict(choice, margins, float((without - with_).mean()), origins.clusters.standard_error(without - with_))
+    return _conclude(
+        choice, margins, float((without - with_).mean()), origins.bootstrap.standard_error(without - with_)
+    )
 
 
-def _verdict(choice: Choice, margins: tuple[Reals, ...], gain: float, error: float) -> Challenge:
+def _conclude(choice: Choice, margins: tuple[Reals, ...], gain: float, error: float) -> SoftLabelTrial:
     used = gain > error
     words = (
         f"with soft-labelled immature snapshots the {choice.rung} rung loses {abs(gain):.4f} nats a lead "
@@ -153,33 +158,35 @@ def _verdict(choice: Choice, margins: tuple[Reals, ...], gain: float, error: flo
     )
     bar = f"the standard error of {error:.4f}"
     reason = f"{words}, {'more than' if used else 'which is no gain beyond'} {bar}"
-    return Challenge(used, reason, margins if used else choice.margins, gain, error)
+    return SoftLabelTrial(used=used, reason=reason, margins=margins if used else choice.margins, gain=gain, error=error)
 
 
 def origin(cohort: Cohort, fold: Fold) -> int:
-    """The moment of a rolling origin: the first that it judges."""
+    """The moment of a rolling origin: that of its first judged row."""
     return int(cohort.follow_up.as_of[fold.judge].min())
 
 
-def _unasked(cohort: Cohort, choice: Choice, folds: Sequence[Fold]) -> str | None:
-    """Why soft labels are not tried, if they are not."""
-    if choice.rung not in _LEARN_FROM_WEIGHTS:
+def _reason_not_tried(cohort: Cohort, choice: Choice, folds: Sequence[Fold]) -> str | None:
+    """Why soft labels are not tried; None where they are."""
+    if choice.rung not in _WEIGHTED_RUNGS:
         return f"not tried: the {choice.rung} rung counts whole leads"
     for fold in folds:
         moment = origin(cohort, fold)
         wins = cohort.follow_up.wins(moment)
         if wins < MIN_WINS:
             return f"not tried: only {wins} wins were known by a rolling origin, {MIN_WINS} are needed"
-        if cohort.horizon_days not in cohort.material(moment).periods:
+        if cohort.horizon_days not in cohort.hazard_data(moment).periods:
             return f"not tried: too few leads were watched for {cohort.horizon_days} days by a rolling origin"
     return None
 
 
-def _margins(cohort: Cohort, origins: Origins, fold: Fold, choice: Choice, progress: Callable[[str], None]) -> Reals:
-    """The rung's margins of what a fold asks, soft labels being known by its origin."""
+def _margins(
+    cohort: Cohort, origins: RollingOrigins, fold: Fold, choice: Choice, progress: Callable[[str], None]
+) -> Reals:
+    """The rung's margins of the rows that a fold scores, fitted with soft labels as known by its origin."""
     moment = origin(cohort, fold)
     progress(f"soft labels for {len(cohort.immature(moment)):,} immature snapshots at a rolling origin")
-    rows = with_immature(cohort, fold.fit, moment, origins.seed)
+    rows = with_immature_rows(cohort, fold.fit, moment, origins.seed)
     fitted = choice.fit(rows, cohort.encoding, cohort.directions, origins.seed)
-    margins: Reals = fitted.contributions(cohort.rows.matrix[origins.asked(fold)]).sum(axis=1)
+    margins: Reals = fitted.contributions(cohort.rows.matrix[origins.scored_rows(fold)]).sum(axis=1)
     return margins

@@ -1,7 +1,7 @@
-"""The level: which leads say how often leads close, all that were learned from or the latest of them.
+"""The intercept sample: the training leads that set the served intercept, all of them or only the latest.
 
-Shares won move. Whether the latest leads then tell more of the next than all of them do is asked at the rolling
-origins, of the plainest forecast there is, the share won.
+The share won moves over time. Whether the latest leads predict the next share won better than all leads do is tested at
+the rolling origins, with the simplest forecast there is: the share won itself.
 """
 
 from collections.abc import Sequence
@@ -18,33 +18,33 @@ from training.data.splits import Fold
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.fitting.ladder import share_won
 
-Level: TypeAlias = Literal["all", "latest"]
+InterceptSample: TypeAlias = Literal["all", "latest"]
 LATEST_SHARE = 0.25
 
 
-def intercept_leads(rows: Rows, learned: Integers, level: Level) -> Integers:
-    """Integers, among those of the rows learned from, of the leads at creation that the level is taken from.
+def intercept_leads(rows: Rows, learned: Integers, sample: InterceptSample) -> Integers:
+    """Positions of the leads at creation, among the training rows `learned`, that the intercept is taken from.
 
-    `latest` is the last quarter of them in time, or all where nothing orders them.
+    `latest` is the last quarter of them in time, or all of them where no order is known.
     """
     created = learned[rows.at_creation[learned]]
-    if level == "all" or rows.position is None or not len(created):
+    if sample == "all" or rows.position is None or not len(created):
         return created
     position = rows.position[created]
     return created[position >= np.quantile(position, 1 - LATEST_SHARE, method="lower")]
 
 
-def select_intercept_sample(rows: Rows, folds: Sequence[Fold], cluster: NDArray[np.str_], seed: int) -> Level:
-    """`latest` where its share won foretold significantly better (95 %, clustered) what came after the origins."""
-    asked = [fold for fold in folds if len(fold.judge) and rows.at_creation[fold.fit].any()]
-    if not asked:
+def select_intercept_sample(rows: Rows, folds: Sequence[Fold], cluster: NDArray[np.str_], seed: int) -> InterceptSample:
+    """`latest` where its share won predicted the leads after the origins significantly better (95 %, clustered)."""
+    usable = [fold for fold in folds if len(fold.judge) and rows.at_creation[fold.fit].any()]
+    if not usable:
         return "all"
-    gain = np.concatenate([_loss(rows, fold, "all") - _loss(rows, fold, "latest") for fold in asked])
-    judged = np.concatenate([fold.judge for fold in asked])
+    gain = np.concatenate([_loss(rows, fold, "all") - _loss(rows, fold, "latest") for fold in usable])
+    judged = np.concatenate([fold.judge for fold in usable])
     error = ClusterBootstrap(cluster[judged], np.random.default_rng(seed)).standard_error(gain)
     return "latest" if gain.mean() > NORMAL_95 * error else "all"
 
 
-def _loss(rows: Rows, fold: Fold, level: Level) -> Reals:
-    share = share_won(rows.won[intercept_leads(rows, fold.fit, level)])
+def _loss(rows: Rows, fold: Fold, sample: InterceptSample) -> Reals:
+    share = share_won(rows.won[intercept_leads(rows, fold.fit, sample)])
     return log_losses(rows.won[fold.judge], np.full(len(fold.judge), share))

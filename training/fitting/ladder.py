@@ -1,7 +1,7 @@
-"""The ladder: base rate, segment rates, regularised logistic, additive trees, LightGBM; the rung served is chosen out
-of time.
+"""The ladder of rungs: base rate, segment rates, regularised logistic, additive trees, LightGBM.
 
-Every rung that reads numbers obeys the catalogue's directions: raising a feature in its own never lowers the margin.
+The served rung is selected out of time (see training.fitting.model_selection). Every rung that reads numbers obeys the
+directions of the catalogue: raising a feature in its direction never lowers the margin.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,17 +12,17 @@ import numpy as np
 from scipy.optimize import minimize
 
 from features.shrinkage import strength
-from models.arrays import Matrix, Reals
-from models.encoding import Encoding
+from models.arrays import Reals
+from models.encoding import Encoding, Matrix
 from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, SegmentRates, logit, sigmoid
 from training.data.rows import MIN_ROWS_FOR_THREADS, Rows
 
 STAGES = (25, 50, 100, 150, 200, 300, 450, 600)
-"""Numbers of trees that are judged."""
-_RATE_OF_STUMPS = 0.1
+"""Numbers of trees that the rolling origins compare."""
+_STUMPS_LEARNING_RATE = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TreeSettings:
     """LightGBM's settings: shallow, monotone by direction; trees of depth 1 add up feature by feature.
 
@@ -43,11 +43,11 @@ class TreeSettings:
         return self.depth == 1
 
     def stumps(self) -> "TreeSettings":
-        """The additive rung's: as these, with trees of one split, which learn faster for each tells little."""
-        return replace(self, depth=1, leaves=2, learning_rate=_RATE_OF_STUMPS)
+        """The additive rung's settings: trees of one split, with a higher learning rate since each tree adds little."""
+        return replace(self, depth=1, leaves=2, learning_rate=_STUMPS_LEARNING_RATE)
 
     def parameters(self, directions: Sequence[int], rows: int, seed: int) -> dict[str, object]:
-        """As LightGBM names them."""
+        """The settings as LightGBM names them."""
         return {
             "objective": "binary",
             "num_leaves": self.leaves,
@@ -65,19 +65,23 @@ class TreeSettings:
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
-            # On few rows, threads spend their time waiting for each other.
+            # On few rows the threads spend their time waiting for each other.
             "num_threads": 2 if rows >= MIN_ROWS_FOR_THREADS else 1,
             "verbosity": -1,
         }
 
 
 def base_rate(rows: Rows) -> float:
-    """Share won at creation, one row a lead."""
+    """Share won of the leads at creation, one row a lead."""
     return share_won(rows.won[rows.at_creation])
 
 
 def share_won(won: Reals) -> float:
-    """Share of these outcomes; half a win and half a loss are added so that it is never 0 or 1."""
+    """Share of wins; half a win and half a loss are added, so that the share is never 0 or 1.
+
+    >>> share_won(np.array([1.0, 0.0, 0.0]))
+    0.375
+    """
     return float((won.sum() + 0.5) / (len(won) + 1))
 
 
@@ -110,7 +114,7 @@ def fit_logistic(rows: Rows, encoding: Encoding, directions: Sequence[int], stre
 def fit_logistics(
     rows: Rows, encoding: Encoding, directions: Sequence[int], strengths: Iterable[float]
 ) -> Iterator[Logistic]:
-    """The logistic rung at each strength, each search beginning where the one before ended."""
+    """The logistic rung at each strength; each optimisation starts from the coefficients of the one before."""
     columns = [column for j in range(rows.matrix.shape[1]) for column in _columns(j, encoding, rows.matrix[:, j])]
     if not columns:
         yield from (Logistic(rows.matrix.shape[1], float(logit(base_rate(rows))), ()) for _ in strengths)
@@ -128,7 +132,7 @@ _BOUNDS = {1: (0.0, None), 0: (None, None), -1: (None, 0.0)}
 
 
 def _fit_signed(design: Reals, rows: Rows, signs: Sequence[int], strength: float, start: Reals) -> Reals:
-    """Coefficients, then the intercept: scikit-learn's penalised log loss, at its least where the signs hold."""
+    """Coefficients, then the intercept: the minimum of scikit-learn's penalised log loss under the sign constraints."""
 
     def loss(beta: Reals) -> tuple[float, Reals]:
         margin = design @ beta[:-1] + beta[-1]
@@ -138,33 +142,25 @@ def _fit_signed(design: Reals, rows: Rows, signs: Sequence[int], strength: float
         return float(strength * likelihood + beta[:-1] @ beta[:-1] / 2), gradient
 
     bounds = [_BOUNDS[sign] for sign in (*signs, 0)]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
-    return np.asarray(found.x, dtype=np.float64)
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
+    return np.asarray(optimum.x, dtype=np.float64)
 
 
 def _columns(position: int, encoding: Encoding, raw: Reals) -> list[LogisticColumn]:
-    """The design of one feature: a number and where it is missing, or a category's levels."""
+    """The columns of one feature: a number and whether it is missing, or the levels of a category."""
     missing = np.isnan(raw)
     feature = encoding.features[position]
-    found: list[LogisticColumn] = []
+    columns: list[LogisticColumn] = []
     if feature.kind == "category":
         for level in range(len(feature.levels)):
             share = float((raw == level).mean())
-            found.append(
-                LogisticColumn(
-                    feature=position, transform="level", mean=share, scale=np.sqrt(share * (1 - share)), level=level
-                )
-            )
+            columns.append(LogisticColumn(position, "level", share, np.sqrt(share * (1 - share)), level=level))
     elif not missing.all():
         present = np.sign(raw[~missing]) * np.log1p(np.abs(raw[~missing]))
-        found.append(
-            LogisticColumn(feature=position, transform="number", mean=float(present.mean()), scale=float(present.std()))
-        )
+        columns.append(LogisticColumn(position, "number", float(present.mean()), float(present.std())))
     share = float(missing.mean())
-    found.append(
-        LogisticColumn(feature=position, transform="missing", mean=share, scale=float(np.sqrt(share * (1 - share))))
-    )
-    return [replace(column, scale=float(column.scale)) for column in found if column.scale > 1e-9]
+    columns.append(LogisticColumn(position, "missing", share, float(np.sqrt(share * (1 - share)))))
+    return [replace(column, scale=float(column.scale)) for column in columns if column.scale > 1e-9]
 
 
 def fit_trees(rows: Rows, encoding: Encoding, directions: Sequence[int], settings: TreeSettings, seed: int) -> LightGBM:
@@ -178,6 +174,6 @@ def fit_trees(rows: Rows, encoding: Encoding, directions: Sequence[int], setting
 
 
 def staged_margins(model: LightGBM, matrix: Matrix, stages: Sequence[int]) -> dict[int, Reals]:
-    """Margins after each number of trees, to choose it without fitting again."""
+    """Margins after each number of trees, so that one fit serves to compare all of them."""
     booster = lightgbm.Booster(model_str=model.text)
     return {n: np.asarray(booster.predict(matrix, raw_score=True, num_iteration=n)) for n in stages}

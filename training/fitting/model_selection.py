@@ -1,18 +1,21 @@
-"""Choosing the rung: each fitted at every rolling origin, judged by out-of-time log loss, the simpler in doubt."""
+"""Model selection: each rung is fitted at every rolling origin and judged by out-of-time log loss.
+
+In doubt the simpler rung is selected.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.arrays import Matrix, Reals
-from models.encoding import Encoding
+from models.arrays import Reals
+from models.encoding import Encoding, Matrix
 from models.probability import TREES, MarginModel, Rung, SegmentRates, log_losses
 from training.data.rows import Rows, has_enough_outcomes
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.evaluation.metrics import auc, log_loss
 from training.evaluation.report import RungMetrics
-from training.fitting.intercept_sample import Level, intercept_leads
+from training.fitting.intercept_sample import InterceptSample, intercept_leads
 from training.fitting.ladder import (
     STAGES,
     TreeSettings,
@@ -23,7 +26,7 @@ from training.fitting.ladder import (
     fit_trees,
     staged_margins,
 )
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.tuning import NOT_TUNED, Tuned
 
 Settings = Mapping[str, float]
@@ -32,32 +35,33 @@ STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
 """The logistic rung's regularisation, as scikit-learn's C."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The rung to serve and how it won.
+    """The selected rung.
 
     Attributes:
-        rung: the one served.
-        reason: why, in words.
-        settings: what was chosen with it.
-        tuned: the settings of tree rungs, but for the number of trees.
-        level: the leads that say how often leads close.
-        margins: its uncalibrated margins of the rows that the origins asked for, an array an origin.
-        table: figures by rung on the rows judged, calibrated.
+        rung: the rung to serve.
+        reason: why this rung, in words.
+        settings: the selected value of the rung's own setting, by its name.
+        tuned: the settings of tree rungs, except the number of trees.
+        intercept_sample: the training leads that set the intercept.
+        margins: the rung's uncalibrated margins of the rows that each origin scores, an array an origin.
+        table: the metrics of each rung on the judged rows, calibrated.
     """
 
     rung: Rung
     reason: str
     settings: Settings
     tuned: Tuned
-    level: Level
+    intercept_sample: InterceptSample
     margins: tuple[Reals, ...] = ()
     table: tuple[RungMetrics, ...] = ()
 
-    def with_scaled_trees(self, origins: Origins, leads: int) -> "Choice":
-        """It for so many leads: with the square root as many more trees as they are more than at an origin on average.
+    def with_scaled_trees(self, origins: RollingOrigins, leads: int) -> "Choice":
+        """The choice with its number of trees scaled up for the number of leads that the served model trains on.
 
-        The number that did best at the origins is too small for what learns from more (docs/model.md has the figures).
+        The best number of trees is found at the rolling origins, which train on fewer leads than the served model. It
+        is multiplied by the square root of the ratio of leads (docs/model.md has the figures).
         """
         if self.rung not in TREES:
             return self
@@ -66,9 +70,9 @@ class Choice:
         return replace(self, settings={**self.settings, "trees": trees})
 
     def fit(self, rows: Rows, encoding: Encoding, directions: Sequence[int], seed: int) -> MarginModel:
-        """The chosen rung on all training rows, or the base rate on the leads of its level."""
+        """The rung fitted on rows; the base rate is fitted on the intercept sample of the rows."""
         if self.rung == "base_rate":
-            return fit_base_rate(_of_level(rows, self.level))
+            return fit_base_rate(_intercept_rows(rows, self.intercept_sample))
         if self.rung == "segment_rates":
             return _segment_rates(rows, encoding, int(self.settings["segment"]))
         if self.rung == "logistic":
@@ -77,13 +81,13 @@ class Choice:
         return fit_trees(rows, encoding, directions, settings, seed)
 
 
-def _of_level(rows: Rows, level: Level) -> Rows:
-    return rows.take(intercept_leads(rows, np.arange(len(rows.won)), level))
+def _intercept_rows(rows: Rows, sample: InterceptSample) -> Rows:
+    return rows.take(intercept_leads(rows, np.arange(len(rows.won)), sample))
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A rung with the settings that did best, its margins of the rows asked, and its probabilities of those judged."""
+class FittedRung:
+    """A rung with its best setting, its margins of the scored rows, and its probabilities of the judged rows."""
 
     rung: Rung
     settings: Settings
@@ -91,42 +95,54 @@ class Candidate:
     probability: Reals
 
 
-def choose(origins: Origins, created: Reals, progress: Callable[[str], None], tuned: Tuned = NOT_TUNED) -> Choice:
+def choose(
+    origins: RollingOrigins, created: Reals, progress: Callable[[str], None], tuned: Tuned = NOT_TUNED
+) -> Choice:
     """The rung to serve, from the rolling origins alone.
 
     Args:
-        origins: what rungs are fitted on and judged by.
-        created: outcomes of the training leads at creation, to say how few there are.
-        progress: told of each origin.
-        tuned: the settings of tree rungs, but for the number of trees.
+        origins: the rows to fit on and to judge by.
+        created: outcomes of the training leads at creation, for the reason where they are too few.
+        progress: gets a message at each origin.
+        tuned: the settings of tree rungs, except the number of trees.
     """
     if not origins.encoding.features:
         return _base_rate(origins, "no feature varies among the training leads")
     if not has_enough_outcomes(origins.won):
         reason = f"{created.sum():.0f} wins among {len(created)} training leads are too few to fit and judge more"
         return _base_rate(origins, reason)
-    found = candidates(origins, progress, tuned.settings)
-    rung, reason = select_rung(origins.won, {c.rung: c.probability for c in found}, origins.clusters)
-    chosen = next(c for c in found if c.rung == rung)
-    table = tuple(_metrics(c.rung, origins.won, c.probability) for c in found)
-    return Choice(rung, reason, chosen.settings, tuned, origins.level, chosen.margins, table)
+    fitted_rungs = candidates(origins, progress, tuned.settings)
+    rung, reason = select_rung(origins.won, {c.rung: c.probability for c in fitted_rungs}, origins.bootstrap)
+    chosen = next(c for c in fitted_rungs if c.rung == rung)
+    table = tuple(_metrics(c.rung, origins.won, c.probability) for c in fitted_rungs)
+    return Choice(
+        rung=rung,
+        reason=reason,
+        settings=chosen.settings,
+        tuned=tuned,
+        intercept_sample=origins.intercept_sample,
+        margins=chosen.margins,
+        table=table,
+    )
 
 
-def _base_rate(origins: Origins, reason: str) -> Choice:
-    """The base rate, chosen before anything was judged."""
-    return Choice("base_rate", reason, {}, NOT_TUNED, origins.level)
+def _base_rate(origins: RollingOrigins, reason: str) -> Choice:
+    """The base rate, selected before any rung was judged."""
+    return Choice(
+        rung="base_rate", reason=reason, settings={}, tuned=NOT_TUNED, intercept_sample=origins.intercept_sample
+    )
 
 
-def candidates(origins: Origins, progress: Callable[[str], None], trees: TreeSettings) -> list[Candidate]:
-    """Every rung that the features allow, each with its best settings."""
-    found: dict[Rung, dict[float, list[Reals]]] = {"base_rate": {}, **{rung: {} for rung in SETTINGS}}
+def candidates(origins: RollingOrigins, progress: Callable[[str], None], trees: TreeSettings) -> list[FittedRung]:
+    """Every rung that the features allow, each with its best setting."""
+    by_rung: dict[Rung, dict[float, list[Reals]]] = {"base_rate": {}, **{rung: {} for rung in SETTINGS}}
     for number, fold in enumerate(origins.folds, start=1):
         rows, leads = len(fold.fit), len(fold.judge)
         progress(f"rolling origin {number} of {len(origins.folds)}: {rows:,} rows, judged on {leads:,} leads")
-        fit, asked = origins.rows.take(fold.fit), origins.rows.matrix[origins.asked(fold)]
-        for rung, value, margin in _margins(origins, fit, asked, trees):
-            found[rung].setdefault(value, []).append(margin)
-    return [_best(rung, margins, origins) for rung, margins in found.items() if margins]
+        fit, scored = origins.rows.take(fold.fit), origins.rows.matrix[origins.scored_rows(fold)]
+        for rung, value, margin in _margins(origins, fit, scored, trees):
+            by_rung[rung].setdefault(value, []).append(margin)
+    return [_best(rung, margins, origins) for rung, margins in by_rung.items() if margins]
 
 
 SETTINGS: Mapping[Rung, str] = {
@@ -135,26 +151,32 @@ SETTINGS: Mapping[Rung, str] = {
     "additive": "trees",
     "lightgbm": "trees",
 }
-"""What is chosen of each fitted rung: the category, the regularisation, the number of trees."""
+"""The setting that is selected for each fitted rung: the category, the regularisation, the number of trees."""
 
 
-def _margins(origins: Origins, fit: Rows, asked: Matrix, trees: TreeSettings) -> Iterator[tuple[Rung, float, Reals]]:
-    """The margins of every rung at every setting."""
+def _margins(
+    origins: RollingOrigins, fit: Rows, scored: Matrix, trees: TreeSettings
+) -> Iterator[tuple[Rung, float, Reals]]:
+    """The margins of every rung at every setting: rung, setting, margins of the rows `scored`."""
     encoding, directions = origins.encoding, origins.directions
-    yield "base_rate", 0, fit_base_rate(_of_level(fit, origins.level)).contributions(asked).sum(axis=1)
+    yield (
+        "base_rate",
+        0,
+        fit_base_rate(_intercept_rows(fit, origins.intercept_sample)).contributions(scored).sum(axis=1),
+    )
     for segment, feature in enumerate(encoding.features):
         if feature.kind == "category":
-            yield "segment_rates", segment, _segment_rates(fit, encoding, segment).contributions(asked).sum(axis=1)
+            yield "segment_rates", segment, _segment_rates(fit, encoding, segment).contributions(scored).sum(axis=1)
     for strength, fitted in zip(STRENGTHS, fit_logistics(fit, encoding, directions, STRENGTHS), strict=True):
-        yield "logistic", strength, fitted.contributions(asked).sum(axis=1)
+        yield "logistic", strength, fitted.contributions(scored).sum(axis=1)
     for rung in TREES:
         booster = fit_trees(fit, encoding, directions, _of_rung(trees, rung, STAGES[-1]), origins.seed)
-        for stage, margin in staged_margins(booster, asked, STAGES).items():
+        for stage, margin in staged_margins(booster, scored, STAGES).items():
             yield rung, stage, margin
 
 
 def _of_rung(settings: TreeSettings, rung: Rung, trees: int) -> TreeSettings:
-    """A tree rung's settings with so many trees."""
+    """The settings of a tree rung with this number of trees."""
     return replace(settings.stumps() if rung == "additive" else settings, trees=trees)
 
 
@@ -162,29 +184,30 @@ def _segment_rates(rows: Rows, encoding: Encoding, segment: int) -> SegmentRates
     return fit_segment_rates(rows, segment, len(encoding.features[segment].levels))
 
 
-def _best(rung: Rung, margins: Mapping[float, list[Reals]], origins: Origins) -> Candidate:
-    """The setting with the least out-of-time log loss once calibrated; the first in ties."""
+def _best(rung: Rung, margins: Mapping[float, list[Reals]], origins: RollingOrigins) -> FittedRung:
+    """The setting with the lowest out-of-time log loss once calibrated; the first one in ties."""
     probability = {value: origins.calibrated(found) for value, found in margins.items()}
     value = min(probability, key=lambda candidate: log_loss(origins.won, probability[candidate]))
     settings = {SETTINGS[rung]: value} if rung in SETTINGS else {}
-    return Candidate(rung, settings, tuple(margins[value]), probability[value])
+    return FittedRung(rung, settings, tuple(margins[value]), probability[value])
 
 
 _FIRST_STEP = 2.5
-"""Standard errors: with four rungs trying, chance alone takes the step in at most 1 of 40 trainings (Bonferroni)."""
+"""Standard errors: with four candidates, chance alone takes this step in at most 1 of 40 trainings (Bonferroni)."""
 
 
-def select_rung(won: Reals, probabilities: Mapping[Rung, Reals], clusters: ClusterBootstrap) -> tuple[Rung, str]:
-    """Climb from rung to rung while it pays out of time; returns the rung and why.
+def select_rung(won: Reals, probabilities: Mapping[Rung, Reals], bootstrap: ClusterBootstrap) -> tuple[Rung, str]:
+    """Move up from rung to rung while that pays out of time; returns the rung and the reason.
 
-    The first step off the base rate must gain significantly (95 %, clustered, four rungs trying), for a base rate
-    claims nothing; between fitted rungs the one-standard-error rule keeps the simpler one in doubt.
+    The first step up from the base rate must gain significantly (95 %, clustered, four candidate rungs), because the
+    base rate claims no skill. Between fitted rungs the one-standard-error rule keeps the simpler rung in doubt.
     """
     rung: Rung = "base_rate"
     reason = "no fitted rung predicts out of time significantly better than the base rate"
     for higher in (rung for rung in SETTINGS if rung in probabilities):
         gain = log_losses(won, probabilities[rung]) - log_losses(won, probabilities[higher])
-        error = clusters.standard_error(gain)
+        error = bootstrap.standard_error(gain)
+        # Off the base rate a gain must be significant; between fitted rungs one standard error is enough.
         needed = _FIRST_STEP if rung == "base_rate" else 1.0
         if gain.mean() > needed * error:
             reason = (

@@ -1,7 +1,7 @@
-"""Training: from a folder of records to a calibrated bundle, its report and its out-of-time predictions.
+"""Training: from a folder of records to a calibrated bundle, its evaluation report and its out-of-time predictions.
 
-The rung is chosen, and the calibration fitted, on the rolling origins inside the training window; the test window is
-touched once, to report. The report sets every rung beside the constant.
+The rung is selected, and the slope of the calibration fitted, at the rolling origins inside the training rows. The test
+window is read once, for the report.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,39 +16,42 @@ from features.catalogue.catalogue import Catalogue
 from features.partner_history import HORIZON_DAYS
 from features.provenance import ATTRIBUTE_PREFIX
 from features.value_types import rfc3339
-from models.arrays import Matrix, Reals
+from models.arrays import Reals
 from models.bundle import Bundle
+from models.encoding import Matrix
 from models.probability import BaseRate, Calibration, MarginModel, sigmoid
 from training import hazard, leaks
-from training.data.matrix import Data, Progress, prepare
+from training.data.matrix import Progress, TrainingData, prepare_training
 from training.data.rows import Rows, has_enough_outcomes
 from training.data.segments import Segment
 from training.evaluation.metrics import Predictions, evaluate
 from training.evaluation.report import CalibrationSummary, CurveMetrics, EvaluationReport, ImmatureSnapshots
-from training.fitting.calibration import NOTHING_JUDGED, Judged, calibrate
-from training.fitting.immature_snapshots import Cohort, challenge, with_immature
+from training.fitting.calibration import NO_LEADS, ScoredLeads, calibrate
+from training.fitting.immature_snapshots import Cohort, try_soft_labels, with_immature_rows
 from training.fitting.intercept_sample import intercept_leads
 from training.fitting.ladder import base_rate
 from training.fitting.model_selection import Choice, choose
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.tuning import NOT_TUNED, Search, tune
+from training.hazard import Hazard
 
 NAME = "eql-close-probability"
 
-_GOLDEN = 20
+_GOLDEN_ROWS = 20
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What training yields.
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """The result of a training.
 
     Attributes:
-        bundle: ready to serve.
+        bundle: the model, ready to serve.
         report: its metrics, and what the training data were.
-        predictions: the served rung's, on the test window.
+        predictions: those of the served rung on the test window.
         test_matrix: those rows, encoded.
         table: features of every labelled snapshot, as the engine gave them.
-        foreseen: when leads close, as known when the test window began; None where closes are undated or too few.
+        hazard: the model of when leads close, fitted on facts known before the test window; None where closes are
+            undated or too few.
     """
 
     bundle: Bundle
@@ -56,7 +59,7 @@ class Trained:
     predictions: Predictions
     test_matrix: Matrix
     table: pa.Table
-    foreseen: hazard.Hazard | None = None
+    hazard: Hazard | None = None
 
 
 def train(
@@ -69,18 +72,18 @@ def train(
     allowed_leaks: Collection[str] = (),
     excluded: Collection[Segment] = (),
     search: Search | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train on a folder of records.
 
     Args:
         folder: the records (see features.folder).
         catalogue: the base catalogue; the folder's attributes are added.
-        progress: told of each step, in words.
-        seed: of every draw.
+        progress: gets a message at each step.
+        seed: random seed.
         horizon_days: days within which "close" counts.
-        allowed_leaks: decisive features to train with all the same.
-        excluded: leads neither to train nor to test on, by what they were at creation.
-        search: for better settings of the trees; without one the defaults are used.
+        allowed_leaks: features to train with although they nearly decide the outcome.
+        excluded: segments of leads, by their values at creation, that are left out of training and testing.
+        search: the search for better settings of the trees; without one the defaults are used.
 
     Raises:
         NothingToLearn: no lead has a mature label, or none is left.
@@ -88,69 +91,85 @@ def train(
         LeakFound: an attribute nearly decides the outcome.
         FolderError, UnreadableRecords: the folder cannot be read.
     """
-    data = prepare(folder, catalogue, progress, horizon_days=horizon_days, excluded=excluded)
+    data = prepare_training(folder, catalogue, progress, horizon_days=horizon_days, excluded=excluded)
     attributes = {entry.name for entry in data.catalogue if entry.family == "attributes"}
-    searched = leaks.examine(
-        data.rows, data.encoding, data.split, attributes, data.table, leaks.History.of(data.snapshots), seed
+    leak_search = leaks.search_for_leaks(
+        data.rows, data.encoding, data.split, attributes, data.table, leaks.LeadHistory.of(data.snapshots), seed
     )
     allowed = {*allowed_leaks, *(f"{ATTRIBUTE_PREFIX}{name}" for name in allowed_leaks)}
-    blocking = [suspect for suspect in searched.suspects if suspect.decisive and suspect.name not in allowed]
+    blocking = [suspect for suspect in leak_search.suspects if suspect.decisive and suspect.name not in allowed]
     if blocking:
         raise leaks.LeakFound(blocking)
-    origins = Origins.of(data.rows, data.encoding, data.directions, data.split.folds, data.snapshots.cluster, seed)
+    origins = RollingOrigins.of(
+        data.rows, data.encoding, data.directions, data.split.folds, data.snapshots.cluster, seed
+    )
     choice = _choice(data, origins, search, progress)
     choice, rows, immature = _with_immature(data, origins, choice, progress)
     progress(f"fitting the {choice.rung} rung on {len(rows.won):,} rows")
-    trained = _report(data, choice, bundle_of(data, origins, choice, rows, allowed_leaks), searched, seed)
-    return _foreseen(trained, data, immature, progress, seed)
+    trained = _report(data, choice, bundle_of(data, origins, choice, rows, allowed_leaks), leak_search, seed)
+    return _with_hazard(trained, data, immature, progress, seed)
 
 
 _UNDATED = ImmatureSnapshots(False, "not tried: leads or closes are undated")
 
 
-def _cohort(data: Data, horizon_days: int) -> Cohort:
-    found = data.snapshots
+def _cohort(data: TrainingData, horizon_days: int) -> Cohort:
+    snapshots = data.snapshots
     follow_up = hazard.FollowUp(
-        found.as_of, found.created, found.closed_at, found.known_at, found.won_ever, found.cluster, found.weight
+        as_of=snapshots.as_of,
+        created=snapshots.created,
+        closed_at=snapshots.closed_at,
+        known_at=snapshots.known_at,
+        won=snapshots.won_ever,
+        cluster=snapshots.cluster,
+        weight=snapshots.weight,
     )
-    return Cohort(data.rows, follow_up, data.encoding, data.directions, horizon_days)
+    return Cohort(
+        rows=data.rows,
+        follow_up=follow_up,
+        encoding=data.encoding,
+        directions=data.directions,
+        horizon_days=horizon_days,
+    )
 
 
-def _start(data: Data) -> int:
+def _start(data: TrainingData) -> int:
     """The moment the test window begins."""
     return int(data.snapshots.as_of[data.split.test].min())
 
 
 def _with_immature(
-    data: Data, origins: Origins, choice: Choice, progress: Progress
+    data: TrainingData, origins: RollingOrigins, choice: Choice, progress: Progress
 ) -> tuple[Choice, Rows, ImmatureSnapshots]:
-    """The choice, the rows to fit it on, and whether immature snapshots are among them and why."""
+    """The choice, the rows to fit it on, and whether immature snapshots are among them."""
     rows, horizon = data.rows.take(data.split.train), data.snapshots.horizon_days
     if horizon is None:
         return choice, rows, _UNDATED
     cohort = _cohort(data, horizon)
-    found = challenge(cohort, origins, choice, progress)
-    if found.used:
-        rows = with_immature(cohort, data.split.train, _start(data), origins.seed)
-    return replace(choice, margins=found.margins), rows, found.summary
+    trial = try_soft_labels(cohort, origins, choice, progress)
+    if trial.used:
+        rows = with_immature_rows(cohort, data.split.train, _start(data), origins.seed)
+    return replace(choice, margins=trial.margins), rows, trial.summary
 
 
-def _foreseen(trained: Trained, data: Data, immature: ImmatureSnapshots, progress: Progress, seed: int) -> Trained:
-    """With the hazard model, and what its curve is worth on the test leads."""
-    horizon, found = data.snapshots.horizon_days, None
+def _with_hazard(
+    trained: TrainingResult, data: TrainingData, immature: ImmatureSnapshots, progress: Progress, seed: int
+) -> TrainingResult:
+    """The result with the hazard model, and the metrics of its curve on the test leads."""
+    horizon, model = data.snapshots.horizon_days, None
     curve: tuple[CurveMetrics, ...] = ()
     if horizon is not None:
         progress("fitting when leads close")
         cohort, start = _cohort(data, horizon), _start(data)
-        found = hazard.fit(data.rows.matrix, cohort.follow_up, start, cohort.periods, data.encoding, seed)
-        if found is not None:
-            curve = hazard.figures(
-                found, data.rows.matrix, cohort.follow_up, data.split.test, start, data.snapshots.cut, seed
+        model = hazard.fit_hazard(data.rows.matrix, cohort.follow_up, start, cohort.periods, data.encoding, seed)
+        if model is not None:
+            curve = hazard.curve_metrics(
+                model, data.rows.matrix, cohort.follow_up, data.split.test, start, data.snapshots.cut, seed
             )
-    return replace(trained, foreseen=found, report=replace(trained.report, immature=immature, curve=curve))
+    return replace(trained, hazard=model, report=replace(trained.report, immature=immature, curve=curve))
 
 
-def _choice(data: Data, origins: Origins, search: Search | None, progress: Progress) -> Choice:
+def _choice(data: TrainingData, origins: RollingOrigins, search: Search | None, progress: Progress) -> Choice:
     tuned = (
         tune(origins, search, progress)
         if search and data.encoding.features and has_enough_outcomes(origins.won)
@@ -159,8 +178,10 @@ def _choice(data: Data, origins: Origins, search: Search | None, progress: Progr
     return choose(origins, data.rows.won[data.created], progress, tuned)
 
 
-def bundle_of(data: Data, origins: Origins, choice: Choice, fitted: Rows, allowed_leaks: Collection[str]) -> Bundle:
-    """The choice fitted on rows, calibrated, with all that serving needs beside it."""
+def bundle_of(
+    data: TrainingData, origins: RollingOrigins, choice: Choice, fitted: Rows, allowed_leaks: Collection[str]
+) -> Bundle:
+    """The choice fitted on rows and calibrated, with everything that serving needs."""
     choice = choice.with_scaled_trees(origins, len(data.created))
     model = choice.fit(fitted, data.encoding, data.directions, origins.seed)
     rate = sigmoid(model.log_odds) if isinstance(model, BaseRate) else base_rate(data.rows.take(data.created))
@@ -183,7 +204,7 @@ def bundle_of(data: Data, origins: Origins, choice: Choice, fitted: Rows, allowe
             "training_rows": len(data.split.train),
             "rung_reason": choice.reason,
             "settings": choice.settings,
-            "level": choice.level,
+            "level": choice.intercept_sample,
             "tuning": choice.tuned.summary.to_dict(),
             "excluded": [excluded.to_dict() for excluded in data.excluded_segments],
             "allowed_leaks": sorted({*allowed_leaks}),
@@ -192,33 +213,38 @@ def bundle_of(data: Data, origins: Origins, choice: Choice, fitted: Rows, allowe
     return _graded(bundle, data)
 
 
-def _calibration(data: Data, origins: Origins, choice: Choice, model: MarginModel) -> Calibration:
-    """The map: its slope from the rolling origins, its level from the training leads; of a base rate the identity."""
-    cluster, leads = data.snapshots.cluster, intercept_leads(data.rows, data.split.train, choice.level)
+def _calibration(data: TrainingData, origins: RollingOrigins, choice: Choice, model: MarginModel) -> Calibration:
+    """The map: slope from the rolling origins, intercept from the training leads; the identity for a base rate."""
+    cluster, leads = data.snapshots.cluster, intercept_leads(data.rows, data.split.train, choice.intercept_sample)
     margin = model.contributions(data.rows.matrix[leads]).sum(axis=1)
-    learned = Judged(margin, data.rows.won[leads], cluster[leads])
+    learned = ScoredLeads(margin, data.rows.won[leads], cluster[leads])
     rng = np.random.default_rng(origins.seed)
     if choice.rung == "base_rate":
-        return replace(calibrate(NOTHING_JUDGED, learned, rng), slope=1.0, intercept=0.0)
+        return replace(calibrate(NO_LEADS, learned, rng), slope=1.0, intercept=0.0)
     judged = origins.judged
-    out_of_time = Judged(origins.judged_margins(choice.margins), data.rows.won[judged], cluster[judged])
+    out_of_time = ScoredLeads(origins.judged_margins(choice.margins), data.rows.won[judged], cluster[judged])
     return calibrate(out_of_time, learned, rng)
 
 
-def _graded(bundle: Bundle, data: Data) -> Bundle:
+def _graded(bundle: Bundle, data: TrainingData) -> Bundle:
     """The bundle with grade cut-offs from the training leads at creation, and golden rows."""
     created = data.created
     odds = bundle.contributions(data.rows.matrix[created]).sum(axis=1)
-    chosen = np.linspace(0, len(created) - 1, min(_GOLDEN, len(created))).astype(int)
+    chosen = np.linspace(0, len(created) - 1, min(_GOLDEN_ROWS, len(created))).astype(int)
     golden = data.table.select(["lead_id", *bundle.encoding.names]).take(pa.array(created[chosen])).to_pylist()
     rows = [{name: row[name] for name in bundle.encoding.names} for row in golden]
     return replace(bundle, grades=cut_offs(odds), golden=tuple(zip(rows, odds[chosen].tolist(), strict=True)))
 
 
 def cut_offs(log_odds: Reals) -> tuple[float, float, float] | None:
-    """Least probabilities of the grades A, B and C, quarters by rank; None where all leads get the same.
+    """The lowest probabilities of the grades A, B and C, quarters by rank; None where all leads have one probability.
 
-    Leads with the same probability share the rank in their middle, so that many equal ones are not all an A.
+    Leads with the same probability share the middle of their ranks, so that many equal leads are not all an A.
+
+    >>> cut_offs(np.zeros(4)) is None
+    True
+    >>> [round(p, 3) for p in cut_offs(np.log(np.array([1, 2, 3, 4]) / np.array([9, 8, 7, 6])))]
+    [0.4, 0.3, 0.2]
     """
     distinct, counts = np.unique(sigmoid(log_odds), return_counts=True)
     if len(distinct) == 1:
@@ -228,10 +254,10 @@ def cut_offs(log_odds: Reals) -> tuple[float, float, float] | None:
     return float(a), float(b), float(c)
 
 
-def _reference(data: Data) -> Mapping[str, Any]:
-    """What training leads looked like at creation, for drift: missing shares, quantiles, level shares."""
+def _reference(data: TrainingData) -> Mapping[str, Any]:
+    """The reference distribution of training leads at creation, for drift: missing shares, deciles, level shares."""
     created = data.rows.matrix[data.created]
-    found: dict[str, Any] = {}
+    reference: dict[str, Any] = {}
     for column, feature in zip(created.T, data.encoding.features, strict=True):
         present = column[~np.isnan(column)]
         entry: dict[str, Any] = {"missing": float(np.isnan(column).mean())}
@@ -241,11 +267,13 @@ def _reference(data: Data) -> Mapping[str, Any]:
             ]
         elif len(present):
             entry["deciles"] = [float(q) for q in np.quantile(present, np.linspace(0, 1, 11))]
-        found[feature.name] = entry
-    return found
+        reference[feature.name] = entry
+    return reference
 
 
-def _report(data: Data, choice: Choice, bundle: Bundle, searched: leaks.Examination, seed: int) -> Trained:
+def _report(
+    data: TrainingData, choice: Choice, bundle: Bundle, leak_search: leaks.LeakSearch, seed: int
+) -> TrainingResult:
     test = data.split.test
     probability = sigmoid(bundle.contributions(data.rows.matrix[test]).sum(axis=1))
     snapshots = data.snapshots
@@ -270,15 +298,17 @@ def _report(data: Data, choice: Choice, bundle: Bundle, searched: leaks.Examinat
         training_leads=len(set(snapshots.lead_id[data.split.train].tolist())),
         features=len(bundle.encoding.features),
         calibration=CalibrationSummary(bundle.calibration.slope, bundle.calibration.intercept),
-        intercept_sample=choice.level,
+        intercept_sample=choice.intercept_sample,
         out_of_time_rungs=choice.table,
-        leaks=searched.suspects,
-        drifting=searched.drifting,
-        leak_searches_skipped=searched.skipped,
+        leaks=leak_search.suspects,
+        drifting=leak_search.drifting,
+        leak_searches_skipped=leak_search.skipped,
         excluded=data.excluded_segments,
         cut=rfc3339(snapshots.cut),
     )
-    return Trained(bundle, report, predictions, data.rows.matrix[test], data.table)
+    return TrainingResult(
+        bundle=bundle, report=report, predictions=predictions, test_matrix=data.rows.matrix[test], table=data.table
+    )
 
 
 _POINT_IN_TIME = {True: "recorded times", False: "not verifiable: the export has no recorded times"}

@@ -1,9 +1,9 @@
-"""Tuning: better settings of the trees, searched inside the rolling origins; bounded by time, resumable, reported.
+"""Tuning: a search for better settings of the trees inside the rolling origins; bounded in time, resumable, reported.
 
-Optuna proposes settings (tree-structured Parzen estimator, doi 10.5555/2986459.2986743), beginning with the defaults.
-Every trial is fitted at each rolling origin and judged by log loss on the leads that come after, calibrated as rungs
-are; the test window is not seen. The best settings are taken only where they gain more than one standard
-error over the defaults: else a long search would find luck.
+Optuna proposes settings (tree-structured Parzen estimator, doi 10.5555/2986459.2986743), starting with the defaults.
+Each trial is fitted at each rolling origin and judged by log loss on the leads after it, calibrated like a rung. The
+test window is never read. The best settings replace the defaults only where they gain more than one standard error:
+otherwise a long search would pick a lucky trial.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,16 +19,16 @@ from models.arrays import Reals
 from models.probability import log_losses
 from training.evaluation.report import TuningSummary
 from training.fitting.ladder import STAGES, TreeSettings
-from training.fitting.rolling_origins import Origins
+from training.fitting.rolling_origins import RollingOrigins
 
 
 @dataclass(frozen=True)
 class Search:
-    """How long to search and where to keep what was tried.
+    """How long to search, and where to keep the trials.
 
     Attributes:
-        minutes: of search in all, those of interrupted runs on the same data included; at least one trial is finished.
-        path: the SQLite file of the trials; a search on the same data and seed goes on where it stopped.
+        minutes: total time of the search, including interrupted runs on the same data; at least one trial finishes.
+        path: the SQLite file of the trials; a search on the same data and seed continues there.
 
     Raises:
         ValueError: minutes are not positive.
@@ -46,12 +46,12 @@ class Search:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        settings: to fit trees with.
+        settings: the settings to fit trees with.
         reason: why these, in words.
-        trials: finished in all.
+        trials: finished trials in all.
     """
 
     settings: TreeSettings
@@ -60,34 +60,36 @@ class Tuned:
 
     @property
     def summary(self) -> TuningSummary:
-        """As reports and bundles keep it."""
-        return TuningSummary(_searched(self.settings), self.reason, self.trials)
+        """The result as reports and bundles keep it."""
+        return TuningSummary(_searched_settings(self.settings), self.reason, self.trials)
 
 
 NOT_TUNED = Tuned(TreeSettings(), "not tuned: the defaults", 0)
 
 
-def tune(origins: Origins, search: Search, progress: Callable[[str], None]) -> Tuned:
-    """Search settings of the LightGBM rung for so many minutes; the defaults where nothing clearly better is found."""
+def tune(origins: RollingOrigins, search: Search, progress: Callable[[str], None]) -> Tuned:
+    """Search settings of the LightGBM rung; the defaults where no trial is clearly better."""
     with _study(origins, search.path) as study:
         spent = sum(trial.duration.total_seconds() for trial in _finished(study) if trial.duration)
         left = search.minutes * 60 - spent
         if not study.trials:
-            study.enqueue_trial(_searched(TreeSettings()))
+            study.enqueue_trial(_searched_settings(TreeSettings()))
         if left > 0 or not _finished(study):
-            study.optimize(partial(_loss, origins), timeout=max(left, 0.001), callbacks=[partial(_tell, progress)])
+            study.optimize(
+                partial(_loss, origins), timeout=max(left, 0.001), callbacks=[partial(_report_trial, progress)]
+            )
         progress(f"tuning: {len(_finished(study))} settings tried in all")
-        return _settled(origins, study)
+        return _conclude(origins, study)
 
 
 @contextmanager
-def _study(origins: Origins, path: Path) -> Iterator[optuna.Study]:
+def _study(origins: RollingOrigins, path: Path) -> Iterator[optuna.Study]:
     path.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
     try:
         study = optuna.create_study(storage=storage, study_name=origins.digest, load_if_exists=True)
-        # A resumed search proposes anew, so its draws must not be those of the trials before.
+        # A resumed search draws new proposals: with the same seed it would repeat the proposals of its first trials.
         study.sampler = optuna.samplers.TPESampler(seed=origins.seed + len(study.trials))
         yield study
     finally:
@@ -98,12 +100,12 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
 
 
-def _tell(progress: Callable[[str], None], study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+def _report_trial(progress: Callable[[str], None], study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     seconds = trial.duration.total_seconds() if trial.duration else 0.0
     progress(f"tuning: settings {trial.number + 1}, {seconds:.0f} s, best log loss {study.best_value:.4f}")
 
 
-def _loss(origins: Origins, trial: optuna.Trial) -> float:
+def _loss(origins: RollingOrigins, trial: optuna.Trial) -> float:
     settings = TreeSettings(
         depth=trial.suggest_int("depth", 2, 6),
         leaves=trial.suggest_int("leaves", 4, 32),
@@ -112,30 +114,30 @@ def _loss(origins: Origins, trial: optuna.Trial) -> float:
         l2=trial.suggest_float("l2", 0.5, 100.0, log=True),
         feature_share=trial.suggest_float("feature_share", 0.2, 1.0),
     )
-    return float(log_losses(origins.won, _judged(origins, settings)).mean())
+    return float(log_losses(origins.won, _probability(origins, settings)).mean())
 
 
-def _searched(settings: TreeSettings) -> dict[str, Any]:
-    """The settings that are searched, by name."""
+def _searched_settings(settings: TreeSettings) -> dict[str, Any]:
+    """The searched settings, by name."""
     names = ("depth", "leaves", "learning_rate", "fewest_rows_in_leaf", "l2", "feature_share")
     return {name: getattr(settings, name) for name in names}
 
 
-def _judged(origins: Origins, settings: TreeSettings) -> Reals:
-    """Calibrated out-of-time probabilities with these settings and the number of trees that does best with them."""
-    staged = [origins.staged(fold, settings) for fold in origins.folds]
-    found = [origins.calibrated([margins[stage] for margins in staged]) for stage in STAGES]
-    return min(found, key=lambda probability: float(log_losses(origins.won, probability).mean()))
+def _probability(origins: RollingOrigins, settings: TreeSettings) -> Reals:
+    """Calibrated out-of-time probabilities with these settings and their best number of trees."""
+    staged = [origins.tree_margins(fold, settings) for fold in origins.folds]
+    by_stage = [origins.calibrated([margins[stage] for margins in staged]) for stage in STAGES]
+    return min(by_stage, key=lambda probability: float(log_losses(origins.won, probability).mean()))
 
 
-def _settled(origins: Origins, study: optuna.Study) -> Tuned:
+def _conclude(origins: RollingOrigins, study: optuna.Study) -> Tuned:
     """The best settings where they gain more than one clustered standard error, else the defaults."""
     default, best = TreeSettings(), TreeSettings(**study.best_params)
     trials = len(_finished(study))
     if best == default:
         return Tuned(default, f"the defaults did best of {trials} settings", trials)
-    before, after = (log_losses(origins.won, _judged(origins, settings)) for settings in (default, best))
-    gain, error = before - after, origins.clusters.standard_error(before - after)
+    before, after = (log_losses(origins.won, _probability(origins, settings)) for settings in (default, best))
+    gain, error = before - after, origins.bootstrap.standard_error(before - after)
     words = f"the best of {trials} settings lose {gain.mean():.4f} nats a lead less than the defaults out of time"
     if gain.mean() > error:
         return Tuned(best, f"{words}, more than the standard error of {error:.4f}", trials)

@@ -1,9 +1,9 @@
-"""The discrete hazard: when leads close, soft labels for those too young for a label, curves. See docs/forecast.md."""
+"""The discrete hazard of closing: when leads close, and forecast curves. See docs/forecast.md."""
 
-from training.hazard.follow_up import FollowUp, Known
-from training.hazard.forecast import Forecast, figures, open_leads
+from training.hazard.follow_up import FollowUp, KnownOutcomes
+from training.hazard.forecast import Forecast, curve_metrics, forecast_open_leads
 from training.hazard.incidence import CURVE, PERIODS, Curve, Incidence, aalen_johansen
-from training.hazard.model import Hazard, UntrustedHazard, fit, read
+from training.hazard.model import Hazard, UntrustedHazard, fit_hazard, read_hazard
 
 __all__ = [
     "CURVE",
@@ -13,11 +13,11 @@ __all__ = [
     "Forecast",
     "Hazard",
     "Incidence",
-    "Known",
+    "KnownOutcomes",
     "UntrustedHazard",
     "aalen_johansen",
-    "figures",
-    "fit",
-    "open_leads",
-    "read",
+    "curve_metrics",
+    "fit_hazard",
+    "forecast_open_leads",
+    "read_hazard",
 ]

@@ -1,7 +1,7 @@
-"""Follow-up: what came of snapshots, and how much of it was known by a moment.
+"""Follow-up: the outcomes of snapshots, and the part of them that was known by a moment.
 
-A hazard is learned from snapshots of any age, so what counts is not whether a label is complete but how long a lead was
-watched. Nothing that happened or was recorded after the moment asked about is ever used.
+A hazard model learns from snapshots of any age: a label need not be complete, the time under observation counts. Events
+that happened or were recorded after the moment are never used.
 """
 
 from dataclasses import dataclass, fields
@@ -14,18 +14,18 @@ from features.value_types import DAY
 from models.arrays import Integers, Reals
 
 OPEN, WON, LOST = range(3)
-_LATE = 0.95
-"""The share of closes that are on record when watching is said to end."""
+_RECORDED_SHARE = 0.95
+"""Observation ends where this share of closes has been recorded."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What was known of snapshots by a moment; arrays of equal length.
+class KnownOutcomes:
+    """The outcomes of snapshots that were known by a moment; arrays of equal length.
 
     Attributes:
         event: `OPEN`, `WON` or `LOST`.
-        days: from the snapshot to the close, of open leads to the end of watching; never below 0.
-        watched: days from the snapshot to the end of watching, whatever came of it; never below 0.
+        days: from the snapshot to the close, or to the end of observation for an open lead; never below 0.
+        watched: days from the snapshot to the end of observation, with or without a close; never below 0.
     """
 
     event: Integers
@@ -34,21 +34,21 @@ class Known:
 
     def take(self, chosen: Integers | NDArray[np.bool_]) -> Self:
         """Some of the snapshots, by positions or flags."""
-        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return type(self)(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FollowUp:
-    """What came of snapshots in the end; arrays of equal length, times in microseconds.
+    """The final outcomes of snapshots; arrays of equal length, times in microseconds.
 
     Attributes:
         as_of: the moment of the snapshot.
         created: the moment of the lead's creation snapshot.
         closed_at: when the lead was won, else lost; `training.data.snapshots.NEVER` where it is open.
-        known_at: when that was recorded; `training.data.snapshots.NEVER` where it is open.
-        won: whether it was won.
+        known_at: when the close was recorded; `training.data.snapshots.NEVER` where the lead is open.
+        won: whether the close was a win.
         cluster: the account, group or lead it belongs to.
-        weight: of the snapshot.
+        weight: the weight of the snapshot.
 
     Raises:
         ValueError: the arrays differ in length.
@@ -72,30 +72,30 @@ class FollowUp:
 
     def take(self, chosen: Integers | NDArray[np.bool_]) -> Self:
         """Some of the snapshots, by positions or flags."""
-        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return type(self)(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
-    def known_by(self, moment: int) -> Known:
-        """What was known of each by a moment, microseconds.
+    def known_by(self, moment: int) -> KnownOutcomes:
+        """The outcomes known by a moment, microseconds.
 
-        Watching ends before the moment by as long as 95 % of the closes known by then took to be recorded: a lead that
-        closed yesterday may look open today.
+        A lead that closed yesterday may look open today. So observation ends earlier than the moment, by the time
+        within which 95 % of the closes known by then were recorded.
         """
         end = moment - self.lag(moment)
         closed = (self.closed_at <= end) & (self.known_at <= moment)
         until = np.where(closed, self.closed_at, end)
-        return Known(
+        return KnownOutcomes(
             event=np.where(closed, np.where(self.won, WON, LOST), OPEN).astype(np.int64),
             days=np.maximum((until - self.as_of) / DAY, 0.0),
             watched=np.maximum((end - self.as_of) / DAY, 0.0),
         )
 
     def wins(self, moment: int) -> int:
-        """How many leads created before a moment were known by it to be won."""
+        """The number of leads created before a moment whose win was known by it."""
         return int(((self.known_by(moment).event == WON) & (self.as_of == self.created) & (self.as_of < moment)).sum())
 
     def lag(self, moment: int) -> int:
         """Microseconds within which 95 % of the closes known by a moment were recorded; each lead counts once."""
-        told = (self.as_of == self.created) & (self.known_at <= moment) & (self.closed_at <= moment)
-        if not told.any():
+        known = (self.as_of == self.created) & (self.known_at <= moment) & (self.closed_at <= moment)
+        if not known.any():
             return 0
-        return max(0, int(np.quantile((self.known_at - self.closed_at)[told], _LATE, method="higher")))
+        return max(0, int(np.quantile((self.known_at - self.closed_at)[known], _RECORDED_SHARE, method="higher")))

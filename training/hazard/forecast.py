@@ -1,4 +1,4 @@
-"""The forecast's figures out of time, and open leads with their curves."""
+"""Forecasts: metrics of the curve out of time, and the curves of open leads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,57 +19,57 @@ from training.hazard.incidence import CURVE, Curve, aalen_johansen
 from training.hazard.model import Hazard
 
 
-def figures(
+def curve_metrics(
     hazard: Hazard, matrix: Reals, follow_up: FollowUp, judge: Integers, moment: int, cut: int, seed: int = 0
 ) -> tuple[CurveMetrics, ...]:
-    """What the curve is worth on later leads, beside the incidence without features of what was known before them.
+    """The metrics of the curve on later leads, beside the incidence without features of the earlier leads.
 
     Args:
-        hazard: fitted on what was known by `moment`.
+        hazard: fitted on the facts known by `moment`.
         matrix: encoded features of all snapshots.
         follow_up: of all snapshots.
         judge: positions of creation snapshots made from `moment` on.
         moment: microseconds.
-        cut: the data cut; a lead is judged at a number of days only if it was watched for so long by then.
-        seed: of the bootstrap by account.
+        cut: the data cut; a lead is judged at a number of days only if it was observed that long by the cut.
+        seed: random seed of the bootstrap by account.
     """
     created = (follow_up.as_of == follow_up.created) & (follow_up.as_of < moment)
     before = follow_up.take(created)
     constant = aalen_johansen(before.known_by(moment), before.weight, hazard.periods)
     known = follow_up.take(judge).known_by(cut)
     incidence = hazard.incidence(matrix[judge])
-    found: list[CurveMetrics] = []
+    curve: list[CurveMetrics] = []
     for days in (some for some in CURVE if some <= hazard.periods[-1]):
         seen = np.flatnonzero(known.watched >= days)
         if len(seen):
             won = ((known.event == WON) & (known.days <= days))[seen].astype(np.float64)
-            promised = incidence.won_by(float(days))[seen]
+            forecast = incidence.won_by(float(days))[seen]
             clusters = ClusterBootstrap(follow_up.cluster[judge][seen], np.random.default_rng(seed))
-            found.append(_curve_metrics(days, won, promised, float(constant.won_by(float(days))[0]), clusters))
-    return tuple(found)
+            curve.append(_curve_metrics(days, won, forecast, float(constant.won_by(float(days))[0]), clusters))
+    return tuple(curve)
 
 
-def _curve_metrics(days: int, won: Reals, promised: Reals, constant: float, clusters: ClusterBootstrap) -> CurveMetrics:
+def _curve_metrics(days: int, won: Reals, forecast: Reals, constant: float, clusters: ClusterBootstrap) -> CurveMetrics:
     flat = np.full(len(won), constant)
     return CurveMetrics(
         days=days,
         rows=len(won),
         observed_rate=float(won.mean()),
-        mean_probability=float(promised.mean()),
+        mean_probability=float(forecast.mean()),
         constant=constant,
-        log_loss=log_loss(won, promised),
+        log_loss=log_loss(won, forecast),
         log_loss_constant=log_loss(won, flat),
-        log_loss_difference_95=clusters.mean_interval(log_losses(won, promised) - log_losses(won, flat)),
+        log_loss_difference_95=clusters.mean_interval(log_losses(won, forecast) - log_losses(won, flat)),
     )
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is foreseen of the leads open at a moment.
+    """The forecast of the leads open at a moment.
 
     Attributes:
         as_of: the moment, microseconds.
-        lead_id: the leads, the likeliest to be won by the last day of the curve first.
+        lead_id: the leads, the most probable to be won by the last day of the curve first.
         curve: a row each, in that order.
     """
 
@@ -78,7 +78,7 @@ class Forecast:
     curve: Curve
 
     def to_rows(self) -> list[Mapping[str, Any]]:
-        """A row a lead, JSON types."""
+        """One row a lead, JSON types."""
         return [
             {
                 "lead_id": lead,
@@ -89,13 +89,15 @@ class Forecast:
         ]
 
 
-def open_leads(engine: DuckDBEngine, bundle: Bundle, hazard: Hazard, catalogue: Catalogue, as_of: int) -> Forecast:
-    """The curves of the leads open at a moment, by the features that were known then.
+def forecast_open_leads(
+    engine: DuckDBEngine, bundle: Bundle, hazard: Hazard, catalogue: Catalogue, as_of: int
+) -> Forecast:
+    """The curves of the leads open at a moment, from the features known then.
 
     Args:
         engine: the records.
-        bundle: of the version that the hazard belongs to; it names and encodes the features.
-        hazard: the version's.
+        bundle: the bundle of the hazard's version; it names and encodes the features.
+        hazard: the hazard model of that version.
         catalogue: the base catalogue.
         as_of: the moment, microseconds.
 
@@ -104,10 +106,10 @@ def open_leads(engine: DuckDBEngine, bundle: Bundle, hazard: Hazard, catalogue: 
     """
     full = bundle.catalogue(catalogue)
     read = Catalogue(tuple(full[name] for name in bundle.encoding.names))
-    found = engine.evaluate(read, engine.open_leads(as_of))
-    matrix = bundle.encoding.encode({name: found[name].to_pylist() for name in read.names}, len(found))
+    features = engine.evaluate(read, engine.open_leads(as_of))
+    matrix = bundle.encoding.encode({name: features[name].to_pylist() for name in read.names}, len(features))
     curve = hazard.curve(matrix)
     order = np.argsort(-curve.won[:, -1], kind="stable")
-    names = found["lead_id"].to_pylist()
+    names = features["lead_id"].to_pylist()
     ranked = Curve(curve.days, curve.won[order], curve.expected_days[order])
-    return Forecast(as_of, [names[place] for place in order], ranked)
+    return Forecast(as_of, [names[position] for position in order], ranked)

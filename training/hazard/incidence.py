@@ -1,7 +1,7 @@
-"""Incidence: the probability of having won, or lost, by a day; from hazards by period, a lost lead staying lost.
+"""Incidence: the probability of a win, or a loss, by a day; a lost lead stays lost (competing risks).
 
 With the hazards l1 (won) and l2 (lost) of period j, S(j) = prod(1 - l1 - l2) and F(j) = sum l1(j) S(j-1). Within a
-period both incidences rise evenly, so that at any day won, lost and open sum to 1.
+period both incidences rise linearly, so that on any day won, lost and open sum to 1.
 """
 
 from dataclasses import dataclass
@@ -11,24 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Integers, Reals
-from training.hazard.follow_up import LOST, OPEN, WON, Known
+from training.hazard.follow_up import LOST, OPEN, WON, KnownOutcomes
 
 PERIODS = (7, 14, 21, 30, 45, 60, 90, 120, 150, 180)
 """Ends of the periods, in days after the snapshot."""
 CURVE = (30, 60, 90, 180)
-"""Days that a forecast speaks of."""
+"""Days of a forecast curve."""
 
 
 def periods_for(horizon_days: int) -> tuple[int, ...]:
-    """The periods' ends, the horizon among them."""
+    """The ends of the periods, with the horizon among them.
+
+    >>> periods_for(100)
+    (7, 14, 21, 30, 45, 60, 90, 100, 120, 150, 180)
+    """
     return tuple(sorted({*PERIODS, horizon_days}))
 
 
 @dataclass(frozen=True)
 class PersonPeriods:
-    """One row for each period in which a snapshot's lead was at risk and watched to the end.
+    """One row for each period in which the lead of a snapshot was at risk and was observed to the end of the period.
 
-    A period that the end of watching cuts through is left out whole: to keep only its closes would make leads seem to
+    A period that the end of observation cuts in two is left out whole: keeping only its closes would make leads seem to
     close faster than they do.
 
     Attributes:
@@ -42,12 +46,12 @@ class PersonPeriods:
     event: Integers
 
     @classmethod
-    def of(cls, known: Known, periods: tuple[int, ...]) -> Self:
-        """The person-periods of what is known of snapshots."""
+    def of(cls, known: KnownOutcomes, periods: tuple[int, ...]) -> Self:
+        """The person-periods of the known outcomes of snapshots."""
         ends = np.array(periods, dtype=np.float64)
         starts = np.append(0.0, ends[:-1])
         days, event = known.days[:, None], known.event[:, None]
-        # What had closed by the snapshot itself, only not on record yet, closes in the first period.
+        # A lead that had closed by the snapshot, but was not recorded yet, closes in the first period.
         at_risk = ((days > starts) | (starts == 0)) & (known.watched[:, None] >= ends)
         row, period = np.nonzero(at_risk)
         closing = np.where(days <= ends, event, OPEN)
@@ -63,12 +67,12 @@ class PersonPeriods:
 
 @dataclass(frozen=True)
 class Curve:
-    """What is foreseen of leads; arrays with a row a lead.
+    """The forecast curve of leads; arrays with a row a lead.
 
     Attributes:
-        days: of the columns of `won`.
-        won: P(won within so many days), never falling from column to column.
-        expected_days: mean days to the close of those that are won within the last of `days`.
+        days: the days of the columns of `won`.
+        won: P(won within those days), never falling from column to column.
+        expected_days: mean days to the close, given a win within the last of `days`.
     """
 
     days: tuple[int, ...]
@@ -91,7 +95,7 @@ class Incidence:
 
     @classmethod
     def of(cls, hazards: Reals, periods: tuple[int, ...]) -> Self:
-        """The incidence of hazards of shape (rows, periods, 2): of winning, then of losing."""
+        """The incidence from hazards of shape (rows, periods, 2): first of a win, then of a loss."""
         stays = np.cumprod(1 - hazards.sum(axis=2), axis=1)
         before = np.column_stack([np.ones(len(hazards)), stays[:, :-1]])
         won, lost = (np.cumsum(hazards[:, :, cause] * before, axis=1) for cause in (0, 1))
@@ -111,7 +115,7 @@ class Incidence:
         return Curve(days, won, self._expected_days(days[-1]))
 
     def _expected_days(self, within: int) -> Reals:
-        """With F even within periods, the mean of the days is `within` less the area under F, over F(within)."""
+        """The mean days to a win within `within` days: `within` less the area under F, divided by F(within)."""
         ends = sorted({0, *(end for end in self.periods if end < within), within})
         heights = np.column_stack([self.won_by(float(end)) for end in ends])
         area = np.trapezoid(heights, ends, axis=1)
@@ -123,17 +127,17 @@ class Incidence:
             raise ValueError(f"the incidence is known from 0 to {self.periods[-1]} days, not at {days}")
         bounds = np.array([0, *self.periods], dtype=np.float64)
         padded = np.column_stack([np.zeros(len(values)), values])
-        place = np.clip(np.searchsorted(bounds, wanted, side="right") - 1, 0, len(bounds) - 2)
-        part = (wanted - bounds[place]) / (bounds[place + 1] - bounds[place])
+        period = np.clip(np.searchsorted(bounds, wanted, side="right") - 1, 0, len(bounds) - 2)
+        part = (wanted - bounds[period]) / (bounds[period + 1] - bounds[period])
         row = np.arange(len(values))
-        found: Reals = padded[row, place] * (1 - part) + padded[row, place + 1] * part
-        return found
+        interpolated: Reals = padded[row, period] * (1 - part) + padded[row, period + 1] * part
+        return interpolated
 
 
-def aalen_johansen(known: Known, weight: Reals, periods: tuple[int, ...]) -> Incidence:
-    """The incidence of all snapshots together, in one row: what a hazard says that knows no feature.
+def aalen_johansen(known: KnownOutcomes, weight: Reals, periods: tuple[int, ...]) -> Incidence:
+    """The incidence of all snapshots together, in one row: the Aalen-Johansen estimate, without features.
 
-    A period that nobody was at risk in has no events.
+    A period without any lead at risk has no events.
     """
     rows = PersonPeriods.of(known, periods)
     count = len(periods)

@@ -1,9 +1,9 @@
 """The hazard model: LightGBM over {open, won, lost} on person-periods, with the period as one more feature.
 
-The trees start from the hazards of all leads of like age, as Aalen and Johansen count them, and learn what features
-add: when leads close follows from their age more than from anything else, and few trees alone would blur it. The model
-obeys no directions, for in a softmax a feature that raises one class may lower another's probability by way of the
-third; so it labels and forecasts, and is never served as the score.
+The trees start from the hazards of all leads of similar age, by Aalen and Johansen, and learn what the features add.
+The age decides more than any feature when a lead closes, and a few trees alone would blur it. The model obeys no
+directions: in a softmax a feature that raises one class may lower the probability of another through the third. So the
+model gives soft labels and forecasts, and is never served as the score.
 """
 
 import hashlib
@@ -24,27 +24,27 @@ from training.data.rows import MIN_WINS
 from training.hazard.follow_up import WON, FollowUp
 from training.hazard.incidence import CURVE, Curve, Incidence, PersonPeriods
 
-MOST_ROWS = 200_000
-"""Person-periods a fit reads; where there are more, later landmarks are left out first."""
-_MOST_TREES, _PATIENCE = 200, 15
+MAX_ROWS = 200_000
+"""Person-periods that a fit reads at most; later landmarks are left out first."""
+_MAX_TREES, _PATIENCE = 200, 15
 _AGE = "lead_age_days"
 _AGES = (1.0, 29.0)
-"""Ages in days from which another baseline holds."""
-_LEANING, _SMALLEST = 20.0, 1e-9
-_FEWEST_AT_RISK = 100
-"""Rows without which a period is not spoken of."""
+"""Ages in days at which the next baseline starts."""
+_SHRINKAGE_ROWS, _MIN_HAZARD = 20.0, 1e-9
+_MIN_AT_RISK = 100
+"""Rows at risk that a period needs to be modelled."""
 _BINS = 63
 _TEXT, _FACTS = "hazard.txt", "hazard.json"
 _CHUNK = 20_000
 
 
 class UntrustedHazard(ValueError):
-    """The files of a hazard model are not what they say; the message says the mend."""
+    """The files of a hazard model do not match their checksums; the message says the fix."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The logarithms of the chances to stay open, be won and be lost in each period, without features.
+    """The log probabilities to stay open, be won and be lost in each period, without features.
 
     Attributes:
         age: position of the lead's age in days among the features; None where it does not vary.
@@ -56,18 +56,18 @@ class Baseline:
 
     @classmethod
     def count(cls, age: int | None, matrix: Matrix, rows: PersonPeriods, weight: Reals, periods: int) -> Self:
-        """The baseline of person-periods; each age leans to all ages by as much as 20 rows."""
+        """The baseline of person-periods; each age is shrunk to all ages as if by 20 rows."""
         counts = np.zeros((len(_AGES) + 1, periods, 3))
         np.add.at(counts, (_group(matrix, age)[rows.row], rows.period, rows.event), weight[rows.row])
-        everyone = counts.sum(axis=0)
-        everyone /= np.maximum(everyone.sum(axis=1, keepdims=True), _SMALLEST)
-        shares = (counts + _LEANING * everyone) / (counts.sum(axis=2, keepdims=True) + _LEANING)
-        return cls(age, _nested(np.log(np.maximum(shares, _SMALLEST)).tolist()))
+        all_ages = counts.sum(axis=0)
+        all_ages /= np.maximum(all_ages.sum(axis=1, keepdims=True), _MIN_HAZARD)
+        shares = (counts + _SHRINKAGE_ROWS * all_ages) / (counts.sum(axis=2, keepdims=True) + _SHRINKAGE_ROWS)
+        return cls(age, _nested(np.log(np.maximum(shares, _MIN_HAZARD)).tolist()))
 
     def of(self, matrix: Matrix, row: Integers, period: Integers) -> Reals:
-        """Log-chances (person-periods, 3) of snapshots and periods at these positions."""
-        found: Reals = np.array(self.log_hazards)[_group(matrix, self.age)[row], period]
-        return found
+        """Log probabilities (person-periods, 3) of the snapshots and periods at these positions."""
+        log_probability: Reals = np.array(self.log_hazards)[_group(matrix, self.age)[row], period]
+        return log_probability
 
 
 def _group(matrix: Matrix, age: int | None) -> Integers:
@@ -82,7 +82,7 @@ class Hazard:
     Attributes:
         text: the model in LightGBM's own form.
         periods: ends of the periods, in days.
-        baseline: where the trees start from.
+        baseline: the log probabilities that the trees start from.
     """
 
     text: str
@@ -103,20 +103,20 @@ class Hazard:
         row, period = np.divmod(np.arange(len(matrix) * count), count)
         design = _design(matrix, row, period, self.periods)
         raw = np.asarray(self._booster.predict(design, raw_score=True, num_threads=1))
-        found: Reals = softmax(raw + self.baseline.of(matrix, row, period), axis=1)
-        return found.reshape(len(matrix), count, 3)[:, :, WON:]
+        probability: Reals = softmax(raw + self.baseline.of(matrix, row, period), axis=1)
+        return probability.reshape(len(matrix), count, 3)[:, :, WON:]
 
     def incidence(self, matrix: Matrix) -> Incidence:
         """The incidence of encoded features, a row each."""
         return Incidence.of(self.hazards(matrix), self.periods)
 
     def curve(self, matrix: Matrix) -> Curve:
-        """P(won within 30, 60, 90 and 180 days), as far as leads were watched, and the expected days to close."""
+        """P(won within 30, 60, 90 and 180 days), as far as leads were observed, and the expected days to close."""
         return self.incidence(matrix).curve(tuple(days for days in CURVE if days <= self.periods[-1]))
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """Its files by name: LightGBM text and JSON; reading them runs no code."""
+        """The files by name, LightGBM text and JSON; reading them runs no code."""
         text = self.text.encode()
         facts = {
             "periods": list(self.periods),
@@ -126,8 +126,8 @@ class Hazard:
         return {_TEXT: text, _FACTS: json.dumps(facts, indent=1).encode()}
 
 
-def read(files: Mapping[str, bytes]) -> Hazard:
-    """The hazard model of its files, verified.
+def read_hazard(files: Mapping[str, bytes]) -> Hazard:
+    """The hazard model in files, verified.
 
     Raises:
         UntrustedHazard: a file is missing, or is not the one that the description names.
@@ -153,9 +153,9 @@ class CrossFitted:
     """Two hazard models, each fitted on half of the accounts, and which half each snapshot belongs to.
 
     Attributes:
-        models: of the accounts outside half 0, and outside half 1.
-        half: of every snapshot.
-        trees: the number that predicts the other half best.
+        models: fitted on the accounts outside half 0, and on those outside half 1.
+        half: the half of every snapshot.
+        trees: the number of trees that predicts the other half best.
     """
 
     models: tuple[Hazard, Hazard]
@@ -164,18 +164,18 @@ class CrossFitted:
 
     def incidence(self, matrix: Matrix, rows: Integers) -> Incidence:
         """The incidence of snapshots at these positions, each by the model that never saw its account."""
-        found = [model.incidence(matrix[rows]) for model in self.models]
+        incidences = [model.incidence(matrix[rows]) for model in self.models]
         own = self.half[rows][:, None] == 0
-        return Incidence(found[0].periods, *(np.where(own, *pair) for pair in _pairs(found)))
+        return Incidence(incidences[0].periods, *(np.where(own, *pair) for pair in _pairs(incidences)))
 
 
-def _pairs(found: list[Incidence]) -> list[tuple[Reals, Reals]]:
-    return [(found[0].won, found[1].won), (found[0].lost, found[1].lost)]
+def _pairs(incidences: list[Incidence]) -> list[tuple[Reals, Reals]]:
+    return [(incidences[0].won, incidences[1].won), (incidences[0].lost, incidences[1].lost)]
 
 
-@dataclass(frozen=True)
-class Material:
-    """What hazards are fitted on: person-periods, within the limit, of snapshots known by a moment."""
+@dataclass(frozen=True, kw_only=True)
+class HazardData:
+    """The data that hazards are fitted on: person-periods, within the limit, of snapshots known by a moment."""
 
     matrix: Matrix
     rows: PersonPeriods
@@ -192,41 +192,43 @@ class Material:
         moment: int,
         periods: tuple[int, ...],
         encoding: Encoding,
-        most: int = MOST_ROWS,
+        limit: int = MAX_ROWS,
     ) -> Self:
         """The person-periods of snapshots made before a moment, as known by it, without periods that few reached."""
         known = follow_up.known_by(moment)
         rows = PersonPeriods.of(known, periods)
-        rows = _within(rows.take(follow_up.as_of[rows.row] < moment), follow_up, most)
-        spoken = tuple(np.array(periods)[np.bincount(rows.period, minlength=len(periods)) >= _FEWEST_AT_RISK].tolist())
-        rows = rows.take(rows.period < len(spoken))
+        rows = _within(rows.take(follow_up.as_of[rows.row] < moment), follow_up, limit)
+        modelled = tuple(np.array(periods)[np.bincount(rows.period, minlength=len(periods)) >= _MIN_AT_RISK].tolist())
+        rows = rows.take(rows.period < len(modelled))
         age = encoding.names.index(_AGE) if _AGE in encoding.names else None
-        baseline = Baseline.count(age, matrix, rows, follow_up.weight, len(spoken))
-        return cls(matrix, rows, follow_up.weight, spoken, encoding, baseline)
+        baseline = Baseline.count(age, matrix, rows, follow_up.weight, len(modelled))
+        return cls(
+            matrix=matrix, rows=rows, weight=follow_up.weight, periods=modelled, encoding=encoding, baseline=baseline
+        )
 
     def fit(self, trees: int, seed: int) -> Hazard:
-        """The model of so many trees."""
+        """The model with this number of trees."""
         booster = lightgbm.train(self._settings(seed), self._dataset(), num_boost_round=trees)
         return Hazard(booster.model_to_string(), self.periods, self.baseline)
 
     def cross_fit(self, cluster: NDArray[np.str_], seed: int) -> CrossFitted:
-        """Two models over halves of the accounts, with the number of trees that does best on the other half."""
-        names, place = np.unique(cluster, return_inverse=True)
-        half = (np.random.default_rng(seed).permutation(len(names)) % 2)[place]
+        """Two models, each on half of the accounts, with the number of trees that is best on the other half."""
+        names, position = np.unique(cluster, return_inverse=True)
+        half = (np.random.default_rng(seed).permutation(len(names)) % 2)[position]
         inside = half[self.rows.row] == 0
         folds = [(np.flatnonzero(~inside), np.flatnonzero(inside)), (np.flatnonzero(inside), np.flatnonzero(~inside))]
-        found: Any = lightgbm.cv(
+        cv_booster: Any = lightgbm.cv(
             self._settings(seed),
             self._dataset(),
-            num_boost_round=_MOST_TREES,
+            num_boost_round=_MAX_TREES,
             folds=folds,
             callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
             return_cvbooster=True,
         )["cvbooster"]
-        trees = max(int(found.best_iteration), 1)
+        trees = max(int(cv_booster.best_iteration), 1)
         first, second = (
             Hazard(booster.model_to_string(num_iteration=trees), self.periods, self.baseline)
-            for booster in found.boosters
+            for booster in cv_booster.boosters
         )
         return CrossFitted((first, second), half, trees)
 
@@ -269,29 +271,29 @@ def _design(matrix: Matrix, row: Integers, period: Integers, periods: tuple[int,
     return np.column_stack([matrix[row], np.array(periods, dtype=np.float64)[period]])
 
 
-def _within(rows: PersonPeriods, follow_up: FollowUp, most: int) -> PersonPeriods:
-    """At most so many rows: the last landmarks go first, then leads evenly, so that every period of time stays."""
+def _within(rows: PersonPeriods, follow_up: FollowUp, limit: int) -> PersonPeriods:
+    """At most `limit` rows: the last landmarks go first, then leads evenly, so that every period of time stays."""
     landmark = follow_up.as_of - follow_up.created
     moments, counts = np.unique(landmark[rows.row], return_counts=True)
-    kept = moments[(np.cumsum(counts) <= most) | (np.arange(len(counts)) == 0)]
+    kept = moments[(np.cumsum(counts) <= limit) | (np.arange(len(counts)) == 0)]
     rows = rows.take(np.isin(landmark[rows.row], kept))
-    if len(rows) <= most:
+    if len(rows) <= limit:
         return rows
     leads, periods = np.unique(rows.row), int(rows.period.max()) + 1
-    some = leads[np.linspace(0, len(leads) - 1, most // periods).astype(np.int64)]
+    some = leads[np.linspace(0, len(leads) - 1, limit // periods).astype(np.int64)]
     return rows.take(np.isin(rows.row, some))
 
 
-def fit(
+def fit_hazard(
     matrix: Matrix, follow_up: FollowUp, moment: int, periods: tuple[int, ...], encoding: Encoding, seed: int
 ) -> Hazard | None:
-    """The hazard model of what was known by a moment; None with fewer than 10 wins or too short a time.
+    """The hazard model of the facts known by a moment; None with fewer than 10 wins or too short a time.
 
-    The number of trees is the one that does best on accounts left out.
+    The number of trees is the one that is best on the accounts left out.
     """
     if follow_up.wins(moment) < MIN_WINS:
         return None
-    material = Material.of(matrix, follow_up, moment, periods, encoding)
+    material = HazardData.of(matrix, follow_up, moment, periods, encoding)
     if CURVE[0] not in material.periods:
         return None
     return material.fit(material.cross_fit(follow_up.cluster, seed).trees, seed)

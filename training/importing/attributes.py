@@ -1,4 +1,4 @@
-"""The attributes of leads: which columns they are, and whether they hold numbers or categories."""
+"""The attributes of leads: their columns, and whether they hold numbers or categories."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,32 +10,32 @@ from training.importing.mapping import Extra, Leads
 from training.importing.sources import Table
 
 NONE_TEXT = "none"
-"""What a category holds where there is none, in place of the texts an export writes for that."""
+"""The value of a category that has none, in place of the texts that an export writes for it."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """An attribute, where it is in a row, and what its texts mean.
+@dataclass(frozen=True, kw_only=True)
+class AttributeColumn:
+    """An attribute with its position in a row and the meaning of its texts.
 
     Attributes:
         attribute: its name, kind and when it is known.
-        place: of the cell in a row.
+        position: of the cell in a row.
         none: texts that mean "none": 0 in a number.
-        missing: texts that mean unknown; `none` goes before it.
+        missing: texts that mean unknown; `none` takes precedence.
         inferred: whether the kind was inferred.
     """
 
     attribute: Attribute
-    place: int
+    position: int
     none: frozenset[str]
     missing: frozenset[str]
     inferred: bool
 
     def value(self, cell: str) -> Scalar:
-        """What a cell holds; None is unknown.
+        """The value of a cell; None is unknown.
 
         Raises:
-            ValueError: a number is no finite number, or a text contains NUL.
+            ValueError: the text of a number is not a finite number, or a text contains NUL.
         """
         if cell in self.none:
             return 0.0 if self.attribute.kind == "number" else NONE_TEXT
@@ -48,11 +48,11 @@ class Column:
         return cell
 
 
-def columns(block: Leads, table: Table, missing: frozenset[str]) -> tuple[Column, ...]:
-    """The attributes a mapping declares for a table, those of `"*"` spelled out, kinds inferred where not given.
+def columns(block: Leads, table: Table, missing: frozenset[str]) -> tuple[AttributeColumn, ...]:
+    """The attributes that a mapping declares for a table, with `"*"` expanded and missing kinds inferred.
 
     Raises:
-        FaultyFile: the table lacks a column the mapping names.
+        InvalidFile: the table lacks a column the mapping names.
     """
     extras = {**_others(block, table), **block.attributes.named()}
     return tuple(_column(name, extra, table, missing) for name, extra in extras.items())
@@ -63,20 +63,26 @@ def _others(block: Leads, table: Table) -> Mapping[str, Extra]:
     if others is None:
         return {}
     for name in others.except_:
-        table.place(name)
+        table.position(name)
     own = block.attributes.named()
     named = {*block.columns(), *others.except_, *(extra.column or name for name, extra in own.items())}
     return {name: Extra(known=others.known) for name in table.columns if name not in named and name not in own}
 
 
-def _column(name: str, extra: Extra, table: Table, missing: frozenset[str]) -> Column:
-    place = table.place(extra.column or name)
+def _column(name: str, extra: Extra, table: Table, missing: frozenset[str]) -> AttributeColumn:
+    position = table.position(extra.column or name)
     none = frozenset(extra.none)
     kind = extra.kind
     if kind is None:
-        texts = {cells[place] for _, cells in table.rows} - missing - none
+        texts = {cells[position] for _, cells in table.rows} - missing - none
         kind = "number" if _all_numbers(texts) else "category"
-    return Column(Attribute(name, kind, extra.known), place, none, missing, extra.kind is None)
+    return AttributeColumn(
+        attribute=Attribute(name, kind, extra.known),
+        position=position,
+        none=none,
+        missing=missing,
+        inferred=extra.kind is None,
+    )
 
 
 def _all_numbers(texts: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Steps: how single cells of a row are read into parts of a record."""
+"""Cell readers: each reads one cell of a row into one field of a record."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,37 +11,37 @@ from training.importing.time_parsing import Clock
 
 
 @dataclass(frozen=True)
-class Step:
+class CellReader:
     """Reads one cell.
 
     Attributes:
-        name: of the part of the record.
-        place: of the cell in its row.
-        read: what the cell holds, None where that is unknown; a ValueError says what it must be.
+        name: the field of the record.
+        position: of the cell in its row.
+        read: gives the value of the cell, None where it is unknown; its ValueError says the constraint.
     """
 
     name: str
-    place: int
+    position: int
     read: Callable[[str], Any]
 
 
-def take(steps: Iterable[Step], cells: Cells, problems: list[Problem]) -> dict[str, Any]:
-    """What the steps read; unknowns are left out, and what cannot be read is added to `problems`."""
-    taken = {}
-    for step in steps:
-        cell = cells[step.place]
+def read_cells(readers: Iterable[CellReader], cells: Cells, problems: list[Problem]) -> dict[str, Any]:
+    """The values of cells by field; unknown values are left out, and errors are added to `problems`."""
+    values = {}
+    for reader in readers:
+        cell = cells[reader.position]
         try:
-            value = step.read(cell)
+            value = reader.read(cell)
         except ValueError as error:
-            problems.append(Problem(step.name, str(error), cell))
+            problems.append(Problem(reader.name, str(error), cell))
         else:
             if value is not None:
-                taken[step.name] = value
-    return taken
+                values[reader.name] = value
+    return values
 
 
-def given(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[str], Any]:
-    """Reads a cell that must not be missing."""
+def required(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[str], Any]:
+    """A reader of a cell that must not be missing."""
 
     def check(cell: str) -> Any:
         if cell in missing:
@@ -51,10 +51,12 @@ def given(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[str]
     return check
 
 
-def time_step(name: str, time: Time, table: Table, missing: frozenset[str], clock: Clock) -> Step:
-    """Reads a time that must be there.
+def time_reader(name: str, time: Time, table: Table, missing: frozenset[str], clock: Clock) -> CellReader:
+    """The reader of a time that must not be missing.
 
     Raises:
-        FaultyFile: the table lacks its column.
+        InvalidFile: the table lacks its column.
     """
-    return Step(name, table.place(time.column), given(lambda cell: clock.instant(cell, time.format), missing))
+    return CellReader(
+        name, table.position(time.column), required(lambda cell: clock.instant(cell, time.format), missing)
+    )

@@ -1,4 +1,4 @@
-"""The fields of a record: where a mapping takes each from, and how text becomes what the record's contract wants."""
+"""The fields of a record: the source of each in a mapping, and the conversion of text to the record's types."""
 
 import math
 import re
@@ -14,13 +14,13 @@ from features.currencies import minor_digits
 from features.records import InvalidRecord, Kind, parse
 from features.value_types import MAX_INTEGER, Count, Date, Money, Size
 from training.importing.errors import hint
-from training.importing.mapping_base import Name, Part, Text
+from training.importing.mapping_base import MappingPart, Name, Text
 from training.importing.time_parsing import calendar_day, check_form
 
 Shape = Literal["text", "integer", "number", "flag", "date", "money", "list"]
-"""What the text of a field is read as."""
+"""The type that the text of a field is read as."""
 Convert: TypeAlias = Callable[[str], Any]
-"""Reads a cell. None is unknown; a ValueError says what the cell must be."""
+"""Reads a cell. None is unknown; a ValueError says the constraint."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 
@@ -30,7 +30,7 @@ Form = Annotated[Text, AfterValidator(check_form)]
 """A strptime format, such as %d/%m/%Y."""
 
 
-class Source(Part):
+class Source(MappingPart):
     """Where a field comes from: a column, with what its texts mean, or a constant."""
 
     column: Name | None = None
@@ -69,10 +69,10 @@ def is_number(text: str) -> bool:
 
 
 def number(text: str) -> float:
-    """The finite number that a text writes.
+    """The finite number in a text.
 
     Raises:
-        ValueError: it writes none.
+        ValueError: the text is not a finite number.
     """
     if not is_number(text):
         raise ValueError("must be a finite number such as 12.5")
@@ -80,10 +80,14 @@ def number(text: str) -> float:
 
 
 def integer(text: str) -> int:
-    """The whole number that a text writes; 12.0 is one.
+    """The whole number in a text; 12.0 is one.
+
+    >>> integer("12.0")
+    12
+
 
     Raises:
-        ValueError: it writes none, or one beyond 2^53.
+        ValueError: the text is not a whole number, or exceeds 2^53.
     """
     exact = Decimal(text.strip()) if _NUMBER.fullmatch(text.strip()) else Decimal("NaN")
     if not exact.is_finite() or abs(exact) > MAX_INTEGER or exact != exact.to_integral_value():
@@ -94,8 +98,12 @@ def integer(text: str) -> int:
 def money(text: str, currency: str) -> dict[str, Any]:
     """Minor units of an amount in major units, exactly.
 
+    >>> money("12.5", "EUR")
+    {'minor': 1250, 'currency': 'EUR'}
+
+
     Raises:
-        ValueError: the text is no number, or has more decimals than the currency.
+        ValueError: the text is not a number, or has more decimals than the currency.
     """
     digits = minor_digits(currency)
     try:
@@ -121,7 +129,7 @@ def _text(text: str) -> str:
 
 
 def shapes(kind: Kind) -> Mapping[str, Shape]:
-    """What the text of each mappable field of a kind is read as; its id and its times have keys of their own."""
+    """The type of each mappable field of a kind; its id and its times have keys of their own in a mapping."""
     own = {kind.id, "occurred_at", "recorded_at", *(("created_at",) if kind.name == "leads" else ())}
     return {name: _shape(info.annotation) for name, info in kind.model.model_fields.items() if name not in own}
 
@@ -147,7 +155,7 @@ def _shape(annotation: Any) -> Shape:
 
 
 def converter(kind: Kind, name: str, source: Source, missing: frozenset[str]) -> Convert:
-    """How a cell of the source's column becomes the field: what `map` names is never missing."""
+    """The conversion of a cell of the source's column to the field; a text in `map` is never missing."""
     read = _reader(shapes(kind)[name], source)
     words = source.map
     if words is None and source.default is not None:
@@ -187,7 +195,7 @@ def _choices(kind: Kind, name: str) -> tuple[str, ...]:
 
 
 def check(kind: Kind, name: str, source: Source) -> None:
-    """Holds a field's source against the record's contract.
+    """Checks the source of a field against the record's types.
 
     Raises:
         ValueError: there is no such field, a key does not fit it, or a constant is not allowed in it.

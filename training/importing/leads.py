@@ -1,4 +1,4 @@
-"""What only leads have: attributes, an order, groups, and the outcome that their row tells."""
+"""The parts that only leads have: attributes, an order, groups, and an outcome in their row."""
 
 import hashlib
 import json
@@ -8,62 +8,62 @@ from typing import Any
 
 from features.provenance import Attribute
 from features.records import KINDS, Problem, Stored, parse
-from training.importing.attributes import Column, columns
-from training.importing.cell_readers import Step, given, take, time_step
+from training.importing.attributes import AttributeColumn, columns
+from training.importing.cell_readers import CellReader, read_cells, required, time_reader
 from training.importing.fields import integer
 from training.importing.mapping import NONE, ROW, Leads
 from training.importing.sources import Cells, Table
 from training.importing.time_parsing import Clock
 
-_APART = frozenset({"account_id", "duplicate_of", "referral_date"})
-"""Ids and times among the fields of leads: they do not make two profiles differ."""
+_NOT_IN_PROFILE = frozenset({"account_id", "duplicate_of", "referral_date"})
+"""Ids and times among the fields of leads: profiles are compared without them."""
 
 
 @dataclass(frozen=True)
-class Closing:
-    """Reads from the row of a lead whether it was won or lost.
+class OutcomeReader:
+    """Reads the outcome from the row of a lead.
 
     Attributes:
-        place: of the outcome in a row.
-        events: what its texts mean; any other is still open.
-        closed_at: how to read when, where the export says.
+        position: of the outcome in a row.
+        events: the meaning of its texts; with any other text the lead is still open.
+        closed_at: reads the time of the close, where the export has it.
     """
 
-    place: int
+    position: int
     events: Mapping[str, str]
-    closed_at: Step | None
+    closed_at: CellReader | None
 
     def read(self, lead_id: str, cells: Cells, problems: list[Problem]) -> tuple[Stored, ...]:
-        """The closing of a lead, if it has one."""
-        event = self.events.get(cells[self.place])
+        """The close of a lead as a lead event; empty while it is open."""
+        event = self.events.get(cells[self.position])
         if event is None:
             return ()
-        when = take([self.closed_at], cells, problems).get("closed_at") if self.closed_at else None
+        when = read_cells([self.closed_at], cells, problems).get("closed_at") if self.closed_at else None
         kind = KINDS["lead_events"]
         return (Stored(kind, f"outcome:{lead_id}", parse(kind, {"event": event, "occurred_at": when}), lead_id),)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LeadParts:
-    """Reads from a row what only leads have.
+    """Reads from a row the parts that only leads have.
 
     Attributes:
-        columns: the declared attributes, those known later among them.
-        attributes: how to read those that are kept.
-        order: how to read the order; `row` and `none` need no column.
-        group: places of the cells that rows which belong together have in common.
-        grouped: whether the mapping names them, rather than their being the profile.
+        columns: the declared attributes, including those known later.
+        attributes: readers of the attributes that are kept.
+        order: the reader of the order; `row` and `none` need no column.
+        group: positions of the cells that rows of one group have in common.
+        grouped: whether the mapping names these cells; otherwise they are the profile.
         missing: texts that mean unknown.
-        closing: how to read the outcome.
+        outcome: the reader of the outcome.
     """
 
-    columns: tuple[Column, ...]
-    attributes: tuple[Step, ...]
-    order: Step | str
+    columns: tuple[AttributeColumn, ...]
+    attributes: tuple[CellReader, ...]
+    order: CellReader | str
     group: tuple[int, ...]
     grouped: bool
     missing: frozenset[str]
-    closing: Closing | None
+    outcome: OutcomeReader | None
 
     def declared(self) -> tuple[Attribute, ...]:
         """The declared attributes."""
@@ -72,54 +72,66 @@ class LeadParts:
     def read(self, number: int, cells: Cells, content: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
         """The attributes, order and group of a lead, as `Stored` takes them."""
         return {
-            "attributes": take(self.attributes, cells, problems),
+            "attributes": read_cells(self.attributes, cells, problems),
             "order": self._rank(number, cells, problems),
             "group": self._group(cells) if self.grouped or "account_id" not in content else None,
         }
 
     def _rank(self, number: int, cells: Cells, problems: list[Problem]) -> int | None:
-        if isinstance(self.order, Step):
-            return take([self.order], cells, problems).get("order")
+        if isinstance(self.order, CellReader):
+            return read_cells([self.order], cells, problems).get("order")
         return number if self.order == ROW else None
 
     def _group(self, cells: Cells) -> str | None:
-        """A hash of the shared cells; a row that has none of them stands alone."""
-        shared = ["" if cells[place] in self.missing else cells[place] for place in self.group]
+        """A hash of the shared cells; a row without any of them has no group."""
+        shared = ["" if cells[position] in self.missing else cells[position] for position in self.group]
         if not any(shared):
             return None
         return hashlib.blake2b(json.dumps(shared).encode(), digest_size=8).hexdigest()
 
 
 def lead_parts(block: Leads, table: Table, missing: frozenset[str], clock: Clock) -> LeadParts:
-    """How to read what only leads have.
+    """The readers of the parts that only leads have.
 
     Raises:
-        FaultyFile: the table lacks a column the mapping names.
+        InvalidFile: the table lacks a column the mapping names.
     """
     declared = columns(block, table, missing)
-    kept = tuple(Step(c.attribute.name, c.place, c.value) for c in declared if c.attribute.known == "at_creation")
-    places = tuple(map(table.place, block.group_by)) or _profile(block, table, kept)
+    kept = tuple(
+        CellReader(c.attribute.name, c.position, c.value) for c in declared if c.attribute.known == "at_creation"
+    )
+    positions = tuple(map(table.position, block.group_by)) or _profile(block, table, kept)
     order = block.order if block.order in (ROW, NONE) else _order(block.order, table, missing)
     return LeadParts(
-        declared, kept, order, places, bool(block.group_by), missing, _closing(block, table, missing, clock)
+        columns=declared,
+        attributes=kept,
+        order=order,
+        group=positions,
+        grouped=bool(block.group_by),
+        missing=missing,
+        outcome=_outcome(block, table, missing, clock),
     )
 
 
-def _order(column: str, table: Table, missing: frozenset[str]) -> Step:
-    return Step("order", table.place(column), given(integer, missing))
+def _order(column: str, table: Table, missing: frozenset[str]) -> CellReader:
+    return CellReader("order", table.position(column), required(integer, missing))
 
 
-def _profile(block: Leads, table: Table, kept: tuple[Step, ...]) -> tuple[int, ...]:
-    fields = {table.place(each.column) for name, each in block.fields.items() if each.column and name not in _APART}
-    own = set() if block.id == ROW else {table.place(block.id)}
-    return tuple(sorted({step.place for step in kept} | fields - own))
+def _profile(block: Leads, table: Table, kept: tuple[CellReader, ...]) -> tuple[int, ...]:
+    fields = {
+        table.position(each.column)
+        for name, each in block.fields.items()
+        if each.column and name not in _NOT_IN_PROFILE
+    }
+    own = set() if block.id == ROW else {table.position(block.id)}
+    return tuple(sorted({reader.position for reader in kept} | fields - own))
 
 
-def _closing(block: Leads, table: Table, missing: frozenset[str], clock: Clock) -> Closing | None:
+def _outcome(block: Leads, table: Table, missing: frozenset[str], clock: Clock) -> OutcomeReader | None:
     outcome = block.outcome
     if outcome is None:
         return None
     events = {**dict.fromkeys(outcome.won, "won"), **dict.fromkeys(outcome.lost, "lost")}
     closed = outcome.closed_at
-    when = time_step("closed_at", closed, table, missing, clock) if closed else None
-    return Closing(table.place(outcome.column), events, when)
+    when = time_reader("closed_at", closed, table, missing, clock) if closed else None
+    return OutcomeReader(table.position(outcome.column), events, when)

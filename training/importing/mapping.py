@@ -17,9 +17,9 @@ from pydantic import (
 from typing_extensions import override
 
 from features.records import KINDS, constraint
-from training.importing.errors import FaultyMapping, hint
+from training.importing.errors import InvalidMapping, hint
 from training.importing.fields import FieldSource, Form, Source, check, short_form
-from training.importing.mapping_base import Name, Names, Part, Text, Texts, listed, read_yaml
+from training.importing.mapping_base import MappingPart, Name, Names, Text, Texts, listed, read_yaml
 from training.importing.time_parsing import Clock
 
 ROW = "row"
@@ -44,7 +44,7 @@ def _zone(name: str) -> str:
     return name
 
 
-class Time(Part):
+class Time(MappingPart):
     """A column of times, ISO 8601 or of a strptime format."""
 
     column: Name
@@ -61,7 +61,7 @@ SameOrColumn = Annotated[
 """A column of times, or `same`: recorded when it happened."""
 
 
-class File(Part):
+class File(MappingPart):
     """A CSV or Parquet file of the export, relative to its folder; .gz is unpacked."""
 
     file: Name
@@ -76,7 +76,7 @@ class Join(File):
     columns: Annotated[Names, Field(min_length=1)]
 
 
-class Outcome(Part):
+class Outcome(MappingPart):
     """The column that tells won and lost rows; any other value is still open."""
 
     column: Name
@@ -91,7 +91,7 @@ class Outcome(Part):
         return self
 
 
-class Extra(Part):
+class Extra(MappingPart):
     """An extra column that becomes a feature of leads."""
 
     column: Annotated[Name | None, Field(description="by default the attribute's own name")] = None
@@ -100,14 +100,14 @@ class Extra(Part):
     none: Annotated[Texts, Field(description='texts that mean "none" rather than unknown')] = ()
 
 
-class Others(Part):
+class Others(MappingPart):
     """Every column that the mapping does not name elsewhere, as an attribute of the column's name."""
 
     known: Annotated[Literal["at_creation", "later"], Field(description="at_creation, or later: kept out")]
     except_: Annotated[Names, Field(alias="except")] = ()
 
 
-class Attributes(Part):
+class Attributes(MappingPart):
     """Attributes by name; `"*"` stands for every column not named elsewhere."""
 
     model_config = ConfigDict(extra="allow")
@@ -240,7 +240,7 @@ def _dated_or_not(occurred_at: Time | None, time: str | None, other: Time | None
         raise ValueError(f"has time: none but takes times from {other.column!r}; leave out one of them")
 
 
-class Records(Part):
+class Records(MappingPart):
     """The kinds of records in the export."""
 
     accounts: Entity | None = None
@@ -283,7 +283,7 @@ def _check(kind: str, field: str, source: Source) -> None:
         raise ValueError(f".{kind}.fields.{field} {error}") from None
 
 
-class Mapping(Part):
+class Mapping(MappingPart):
     """A mapping file: how to read a CRM export as records."""
 
     timezone: Annotated[Text, AfterValidator(_zone), Field(description="of times without an offset")] = "UTC"
@@ -305,7 +305,7 @@ class Mapping(Part):
         return cut
 
     def clock(self) -> Clock:
-        """Reads the export's times."""
+        """The clock of the export."""
         return Clock(ZoneInfo(self.timezone))
 
     def data_cut(self) -> int | None:
@@ -313,7 +313,7 @@ class Mapping(Part):
         return None if self.cut is None else self.clock().end(self.cut)
 
     def unknown(self, block: Block) -> frozenset[str]:
-        """The texts that mean unknown in a block: the empty one always."""
+        """The texts that mean unknown in a block; the empty text always does."""
         return frozenset({"", *(self.missing if block.missing is None else block.missing)})
 
 
@@ -321,34 +321,34 @@ def load(path: Path) -> Mapping:
     """The mapping in a YAML file.
 
     Raises:
-        FaultyMapping: the file cannot be read, is no YAML or breaks the mapping language.
+        InvalidMapping: the file cannot be read, is not YAML, or breaks the mapping language.
     """
     try:
         return Mapping.model_validate(read_yaml(path.read_text("utf-8")))
     except ValidationError as error:
-        raise FaultyMapping(f"{path.name}: {_sentence(error)}") from None
+        raise InvalidMapping(f"{path.name}: {_sentence(error)}") from None
     except UnicodeDecodeError:
-        raise FaultyMapping(f"{path.name} is not UTF-8 text; save the mapping in that encoding") from None
+        raise InvalidMapping(f"{path.name} is not UTF-8 text; save the mapping in that encoding") from None
     except ValueError as error:
-        raise FaultyMapping(f"{path.name} {error}") from None
+        raise InvalidMapping(f"{path.name} {error}") from None
     except OSError as error:
-        raise FaultyMapping(f"the mapping {path} cannot be read: {error.strerror}; name a mapping file") from None
+        raise InvalidMapping(f"the mapping {path} cannot be read: {error.strerror}; name a mapping file") from None
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first fault of a mapping, and how many more there are."""
-    faults = error.errors()
-    more = f" ({len(faults) - 1} more to mend)" if len(faults) > 1 else ""
-    return _fault(faults[0]) + more
+    """The first error of a mapping, and the number of further errors."""
+    errors = error.errors()
+    more = f" ({len(errors) - 1} more to fix)" if len(errors) > 1 else ""
+    return _words(errors[0]) + more
 
 
-def _fault(fault: Any) -> str:
-    where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-    words = constraint(fault)
-    if fault["type"] == "missing" and fault["loc"][-1] == "known":
+def _words(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    words = constraint(error)
+    if error["type"] == "missing" and error["loc"][-1] == "known":
         words += "; write known: at_creation, or known: later, which keeps the column out"
-    if fault["type"] not in ("value_error", "missing"):
-        words += f", not {fault['input']!r}"
+    if error["type"] not in ("value_error", "missing"):
+        words += f", not {error['input']!r}"
     return f"{where}{words}" if words.startswith(".") else f"{where or 'the mapping'} {words}"
 
 

@@ -1,7 +1,7 @@
-"""What a mapping file is built of: YAML read without guessing, text written as text, parts that know their keys.
+"""The base of mapping files: YAML read without guessing, text written as text, and parts that check their keys.
 
 YAML 1.1 reads an unquoted `yes`, `1`, `1.5` or `2018-12-31` as something other than text. A mapping compares text with
-text, so such scalars are kept as written and marked; wherever text is compared they are refused.
+text, so such scalars are kept as written and marked. Where a mapping compares text they are refused.
 """
 
 from typing import Annotated, Any
@@ -21,10 +21,10 @@ class Unquoted(str):
 
 
 def read_yaml(text: str) -> Any:
-    """Dictionaries, lists and text of a YAML document; scalars that YAML would not read as text are `Unquoted`.
+    """Dictionaries, lists and texts of a YAML document; scalars that YAML would not read as text are `Unquoted`.
 
     Raises:
-        ValueError: the text is no YAML, or has duplicate keys or aliases; the message says where.
+        ValueError: the text is not YAML, or has duplicate keys or aliases; the message names the line.
     """
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
@@ -33,7 +33,7 @@ def read_yaml(text: str) -> Any:
         return {} if node is None else _plain(node)
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ValueError(f"is not valid YAML, {where}{error.problem}; mend it there") from None
+        raise ValueError(f"is not valid YAML, {where}{error.problem}; fix it there") from None
     except yaml.YAMLError as error:
         raise ValueError(f"is not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
@@ -90,8 +90,8 @@ Names = Annotated[tuple[Name, ...], BeforeValidator(listed, json_schema_input_ty
 """A list of names."""
 
 
-class Part(BaseModel):
-    """A part of a mapping file: frozen, strict, and it names the key that a typing error was meant to be."""
+class MappingPart(BaseModel):
+    """A part of a mapping file: frozen and strict; its error suggests the key that a typing error was meant to be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

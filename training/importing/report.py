@@ -1,4 +1,4 @@
-"""What an import did, for people and machines."""
+"""The report of an import, for people and machines."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -8,9 +8,9 @@ from features.provenance import Provenance
 from features.value_types import rfc3339
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """One fault of a row that was not imported. The value is for files and terminals, never HTTP."""
+    """One error of a row that was not imported. The value is for files and terminals, never HTTP."""
 
     record: str
     file: str
@@ -23,7 +23,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Reason:
-    """How many faults of one kind there were."""
+    """The number of errors of one kind."""
 
     record: str
     field: str
@@ -31,19 +31,19 @@ class Reason:
     count: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportReport:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
-        accepted: records by kind; closings that an outcome tells are lead_events.
-        rejected: rows by the kind they were to become.
-        reasons: the faults of the rejected rows, the most frequent first.
+        accepted: records by kind; closes read from an outcome are lead_events.
+        rejected: rows by their kind.
+        reasons: the errors of the rejected rows, the most frequent first.
         outcomes: leads won, lost and open at the cut.
         provenance: the cut, whether recorded times are real, the declared attributes.
-        inferred: kinds of attributes that the mapping left open.
-        left_out: columns that no record, join or attribute takes, by file.
-        rejects: the file that has each rejected row.
+        inferred: the inferred kinds of attributes, where the mapping gives none.
+        left_out: columns that no record, join or attribute uses, by file.
+        rejects: the file with the rejected rows.
     """
 
     accepted: Mapping[str, int]

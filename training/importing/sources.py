@@ -13,12 +13,12 @@ from typing import IO, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.importing.errors import FaultyFile, hint
+from training.importing.errors import InvalidFile, hint
 from training.importing.mapping import Block, File, Join
 
 Cells: TypeAlias = Sequence[str]
 Progress: TypeAlias = Callable[[str, int], None]
-"""Told what is being done, and how many rows of it are done."""
+"""Gets the current step, and its number of rows done."""
 
 STEP = 10_000
 """Rows between two reports of progress."""
@@ -26,13 +26,13 @@ STEP = 10_000
 
 @dataclass(frozen=True)
 class Table:
-    """A file's rows as text; what is null in Parquet or not found by a join is the empty text.
+    """The rows of a file as text; a null in Parquet, or a value that a join lacks, is the empty text.
 
     Attributes:
         file: its name, as in the mapping.
         header: the names of its columns; a column without a name cannot be named and is "".
         rows: the number of each row, from 1, and its cells.
-        ragged: number of each row that has not as many cells as the header, and how many it has.
+        ragged: the number of each row with more or fewer cells than the header, and its number of cells.
     """
 
     file: str
@@ -41,23 +41,23 @@ class Table:
     ragged: tuple[tuple[int, int], ...] = ()
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.header) if name}
+    def _positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.header) if name}
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns that have one."""
-        return tuple(self._places)
+        return tuple(self._positions)
 
-    def place(self, column: str) -> int:
-        """Where a column is in each row.
+    def position(self, column: str) -> int:
+        """The position of a column in each row.
 
         Raises:
-            FaultyFile: there is no such column.
+            InvalidFile: there is no such column.
         """
-        if column not in self._places:
-            raise FaultyFile(f"{self.file} has no column {column!r}; {hint(column, self.columns)}")
-        return self._places[column]
+        if column not in self._positions:
+            raise InvalidFile(f"{self.file} has no column {column!r}; {hint(column, self.columns)}")
+        return self._positions[column]
 
 
 class Export:
@@ -68,13 +68,13 @@ class Export:
         self._progress = progress
         self._read: dict[tuple[str, str, str], Table] = {}
         if not folder.is_dir():
-            raise FaultyFile(f"{folder} is not a folder; name the folder that holds the files of the export")
+            raise InvalidFile(f"{folder} is not a folder; name the folder that holds the files of the export")
 
     def table(self, block: Block) -> Table:
         """The rows of a block's file, with the columns it joins.
 
         Raises:
-            FaultyFile: a file is absent, unreadable, or lacks a column that a join names.
+            InvalidFile: a file is absent, unreadable, or lacks a column that a join names.
         """
         table = self._file(block)
         for join in block.joins:
@@ -91,7 +91,7 @@ class Export:
         path = self._folder / file.file
         if not path.is_file():
             near = sorted(each.name for each in self._folder.iterdir() if each.is_file())
-            raise FaultyFile(f"{self._folder} has no file {file.file!r}; {hint(file.file, near)}")
+            raise InvalidFile(f"{self._folder} has no file {file.file!r}; {hint(file.file, near)}")
         with _reading(file):
             table = _parquet(path, file) if path.suffix == ".parquet" else _csv(path, file, self._progress)
         self._progress(f"reading {file.file}", len(table.rows))
@@ -103,20 +103,20 @@ def _reading(file: File) -> Iterator[None]:
     try:
         yield
     except UnicodeError:
-        mend = "name the file's encoding in the mapping, such as encoding: cp1252"
-        raise FaultyFile(f"{file.file} is not {file.encoding} text; {mend}") from None
+        fix = "name the file's encoding in the mapping, such as encoding: cp1252"
+        raise InvalidFile(f"{file.file} is not {file.encoding} text; {fix}") from None
     except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FaultyFile(f"{file.file} cannot be read ({reason.rstrip('.')}); export it again") from None
+        raise InvalidFile(f"{file.file} cannot be read ({reason.rstrip('.')}); export it again") from None
 
 
 def _checked(table: Table) -> Table:
     if not any(table.header):
-        raise FaultyFile(f"{table.file} is empty; it needs a first line with the names of its columns")
+        raise InvalidFile(f"{table.file} is empty; it needs a first line with the names of its columns")
     names = [name for name in table.header if name]
     twice = next((name for name in table.columns if names.count(name) > 1), None)
     if twice:
-        raise FaultyFile(f"{table.file} has two columns {twice!r}; rename one of them in the file")
+        raise InvalidFile(f"{table.file} has two columns {twice!r}; rename one of them in the file")
     return table
 
 
@@ -126,13 +126,13 @@ def _csv(path: Path, file: File, progress: Progress) -> Table:
         try:
             return _rows(lines, file.file, progress)
         except csv.Error as error:
-            raise FaultyFile(
-                f"{file.file} is broken before line {lines.line_num + 1} ({error}); mend it there"
+            raise InvalidFile(
+                f"{file.file} is broken before line {lines.line_num + 1} ({error}); fix it there"
             ) from None
 
 
 def _open(path: Path, encoding: str) -> IO[str]:
-    # The mark that some programs put before UTF-8 text would otherwise become part of the first column's name.
+    # Some programs write a byte order mark before UTF-8 text; it would become part of the first column's name.
     encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding=encoding, newline="")
@@ -156,7 +156,7 @@ def _rows(lines: Iterator[list[str]], name: str, progress: Progress) -> Table:
 
 def _parquet(path: Path, file: File) -> Table:
     content = pq.ParquetFile(path).read()
-    columns = [_texts(content.column(place), name, file.file) for place, name in enumerate(content.column_names)]
+    columns = [_texts(content.column(position), name, file.file) for position, name in enumerate(content.column_names)]
     rows = list(enumerate(zip(*columns, strict=True), 1))
     return Table(file.file, tuple(content.column_names), rows)
 
@@ -166,19 +166,21 @@ def _texts(column: pa.ChunkedArray, name: str, file: str) -> list[str]:
         plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         return [text or "" for text in plain.cast(pa.string()).to_pylist()]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise FaultyFile(f"{file}: column {name!r} holds {column.type}, not single values; leave it out") from None
+        raise InvalidFile(f"{file}: column {name!r} holds {column.type}, not single values; leave it out") from None
 
 
 def _joined(table: Table, other: Table, join: Join) -> Table:
-    key, found = table.place(join.on), other.place(join.on)
-    places = [other.place(column) for column in join.columns]
+    key, other_key = table.position(join.on), other.position(join.on)
+    positions = [other.position(column) for column in join.columns]
     if clash := set(join.columns) & set(table.columns):
-        raise FaultyFile(f"{table.file} and {other.file} both have {min(clash)!r}; leave it out of the join's columns")
+        raise InvalidFile(f"{table.file} and {other.file} both have {min(clash)!r}; leave it out of the join's columns")
     looked_up: dict[str, Cells] = {}
     for _, cells in other.rows:
-        if cells[found] in looked_up:
-            raise FaultyFile(f"{other.file} has {cells[found]!r} twice in {join.on!r}; a join needs each value once")
-        looked_up[cells[found]] = [cells[place] for place in places]
-    nothing = [""] * len(places)
+        if cells[other_key] in looked_up:
+            raise InvalidFile(
+                f"{other.file} has {cells[other_key]!r} twice in {join.on!r}; a join needs each value once"
+            )
+        looked_up[cells[other_key]] = [cells[position] for position in positions]
+    nothing = [""] * len(positions)
     rows = [(number, [*cells, *looked_up.get(cells[key], nothing)]) for number, cells in table.rows]
     return replace(table, header=(*table.header, *join.columns), rows=rows)

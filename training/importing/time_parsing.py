@@ -1,4 +1,4 @@
-"""Times as exports write them, read into microseconds since the epoch."""
+"""Times as exports write them, parsed into microseconds since the epoch."""
 
 import datetime as dt
 import re
@@ -14,10 +14,10 @@ _ISO = re.compile(
 
 @dataclass(frozen=True)
 class Clock:
-    """Reads times of an export; those without an offset are local times of `zone`.
+    """The clock of an export: times without an offset are local times of `zone`.
 
-    A date is its first moment. When clocks go back, the hour that comes twice is read as its first; when they go
-    forward, a time in the hour left out keeps the offset of before, so that 02:30 is an hour after 01:30.
+    A date is its first moment. When clocks go back, a time in the repeated hour is read as its first occurrence. When
+    clocks go forward, a time in the skipped hour keeps the offset from before, so that 02:30 is an hour after 01:30.
     """
 
     zone: ZoneInfo
@@ -26,7 +26,7 @@ class Clock:
         """Microseconds of an ISO date or time, or of one written in the strptime format `form`.
 
         Raises:
-            ValueError: the text is no such time, or lies outside the years 1970 to 2200.
+            ValueError: the text is not such a time, or lies outside the years 1970 to 2200.
         """
         read = _written(text, form)
         try:
@@ -54,10 +54,10 @@ class Clock:
 
 
 def calendar_day(text: str, form: str | None = None) -> int:
-    """Microseconds of the UTC midnight of the calendar day that a date or time is written with.
+    """Microseconds of the UTC midnight of the calendar day in a date or time, as written.
 
     Raises:
-        ValueError: the text is no date, or lies outside the years 1970 to 2200.
+        ValueError: the text is not a date, or lies outside the years 1970 to 2200.
     """
     return parse_date(_written(text, form).date().isoformat())
 
@@ -82,7 +82,7 @@ def check_form(form: str) -> str:
     """`form` itself, if it is a strptime format with a year.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not such a format.
     """
     used = re.findall("%(.?)", form.replace("%%", ""))
     if not {"y", "Y"} & set(used) or set(used) - _DIRECTIVES or len(set(used)) < len(used):

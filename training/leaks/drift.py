@@ -39,14 +39,14 @@ def drifting(rows: Rows, encoding: Encoding, split: Split, rng: np.random.Genera
         if not len(candidates):
             break
         some = Encoding(tuple(encoding.features[j] for j in candidates))
-        found = cross_validate(matrix[:, candidates], later, some, fold, _SETTINGS)
-        separation = float(np.mean([auc(later[fold == half], found.score[fold == half]) for half in (0, 1)]))
+        validated = cross_validate(matrix[:, candidates], later, some, fold, _SETTINGS)
+        separation = float(np.mean([auc(later[fold == half], validated.score[fold == half]) for half in (0, 1)]))
         if separation < DRIFTING_AUC or separation - 0.5 < _STANDARD_ERRORS * null_auc_error(later):
             break
-        shares = zip(some.names, found.gain_share.tolist(), strict=True)
+        shares = zip(some.names, validated.gain_share.tolist(), strict=True)
         carrying = [_feature(name, separation, share, len(named)) for name, share in shares if share >= MIN_GAIN_SHARE]
         named += sorted(carrying, key=lambda feature: (-feature.share, feature.name))
-        candidates = candidates[found.gain_share < MIN_GAIN_SHARE]
+        candidates = candidates[validated.gain_share < MIN_GAIN_SHARE]
     return named
 
 

@@ -1,7 +1,7 @@
-"""Skill that rises towards the close: what tells the outcome only in a lead's last week was written down by the close.
+"""Features that predict the outcome near the close only: the close itself wrote them down.
 
-Only where leads have several snapshots. The same closed leads are compared with themselves: at creation, and in the
-last snapshot before they closed. An honest signal grows too, so the bar is high and nothing here blocks.
+The search needs leads with several snapshots. Each closed lead is compared with itself: at creation, and in its last
+snapshot before the close. An honest signal also grows over time, so the bar is high and this search never blocks.
 """
 
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from models.arrays import Integers, Reals
 from training.data.rows import Rows
 from training.evaluation.leak_findings import Evidence
 from training.evaluation.metrics import auc, null_auc_error
-from training.leaks.columns import Column
-from training.leaks.sample import History
+from training.leaks.columns import FeatureColumn
+from training.leaks.sample import LeadHistory
 from training.leaks.single_feature_auc import SUSPECT_AUC, shares_won
 
-RISE = 0.15
-"""Least rise of the AUC from creation to the last week."""
-_FEWEST_OF_AN_OUTCOME = 25
+MIN_RISE = 0.15
+"""Evidence needs at least this rise of the AUC from creation to the last week."""
+_MIN_OF_AN_OUTCOME = 25
 
 
-@dataclass(frozen=True)
-class Closing:
-    """Closed leads seen twice or more; arrays of a lead each.
+@dataclass(frozen=True, kw_only=True)
+class ClosedLeads:
+    """Closed leads with two snapshots or more; one entry a lead.
 
     Attributes:
-        first: the row of its creation.
+        first: the row of its creation snapshot.
         before: the row of the last snapshot but one.
         last: the row of the last snapshot, within a week of its close.
         won: whether it was won.
-        half: which half of the leads it is judged in; the other half is what is learned from.
+        half: the half of the leads that judges it; the shares won come from the other half.
         overdispersion: see `Sample`.
     """
 
@@ -44,7 +44,9 @@ class Closing:
     overdispersion: float
 
 
-def closing(rows: Rows, train: Integers, history: History, overdispersion: float, rng: np.random.Generator) -> Closing:
+def closed_leads(
+    rows: Rows, train: Integers, history: LeadHistory, overdispersion: float, rng: np.random.Generator
+) -> ClosedLeads:
     """The closed leads among the training rows that have a snapshot before that of their last week."""
     ordered = train[np.lexsort((history.as_of[train], history.lead_id[train]))]
     lead = history.lead_id[ordered]
@@ -54,20 +56,27 @@ def closing(rows: Rows, train: Integers, history: History, overdispersion: float
     first, before, last = (ordered[at[wanted]] for at in (starts, ends - 1, ends))
     _, cluster = np.unique(history.cluster[last], return_inverse=True)
     half = rng.random(cluster.max(initial=0) + 1)[cluster] < 0.5
-    return Closing(first, before, last, history.ever_won[last].astype(np.float64), half, overdispersion)
+    return ClosedLeads(
+        first=first,
+        before=before,
+        last=last,
+        won=history.ever_won[last].astype(np.float64),
+        half=half,
+        overdispersion=overdispersion,
+    )
 
 
-def enough(closed: Closing) -> bool:
+def has_enough_outcomes(closed: ClosedLeads) -> bool:
     """Whether both halves hold enough of both outcomes."""
     counts = [int((closed.won[side] == won).sum()) for side in (closed.half, ~closed.half) for won in (0, 1)]
-    return min(counts) >= _FEWEST_OF_AN_OUTCOME
+    return min(counts) >= _MIN_OF_AN_OUTCOME
 
 
-def evidence(column: Column, closed: Closing, chance: float) -> list[Evidence]:
-    """Whether a feature's skill rises steeply from creation to the last week before the close."""
+def evidence(column: FeatureColumn, closed: ClosedLeads, chance: float) -> list[Evidence]:
+    """Evidence that a feature's AUC rises steeply from creation to the last week before the close."""
     early, late = (_auc(column, at, closed) for at in (closed.first, closed.last))
     error = null_auc_error(closed.won) * np.sqrt(2 * closed.overdispersion)
-    if late <= SUSPECT_AUC or late - early < RISE or norm.sf((late - early) / error) >= chance:
+    if late <= SUSPECT_AUC or late - early < MIN_RISE or norm.sf((late - early) / error) >= chance:
         return []
     won = closed.won > 0
     moved = column.codes[closed.last] != column.codes[closed.before]
@@ -80,12 +89,12 @@ def evidence(column: Column, closed: Closing, chance: float) -> list[Evidence]:
     return [Evidence(kind="close", words=words, strength=late, decisive=False, figures=figures)]
 
 
-def _auc(column: Column, at: Integers, closed: Closing) -> float:
-    """AUC of the levels' shares won among `at`, each half judged by the other."""
+def _auc(column: FeatureColumn, at: Integers, closed: ClosedLeads) -> float:
+    """AUC of the levels' shares won among the rows `at`; the shares of each half come from the other half."""
     levels = len(column.labels)
     codes = np.where(column.blank, levels, column.codes)[at]
-    found = []
+    aucs = []
     for fit, judge in ((closed.half, ~closed.half), (~closed.half, closed.half)):
         shares = shares_won(codes[fit], closed.won[fit], np.ones(int(fit.sum())), levels)
-        found.append(auc(closed.won[judge], shares[codes[judge]]))
-    return float(np.mean(found))
+        aucs.append(auc(closed.won[judge], shares[codes[judge]]))
+    return float(np.mean(aucs))

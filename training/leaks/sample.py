@@ -1,4 +1,4 @@
-"""The leads that the search for leaks reads outcomes of, and what is known of them beyond the label."""
+"""The sample of leads that the search for leaks reads, and the history of the leads beyond their labels."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 from models.arrays import Integers, Reals
 from models.statistics import cluster_sums
 from training.data.rows import Rows
-from training.data.snapshots import MOST_SNAPSHOTS, WEEK, Snapshots
+from training.data.snapshots import MAX_SNAPSHOTS, WEEK, Snapshots
 from training.data.splits import Split
 
 FAMILY = 1e-3
-"""Probability that chance alone raises one suspect anywhere among honest columns, for each search."""
+"""Family-wise error rate of each search: the probability that chance alone raises any suspect among honest columns."""
 
 
-@dataclass(frozen=True)
-class History:
-    """What is known of the leads of all rows beyond features and labels; arrays of a row each.
+@dataclass(frozen=True, kw_only=True)
+class LeadHistory:
+    """The history of the leads of all rows, beyond features and labels; one entry a row.
 
     Attributes:
         lead_id: the lead.
         as_of: the moment of the snapshot, microseconds.
         cluster: the account, group or lead it belongs to.
-        place: rank in time of the lead's creation; None where nothing orders leads.
+        position: rank in time of the lead's creation; None where leads have no order.
         ever_won: whether the lead was ever won, also after the horizon.
         closing: whether the lead closed within a week after this snapshot.
     """
@@ -31,29 +31,29 @@ class History:
     lead_id: NDArray[np.str_]
     as_of: Integers
     cluster: NDArray[np.str_]
-    place: Integers | None
+    position: Integers | None
     ever_won: NDArray[np.bool_]
     closing: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, snapshots: Snapshots) -> "History":
-        """What labelled snapshots tell.
+    def of(cls, snapshots: Snapshots) -> "LeadHistory":
+        """The history that labelled snapshots contain.
 
-        A lead's last snapshot was taken in the week of its close where a later one would have had a complete label
-        too; a lead was ever won where any of its labels says so.
+        The last snapshot of a lead was taken in the week of its close where one more snapshot would still have had a
+        complete label. A lead was ever won where any of its labels is a win.
         """
         _, lead = np.unique(snapshots.lead_id, return_inverse=True)
         count = np.bincount(lead)[lead]
         last = np.zeros(lead.max() + 1, dtype=np.int64)
         np.maximum.at(last, lead, snapshots.as_of)
         mature = snapshots.cut - (snapshots.horizon_days or 0) * (WEEK // 7)
-        closing = (snapshots.as_of == last[lead]) & (count < MOST_SNAPSHOTS) & (snapshots.as_of + WEEK <= mature)
+        closing = (snapshots.as_of == last[lead]) & (count < MAX_SNAPSHOTS) & (snapshots.as_of + WEEK <= mature)
         several = count.max() > 1 and snapshots.horizon_days is not None
         return cls(
             lead_id=snapshots.lead_id,
             as_of=snapshots.as_of,
             cluster=snapshots.cluster,
-            place=snapshots.created if snapshots.dated else snapshots.order,
+            position=snapshots.created if snapshots.dated else snapshots.order,
             ever_won=np.bincount(lead, weights=snapshots.won)[lead] > 0,
             closing=closing & several,
         )
@@ -66,8 +66,8 @@ class Sample:
     Attributes:
         positions: their rows.
         won: their outcomes: ever won where that is known, else the label.
-        overdispersion: how many times more the mean outcome varies than that of independent leads, at least 1:
-            leads of an account share their fate, so chance explains more than their number says.
+        overdispersion: the variance of the mean outcome divided by that of independent leads, at least 1. Leads of one
+            account share their fate, so chance explains more than the number of leads suggests.
     """
 
     positions: Integers
@@ -75,7 +75,7 @@ class Sample:
     overdispersion: float
 
     @classmethod
-    def of(cls, rows: Rows, split: Split, history: History | None) -> "Sample":
+    def of(cls, rows: Rows, split: Split, history: LeadHistory | None) -> "Sample":
         """The sample of a split's training rows."""
         positions = split.train[rows.at_creation[split.train]]
         if history is None:
@@ -84,7 +84,7 @@ class Sample:
         return cls(positions, won, _overdispersion(won, history.cluster[positions]))
 
     @property
-    def told_apart(self) -> bool:
+    def has_both_outcomes(self) -> bool:
         """Whether both outcomes are among them."""
         return bool(self.won.any() and not self.won.all())
 

@@ -1,7 +1,7 @@
-"""Monitoring: whether the champion is still what it was when it was made. See docs/monitoring.md."""
+"""Monitoring: whether the champion is still as good as at its training. See docs/monitoring.md."""
 
 from training.monitoring.leads import NothingToMonitor
 from training.monitoring.monitor import DAYS, monitor
-from training.monitoring.report import Report, Verdict, due
+from training.monitoring.report import MonitoringReport, Verdict, retraining_reason
 
-__all__ = ["DAYS", "NothingToMonitor", "Report", "Verdict", "due", "monitor"]
+__all__ = ["DAYS", "MonitoringReport", "NothingToMonitor", "Verdict", "monitor", "retraining_reason"]

@@ -1,4 +1,4 @@
-"""What monitoring looks at: every lead at creation as the champion sees it, and what was known of it by a moment."""
+"""The leads that monitoring reads: each lead at creation as the champion sees it, with the facts known by a moment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -9,11 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
-from features.engines.duckdb import POSITION, DuckDBEngine
-from features.outcomes import first_closes_sql
+from features.engines.duckdb import DuckDBEngine
 from features.value_types import DAY, parse_instant
-from models.arrays import Booleans, Matrix, Reals
+from models.arrays import Booleans, Reals
 from models.bundle import Bundle
+from models.encoding import Matrix
 from models.probability import sigmoid
 from training.data.segments import Segment
 from training.data.snapshots import NEVER
@@ -23,23 +23,23 @@ SEGMENTS = ("partner", "region", "channel")
 
 
 class NothingToMonitor(ValueError):
-    """There is no dated lead to look at, or the champion promises nothing dated; the message says the mend."""
+    """There is no dated lead to monitor, or the champion's target has no date; the message says the fix."""
 
 
-@dataclass(frozen=True)
-class Leads:
+@dataclass(frozen=True, kw_only=True)
+class ObservedLeads:
     """Leads at creation, one row each, oldest first; arrays of equal length.
 
     Attributes:
         lead_id: the lead.
-        created: the moment it was known, microseconds.
-        cluster: its account, group or itself.
-        partner, region, channel: where it belongs; "" where unknown.
-        won_at: when it was won, microseconds; `NEVER` where that is not known.
-        known_won_at: when the win was recorded; `NEVER` likewise.
+        created: the moment when the lead was known, microseconds.
+        cluster: its account, its group, or the lead itself.
+        partner, region, channel: its segments; "" where unknown.
+        won_at: the moment of the win, microseconds; `NEVER` where no win is known.
+        known_won_at: the moment when the win was recorded; `NEVER` where no win is known.
         matrix: its features as the champion encodes them.
-        margin: the champion's, uncalibrated.
-        probability: the champion's, served.
+        margin: the champion's margin, uncalibrated.
+        probability: the champion's served probability.
     """
 
     lead_id: NDArray[np.str_]
@@ -57,21 +57,21 @@ class Leads:
     def __len__(self) -> int:
         return len(self.lead_id)
 
-    def take(self, chosen: Booleans | NDArray[np.int64]) -> "Leads":
+    def take(self, chosen: Booleans | NDArray[np.int64]) -> "ObservedLeads":
         """Some of the leads, by flags or positions."""
-        return Leads(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return ObservedLeads(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
     def won_within(self, days: int) -> Reals:
-        """1 where won within so many days, else 0; a lost lead is a 0, never censored."""
+        """1 where the lead was won within `days` days, else 0; a lost lead is a 0, never censored."""
         return (self.won_at - days * DAY <= self.created).astype(np.float64)
 
     def known_won_within(self, days: int) -> Reals:
-        """1 where the win was also recorded within so many days, so that late recording touches all leads alike."""
+        """1 where the win was also recorded within `days` days, so that late recording affects all leads alike."""
         return (self.known_won_at - days * DAY <= self.created).astype(np.float64)
 
 
-def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: int) -> Leads:
-    """The leads known by a moment, with what was known of them by then; none of a segment that training left out.
+def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: int) -> ObservedLeads:
+    """The leads known by a moment, with the facts known by then; leads of excluded segments are left out.
 
     Args:
         engine: the records.
@@ -83,8 +83,7 @@ def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: i
         NothingToMonitor: no lead has a creation date, or none is known by then.
         UntrustedBundle: the champion reads features that this software no longer has.
     """
-    closes = first_closes_sql("duckdb", as_of, POSITION)
-    rows = engine.sql(_LEADS.format(closes=closes), [as_of, as_of]).to_pydict()
+    rows = engine.sql(_LEADS, [as_of, as_of, as_of, as_of]).to_pydict()
     if not rows["lead_id"]:
         raise NothingToMonitor("no dated lead is known by then; import leads with their dates, or give a later --as-of")
     full = bundle.catalogue(catalogue)
@@ -94,25 +93,25 @@ def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: i
     wanted = pa.table(
         {"lead_id": pa.array(rows["lead_id"], pa.string()), "as_of": pa.array(rows["created"], pa.int64())}
     )
-    found = engine.evaluate(read, wanted)
-    place = {lead: row for row, lead in enumerate(found["lead_id"].to_pylist())}
-    found = found.take(pa.array([place[lead] for lead in rows["lead_id"]], pa.int64()))
-    matrix = bundle.encoding.encode({name: found[name].to_pylist() for name in bundle.encoding.names}, len(found))
-    return assemble(rows, matrix, bundle).take(_spoken_for(found, excluded))
+    features = engine.evaluate(read, wanted)
+    position = {lead: row for row, lead in enumerate(features["lead_id"].to_pylist())}
+    features = features.take(pa.array([position[lead] for lead in rows["lead_id"]], pa.int64()))
+    matrix = bundle.encoding.encode({name: features[name].to_pylist() for name in bundle.encoding.names}, len(features))
+    return assemble(rows, matrix, bundle).take(_not_excluded(features, excluded))
 
 
-def _spoken_for(found: pa.Table, excluded: Sequence[Segment]) -> Booleans:
-    """The leads of no excluded segment."""
-    out = np.zeros(len(found), np.bool_)
+def _not_excluded(features: pa.Table, excluded: Sequence[Segment]) -> Booleans:
+    """The leads outside the excluded segments."""
+    out = np.zeros(len(features), np.bool_)
     for segment in excluded:
-        out |= np.array([value == segment.value for value in found[segment.name].to_pylist()], np.bool_)
+        out |= np.array([value == segment.value for value in features[segment.name].to_pylist()], np.bool_)
     return ~out
 
 
-def assemble(rows: Mapping[str, Sequence[Any]], matrix: Matrix, bundle: Bundle) -> Leads:
-    """Leads of their columns (as `Leads` names them; None where unknown) and their encoded features."""
+def assemble(rows: Mapping[str, Sequence[Any]], matrix: Matrix, bundle: Bundle) -> ObservedLeads:
+    """The leads of columns (named as in `ObservedLeads`; None where unknown) and of encoded features."""
     parts = bundle.contributions(matrix)
-    return Leads(
+    return ObservedLeads(
         lead_id=_texts(rows["lead_id"]),
         created=_times(rows["created"]),
         cluster=_texts(rows["cluster"]),
@@ -137,13 +136,13 @@ def _times(values: Sequence[Any]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Periods:
-    """Which leads are which, by creation; `judged` and `since` may be empty.
+    """The periods that leads belong to, by creation, as flags; `judged` and `since` may be empty.
 
     Attributes:
-        training: the champion learned from them.
-        judged: it was judged by them.
-        since: created later, and old enough by now for their outcome to be known.
-        recent: created in the last `days` days, whatever came of them.
+        training: leads that the champion was trained on.
+        judged: leads of the champion's test window.
+        since: leads created later whose outcome is known by now.
+        recent: leads created in the last `days` days, with or without an outcome.
     """
 
     training: Booleans
@@ -152,10 +151,10 @@ class Periods:
     recent: Booleans
 
 
-def periods(leads: Leads, bundle: Bundle, as_of: int, days: int) -> Periods:
+def periods(leads: ObservedLeads, bundle: Bundle, as_of: int, days: int) -> Periods:
     """The periods of a champion with a dated target.
 
-    What the champion was fitted to ends a horizon before the leads it was judged by, so that none of it is judged.
+    The training period ends one horizon before the test window, so that no lead is in both.
 
     Raises:
         NothingToMonitor: the champion predicts "ever won", or none of its training leads is in the records.
@@ -166,24 +165,24 @@ def periods(leads: Leads, bundle: Bundle, as_of: int, days: int) -> Periods:
     cut = min(parse_instant(bundle.training_summary["cut"]), as_of)
     known = leads.created + horizon <= cut
     if not known.any():
-        raise NothingToMonitor(_FOREIGN)
+        raise NothingToMonitor(_NO_TRAINING_LEADS)
     start = _judged_from(leads.created[known], bundle)
     training = leads.created + horizon <= start
     if not training.any():
-        raise NothingToMonitor(_FOREIGN)
+        raise NothingToMonitor(_NO_TRAINING_LEADS)
     mature = leads.created + horizon <= as_of
     recent = (leads.created > as_of - days * DAY) & ~training
     return Periods(training, known & (leads.created >= start), mature & ~known, recent)
 
 
-_FOREIGN = "none of the leads the champion learned from is in the records; give the store's"
+_NO_TRAINING_LEADS = "none of the champion's training leads is in the records; give the records of the store"
 
 
 def _judged_from(created: NDArray[np.int64], bundle: Bundle) -> int:
-    """The start of the champion's test window; where the bundle does not say, as `training.data.splits` divides."""
-    said = bundle.training_summary.get("judged_from")
-    if said is not None:
-        return parse_instant(said)
+    """The start of the champion's test window; where the bundle lacks it, as `training.data.splits` would set it."""
+    judged_from = bundle.training_summary.get("judged_from")
+    if judged_from is not None:
+        return parse_instant(judged_from)
     return int(np.sort(created)[int(len(created) * (1 - TEST_SHARE_DATED))])
 
 
@@ -193,7 +192,12 @@ WITH first AS (
            coalesce(min("group"), min(account_id), lead_id) AS cluster, arg_min(source_partner_id, rowid) AS partner,
            arg_min(region, rowid) AS region, arg_min(channel, rowid) AS channel, min(rowid) AS position
     FROM leads WHERE NOT deleted AND recorded_at <= $1 GROUP BY lead_id
-), closes AS ({closes})
+), wins AS (
+    SELECT lead_id, min(occurred_at) AS won_at, min(recorded_at) AS known_won_at
+    FROM lead_events
+    WHERE event = 'won' AND NOT deleted AND recorded_at <= $2 AND (superseded_at IS NULL OR superseded_at > $3)
+    GROUP BY lead_id
+)
 SELECT lead_id, created, cluster, partner, region, channel, won_at, known_won_at
-FROM first LEFT JOIN closes USING (lead_id) WHERE created <= $2 ORDER BY created, position
+FROM first LEFT JOIN wins USING (lead_id) WHERE created <= $4 ORDER BY created, position
 """

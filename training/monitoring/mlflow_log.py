@@ -1,4 +1,4 @@
-"""What monitoring found, kept in MLflow with the version it looked at, so that looks can be followed over time."""
+"""The log of monitoring reports in MLflow, with the monitored version, so that they can be followed over time."""
 
 import json
 from datetime import UTC, datetime
@@ -8,30 +8,30 @@ from mlflow.entities import Metric
 
 from features.value_types import rfc3339
 from training.fitting.trainer import NAME
-from training.monitoring.report import Report
+from training.monitoring.report import MonitoringReport
 
-_LONGEST_TAG = 5000
+_MAX_TAG_LENGTH = 5000
 
 
-def record(client: MlflowClient, version: str, run_id: str, report: Report, at: datetime) -> None:
-    """Keep a look with the version: the latest verdict as tags, figures as metrics over time, each report as a file.
+def log_report(client: MlflowClient, version: str, run_id: str, report: MonitoringReport, at: datetime) -> None:
+    """Log a report with the version: the latest verdict as tags, figures as metrics over time, each report as a file.
 
     Args:
         client: of the tracking server that has the version.
-        version: the version that was looked at, by its number.
+        version: the number of the monitored version.
         run_id: the MLflow run that trained it.
-        report: what was found.
-        at: when it was looked at.
+        report: the monitoring report.
+        at: the moment of the report.
 
     Raises:
         MlflowException: the tracking server does not answer, or does not know the version.
     """
-    said = {"verdict": report.verdict, "reasons": "; ".join(report.reasons), "as_of": rfc3339(report.as_of)}
-    for name, value in {**said, "at": at.isoformat()}.items():
-        client.set_model_version_tag(NAME, version, f"monitoring.{name}", value[:_LONGEST_TAG])
+    tags = {"verdict": report.verdict, "reasons": "; ".join(report.reasons), "as_of": rfc3339(report.as_of)}
+    for name, value in {**tags, "at": at.isoformat()}.items():
+        client.set_model_version_tag(NAME, version, f"monitoring.{name}", value[:_MAX_TAG_LENGTH])
     moment = int(at.timestamp() * 1000)
     metrics = [Metric(f"monitoring.{name}", value, moment, 0) for name, value in report.metrics().items()]
     client.log_batch(run_id, metrics=metrics)
-    # MLflow takes no colon in a name.
+    # MLflow refuses a colon in a file name.
     stamp = f"{at.astimezone(UTC):%Y-%m-%dT%H%M%S.%f}"
     client.log_text(run_id, json.dumps({**report.to_dict(), "at": at.isoformat()}), f"monitoring/{stamp}.json")

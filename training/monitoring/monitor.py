@@ -1,4 +1,4 @@
-"""`monitor`: from a folder of records and the champion to a report."""
+"""Monitoring: from a folder of records and the champion to a report."""
 
 from functools import partial
 from pathlib import Path
@@ -7,17 +7,17 @@ from features.catalogue.catalogue import Catalogue
 from features.engines.duckdb import DuckDBEngine
 from features.value_types import parse_instant
 from models.bundle import Bundle
-from training.fitting.calibration import ROWS_FOR_SLOPE
+from training.fitting.calibration import MIN_ROWS_FOR_SLOPE
 from training.hazard import Hazard
 from training.monitoring import outcomes
-from training.monitoring.domain_classifier import apart
-from training.monitoring.feature_drift import Shift, shift
-from training.monitoring.leads import Leads, observe, periods
-from training.monitoring.report import Report
-from training.monitoring.windows import FEWEST, Windows, windows
+from training.monitoring.domain_classifier import domain_separation
+from training.monitoring.feature_drift import FeatureDrift, feature_drift
+from training.monitoring.leads import ObservedLeads, observe, periods
+from training.monitoring.report import MonitoringReport
+from training.monitoring.windows import MIN_LEADS, ComparedWindows, compare_windows
 
 DAYS = 90
-"""How far back leads are recent."""
+"""Leads created in this many last days are recent, by default."""
 
 
 def monitor(
@@ -29,17 +29,17 @@ def monitor(
     days: int = DAYS,
     seed: int = 0,
     hazard: Hazard | None = None,
-) -> Report:
-    """Look at the champion over a folder of records.
+) -> MonitoringReport:
+    """Monitor the champion over a folder of records.
 
     Args:
-        folder: the records, those the champion learned from among them.
+        folder: the records, with the champion's training leads among them.
         bundle: the champion.
         catalogue: the base catalogue.
-        as_of: what was known then, microseconds; by default at the cut of the records.
-        days: leads created in the last so many days are recent.
-        seed: of the classifier and the bootstraps.
-        hazard: the champion's, which foresees early wins; without one its probability does.
+        as_of: the moment by which facts must be known, microseconds; by default the cut of the records.
+        days: leads created in the last `days` days are recent.
+        seed: random seed of the classifier and the bootstraps.
+        hazard: the champion's hazard model, which predicts early wins; without it the champion's probability does.
 
     Raises:
         NothingToMonitor: no dated lead, or none of the champion's, is in the records.
@@ -50,38 +50,38 @@ def monitor(
         known = engine.provenance.cut
         moment = as_of if as_of is not None else known
         if moment is None:
-            raise ValueError(f"{folder} does not say when it was cut; give the moment with --as-of")
+            raise ValueError(f"{folder} has no data cut; give the moment with --as-of")
         leads = observe(engine, bundle, catalogue, moment)
-        return look(leads, bundle, moment, days=days, seed=seed, hazard=hazard)
+        return monitor_leads(leads, bundle, moment, days=days, seed=seed, hazard=hazard)
 
 
-def look(
-    leads: Leads, bundle: Bundle, as_of: int, *, days: int = DAYS, seed: int = 0, hazard: Hazard | None = None
-) -> Report:
-    """The report on leads that were observed as of a moment.
+def monitor_leads(
+    leads: ObservedLeads, bundle: Bundle, as_of: int, *, days: int = DAYS, seed: int = 0, hazard: Hazard | None = None
+) -> MonitoringReport:
+    """The report on leads observed as of a moment.
 
     Raises:
         NothingToMonitor: as `monitor`.
     """
     when = periods(leads, bundle, as_of, days)
-    compared = windows(leads.created, parse_instant(bundle.training_summary["cut"]), as_of, days)
+    compared = compare_windows(leads.created, parse_instant(bundle.training_summary["cut"]), as_of, days)
     counts = {name: int(flags.sum()) for name, flags in when.__dict__.items()} | {
         "before": int(compared.recent.before.sum())
     }
-    inputs, judged = compared.recent.fewest >= FEWEST, counts["judged"] > 0
-    shifts = _shifts(leads, bundle, compared) if inputs else []
-    steady = {one.name for one in shifts if not one.dates}
-    told = partial(apart, leads, bundle.encoding, steady, seed=seed)
-    return Report(
+    inputs, judged = compared.recent.smaller >= MIN_LEADS, counts["judged"] > 0
+    drifts = _drifts(leads, bundle, compared) if inputs else []
+    steady = {one.name for one in drifts if not one.dates}
+    separation = partial(domain_separation, leads, bundle.encoding, steady, seed=seed)
+    return MonitoringReport(
         as_of=as_of,
         cut=parse_instant(bundle.training_summary["cut"]),
         days=days,
         leads=counts,
         notes=tuple(_notes(counts, bundle)),
-        shifts=tuple(sorted(shifts, key=lambda one: (one.p, one.name))),
-        apart=told(compared.recent) if inputs else None,
-        usual=tuple(told(pair) for pair in compared.past) if inputs else (),
-        expected=outcomes.expected(leads, when, compared, bundle, seed) if inputs and judged else None,
+        drifts=tuple(sorted(drifts, key=lambda one: (one.p, one.name))),
+        domain=separation(compared.recent) if inputs else None,
+        past_domains=tuple(separation(pair) for pair in compared.past) if inputs else (),
+        expected=outcomes.expected_loss(leads, when, compared, bundle, seed) if inputs and judged else None,
         early=tuple(outcomes.early(leads, when, bundle, as_of, days, seed, hazard)),
         matured=outcomes.matured(leads, when, bundle, seed),
         slope=outcomes.slope(leads, when, bundle, seed),
@@ -90,21 +90,23 @@ def look(
     )
 
 
-def _shifts(leads: Leads, bundle: Bundle, compared: Windows) -> list[Shift]:
+def _drifts(leads: ObservedLeads, bundle: Bundle, compared: ComparedWindows) -> list[FeatureDrift]:
     return [
-        shift(leads.matrix[:, column], feature, bundle.reference[feature.name], compared)
+        feature_drift(leads.matrix[:, column], feature, bundle.reference[feature.name], compared)
         for column, feature in enumerate(bundle.encoding.features)
     ]
 
 
 def _notes(counts: dict[str, int], bundle: Bundle) -> list[str]:
-    found = []
+    notes = []
     for name in ("before", "recent"):
-        if counts[name] < FEWEST:
-            found.append(f"drift of what goes in was not looked for: {counts[name]} {name} leads, {FEWEST} are needed")
+        if counts[name] < MIN_LEADS:
+            notes.append(
+                f"drift of what goes in was not looked for: {counts[name]} {name} leads, {MIN_LEADS} are needed"
+            )
     if not counts["since"]:
-        found.append(f"no lead matured since the champion was made: a label needs {bundle.horizon_days} days")
-    elif counts["since"] < ROWS_FOR_SLOPE:
-        needed = f"{ROWS_FOR_SLOPE:,} are needed"
-        found.append(f"no calibration slope: {counts['since']:,} leads matured since the champion was made, {needed}")
-    return found
+        notes.append(f"no lead matured since the champion was made: a label needs {bundle.horizon_days} days")
+    elif counts["since"] < MIN_ROWS_FOR_SLOPE:
+        needed = f"{MIN_ROWS_FOR_SLOPE:,} are needed"
+        notes.append(f"no calibration slope: {counts['since']:,} leads matured since the champion was made, {needed}")
+    return notes

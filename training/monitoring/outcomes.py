@@ -1,7 +1,8 @@
-"""What came of leads against what the champion promised: early wins, then calibration as labels mature.
+"""Outcomes against the champion's predictions: early wins first, then calibration as labels mature.
 
-Intervals and errors are by account. A gap is observed less predicted; all leads are held against the
-champion's promise itself, early wins and segments against what that was worth when the champion was made.
+Intervals and errors are by account. A gap is the observed share won less the predicted one. All matured leads are
+compared with the champion's predictions themselves. Early wins and segments are compared with the predictions times the
+ratio of wins to predicted wins at the champion's training, so that only a new gap counts.
 """
 
 from collections.abc import Mapping
@@ -18,27 +19,27 @@ from models.probability import log_losses, sigmoid
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.evaluation.calibration_slope import bootstrap_slope
 from training.evaluation.metrics import log_loss
-from training.fitting.calibration import ROWS_FOR_SLOPE
+from training.fitting.calibration import MIN_ROWS_FOR_SLOPE
 from training.hazard import Hazard
-from training.monitoring.leads import SEGMENTS, Leads, Periods
-from training.monitoring.windows import Pair, Windows, beyond
+from training.monitoring.leads import SEGMENTS, ObservedLeads, Periods
+from training.monitoring.windows import ComparedWindows, WindowPair, drift_p_value
 
 EARLY_DAYS = (14, 30)
-FEWEST, FEWEST_WINS = 50, 10.0
-"""Leads, and wins and log_losses predicted, without which a gap says nothing."""
+MIN_LEADS, MIN_EXPECTED_WINS = 50, 10.0
+"""Leads, and predicted wins and log_losses, that a test of a gap needs."""
 SLOPES = (0.9, 1.1)
 
 
-@dataclass(frozen=True)
-class Gap:
-    """Observed less predicted, of some leads.
+@dataclass(frozen=True, kw_only=True)
+class OutcomeGap:
+    """Observed and predicted shares won of some leads.
 
     Attributes:
-        of: which leads.
-        rows: how many.
+        of: the leads, in words.
+        rows: how many leads.
         observed, predicted: shares won.
-        interval: of the observed share, central 95 % by account.
-        p: probability of so large a gap, were the champion as good as when it was made; None where too few tell.
+        interval: the central 95 % of the observed share, by account.
+        p: probability of a gap as large if the champion were as good as at its training; None for too few leads.
     """
 
     of: str
@@ -50,7 +51,7 @@ class Gap:
 
     @property
     def sentence(self) -> str:
-        """What was seen, in words."""
+        """The finding in words."""
         low, high = self.interval
         return (
             f"{self.of}: {self.observed:.1%} won ({low:.1%} to {high:.1%}) of {self.rows:,} leads, "
@@ -64,7 +65,7 @@ class Gap:
             return "; fewer than predicted"
         return "; more than predicted" if low > self.predicted else ""
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_dict(self) -> Mapping[str, Any]:
         """JSON types."""
         return {
             "of": self.of,
@@ -77,31 +78,35 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class _Share:
-    """A mean over rows with its clustered error."""
+class _Mean:
+    """A mean over rows with its clustered standard error."""
 
     mean: float
     error: float
 
 
 def expected_losses(probability: Reals) -> Reals:
-    """Each row's expected log loss if its probability is true; no outcome is needed (CBPE)."""
+    """The expected log loss of each row if its probability is true, the entropy; no outcome is needed (CBPE).
+
+    >>> expected_losses(np.array([0.5])) == np.log(2)
+    array([ True])
+    """
     return probability * log_losses(np.ones(len(probability)), probability) + (1 - probability) * log_losses(
         np.zeros(len(probability)), probability
     )
 
 
-@dataclass(frozen=True)
-class Expected:
-    """Label-free expected loss; it sees covariate shift only, never that the same leads now close otherwise.
+@dataclass(frozen=True, kw_only=True)
+class ExpectedLoss:
+    """The expected loss without labels; it sees covariate shift only, never a change in how such leads close.
 
     Attributes:
         recent: of recent leads, if their probabilities are true.
-        before: of the last leads before the champion was made, likewise.
-        judged: of the leads that the champion was judged by, likewise.
-        realised: what the log loss of those came to.
-        constant: the log loss of the base rate on those.
-        p: probability of so much more expected loss than before, were nothing changed.
+        before: of the last leads before the champion's training, likewise.
+        judged: of the champion's test leads, likewise.
+        realised: the log loss of the champion's test leads.
+        constant: the log loss of the base rate on the champion's test leads.
+        p: probability of a rise as large in an unchanged world.
     """
 
     recent: float
@@ -113,79 +118,88 @@ class Expected:
 
     @property
     def sentence(self) -> str:
-        """What was seen, in words."""
+        """The finding in words."""
         return (
             f"the expected log loss of recent leads is {self.recent:.4f}, against {self.before:.4f} before the "
             f"champion was made; when it was judged, {self.judged:.4f} was expected and {self.realised:.4f} realised "
             "(this sees covariate shift only)"
         )
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_dict(self) -> Mapping[str, Any]:
         """JSON types."""
         return {**self.__dict__, "sees": "covariate shift only"}
 
 
-def expected(leads: Leads, periods: Periods, windows: Windows, bundle: Bundle, seed: int) -> Expected:
-    """The expected loss of recent leads beside that of the leads before, and of those the champion was judged by."""
+def expected_loss(
+    leads: ObservedLeads, periods: Periods, windows: ComparedWindows, bundle: Bundle, seed: int
+) -> ExpectedLoss:
+    """The expected loss of recent leads, beside that of the leads before and of the champion's test leads."""
     judged = leads.take(periods.judged)
     won = judged.won_within(bundle.horizon_days or 0)
     recent, before = (_expected(leads.take(rows), seed) for rows in (windows.recent.after, windows.recent.before))
-    return Expected(
+    return ExpectedLoss(
         recent=recent.mean,
         before=before.mean,
         judged=float(expected_losses(judged.probability).mean()),
         realised=log_loss(won, judged.probability),
         constant=log_loss(won, np.full(len(won), bundle.base_rate)),
-        p=beyond(*_rise(leads, windows.recent, seed), [_rise(leads, pair, seed) for pair in windows.past], 0.0),
+        p=drift_p_value(*_rise(leads, windows.recent, seed), [_rise(leads, pair, seed) for pair in windows.past], 0.0),
     )
 
 
-def _expected(some: Leads, seed: int) -> _Share:
-    return _share(some, expected_losses(some.probability), seed)
+def _expected(some: ObservedLeads, seed: int) -> _Mean:
+    return _mean(some, expected_losses(some.probability), seed)
 
 
-def _rise(leads: Leads, pair: Pair, seed: int) -> tuple[float, float]:
-    """By how much the expected loss of the later leads is more, and the error of that."""
+def _rise(leads: ObservedLeads, pair: WindowPair, seed: int) -> tuple[float, float]:
+    """The rise of the expected loss from the earlier to the later leads, and its standard error."""
     before, after = (_expected(leads.take(rows), seed) for rows in (pair.before, pair.after))
     return after.mean - before.mean, float(np.hypot(before.error, after.error))
 
 
 def early(
-    leads: Leads, periods: Periods, bundle: Bundle, as_of: int, days: int, seed: int, hazard: Hazard | None = None
-) -> list[Gap]:
-    """Wins known within 14 and 30 days of creation against prediction, of the latest leads as old as that.
+    leads: ObservedLeads,
+    periods: Periods,
+    bundle: Bundle,
+    as_of: int,
+    days: int,
+    seed: int,
+    hazard: Hazard | None = None,
+) -> list[OutcomeGap]:
+    """Wins known within 14 and 30 days of creation against predictions, of the latest leads that are old enough.
 
-    Every such lead was watched for all those days, so the incidence is a plain share: a lost lead competes and is never
-    censored. Predicted is the hazard's F(14) or F(30), else the champion's probability, times what it was worth before.
+    Every such lead was observed for all those days, so the incidence is a plain share: a lost lead competes and is
+    never censored. The prediction is the hazard's F(14) or F(30), without a hazard the champion's probability, times
+    the ratio of wins to predicted wins at the champion's training.
     """
     before = periods.training | periods.judged
     incidence = None if hazard is None else hazard.incidence(leads.matrix)
-    found = []
+    gaps = []
     for within in (some for some in EARLY_DAYS if some < (bundle.horizon_days or 0)):
         newest = as_of - within * DAY
         cohort = (leads.created <= newest) & (leads.created > newest - days * DAY) & ~before
         if cohort.any():
-            promised = leads if incidence is None else replace(leads, probability=incidence.won_by(float(within)))
-            found.append(
-                _gap(f"won within {within} days", promised, cohort, before, leads.known_won_within(within), seed)
+            predicted = leads if incidence is None else replace(leads, probability=incidence.won_by(float(within)))
+            gaps.append(
+                _gap(f"won within {within} days", predicted, cohort, before, leads.known_won_within(within), seed)
             )
-    return found
+    return gaps
 
 
-def matured(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Gap | None:
-    """All leads whose outcome the champion never saw and that is known now; None without any.
+def matured(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> OutcomeGap | None:
+    """All leads whose outcome became known after the champion's training; None without any.
 
-    The calibration's own uncertainty counts, as the bundle's draws have it.
+    The error of the gap includes the uncertainty of the calibration, from the bundle's draws.
     """
     some = leads.take(periods.since)
     if not len(some):
         return None
     won = some.won_within(bundle.horizon_days or 0)
-    gap = _share(some, won - some.probability, seed)
-    error = float(np.hypot(_error(gap, some.probability), _promise_error(some, bundle)))
+    gap = _mean(some, won - some.probability, seed)
+    error = float(np.hypot(_error(gap, some.probability), _calibration_error(some, bundle)))
     clusters = ClusterBootstrap(some.cluster, np.random.default_rng(seed))
     enough = _enough(len(some), float(some.probability.mean()))
-    return Gap(
+    return OutcomeGap(
         of=f"won within {bundle.horizon_days} days",
         rows=len(some),
         observed=float(won.mean()),
@@ -195,40 +209,49 @@ def matured(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Gap | 
     )
 
 
-def _promise_error(some: Leads, bundle: Bundle) -> float:
-    """How uncertain the mean promise is, by the calibration's draws."""
+def _calibration_error(some: ObservedLeads, bundle: Bundle) -> float:
+    """The standard error of the mean prediction, from the calibration's draws."""
     drawn = [float(sigmoid(slope * some.margin + intercept).mean()) for slope, intercept in bundle.calibration.draws]
     return float(np.std(drawn)) if drawn else 0.0
 
 
-def by_segment(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> list[Gap]:
-    """The same by partner, region and channel where enough leads tell, against what the gap was when judged."""
-    won, found = leads.won_within(bundle.horizon_days or 0), []
+def by_segment(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> list[OutcomeGap]:
+    """Gaps by partner, region and channel with enough leads, against the gap in the champion's test window."""
+    won, gaps = leads.won_within(bundle.horizon_days or 0), []
     for name in SEGMENTS:
         column = getattr(leads, name)
         for value in np.unique(column[periods.since]).tolist():
             here, of = column == value, f"{name} {value or 'unknown'}"
             now, before = periods.since & here, periods.judged & here
-            if _telling(leads, now, before, won):
-                found.append(_gap(of, leads, now, before, won, seed))
-    return found
+            if _can_test(leads, now, before, won):
+                gaps.append(_gap(of, leads, now, before, won, seed))
+    return gaps
 
 
-def by_month(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> list[Gap]:
-    """The same by month of creation (UTC), as it is, without a test."""
+def by_month(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> list[OutcomeGap]:
+    """Gaps by month of creation (UTC), without a test."""
     months = np.array([iso_date(created - created % DAY)[:7] for created in leads.created.tolist()])
-    found = []
+    gaps = []
     for month in np.unique(months[periods.since]).tolist():
         some = leads.take(periods.since & (months == month))
         won = some.won_within(bundle.horizon_days or 0)
         interval = ClusterBootstrap(some.cluster, np.random.default_rng(seed)).mean_interval(won)
-        found.append(Gap(month, len(some), float(won.mean()), float(some.probability.mean()), interval, None))
-    return found
+        gaps.append(
+            OutcomeGap(
+                of=month,
+                rows=len(some),
+                observed=float(won.mean()),
+                predicted=float(some.probability.mean()),
+                interval=interval,
+                p=None,
+            )
+        )
+    return gaps
 
 
 @dataclass(frozen=True)
-class Slope:
-    """The calibration slope on matured leads: 1 is calibrated, less is overconfident; with its interval by account."""
+class SlopeCheck:
+    """The calibration slope on matured leads, with its interval by account; 1 is calibrated, less is overconfident."""
 
     value: float
     interval: tuple[float, float]
@@ -236,72 +259,74 @@ class Slope:
 
     @property
     def sentence(self) -> str:
-        """What was seen, in words."""
+        """The finding in words."""
         low, high = self.interval
         return f"the calibration slope on matured leads is {self.value:.2f} ({low:.2f} to {high:.2f}), where 1 is right"
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_dict(self) -> Mapping[str, Any]:
         """JSON types."""
         return {"value": self.value, "interval_95": list(self.interval), "p": self.p}
 
 
-def slope(leads: Leads, periods: Periods, bundle: Bundle, seed: int) -> Slope | None:
-    """The slope once enough labels have matured; tested against the nearest of .9 to 1.1."""
+def slope(leads: ObservedLeads, periods: Periods, bundle: Bundle, seed: int) -> SlopeCheck | None:
+    """The slope, once enough labels have matured; the test is against the nearest value of .9 to 1.1."""
     some = leads.take(periods.since)
     won = some.won_within(bundle.horizon_days or 0)
-    if len(some) < ROWS_FOR_SLOPE:
+    if len(some) < MIN_ROWS_FOR_SLOPE:
         return None
-    found = bootstrap_slope(won, some.probability, some.cluster, seed)
-    if found is None:
+    estimate = bootstrap_slope(won, some.probability, some.cluster, seed)
+    if estimate is None:
         return None
-    away = max(SLOPES[0] - found.value, found.value - SLOPES[1], 0.0)
-    return Slope(found.value, (found.low, found.high), 2 * float(stats.norm.sf(away / max(found.error, 1e-9))))
+    away = max(SLOPES[0] - estimate.value, estimate.value - SLOPES[1], 0.0)
+    return SlopeCheck(
+        estimate.value, (estimate.low, estimate.high), 2 * float(stats.norm.sf(away / max(estimate.error, 1e-9)))
+    )
 
 
-def _worth(leads: Leads, before: Booleans, won: Reals) -> float:
-    """What the champion's promise was worth before: wins for each that it expected."""
+def _calibration_ratio(leads: ObservedLeads, before: Booleans, won: Reals) -> float:
+    """The ratio of wins to predicted wins among earlier leads."""
     return float(won[before].mean() / leads.probability[before].mean())
 
 
-def _telling(leads: Leads, now: Booleans, before: Booleans, won: Reals) -> bool:
-    """Whether enough leads, wins and log_losses are on both sides for a gap to say something."""
+def _can_test(leads: ObservedLeads, now: Booleans, before: Booleans, won: Reals) -> bool:
+    """Whether both sides have enough leads, wins and log_losses for a test."""
     if not now.any() or not before.any():
         return False
-    promised = _worth(leads, before, won) * float(leads.probability[now].mean())
-    return _enough(int(now.sum()), promised) and _enough(int(before.sum()), float(won[before].mean()))
+    predicted = _calibration_ratio(leads, before, won) * float(leads.probability[now].mean())
+    return _enough(int(now.sum()), predicted) and _enough(int(before.sum()), float(won[before].mean()))
 
 
-def _gap(of: str, leads: Leads, now: Booleans, before: Booleans, won: Reals, seed: int) -> Gap:
-    """A gap against the champion's promise, scaled to what that promise was worth before; both sides hold a lead."""
+def _gap(of: str, leads: ObservedLeads, now: Booleans, before: Booleans, won: Reals, seed: int) -> OutcomeGap:
+    """A gap against the champion's predictions times the ratio of the earlier leads; both sides hold a lead."""
     some, past = leads.take(now), leads.take(before)
-    worth = _worth(leads, before, won)
-    promised = worth * some.probability
-    gap = _share(some, won[now] - promised, seed)
-    unsure = _share(past, won[before] - worth * past.probability, seed).error
-    error = float(np.hypot(_error(gap, promised), unsure * some.probability.mean() / past.probability.mean()))
-    return Gap(
+    ratio = _calibration_ratio(leads, before, won)
+    predicted = ratio * some.probability
+    gap = _mean(some, won[now] - predicted, seed)
+    ratio_error = _mean(past, won[before] - ratio * past.probability, seed).error
+    error = float(np.hypot(_error(gap, predicted), ratio_error * some.probability.mean() / past.probability.mean()))
+    return OutcomeGap(
         of=of,
         rows=len(some),
         observed=float(won[now].mean()),
-        predicted=float(promised.mean()),
+        predicted=float(predicted.mean()),
         interval=ClusterBootstrap(some.cluster, np.random.default_rng(seed)).mean_interval(won[now]),
-        p=_two_sided(gap.mean, error) if _telling(leads, now, before, won) else None,
+        p=_two_sided(gap.mean, error) if _can_test(leads, now, before, won) else None,
     )
 
 
 def _enough(rows: int, share: float) -> bool:
-    return rows >= FEWEST and min(share, 1 - share) * rows >= FEWEST_WINS
+    return rows >= MIN_LEADS and min(share, 1 - share) * rows >= MIN_EXPECTED_WINS
 
 
-def _share(some: Leads, values: Reals, seed: int) -> _Share:
+def _mean(some: ObservedLeads, values: Reals, seed: int) -> _Mean:
     clusters = ClusterBootstrap(some.cluster, np.random.default_rng(seed))
-    return _Share(float(values.mean()), clusters.standard_error(values))
+    return _Mean(float(values.mean()), clusters.standard_error(values))
 
 
-def _error(gap: _Share, promised: Reals) -> float:
-    """A gap's error: by account, and no less than the promise itself implies, or having no win at all would be sure."""
-    share = float(np.clip(promised.mean(), 0.0, 1.0))
-    return max(gap.error, float(np.sqrt(share * (1 - share) / len(promised))))
+def _error(gap: _Mean, predicted: Reals) -> float:
+    """The error of a gap, by account; at least the binomial error, else a share of 0 wins would have no error."""
+    share = float(np.clip(predicted.mean(), 0.0, 1.0))
+    return max(gap.error, float(np.sqrt(share * (1 - share) / len(predicted))))
 
 
 def _two_sided(gap: float, error: float) -> float:

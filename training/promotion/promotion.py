@@ -1,8 +1,9 @@
-"""Promotion: challenger against champion on the same frozen test rows, by a paired comparison and guard-rails.
+"""Promotion: the challenger against the champion on the same frozen test rows, by a paired comparison and guard-rails.
 
 Both are scored on the challenger's test window, without the rows that the champion was trained on. The challenger is
-promoted where it loses significantly less (95 %, whole accounts resampled), or where it is certainly not worse by more
-than .002 nats and holds a guard-rail that the champion fails. A guard-rail that both fail is told and does not block.
+promoted in two cases: its loss is significantly lower (95 %, whole accounts resampled), or it is certainly not worse by
+more than .002 nats and passes a guard-rail that the champion fails. A guard-rail that both fail is reported and does
+not block.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,22 +19,22 @@ from models.probability import log_losses
 from training.data.rows import MIN_WINS
 from training.evaluation.bootstrap import ClusterBootstrap
 from training.evaluation.metrics import Predictions
-from training.evaluation.test_window import NotComparable, Window
+from training.evaluation.test_window import FrozenWindow, NotComparable
 from training.promotion import guardrails
-from training.promotion.guardrails import Check
+from training.promotion.guardrails import GuardrailResult
 
 DRAWS = 2000
 MARGIN = 0.002
-"""Nats a lead by which a challenger with a guard-rail gain may at most be worse."""
+"""Nats a lead: the most by which a challenger that gains a guard-rail may be worse."""
 
 
-class Refused(ValueError):
-    """A version is not good enough to be promoted; the message says why and what overrides it."""
+class PromotionRefused(ValueError):
+    """A version is not good enough to be promoted; the message says why, and how to override the refusal."""
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A version that stands for promotion, or holds the place.
+class ComparedVersion:
+    """A version in a comparison, the challenger or the champion.
 
     Attributes:
         version: its number.
@@ -46,15 +47,15 @@ class Contender:
     predictions: Predictions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """The paired log-loss difference, challenger less champion, in nats a lead: below 0 the challenger is better.
 
     Attributes:
-        rows, accounts: what it rests on.
+        rows, accounts: the number of rows and accounts compared.
         excluded: test rows left out because the champion was trained on them.
-        difference: its mean.
-        low, high: its central 95 % under the bootstrap of whole accounts.
+        difference: the mean difference.
+        low, high: its central 95 % by the bootstrap of whole accounts.
     """
 
     rows: int
@@ -66,89 +67,98 @@ class Comparison:
 
     @property
     def words(self) -> str:
-        """It for readers."""
+        """The comparison in words."""
         return (
             f"log loss less the champion's is {self.difference:+z.4f} ({self.low:+z.4f} to {self.high:+z.4f}) "
             f"on {self.rows:,} leads of {self.accounts:,} accounts"
         )
 
 
-@dataclass(frozen=True)
-class Decision:
+@dataclass(frozen=True, kw_only=True)
+class PromotionDecision:
     """Whether a version is promoted, and why.
 
     Attributes:
-        promote: whether it is.
+        promote: whether the version is promoted.
         words: why, in a sentence.
-        champion: the version it was compared with; None where there was none.
-        comparison: None without a champion to compare with, or where none can be made.
-        checks: every guard-rail's result.
+        champion: the version of the champion; None without a champion.
+        comparison: None without a champion, or where the two cannot be compared.
+        checks: the result of every guard-rail.
     """
 
     promote: bool
     words: str
     champion: str | None
     comparison: Comparison | None
-    checks: tuple[Check, ...]
+    checks: tuple[GuardrailResult, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """It as JSON types."""
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
         comparison = None if self.comparison is None else asdict(self.comparison)
-        checks = [check.to_json() for check in self.checks]
+        checks = [check.to_dict() for check in self.checks]
         return {**self.__dict__, "comparison": comparison, "checks": checks}
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Its numbers by name, for a registry."""
-        found = {f"{check.name}.{name}": value for check in self.checks for name, value in check.figures.items()}
+        """The numbers of comparison and guard-rails by name, for the registry."""
+        of_checks = {f"{check.name}.{name}": value for check in self.checks for name, value in check.figures.items()}
         own = (
             {} if self.comparison is None else {f"comparison.{k}": float(v) for k, v in asdict(self.comparison).items()}
         )
-        return {**own, **found}
+        return {**own, **of_checks}
 
 
 def decide(
-    challenger: Contender, champion: Contender | None, window: Window, catalogue: Catalogue, *, draws: int = DRAWS
-) -> Decision:
-    """Whether the challenger, whose test window is given, takes the champion's place.
+    challenger: ComparedVersion,
+    champion: ComparedVersion | None,
+    window: FrozenWindow,
+    catalogue: Catalogue,
+    *,
+    draws: int = DRAWS,
+) -> PromotionDecision:
+    """Decide whether the challenger, whose test window is given, replaces the champion.
 
     Args:
-        challenger: the version asked about.
-        champion: what serves; None before the first promotion, or where it cannot be served any more.
+        challenger: the version to decide on.
+        champion: the serving version; None before the first promotion, or where it can no longer be served.
         window: the challenger's test window.
-        catalogue: says the directions of the challenger's features.
+        catalogue: gives the directions of the challenger's features.
         draws: bootstrap replicates.
     """
     if champion is None:
         return _first(challenger, window, catalogue, draws)
     if champion.version == challenger.version:
-        return Decision(False, "it is the champion already", champion.version, None, ())
+        return PromotionDecision(
+            promote=False, words="it is the champion already", champion=champion.version, comparison=None, checks=()
+        )
     own = _own_checks(challenger.bundle, window, catalogue, draws)
     try:
         rows = _common(challenger, champion, window)
         theirs = rows.probability(champion.bundle)
     except NotComparable as error:
         words = f"it cannot be compared with the champion, version {champion.version}: {error}"
-        return Decision(False, words, champion.version, None, own)
+        return PromotionDecision(promote=False, words=words, champion=champion.version, comparison=None, checks=own)
     ours = rows.probability(challenger.bundle)
     comparison = compare(rows, ours, theirs, len(window) - len(rows), draws)
-    fitness = _fitness(rows, ours, theirs, draws)
-    gains = [mine.name for mine, other in fitness if mine.passed and not other.passed]
-    checks = (*own, *(_excused(*pair) for pair in fitness), *_against(rows, ours, theirs, draws))
+    calibration = _calibration(rows, ours, theirs, draws)
+    gains = [mine.name for mine, other in calibration if mine.passed and not other.passed]
+    checks = (*own, *(_excused(*pair) for pair in calibration), *_against(rows, ours, theirs, draws))
     return _weigh(comparison, checks, gains, champion.version)
 
 
-def compare(rows: Window, ours: Reals, theirs: Reals, excluded: int, draws: int = DRAWS) -> Comparison:
+def compare(rows: FrozenWindow, ours: Reals, theirs: Reals, excluded: int, draws: int = DRAWS) -> Comparison:
     """The paired comparison of two sets of probabilities of the same rows."""
     predictions = rows.predictions
     difference = log_losses(predictions.won, ours) - log_losses(predictions.won, theirs)
     low, high = ClusterBootstrap(predictions.cluster, np.random.default_rng(0), draws).mean_interval(difference)
     accounts = len(np.unique(predictions.cluster))
-    return Comparison(len(rows), accounts, excluded, float(difference.mean()), low, high)
+    return Comparison(
+        rows=len(rows), accounts=accounts, excluded=excluded, difference=float(difference.mean()), low=low, high=high
+    )
 
 
-def _common(challenger: Contender, champion: Contender, window: Window) -> Window:
-    """The rows on which both can be judged fairly."""
+def _common(challenger: ComparedVersion, champion: ComparedVersion, window: FrozenWindow) -> FrozenWindow:
+    """The rows that neither version was trained on."""
     horizons = challenger.bundle.horizon_days, champion.bundle.horizon_days
     if horizons[0] != horizons[1]:
         raise NotComparable("it predicts within {} days and the champion within {}".format(*horizons))
@@ -162,8 +172,8 @@ def _common(challenger: Contender, champion: Contender, window: Window) -> Windo
     return rows
 
 
-def _own_checks(bundle: Bundle, window: Window, catalogue: Catalogue, draws: int) -> tuple[Check, ...]:
-    """What a model must hold whoever serves."""
+def _own_checks(bundle: Bundle, window: FrozenWindow, catalogue: Catalogue, draws: int) -> tuple[GuardrailResult, ...]:
+    """The guard-rails of a model that do not depend on the champion."""
     probability = window.probability(bundle)
     clusters = ClusterBootstrap(window.predictions.cluster, np.random.default_rng(0), draws)
     return (
@@ -174,46 +184,56 @@ def _own_checks(bundle: Bundle, window: Window, catalogue: Catalogue, draws: int
     )
 
 
-def _fitness(rows: Window, ours: Reals, theirs: Reals, draws: int) -> list[tuple[Check, Check]]:
-    """Calibration of the challenger beside the champion's."""
+def _calibration(
+    rows: FrozenWindow, ours: Reals, theirs: Reals, draws: int
+) -> list[tuple[GuardrailResult, GuardrailResult]]:
+    """The calibration guard-rails of the challenger, each beside that of the champion."""
     return [
         (guardrails.slope(rows, ours), guardrails.slope(rows, theirs)),
         (guardrails.segment_calibration(rows, ours, draws), guardrails.segment_calibration(rows, theirs, draws)),
     ]
 
 
-def _excused(mine: Check, other: Check) -> Check:
-    """A failing that the champion shares is no reason to keep the champion."""
+def _excused(mine: GuardrailResult, other: GuardrailResult) -> GuardrailResult:
+    """The challenger's result; a failure that the champion shares does not block."""
     if mine.passed or other.passed:
         return mine
     return replace(mine, blocks=False, words=f"{mine.words}; the champion fails too: {other.words}")
 
 
-def _against(rows: Window, ours: Reals, theirs: Reals, draws: int) -> tuple[Check, ...]:
+def _against(rows: FrozenWindow, ours: Reals, theirs: Reals, draws: int) -> tuple[GuardrailResult, ...]:
     return (
         guardrails.segment_loss(rows, ours, theirs, "the champion", draws),
         guardrails.top_decile_overlap(ours, theirs),
     )
 
 
-def _first(challenger: Contender, window: Window, catalogue: Catalogue, draws: int) -> Decision:
-    """Without a champion: sound, and better than the constant or honestly it; calibration is told, and blocks not."""
+def _first(challenger: ComparedVersion, window: FrozenWindow, catalogue: Catalogue, draws: int) -> PromotionDecision:
+    """Decide without a champion: the version must be sound and beat the constant; calibration does not block."""
     probability = window.probability(challenger.bundle)
     constant = np.full(len(window), window.predictions.constant)
-    told = (
+    reported = (
         guardrails.slope(window, probability),
         guardrails.segment_calibration(window, probability, draws),
         guardrails.segment_loss(window, probability, constant, "the constant", draws),
     )
-    checks = (*_own_checks(challenger.bundle, window, catalogue, draws), *(replace(c, blocks=False) for c in told))
+    checks = (*_own_checks(challenger.bundle, window, catalogue, draws), *(replace(c, blocks=False) for c in reported))
     failed = _failed(checks)
     if failed:
-        return Decision(False, _list(failed), None, None, checks)
+        return PromotionDecision(promote=False, words=_list(failed), champion=None, comparison=None, checks=checks)
     constant_words = next(check.words for check in checks if check.name == "constant")
-    return Decision(True, f"there is no champion to compare with; {constant_words}", None, None, checks)
+    return PromotionDecision(
+        promote=True,
+        words=f"there is no champion to compare with; {constant_words}",
+        champion=None,
+        comparison=None,
+        checks=checks,
+    )
 
 
-def _weigh(comparison: Comparison, checks: tuple[Check, ...], gains: Sequence[str], champion: str) -> Decision:
+def _weigh(
+    comparison: Comparison, checks: tuple[GuardrailResult, ...], gains: Sequence[str], champion: str
+) -> PromotionDecision:
     failed = _failed(checks)
     better = comparison.high < 0
     even = comparison.high <= MARGIN and bool(gains)
@@ -225,12 +245,14 @@ def _weigh(comparison: Comparison, checks: tuple[Check, ...], gains: Sequence[st
         words = f"not worse by {MARGIN}, and it holds where the champion fails ({', '.join(gains)}): {comparison.words}"
     else:
         words = f"{'worse' if comparison.low > 0 else 'not significantly better'}: {comparison.words}"
-    return Decision(not failed and (better or even), words, champion, comparison, checks)
+    return PromotionDecision(
+        promote=not failed and (better or even), words=words, champion=champion, comparison=comparison, checks=checks
+    )
 
 
-def _failed(checks: Sequence[Check]) -> list[Check]:
+def _failed(checks: Sequence[GuardrailResult]) -> list[GuardrailResult]:
     return [check for check in checks if check.blocks and not check.passed]
 
 
-def _list(failed: Sequence[Check]) -> str:
+def _list(failed: Sequence[GuardrailResult]) -> str:
     return "; ".join(f"it fails {check.name.replace('_', ' ')}: {check.words}" for check in failed)

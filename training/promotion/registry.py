@@ -1,7 +1,7 @@
 """The MLflow registry: every version with digests, parameters, metrics, plots, card and bundle; aliases with history.
 
-The registry is the data scientists' record. Serving never reads it: promotion hands the bundle to a publisher. Of the
-data it keeps digests, and the features of the test leads, on which later versions are compared with this one.
+The registry is the record of the data scientists. Serving never reads it: promotion hands the bundle to a publisher. Of
+the training data the registry keeps digests, and the features of the test leads for comparisons with later versions.
 """
 
 import json
@@ -30,34 +30,34 @@ from training.evaluation.lift import LEADS_A_WEEK, lift_at_capacity
 from training.evaluation.metrics import Predictions
 from training.evaluation.plots import plots
 from training.evaluation.report import EvaluationReport
-from training.evaluation.test_window import Window
-from training.fitting.trainer import NAME, Trained
+from training.evaluation.test_window import FrozenWindow
+from training.fitting.trainer import NAME, TrainingResult
 from training.hazard import Hazard
-from training.hazard import read as read_hazard
-from training.promotion.promotion import Contender, Decision
+from training.hazard import read_hazard as read_hazard
+from training.promotion.promotion import ComparedVersion, PromotionDecision
 
 Alias = Literal["champion", "challenger"]
 _CHANGE = "eql.alias."
-"""Each change is a tag of its own: one tag for all would meet the length that MLflow allows."""
+"""Each change is a tag of its own: one tag for all changes would exceed the length that MLflow allows."""
 _PREDICTIONS = "predictions.parquet"
 _WINDOW = "test_features.parquet"
 _REPORT = "report.json"
 _CARD = "card.md"
-_LONGEST_TAG = 5000
+_MAX_TAG_LENGTH = 5000
 
 
 class NoSuchVersion(ValueError):
-    """The registry has no such version or alias; the message says which there are."""
+    """The registry has no such version or alias; the message lists those it has."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Version:
     """A registered version.
 
     Attributes:
         version: its number, as text.
         run_id: the MLflow run that trained it.
-        created_at: when, milliseconds since the epoch.
+        created_at: the moment of registration, milliseconds since the epoch.
         aliases: champion, challenger or none.
         tags: rung, skill, log loss and the like.
     """
@@ -69,18 +69,18 @@ class Version:
     tags: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Change:
+@dataclass(frozen=True, kw_only=True)
+class AliasChange:
     """One change of an alias.
 
     Attributes:
-        alias: which.
-        previous: the version it named before, if any.
-        version: the version it names since.
-        actor: who did it.
-        reason: why, in that person's words.
-        at: when (RFC 3339).
-        decision: what the comparison and the guard-rails said of it; empty where nothing was judged.
+        alias: the alias.
+        previous: the version that it named before; None for the first change.
+        version: the version that it names since.
+        actor: the person who made the change.
+        reason: the reason, in that person's words.
+        at: the moment (RFC 3339).
+        decision: the promotion decision in words; empty where nothing was decided.
     """
 
     alias: Alias
@@ -97,7 +97,7 @@ class Registry:
 
     Args:
         tracking_uri: such as `sqlite:///var/mlflow/mlflow.db` or a server's URL.
-        artifacts: where artifacts go when the tracking server does not say; None to leave it to the server.
+        artifacts: the folder for artifacts where the tracking server sets none; None to leave the choice to the server.
     """
 
     def __init__(self, tracking_uri: str, artifacts: Path | None) -> None:
@@ -105,9 +105,9 @@ class Registry:
         self._uri = tracking_uri
         self._artifacts = artifacts
 
-    def log(
+    def log_training(
         self,
-        trained: Trained,
+        trained: TrainingResult,
         settings: Mapping[str, Any],
         catalogue: Catalogue,
         leads_a_week: int = LEADS_A_WEEK,
@@ -115,10 +115,10 @@ class Registry:
         """Record a training and register its bundle; returns the version.
 
         Args:
-            trained: what training yielded.
-            settings: what it was asked for.
-            catalogue: the base catalogue it was trained with.
-            leads_a_week: how many leads sales can work, for lift.
+            trained: the result of the training.
+            settings: the settings of the training.
+            catalogue: the base catalogue of the training.
+            leads_a_week: the capacity of sales, for lift.
         """
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_registry_uri(self._uri)
@@ -138,9 +138,9 @@ class Registry:
         return str(version.version)
 
     def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(NAME)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self._client.get_experiment_by_name(NAME)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         location = self._artifacts.absolute().as_uri() if self._artifacts else None
         return str(self._client.create_experiment(NAME, artifact_location=location))
 
@@ -152,7 +152,7 @@ class Registry:
 
     def versions(self) -> list[Version]:
         """Every version, newest first."""
-        found = self._client.search_model_versions(f"name = '{NAME}'", max_results=1000)
+        registered = self._client.search_model_versions(f"name = '{NAME}'", max_results=1000)
         aliases = self._aliases()
         listed = [
             Version(
@@ -162,7 +162,7 @@ class Registry:
                 aliases=tuple(sorted(alias for alias, version in aliases.items() if version == str(v.version))),
                 tags=v.tags,
             )
-            for v in found
+            for v in registered
         ]
         return sorted(listed, key=lambda v: -int(v.version))
 
@@ -190,7 +190,7 @@ class Registry:
 
         Raises:
             NoSuchVersion: it has none.
-            UntrustedHazard: its files are not what they say.
+            UntrustedHazard: its files do not match their checksums.
         """
         folder = Path(self._download(version, "hazard"))
         return read_hazard({file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
@@ -200,20 +200,20 @@ class Registry:
         return EvaluationReport.from_dict(json.loads(Path(self._download(version, _REPORT)).read_text()))
 
     def predictions(self, version: Version) -> Predictions:
-        """What a version said of its out-of-time rows."""
+        """The predictions of a version on its out-of-time rows."""
         return _read_predictions(Path(self._download(version, _PREDICTIONS)))
 
     def card(self, version: Version) -> str:
         """The model card of a version, as Markdown."""
         return Path(self._download(version, _CARD)).read_text("utf-8")
 
-    def contender(self, version: Version) -> Contender:
-        """A version as promotion sees it."""
-        return Contender(version.version, self.bundle(version), self.predictions(version))
+    def compared_version(self, version: Version) -> ComparedVersion:
+        """A version as promotion compares it."""
+        return ComparedVersion(version.version, self.bundle(version), self.predictions(version))
 
-    def window(self, version: Version) -> Window:
+    def window(self, version: Version) -> FrozenWindow:
         """The frozen test window of a version."""
-        return Window(self.predictions(version), pq.read_table(self._download(version, _WINDOW)))
+        return FrozenWindow(self.predictions(version), pq.read_table(self._download(version, _WINDOW)))
 
     def _download(self, version: Version, path: str) -> str:
         try:
@@ -221,42 +221,50 @@ class Registry:
         except (MlflowException, OSError) as error:
             raise NoSuchVersion(
                 f"the registry cannot give {path} of version {version.version} ({' '.join(str(error).split())}); "
-                "mend its artifact store, or train again"
+                "fix its artifact store, or train again"
             ) from None
 
-    def record(self, version: Version, decision: Decision, actor: str, at: datetime) -> None:
-        """Keep with a version what was decided of its promotion, and why: tags, metrics and a file for each time."""
-        said = {"promoted": str(decision.promote), "words": decision.words, "actor": actor, "at": at.isoformat()}
-        for name, value in said.items():
-            self._client.set_model_version_tag(NAME, version.version, f"promotion.{name}", value[:_LONGEST_TAG])
+    def log_decision(self, version: Version, decision: PromotionDecision, actor: str, at: datetime) -> None:
+        """Log a promotion decision with its version: tags, metrics, and one file for each decision."""
+        tags = {"promoted": str(decision.promote), "words": decision.words, "actor": actor, "at": at.isoformat()}
+        for name, value in tags.items():
+            self._client.set_model_version_tag(NAME, version.version, f"promotion.{name}", value[:_MAX_TAG_LENGTH])
         moment = int(at.timestamp() * 1000)
         metrics = [Metric(f"promotion.{name}", value, moment, 0) for name, value in decision.figures.items()]
         self._client.log_batch(version.run_id, metrics=metrics)
-        content = {**decision.to_json(), "actor": actor, "at": at.isoformat()}
+        content = {**decision.to_dict(), "actor": actor, "at": at.isoformat()}
         self._client.log_dict(version.run_id, content, f"promotions/{_stamp(at).replace(':', '')}.json")
 
-    def point(
+    def set_alias(
         self, alias: Alias, version: Version, actor: str, reason: str, at: datetime, decision: str = ""
-    ) -> Change:
-        """Set an alias, and remember from what, by whom, why and on what judgement."""
-        change = Change(alias, self._aliases().get(alias), version.version, actor, reason, at.isoformat(), decision)
+    ) -> AliasChange:
+        """Set an alias, and keep the change in its history."""
+        change = AliasChange(
+            alias=alias,
+            previous=self._aliases().get(alias),
+            version=version.version,
+            actor=actor,
+            reason=reason,
+            at=at.isoformat(),
+            decision=decision,
+        )
         self._client.set_registered_model_alias(NAME, alias, version.version)
         self._client.set_registered_model_tag(NAME, f"{_CHANGE}{_stamp(at)}.{alias}", json.dumps(change.__dict__))
         return change
 
-    def history(self) -> Sequence[Change]:
+    def history(self) -> Sequence[AliasChange]:
         """Every change of an alias, oldest first."""
         try:
             tags = self._client.get_registered_model(NAME).tags
         except MlflowException:
             return []
-        return [Change(**json.loads(tags[name])) for name in sorted(tags) if name.startswith(_CHANGE)]
+        return [AliasChange(**json.loads(tags[name])) for name in sorted(tags) if name.startswith(_CHANGE)]
 
-    def before(self, alias: Alias) -> Version:
-        """The version to roll back to: the one the alias named before, and before that when asked again.
+    def previous_version(self, alias: Alias) -> Version:
+        """The version to roll back to: the one that the alias named before; after a rollback, the one before that.
 
         Raises:
-            NoSuchVersion: it never named another.
+            NoSuchVersion: the alias never named another version.
         """
         named: list[str] = []
         for version in (change.version for change in self.history() if change.alias == alias):
@@ -277,12 +285,12 @@ class Registry:
 
 
 def _stamp(at: datetime) -> str:
-    """A moment that sorts as text and that MLflow takes in a name."""
+    """A moment in a form that sorts as text and that MLflow accepts in a name."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"
 
 
-def _digests(trained: Trained, catalogue: Catalogue) -> Mapping[str, str]:
-    """SHA-256 of the bundle, of what its features mean, of the catalogue, and of every labelled snapshot."""
+def _digests(trained: TrainingResult, catalogue: Catalogue) -> Mapping[str, str]:
+    """SHA-256 of the bundle, of the definitions of its features, of the catalogue, and of all labelled snapshots."""
     return {
         "bundle": trained.bundle.sha256,
         "features": trained.bundle.features_sha256,
@@ -291,28 +299,28 @@ def _digests(trained: Trained, catalogue: Catalogue) -> Mapping[str, str]:
     }
 
 
-def _log_datasets(trained: Trained, digests: Mapping[str, str]) -> None:
-    """Names what was learned from and judged on; MLflow gets a schema and a digest of it, not the rows."""
+def _log_datasets(trained: TrainingResult, digests: Mapping[str, str]) -> None:
+    """Log the snapshots as a data set: MLflow gets their schema and digest, not the rows."""
     frame = trained.table.drop_columns(["lead_id"]).to_pandas()
-    # MLflow takes 36 characters of a digest.
+    # MLflow accepts 36 characters of a digest.
     snapshots = mlflow.data.pandas_dataset.from_pandas(frame, name="snapshots", digest=digests["data"][:36])
     mlflow.log_input(snapshots, context="training")
 
 
-def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digests: Mapping[str, str]) -> None:
+def _log_files(trained: TrainingResult, catalogue: Catalogue, leads_a_week: int, digests: Mapping[str, str]) -> None:
     bundle, predictions = trained.bundle, trained.predictions
     parts = bundle.contributions(trained.test_matrix)
     families = {entry.name: entry.family for entry in catalogue.with_attributes(bundle.attributes)}
-    found = importance(bundle.encoding.names, families, parts)
-    real = lift_at_capacity(predictions, leads_a_week)
+    strength = importance(bundle.encoding.names, families, parts)
+    lift = lift_at_capacity(predictions, leads_a_week)
     figures = plots(bundle, predictions, parts, catalogue=catalogue, leads_a_week=leads_a_week)
     files = {
         **{f"bundle/{name}": content for name, content in bundle.files.items()},
-        **({f"hazard/{name}": content for name, content in trained.foreseen.files.items()} if trained.foreseen else {}),
+        **({f"hazard/{name}": content for name, content in trained.hazard.files.items()} if trained.hazard else {}),
         **figures,
         _REPORT: json.dumps(trained.report.to_dict(), indent=1).encode(),
-        _CARD: card(bundle, trained.report, found, real, digests).encode(),
-        "importance.json": json.dumps(_importance(found), indent=1).encode(),
+        _CARD: card(bundle, trained.report, strength, lift, digests).encode(),
+        "importance.json": json.dumps(_importance(strength), indent=1).encode(),
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -320,12 +328,12 @@ def _log_files(trained: Trained, catalogue: Catalogue, leads_a_week: int, digest
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_bytes(content)
         _write_predictions(predictions, folder / _PREDICTIONS)
-        pq.write_table(Window.of(predictions, trained.table).features, folder / _WINDOW)
+        pq.write_table(FrozenWindow.of(predictions, trained.table).features, folder / _WINDOW)
         mlflow.log_artifacts(str(folder))
 
 
-def _importance(found: Importance) -> Mapping[str, Any]:
-    return {"features": dict(found.features), "families": dict(found.families)}
+def _importance(strength: Importance) -> Mapping[str, Any]:
+    return {"features": dict(strength.features), "families": dict(strength.families)}
 
 
 def _numbers(report: Mapping[str, Any]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What is recorded of accounts: their versions, their use of integrations, the partners that share them."""
+"""The records of accounts: their versions, their use of integrations, the partners that share them."""
 
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -33,7 +33,7 @@ def _trade(number: int) -> str:
 
 
 def account_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
-    """Each account's versions: first seen, changed, and after its first win, when its revenue is known."""
+    """The versions of each account: first seen, changed, and after its first win, when its revenue is known."""
     accounts, ids = chunk.accounts, chunk.account_ids
     names = [f"{_stem(n)} {_trade(n)} {n}" for n in accounts.number.tolist()]
     used = rng.random((len(ids), len(TECHNOLOGIES))) < 0.3
@@ -60,15 +60,15 @@ def account_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
 
 
 def _first_wins(chunk: Chunk) -> Integers:
-    """When each account's first win was recorded; after the cut where there is none."""
-    found = np.full(len(chunk.accounts.number), chunk.window.cut + DAY)
+    """The time when each account's first win was recorded; after the cut for accounts without a win."""
+    first_win = np.full(len(chunk.accounts.number), chunk.window.cut + DAY)
     lead, at = chunk.history.of(WON)
-    np.minimum.at(found, chunk.leads.account[lead], at)
-    return found
+    np.minimum.at(first_win, chunk.leads.account[lead], at)
+    return first_win
 
 
 def shared_customer_rows(chunk: Chunk) -> RecordRows:
-    """The partners that have an account too, known with its first version."""
+    """The partners that share an account, known with its first version."""
     accounts, ids = chunk.accounts, chunk.account_ids
     account, place = np.nonzero(accounts.overlaps >= 0)
     return rows(
@@ -85,7 +85,7 @@ def shared_customer_rows(chunk: Chunk) -> RecordRows:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Days:
     """Days of use, one a row."""
 
@@ -96,7 +96,7 @@ class _Days:
     users: Integers
 
     def take(self, these: Booleans) -> "_Days":
-        return _Days(*(column[these] for column in vars(self).values()))
+        return _Days(**{name: column[these] for name, column in vars(self).items()})
 
 
 def usage_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:

@@ -1,4 +1,4 @@
-"""The accounts of the simulated world, their use of integrations, and the partners that have them too."""
+"""The accounts of the simulated world, their use of integrations, and the partners that share them."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ import numpy as np
 from features.value_types import DAY, SECOND
 from models.arrays import Booleans, Integers, Reals
 from training.world.partners import KINDS, PARTNERS, Partners
-from training.world.window import DAYS, Window
+from training.world.window import DAYS, SimulatedWindow
 
 INDUSTRIES = (
     *("software", "fintech", "e-commerce", "healthcare"),
@@ -15,10 +15,10 @@ INDUSTRIES = (
     *("agriculture", "hospitality", "construction", "public sector"),
 )
 ICP_INDUSTRIES = 8
-"""How many of `INDUSTRIES` belong to the ideal customer profile: the first."""
+"""The number of industries, first in `INDUSTRIES`, that belong to the ideal customer profile."""
 
 UNKNOWN_INDUSTRY = len(INDUSTRIES)
-"""Stands for an industry that is not recorded."""
+"""The code of an industry that is not recorded."""
 
 COUNTRIES = (
     *(("DE", "EMEA"), ("GB", "EMEA"), ("FR", "EMEA"), ("NL", "EMEA"), ("SE", "EMEA"), ("ES", "EMEA"), ("ZA", "EMEA")),
@@ -33,7 +33,7 @@ _GROWTH = 1.6
 _OVERLAPS = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Accounts:
     """A chunk of accounts; arrays of one length, of which `employees` may change once.
 
@@ -92,16 +92,16 @@ class Usage:
     recorded: Integers
     intensity: Reals
 
-    def active_days(self, account: Integers, instant: Integers, window: Window) -> Integers:
+    def active_days(self, account: Integers, instant: Integers, window: SimulatedWindow) -> Integers:
         """Active days among the 30 days before an instant, as recorded by then."""
         ends = window.start + np.arange(1, DAYS + 1) * DAY
         recent = (ends <= instant[:, None]) & (ends > instant[:, None] - 30 * DAY)
         known = self.active[account] & (self.recorded[account] <= instant[:, None])
-        found: Integers = (recent & known).sum(axis=1)
-        return found
+        days: Integers = (recent & known).sum(axis=1)
+        return days
 
 
-def draw_accounts(rng: np.random.Generator, window: Window, partners: Partners, number: Integers) -> Accounts:
+def draw_accounts(rng: np.random.Generator, window: SimulatedWindow, partners: Partners, number: Integers) -> Accounts:
     """Accounts with these numbers: companies of all sizes, three in ten users of an integration."""
     n = len(number)
     employees = np.round(np.exp(rng.normal(np.log(260), 1.5, n))).clip(1, 200_000)
@@ -133,7 +133,7 @@ def draw_accounts(rng: np.random.Generator, window: Window, partners: Partners, 
     )
 
 
-def _lead_times(rng: np.random.Generator, window: Window, n: int) -> Integers:
+def _lead_times(rng: np.random.Generator, window: SimulatedWindow, n: int) -> Integers:
     """Up to three leads an account, 0.74 on average, at times that grow denser by `_GROWTH` over the window."""
     count = rng.choice(4, n, p=[0.5, 0.31, 0.14, 0.05])
     first = window.start + WARM_UP
@@ -151,7 +151,7 @@ def _two_sizes(rng: np.random.Generator, employees: Reals, changes: Booleans) ->
 
 
 def _distinct_partners(rng: np.random.Generator, partners: Partners, n: int) -> Integers:
-    """Three different partners for each account, the big ones more often (the Gumbel trick)."""
+    """Three different partners for each account, big partners more often (the Gumbel trick)."""
     return np.argsort(-(np.log(partners.share) + rng.gumbel(size=(n, PARTNERS))), axis=1)[:, :_OVERLAPS]
 
 
@@ -160,7 +160,7 @@ def _between(rng: np.random.Generator, low: Integers, high: Integers) -> Integer
 
 
 def obscured(rng: np.random.Generator, accounts: Accounts, share: float) -> Accounts:
-    """The accounts without the size, the industry, the revenue of so many of them each; nothing is drawn for 0."""
+    """The accounts with size, industry and revenue each missing for a share of them; 0 draws no random number."""
     if share == 0:
         return accounts
     size, industry, revenue = rng.random((3, len(accounts.number))) < share
@@ -172,7 +172,7 @@ def obscured(rng: np.random.Generator, accounts: Accounts, share: float) -> Acco
     )
 
 
-def draw_usage(rng: np.random.Generator, window: Window, accounts: Accounts, wait: Integers) -> Usage:
+def draw_usage(rng: np.random.Generator, window: SimulatedWindow, accounts: Accounts, wait: Integers) -> Usage:
     """Use of integrations: a day a week or most days, from the start or a later day, some only for a while.
 
     Args:

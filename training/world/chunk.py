@@ -1,4 +1,4 @@
-"""A chunk of the simulated world, drawn whole: accounts, their leads, and what happened to each by the cut."""
+"""A chunk of the simulated world, drawn whole: accounts, their leads, and the events of each lead by the cut."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,29 +12,29 @@ import numpy.typing as npt
 from features.value_types import DAY, SECOND, Scalar
 from models.arrays import Booleans, Integers, Reals
 from training.world.accounts import Accounts, Usage, draw_accounts, draw_usage, obscured
-from training.world.hazard import LOST, MOST_SIGNALS, SIGNAL, WON, Covariates, Pace, walk, weights
+from training.world.hazard import LOST, MAX_SIGNALS, SIGNAL, WON, Covariates, Pace, walk, weights
 from training.world.hidden import Frailty, waits
-from training.world.leads import Leads, covariates, draw_leads, occasions, partner_chance
+from training.world.leads import SimulatedLeads, covariates, draw_leads, occasions, partner_chance
 from training.world.partners import Partners
 from training.world.switches import Switches
-from training.world.window import DAYS, Window
+from training.world.window import DAYS, SimulatedWindow
 
 CHUNK = 500
-"""Accounts drawn at once. A chunk depends on the seed and its own place alone, never on how many there are."""
+"""Accounts drawn at once. A chunk depends on the seed and its own number only, never on the number of chunks."""
 
 _YEAR = 365.25 * DAY
-_PARTNERS_PART = 0.8
-"""What all leads' log weight of winning gains where partner signals do nothing, so that about as many are won."""
+_PARTNER_SHARE = 0.8
+"""Added to the log weight of winning of all leads where partner signals have no effect: the win rate stays similar."""
 
 RecordRows: TypeAlias = Iterator[dict[str, Scalar]]
-"""RecordRows of one kind of record, by column."""
+"""Rows of one kind of record, by column."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all chunks of a world have in common."""
+    """The setting that all chunks of a world share."""
 
-    window: Window
+    window: SimulatedWindow
     switches: Switches
     partners: Partners
 
@@ -47,8 +47,8 @@ class Setting:
         """The pace of leads created at these instants, with these hidden log factors, as the world drifts."""
         middle = (self.window.start + self.window.cut) / 2
         drifted = np.asarray(self.switches.drift * (middle - created) / _YEAR, np.float64)
-        made_up = (1 - self.switches.effect) * _PARTNERS_PART
-        return Pace(drifted + level + made_up, -self.switches.drift * DAY / _YEAR)
+        compensation = (1 - self.switches.effect) * _PARTNER_SHARE
+        return Pace(drifted + level + compensation, -self.switches.drift * DAY / _YEAR)
 
 
 @dataclass(frozen=True)
@@ -56,23 +56,23 @@ class Streams:
     """The random numbers of a chunk.
 
     Attributes:
-        plain: for all that the plain world has.
-        extra: for what switches add, so that they leave the rest as it is as far as they can.
+        plain: for everything in the plain world.
+        extra: for the additions of switches, so that the rest stays the same as far as possible.
     """
 
     plain: np.random.Generator
     extra: np.random.Generator
 
 
-@dataclass(frozen=True)
-class History:
-    """What happened to leads after their creation and is recorded by the cut; arrays of one length.
+@dataclass(frozen=True, kw_only=True)
+class SimulatedHistory:
+    """The events of leads after their creation that are recorded by the cut; arrays of one length.
 
     Attributes:
         lead: position of the lead.
         age: whole days since its creation; the event falls into the day that starts then.
         event: position in `hazard.EVENTS`.
-        at: microseconds, when it was recorded, which is when facts take effect.
+        at: microseconds, when it was recorded; facts take effect then.
         happened: microseconds, when a win or loss happened; of facts it is `at` here.
     """
 
@@ -83,46 +83,46 @@ class History:
     happened: Integers
 
     def of(self, event: int) -> tuple[Integers, Integers]:
-        """The leads of one event, and when it was recorded."""
+        """The leads with one event, and the times of its record."""
         these = self.event == event
         return self.lead[these], self.at[these]
 
     def times(self, event: int) -> tuple[Integers, Integers]:
-        """When each event of a kind happened, and when it was recorded."""
+        """The times of the events of a kind, and the times of their records."""
         these = self.event == event
         return self.happened[these], self.at[these]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """Everything about one chunk that its facts and its truth are written from.
+    """One chunk: the data that its records and its true probabilities are written from.
 
     Attributes:
         setting: of the world.
-        accounts: all of the chunk's.
-        usage: theirs.
-        leads: theirs.
+        accounts: the accounts of the chunk.
+        usage: the integration usage of the accounts.
+        leads: the leads of the accounts.
         covariates: of each lead, as recorded by its creation.
         weights: of each lead's events (`hazard.weights`).
         frail: class of frailty of each lead, a position in the setting's `frailty.values`.
-        prior: weight of each class by what is recorded at creation, shape (leads, classes).
-        history: of the leads.
-        kept: whether each account is wanted; the last chunk of a world may be wanted in part.
+        prior: weight of each class given the records at creation, shape (leads, classes).
+        history: the events of the leads.
+        kept: whether each account belongs to the world; the last chunk may be cut.
     """
 
     setting: Setting
     accounts: Accounts
     usage: Usage
-    leads: Leads
+    leads: SimulatedLeads
     covariates: Covariates
     weights: Reals
     frail: Integers
     prior: Reals
-    history: History
+    history: SimulatedHistory
     kept: Booleans
 
     @property
-    def window(self) -> Window:
+    def window(self) -> SimulatedWindow:
         """The world's two years."""
         return self.setting.window
 
@@ -134,15 +134,15 @@ class Chunk:
     @cached_property
     def closed(self) -> Integers:
         """When each lead was recorded as won or lost; after the cut where it is open."""
-        found = np.full(len(self.leads.account), self.window.cut + DAY)
+        closed_at = np.full(len(self.leads.account), self.window.cut + DAY)
         for event in (WON, LOST):
             lead, at = self.history.of(event)
-            found[lead] = at
-        return found
+            closed_at[lead] = at
+        return closed_at
 
     @cached_property
     def account_ids(self) -> list[str]:
-        """The id of each account, its number in it."""
+        """The id of each account, which contains its number."""
         return [f"A-{number:06d}" for number in self.accounts.number.tolist()]
 
     @cached_property
@@ -153,7 +153,7 @@ class Chunk:
 
     @cached_property
     def kept_leads(self) -> Booleans:
-        """Whether each lead is wanted."""
+        """Whether each lead belongs to the world."""
         return self.kept[self.leads.account]
 
 
@@ -163,39 +163,54 @@ def draw_chunk(streams: Streams, setting: Setting, first: int, last: int) -> Chu
     number = np.arange(first, first + CHUNK)
     accounts = obscured(streams.extra, draw_accounts(rng, window, partners, number), switches.missing)
     usage = draw_usage(rng, window, accounts, waits(streams.extra, switches.late_days, (CHUNK, DAYS)))
-    found = occasions(window, accounts)
-    frail = setting.frailty.draw(streams.extra, len(found.account))
-    chances = partner_chance(switches.selection, found.merit[:, None] + setting.frailty.values)
-    leads = draw_leads(rng, partners, accounts, found, chances[np.arange(len(frail)), frail])
+    at_occasions = occasions(window, accounts)
+    frail = setting.frailty.draw(streams.extra, len(at_occasions.account))
+    chances = partner_chance(switches.selection, at_occasions.merit[:, None] + setting.frailty.values)
+    leads = draw_leads(rng, partners, accounts, at_occasions, chances[np.arange(len(frail)), frail])
     known = covariates(leads, window, partners, accounts, usage)
     weighed = weights(known, switches.effect)
     prior = setting.frailty.shares * np.where(leads.partner[:, None] >= 0, chances, 1 - chances)
     history = _history(streams, setting, leads, weighed, setting.frailty.values[frail])
-    return Chunk(setting, accounts, usage, leads, known, weighed, frail, prior, history, number <= last)
+    return Chunk(
+        setting=setting,
+        accounts=accounts,
+        usage=usage,
+        leads=leads,
+        covariates=known,
+        weights=weighed,
+        frail=frail,
+        prior=prior,
+        history=history,
+        kept=number <= last,
+    )
 
 
-def _history(streams: Streams, setting: Setting, leads: Leads, weighed: Reals, frailty: Reals) -> History:
-    """A walk with each event at an instant of its day, after the day's start; what the cut hides is left out."""
+def _history(
+    streams: Streams, setting: Setting, leads: SimulatedLeads, weighed: Reals, frailty: Reals
+) -> SimulatedHistory:
+    """A walk with each event at an instant of its day, after the day's start; without events recorded after the cut."""
     steps = walk(weighed, leads.start(), DAYS, streams.plain, setting.pace(leads.created, frailty))
     n, day = len(steps.lead), leads.created[steps.lead] + steps.age * DAY
     happened = day + streams.plain.integers(1, DAY // SECOND + 1, n) * SECOND
     closes = steps.event <= LOST
     at = happened + closes * waits(streams.extra, setting.switches.late_days, n) * DAY
     seen = at <= setting.window.cut
-    return History(steps.lead[seen], steps.age[seen], steps.event[seen], at[seen], happened[seen])
+    return SimulatedHistory(
+        lead=steps.lead[seen], age=steps.age[seen], event=steps.event[seen], at=at[seen], happened=happened[seen]
+    )
 
 
 def signals(chunk: Chunk) -> tuple[Integers, Integers, Integers]:
-    """The leads and instants of buying signals after creation, and which of the lead's signals each is, from 1."""
+    """The leads and instants of buying signals after creation, with the ordinal of each in its lead, from 1."""
     lead, at = chunk.history.of(SIGNAL)
     order = np.argsort(lead, kind="stable")
     lead, at = lead[order], at[order]
     place = np.arange(len(lead)) - np.searchsorted(lead, lead)
-    return lead, at, place + 1 + chunk.leads.start()[lead] % (MOST_SIGNALS + 1)
+    return lead, at, place + 1 + chunk.leads.start()[lead] % (MAX_SIGNALS + 1)
 
 
 def rows(wanted: Booleans, **columns: Any) -> RecordRows:
-    """The wanted rows of columns: arrays and lists hold a value a row, anything else is the same in all rows."""
+    """The wanted rows of columns: arrays and lists hold one value a row, other values are the same in all rows."""
     values = (_values(column, len(wanted)) for column in columns.values())
     return (dict(zip(columns, row, strict=True)) for row in compress(zip(*values, strict=True), wanted.tolist()))
 

@@ -1,4 +1,4 @@
-"""What is recorded of deals: the events of their leads' sales process, and what partners are paid for won ones."""
+"""The records of deals: the events of their leads' sales process, and payouts to partners for won deals."""
 
 from itertools import chain
 
@@ -18,7 +18,7 @@ _PAYOUT_STEPS = (("pending", 1), ("approved", 15), ("paid", 30))
 
 
 def deal_rows(chunk: Chunk, rng: np.random.Generator) -> tuple[RecordRows, RecordRows]:
-    """The lead events, and the payouts, of one draw of what won deals are worth."""
+    """The lead events, and the payouts, of one draw of the values of won deals."""
     lead, at = chunk.history.of(WON)
     acv = _acv(chunk, lead, rng)
     return _lead_events(chunk, lead, acv, rng), _payouts(chunk, lead, at, acv)
@@ -75,7 +75,7 @@ def _events(
 
 
 def _payouts(chunk: Chunk, won: Integers, won_at: Integers, acv: Integers) -> RecordRows:
-    """What the source partner is paid once a win is recorded: a payout that is pending, then approved, then paid."""
+    """The payout to the source partner once a win is recorded: pending, then approved, then paid."""
     partner = chunk.leads.partner[won]
     ids = [chunk.lead_ids[place] for place in won.tolist()]
     amount = np.round(acv * chunk.partners.sourced_at(partner, won_at)).astype(np.int64)

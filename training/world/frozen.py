@@ -25,8 +25,8 @@ class World:
     """A frozen world.
 
     Attributes:
-        switches: what it is made of.
-        stresses: what it puts to the test.
+        switches: its switches.
+        stresses: the properties of a model that it tests.
         sha256: the `fingerprint` of its `sample`.
     """
 

@@ -1,11 +1,11 @@
 """How leads of the simulated world are won and lost, and the exact probability that they are.
 
-A lead is a finite Markov chain in days since its creation. Its state is what was recorded of it since: how many buying
+A lead is a finite Markov chain in days since its creation. Its state is the records since then: the number of buying
 signals (0 to 3), whether the partner and whether the vendor confirmed. Each day at most one event happens: won, lost,
 one more signal, the partner's confirmation or the vendor's. Event k has the weight w_k, a function of the covariates
 at creation, the state and the age in days, and happens with probability w_k / (1 + sum of all weights): a multinomial
-logit, the usual discrete-time model of competing risks. Nothing else touches the outcome but the lead's `Pace`, so the
-probability of winning within a horizon, given the pace and all facts recorded so far, follows exactly by recursion
+logit, the usual discrete-time model of competing risks. The outcome depends on nothing else but the lead's `Pace`. So
+the probability of winning within a horizon, given the pace and all facts recorded so far, follows exactly by recursion
 (`win_probability`).
 """
 
@@ -22,19 +22,19 @@ CHANNELS = (*PARTNER_CHANNELS, *OWN_CHANNELS)
 EVENTS = ("won", "lost", "signal", "partner_confirmation", "vendor_confirmation")
 WON, LOST, SIGNAL, PARTNER, VENDOR = range(len(EVENTS))
 MOVES = (SIGNAL, PARTNER, VENDOR)
-MOST_SIGNALS = 3
+MAX_SIGNALS = 3
 ACTIVE_DAYS = 10
 """Active integration days of 30 from which on an account counts as an active user."""
 
-_SIGNALS = np.tile(np.arange(MOST_SIGNALS + 1), 4)
-_PARTNER = np.tile(np.repeat([0, 1], MOST_SIGNALS + 1), 2)
-_VENDOR = np.repeat([0, 1], 2 * (MOST_SIGNALS + 1))
+_SIGNALS = np.tile(np.arange(MAX_SIGNALS + 1), 4)
+_PARTNER = np.tile(np.repeat([0, 1], MAX_SIGNALS + 1), 2)
+_VENDOR = np.repeat([0, 1], 2 * (MAX_SIGNALS + 1))
 STATES = len(_SIGNALS)
-_GRID = (2, 2, MOST_SIGNALS + 1)
+_GRID = (2, 2, MAX_SIGNALS + 1)
 """The states as vendor's confirmation, partner's confirmation, signals."""
 
-STEPS = np.array([0, 0, 1, MOST_SIGNALS + 1, 2 * (MOST_SIGNALS + 1)])
-"""What each of `EVENTS` adds to the number of a state; won and lost end the lead."""
+STEPS = np.array([0, 0, 1, MAX_SIGNALS + 1, 2 * (MAX_SIGNALS + 1)])
+"""The number that each of `EVENTS` adds to a state; won and lost end the lead."""
 
 _CHANNEL_EFFECT: Mapping[str, float] = {
     "integration_marketplace": 0.2,
@@ -56,11 +56,11 @@ _LOST_BY_AGE = np.array([0.4, 0.9, 1.1, 1.5, 3.0])
 
 @dataclass(frozen=True)
 class Pace:
-    """What the weight of winning is multiplied by at an age in days: exp(level + slope * age).
+    """The factor of the weight of winning at an age in days: exp(level + slope * age).
 
     Attributes:
         level: of each lead; of length 1 for all.
-        slope: a day.
+        slope: per day.
     """
 
     level: Reals
@@ -68,8 +68,8 @@ class Pace:
 
     def at(self, age: Integers) -> Reals:
         """The factor of each lead at its age in whole days."""
-        found: Reals = np.exp(self.level) * np.exp(self.slope * age)
-        return found
+        factor: Reals = np.exp(self.level) * np.exp(self.slope * age)
+        return factor
 
     def of(self, lead: Integers) -> "Pace":
         """The pace of leads at these positions."""
@@ -80,16 +80,16 @@ STEADY = Pace(np.zeros(1))
 """The pace of a world in which nothing is hidden and nothing drifts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Covariates:
-    """What the facts recorded by its creation say of each lead; arrays of one length.
+    """The covariates of each lead from the facts recorded by its creation; arrays of one length.
 
     Attributes:
         channel: position in `CHANNELS`.
         employees: of the account; NaN where unknown.
         icp_industry: whether the account's industry is one of the ideal customer profile's.
         competitor: whether the account competes with us.
-        partner: whether the lead names a source partner; without one nobody confirms it.
+        partner: whether the lead names a source partner; a lead without one is never confirmed.
         referred: whether that partner referred it.
         certified: whether that partner is certified.
         tier: of that partner, 1 to 3; 0 without one.
@@ -114,13 +114,13 @@ class Covariates:
 def state(signals: npt.ArrayLike, partner: npt.ArrayLike, vendor: npt.ArrayLike) -> Integers:
     """The state with so many signals (0 to 3) and these confirmations (0 or 1)."""
     confirmed = np.asarray(partner, np.int64) + 2 * np.asarray(vendor, np.int64)
-    return np.asarray(signals, np.int64) + (MOST_SIGNALS + 1) * confirmed
+    return np.asarray(signals, np.int64) + (MAX_SIGNALS + 1) * confirmed
 
 
 def after(states: Integers, event: int | Integers) -> Integers:
     """The states that `states` become by the `MOVES` in `event`; impossible moves have weight 0."""
-    found: Integers = np.minimum(states + STEPS[event], STATES - 1)
-    return found
+    moved: Integers = np.minimum(states + STEPS[event], STATES - 1)
+    return moved
 
 
 def merit(employees: Reals, icp_industry: Booleans, competitor: Booleans) -> Reals:
@@ -130,8 +130,8 @@ def merit(employees: Reals, icp_industry: Booleans, competitor: Booleans) -> Rea
 
 
 def _size(employees: Reals) -> Reals:
-    found: Reals = np.nan_to_num(-0.06 * np.log(np.maximum(employees, 1) / 400) ** 2, nan=-0.3)
-    return np.maximum(found, -1.0)
+    effect: Reals = np.nan_to_num(-0.06 * np.log(np.maximum(employees, 1) / 400) ** 2, nan=-0.3)
+    return np.maximum(effect, -1.0)
 
 
 def _fit(employees: Reals, icp_industry: Booleans) -> Booleans:
@@ -142,8 +142,8 @@ def attraction(lead: Covariates, effect: float = 1.0) -> Reals:
     """How well a lead suits us: log odds that enter every weight.
 
     Args:
-        lead: what was recorded by its creation.
-        effect: what partner signals do to the outcome, as a share of what they do in full.
+        lead: the covariates at creation.
+        effect: the effect of partner signals on the outcome, as a share of the full effect.
     """
     fit = _fit(lead.employees, lead.icp_industry)
     active = lead.active_days >= ACTIVE_DAYS
@@ -175,42 +175,42 @@ def weights(lead: Covariates, effect: float = 1.0) -> Reals:
     partner = lead.partner[:, None]
     by_partner, by_vendor = effect * _PARTNER, effect * _VENDOR
     both = effect * (_PARTNER * _VENDOR)
-    found = np.empty((len(a), STATES, len(EVENTS)))
-    found[:, :, WON] = np.exp(-7.9 + a + 0.6 * _SIGNALS + 0.2 * by_partner + 0.2 * by_vendor + 0.3 * both)
-    found[:, :, LOST] = np.exp(-4.6 - 0.25 * a - 0.3 * _SIGNALS - 0.3 * both)
-    found[:, :, SIGNAL] = np.exp(-4.0 + 0.3 * a - 0.3 * _SIGNALS + 0.2 * by_partner) * (_SIGNALS < MOST_SIGNALS)
-    found[:, :, PARTNER] = np.exp(-3.6 + 0.2 * a) * (partner & (_PARTNER == 0))
-    found[:, :, VENDOR] = np.exp(-4.4 + 0.3 * a + 1.2 * _PARTNER + 0.3 * _SIGNALS) * (partner & (_VENDOR == 0))
-    crowd = found[:, :, PARTNER] + found[:, :, VENDOR]
-    found[:, :, [WON, LOST, SIGNAL]] *= (1 + (1 - effect) * crowd)[:, :, None]
-    return found
+    weight = np.empty((len(a), STATES, len(EVENTS)))
+    weight[:, :, WON] = np.exp(-7.9 + a + 0.6 * _SIGNALS + 0.2 * by_partner + 0.2 * by_vendor + 0.3 * both)
+    weight[:, :, LOST] = np.exp(-4.6 - 0.25 * a - 0.3 * _SIGNALS - 0.3 * both)
+    weight[:, :, SIGNAL] = np.exp(-4.0 + 0.3 * a - 0.3 * _SIGNALS + 0.2 * by_partner) * (_SIGNALS < MAX_SIGNALS)
+    weight[:, :, PARTNER] = np.exp(-3.6 + 0.2 * a) * (partner & (_PARTNER == 0))
+    weight[:, :, VENDOR] = np.exp(-4.4 + 0.3 * a + 1.2 * _PARTNER + 0.3 * _SIGNALS) * (partner & (_VENDOR == 0))
+    crowd = weight[:, :, PARTNER] + weight[:, :, VENDOR]
+    weight[:, :, [WON, LOST, SIGNAL]] *= (1 + (1 - effect) * crowd)[:, :, None]
+    return weight
 
 
 def alone(lead: Covariates) -> Reals:
-    """The weights of leads whose partner signals do nothing and whom nobody confirms, as `weights`."""
+    """The `weights` of leads whose partner signals have no effect and that are never confirmed."""
     return weights(replace(lead, partner=np.zeros_like(lead.partner)), 0.0)
 
 
 def by_age(age: Integers) -> Reals:
-    """What the weights are multiplied by at an age in whole days: shape (ages, EVENTS)."""
+    """The factors of the weights at an age in whole days: shape (ages, EVENTS)."""
     band = np.searchsorted(_AGES, age, side="right")
-    found = np.ones((len(age), len(EVENTS)))
-    found[:, WON], found[:, LOST] = _WON_BY_AGE[band], _LOST_BY_AGE[band]
-    return found
+    factors = np.ones((len(age), len(EVENTS)))
+    factors[:, WON], factors[:, LOST] = _WON_BY_AGE[band], _LOST_BY_AGE[band]
+    return factors
 
 
 def on_day(weights: Reals, age: Integers, pace: Pace = STEADY) -> Reals:
     """The weights, of shape (leads, EVENTS), of the day that starts at an age."""
     factor = by_age(age)
-    found: Reals = weights * factor
-    found[:, WON] *= pace.at(age)
-    return found
+    on_this_day: Reals = weights * factor
+    on_this_day[:, WON] *= pace.at(age)
+    return on_this_day
 
 
 def probabilities(weights: Reals) -> Reals:
     """The probability of each event on one day, of weights whose last axis are the events."""
-    found: Reals = weights / (1 + weights.sum(axis=-1, keepdims=True))
-    return found
+    chances: Reals = weights / (1 + weights.sum(axis=-1, keepdims=True))
+    return chances
 
 
 def win_probability(weights: Reals, age: Integers, horizon: int, pace: Pace = STEADY) -> Reals:
@@ -233,18 +233,18 @@ def win_probability(weights: Reals, age: Integers, horizon: int, pace: Pace = ST
 
 
 def win_chance(weights: Reals, states: Integers, age: Integers, horizon: int, pace: Pace) -> Reals:
-    """`win_probability` of each lead in the one state it is in; only states it can still reach are worked out."""
+    """`win_probability` of each lead in the one state it is in; only states that it can still reach are computed."""
     grid = weights.reshape(-1, *_GRID, len(EVENTS))
-    confirmed, signals = np.divmod(states, MOST_SIGNALS + 1)
+    confirmed, signals = np.divmod(states, MAX_SIGNALS + 1)
     group = 2 * confirmed + (weights[:, 0, PARTNER] > 0)
-    found = np.empty(len(states))
+    chances = np.empty(len(states))
     for key in np.unique(group).tolist():
         these = np.flatnonzero(group == key)
         vendor, partner, waiting = key // 4, key // 2 % 2, key % 2
         reachable = grid[these, vendor : 2 if waiting else vendor + 1, partner : 2 if waiting else partner + 1]
         value = _recursion(reachable, age[these], horizon, pace.of(these))
-        found[these] = value[0, 0, signals[these], np.arange(len(these))]
-    return found
+        chances[these] = value[0, 0, signals[these], np.arange(len(these))]
+    return chances
 
 
 def _recursion(weights: Reals, age: Integers, horizon: int, pace: Pace) -> Reals:
@@ -273,7 +273,7 @@ def _recursion(weights: Reals, age: Integers, horizon: int, pace: Pace) -> Reals
 
 @dataclass(frozen=True)
 class Walk:
-    """Everything that happened to leads after their creation, in order of age.
+    """All events of leads after their creation, in order of age.
 
     Attributes:
         lead: position of the lead.
@@ -287,7 +287,7 @@ class Walk:
 
 
 def walk(weights: Reals, start: Integers, days: int, rng: np.random.Generator, pace: Pace) -> Walk:
-    """Draw what happens to leads that start in the states `start` until they close, for at most `days` days."""
+    """Draw the events of leads that start in the states `start` until they close, for at most `days` days."""
     states, still_open = start.copy(), np.arange(len(start))
     steps = [(start[:0], start[:0], start[:0])]
     for age in range(days):

@@ -1,8 +1,8 @@
-"""What no record of the simulated world tells in time: a lead's frailty, and closes that are not recorded yet.
+"""The hidden part of the simulated world: the frailty of a lead, and closes that are not recorded yet.
 
 Both are built so that sums over them are finite, hence exact. Frailty has five values, those of the Gauss-Hermite rule
 for a normal distribution: they share its first nine moments. A close waits a geometric number of whole days to be
-recorded, so that one which waits still has the same chance each day, whatever its age.
+recorded, so that a waiting close has the same chance each day, however long it has waited.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _CLASSES = 5
 
 @dataclass(frozen=True)
 class Frailty:
-    """The values that the hidden log factor of the weight of winning takes, and how many leads have each.
+    """The values of the hidden log factor of the weight of winning, with the share of leads of each value.
 
     Attributes:
         values: ascending; the factor itself is 1 on average.
@@ -29,7 +29,7 @@ class Frailty:
 
     @classmethod
     def of(cls, variance: float) -> "Frailty":
-        """That of a variance of the log factor; a single value of 0 where there is none."""
+        """The frailty with a variance of the log factor; a single value of 0 where the variance is 0."""
         if variance == 0:
             return cls(np.zeros(1), np.ones(1))
         nodes, masses = np.polynomial.hermite_e.hermegauss(_CLASSES)
@@ -42,22 +42,22 @@ class Frailty:
 
 
 def waits(rng: np.random.Generator, mean_days: float, shape: int | tuple[int, ...]) -> Integers:
-    """Whole days from 0, geometric with a mean; nothing is drawn where the mean is 0."""
+    """Whole days from 0, geometric with a mean; no random number is drawn where the mean is 0."""
     if mean_days == 0:
         return np.zeros(shape, np.int64)
     return rng.geometric(1 / (1 + mean_days), shape) - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Observed:
-    """What is recorded of leads that are open, as far as it speaks of what is hidden.
+    """The records of open leads that carry information about the hidden part.
 
     Attributes:
         weights: of each lead's events (`hazard.weights`).
         start: state at creation.
-        facts: the fact recorded on each day since, a position in `hazard.EVENTS`; -1 on others. Shape (leads, days).
-        prior: weight of each class of frailty by what is recorded at creation, shape (leads, classes).
-        paces: of leads in each class.
+        facts: the fact recorded on each day since, a position in `hazard.EVENTS`, else -1; shape (leads, days).
+        prior: weight of each class of frailty given the records at creation, shape (leads, classes).
+        paces: the pace of leads in each class.
         mean_wait: days from a close to its record.
     """
 
@@ -71,12 +71,12 @@ class Observed:
 
 @dataclass(frozen=True)
 class Belief:
-    """The joint probabilities of what is hidden, given what is recorded by the end of a day; shapes (leads, classes).
+    """The joint probabilities of the hidden part, given the records by the end of a day; shapes (leads, classes).
 
     Attributes:
-        open: the class, and the lead is open.
-        won: the class, and the lead was won, which is not recorded yet.
-        lost: likewise.
+        open: of the class, with the lead open.
+        won: of the class, with the lead won and the win not recorded yet.
+        lost: of the class, with the lead lost and the loss not recorded yet.
     """
 
     open: Reals
@@ -90,26 +90,26 @@ class Belief:
 
 
 def beliefs(observed: Observed, every: int) -> list[Belief]:
-    """What is believed at creation and after each `every` days, by Bayes' rule day by day."""
+    """The beliefs at creation and after each `every` days, by Bayes' rule day by day."""
     none = np.zeros_like(observed.prior)
     belief, states = Belief(observed.prior, none, none), observed.start.copy()
-    found = [belief.normalised()]
+    weekly = [belief.normalised()]
     for age, fact in enumerate(observed.facts.T):
         belief = _next_day(belief, observed, states, age, fact)
         states = np.where(fact >= 0, after(states, np.maximum(fact, 0)), states)
         if (age + 1) % every == 0:
             belief = belief.normalised()
-            found.append(belief)
-    return found
+            weekly.append(belief)
+    return weekly
 
 
 def _next_day(belief: Belief, observed: Observed, states: Integers, age: int, fact: Integers) -> Belief:
-    """A recorded fact proves the lead was open; on a day without one it may have closed in silence."""
-    everyone, silent = np.arange(len(states)), (fact < 0)[:, None]
-    here = observed.weights[everyone, states]
+    """The belief a day later: a recorded fact proves that the lead was open; without a fact it may have closed."""
+    leads, silent = np.arange(len(states)), (fact < 0)[:, None]
+    here = observed.weights[leads, states]
     by_class = np.stack([on_day(here, np.array([age]), pace) for pace in observed.paces], axis=1)
     ways = 1 + by_class.sum(axis=2)
-    seen = np.where(silent, 1.0, here[everyone, np.maximum(fact, 0)][:, None])
+    seen = np.where(silent, 1.0, here[leads, np.maximum(fact, 0)][:, None])
     stays_unrecorded = silent * (observed.mean_wait / (1 + observed.mean_wait))
     return Belief(
         belief.open * seen / ways,

@@ -1,4 +1,4 @@
-"""What is recorded of leads: their versions, and every fact and event of their histories.
+"""The records of leads: their versions, and every fact and event of their histories.
 
 The facts that move a lead's state (signals, confirmations) are recorded at the moment they do; a few happened earlier
 and are recorded late, and all may, where the switches say so. Everything else here is drawn without a look at how the
@@ -33,7 +33,7 @@ def _partner_ids(partner: Integers) -> list[Scalar]:
 
 
 def lead_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
-    """Each lead's versions: as created; with another product line, for some; opted out after it was lost, for a few."""
+    """The versions of each lead: as created; for some with another product line; for a few opted out after a loss."""
     leads, n = chunk.leads, len(chunk.leads.account)
     columns = _unchanging(chunk, rng)
     line, other_line = rng.integers(0, len(PRODUCT_LINES), (2, n))
@@ -81,22 +81,22 @@ def _emails(chunk: Chunk, rng: np.random.Generator) -> list[str]:
     """first.last@domain; a duplicate has the address of the lead before it."""
     leads, n, hosts = chunk.leads, len(chunk.leads.account), domains(chunk)
     person = rng.integers(0, len(_FIRST_NAMES) * len(_LAST_NAMES), n)
-    found: list[str] = []
+    emails: list[str] = []
     for place, (lead, account) in enumerate(zip(chunk.lead_ids, leads.account.tolist(), strict=True)):
         first, last = divmod(int(person[place]), len(_LAST_NAMES))
         own = f"{_FIRST_NAMES[first]}.{_LAST_NAMES[last]}@{hosts[account]}"
         free = f"buyer.{lead.lower()}@{_FREE_MAIL}"
-        found.append(free if leads.free_mail[place] else found[-1] if leads.duplicate[place] else own)
-    return found
+        emails.append(free if leads.free_mail[place] else emails[-1] if leads.duplicate[place] else own)
+    return emails
 
 
 def _within(rng: np.random.Generator, days: int, n: int) -> Integers:
-    """Spans of up to so many days, in whole seconds."""
+    """Spans of up to this many days, in whole seconds."""
     return rng.integers(1, days * DAY // SECOND, n) * SECOND
 
 
 def _happened(chunk: Chunk, rng: np.random.Generator, lead: Integers, recorded: Integers) -> Integers:
-    """When facts recorded at these moments happened: then, or up to ten days earlier for the few that came late.
+    """The times of facts recorded at these moments: the same, or up to ten days earlier for the few that came late.
 
     All of them may come later by the switch `late_days`, but none happened before its lead was created.
     """
@@ -121,7 +121,7 @@ def referral_rows(chunk: Chunk) -> RecordRows:
 
 @dataclass(frozen=True)
 class _Confirmations:
-    """One side's confirmations, one a row."""
+    """The confirmations of one side, one a row."""
 
     lead: Integers
     happened: Integers
@@ -132,7 +132,7 @@ class _Confirmations:
 
 
 def confirmation_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
-    """Both sides' confirmations, of fit and intent at once or in two records at one moment.
+    """The confirmations of both sides, of fit and intent at once or in two records at one moment.
 
     Of some leads the partner confirms the fit alone as it brings them, which moves nothing.
     """
@@ -141,34 +141,36 @@ def confirmation_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
     later, later_at = chunk.history.of(PARTNER)
     by_partner = np.concatenate([at_once, later]), np.concatenate([leads.created[at_once], later_at])
     for side, (lead, recorded) in (("partner", by_partner), ("vendor", chunk.history.of(VENDOR))):
-        made = _Confirmations(lead, _happened(chunk, rng, lead, recorded), recorded)
+        confirmations = _Confirmations(lead, _happened(chunk, rng, lead, recorded), recorded)
         apart = rng.random(len(lead)) < 0.15
-        yield from _confirmation_rows(chunk, made.take(~apart), side, "fit", "intent")
-        yield from _confirmation_rows(chunk, made.take(apart), side, "fit")
-        yield from _confirmation_rows(chunk, made.take(apart), side, "intent")
+        yield from _confirmation_rows(chunk, confirmations.take(~apart), side, "fit", "intent")
+        yield from _confirmation_rows(chunk, confirmations.take(apart), side, "fit")
+        yield from _confirmation_rows(chunk, confirmations.take(apart), side, "intent")
     early = np.flatnonzero((leads.partner >= 0) & ~leads.confirmed & (rng.random(len(leads.partner)) < 0.1))
     created = leads.created[early]
     yield from _confirmation_rows(chunk, _Confirmations(early, created, created), "partner", "fit", label="early")
 
 
-def _confirmation_rows(chunk: Chunk, made: _Confirmations, side: str, *subjects: str, label: str = "") -> RecordRows:
-    ids = [chunk.lead_ids[place] for place in made.lead.tolist()]
+def _confirmation_rows(
+    chunk: Chunk, confirmations: _Confirmations, side: str, *subjects: str, label: str = ""
+) -> RecordRows:
+    ids = [chunk.lead_ids[place] for place in confirmations.lead.tolist()]
     name = "-".join((side, *subjects, label)).removesuffix("-")
     return rows(
-        chunk.kept_leads[made.lead],
+        chunk.kept_leads[confirmations.lead],
         confirmation_id=[f"C{lead[1:]}-{name}" for lead in ids],
         lead_id=ids,
-        occurred_at=made.happened,
-        recorded_at=made.recorded,
+        occurred_at=confirmations.happened,
+        recorded_at=confirmations.recorded,
         deleted=False,
         side=side,
-        partner_id=_partner_ids(chunk.leads.partner[made.lead]) if side == "partner" else None,
+        partner_id=_partner_ids(chunk.leads.partner[confirmations.lead]) if side == "partner" else None,
         subjects=f"|{'|'.join(subjects)}|",
     )
 
 
 def buying_signal_rows(chunk: Chunk, rng: np.random.Generator) -> RecordRows:
-    """The buying signals of leads, each of another kind; that of a demo request is the first."""
+    """The buying signals of leads, each of another kind; the signal of a demo request is the first."""
     leads, demo = chunk.leads, CHANNELS.index("demo_request")
     order = rng.random((len(leads.account), len(SIGNALS)))
     order[leads.channel == demo, SIGNALS.index("demo_request")] = -1

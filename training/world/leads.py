@@ -1,4 +1,4 @@
-"""The leads of the simulated world at their creation, and what their facts say then."""
+"""The leads of the simulated world at their creation, and their covariates then."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from models.arrays import Booleans, Integers, Reals
 from training.world.accounts import ICP_INDUSTRIES, RELATIONSHIPS, Accounts, Usage
 from training.world.hazard import CHANNELS, Covariates, merit, state
 from training.world.partners import CHANNELS_BY_KIND, KINDS, PARTNERS, Partners
-from training.world.window import Window
+from training.world.window import SimulatedWindow
 
 PARTNER_LEADS = 0.4
 _USUAL_MERIT = 0.1
@@ -22,8 +22,8 @@ _DEMO = CHANNELS.index("demo_request")
 _BY_KIND = np.array([[CHANNELS_BY_KIND[kind].get(channel, 0.0) for channel in CHANNELS] for kind in KINDS])
 
 
-@dataclass(frozen=True)
-class Leads:
+@dataclass(frozen=True, kw_only=True)
+class SimulatedLeads:
     """The leads of a chunk of accounts; arrays of one length, an account's leads in order of creation.
 
     Attributes:
@@ -72,8 +72,8 @@ class Occasions:
     merit: Reals
 
 
-def occasions(window: Window, accounts: Accounts) -> Occasions:
-    """The leads created at `accounts.leads`, before anyone brings them."""
+def occasions(window: SimulatedWindow, accounts: Accounts) -> Occasions:
+    """The leads created at `accounts.leads`, before they have a channel or a partner."""
     account, place = np.nonzero(accounts.leads < window.cut)
     created = accounts.leads[account, place]
     industry, competitor = accounts.industry[account] < ICP_INDUSTRIES, accounts.competitor[account]
@@ -82,24 +82,24 @@ def occasions(window: Window, accounts: Accounts) -> Occasions:
 
 
 def partner_chance(selection: float, merit: Reals) -> Reals:
-    """How likely a partner brings a lead that would do so well without one: of `merit` and what is hidden."""
+    """The probability that a partner brings a lead, given its log weight without a partner (`merit` and frailty)."""
     odds: Reals = PARTNER_LEADS / (1 - PARTNER_LEADS) * np.exp(selection * (merit - _USUAL_MERIT))
     return np.where(selection == 0, PARTNER_LEADS, odds / (1 + odds))
 
 
 def draw_leads(
-    rng: np.random.Generator, partners: Partners, accounts: Accounts, found: Occasions, chance: Reals
-) -> Leads:
-    """What the leads are; users of an integration come through its partner more often.
+    rng: np.random.Generator, partners: Partners, accounts: Accounts, at_occasions: Occasions, chance: Reals
+) -> SimulatedLeads:
+    """Draw the leads; users of an integration come through its partner more often.
 
     Args:
         rng: the chunk's.
         partners: of the world.
         accounts: of the chunk.
-        found: when and of whom.
+        at_occasions: the times and accounts of the leads.
         chance: of each, that a partner brings it.
     """
-    account, place, n = found.account, found.place, len(found.account)
+    account, place, n = at_occasions.account, at_occasions.place, len(at_occasions.account)
     sourced = rng.random(n) < chance
     through_integration = sourced & accounts.uses[account] & (rng.random(n) < 0.45)
     partner = np.where(through_integration, accounts.provider[account], rng.choice(PARTNERS, n, p=partners.share))
@@ -107,10 +107,10 @@ def draw_leads(
     own = len(CHANNELS) - len(OWN_CHANNELS) + rng.choice(len(OWN_CHANNELS), n, p=_OWN_SHARES)
     channel = np.where(through_integration, _MARKETPLACE, np.where(sourced, by_partner, own))
     referred = sourced & ((channel == _REFERRAL) | (rng.random(n) < 0.12))
-    return Leads(
+    return SimulatedLeads(
         account=account,
         ordinal=place + 1,
-        created=found.created,
+        created=at_occasions.created,
         channel=channel,
         partner=np.where(sourced, partner, -1),
         referred=referred,
@@ -123,12 +123,14 @@ def draw_leads(
 
 def _pick(rng: np.random.Generator, shares: Reals) -> Integers:
     """One position for each row of `shares`, drawn by the row's shares."""
-    found: Integers = (rng.random(len(shares))[:, None] >= shares.cumsum(axis=1)[:, :-1]).sum(axis=1)
-    return found
+    positions: Integers = (rng.random(len(shares))[:, None] >= shares.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    return positions
 
 
-def covariates(leads: Leads, window: Window, partners: Partners, accounts: Accounts, usage: Usage) -> Covariates:
-    """What facts recorded by each lead's creation say of it; a later version of account or partner does not count."""
+def covariates(
+    leads: SimulatedLeads, window: SimulatedWindow, partners: Partners, accounts: Accounts, usage: Usage
+) -> Covariates:
+    """The covariates of each lead from facts recorded by its creation, without later versions of account or partner."""
     overlapping = (accounts.overlaps >= 0) & (accounts.relationship == RELATIONSHIPS.index("customer"))
     return Covariates(
         channel=leads.channel,

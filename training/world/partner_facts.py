@@ -1,4 +1,4 @@
-"""What is recorded of partners, money spent and exchange rates; it does not depend on the accounts drawn."""
+"""The records of partners, spend and exchange rates; they do not depend on the accounts drawn."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import numpy as np
 from features.value_types import DAY, iso_date
 from training.world.chunk import RecordRows, rows
 from training.world.partners import INTEGRATIONS, KINDS, PARTNERS, TIERS, Partners
-from training.world.window import DAYS, Window
+from training.world.window import DAYS, SimulatedWindow
 
 PARTNER_IDS = [f"P-{place:02d}" for place in range(1, PARTNERS + 1)]
 CURRENCY = "USD"
@@ -33,7 +33,7 @@ def integration_of(partners: Partners) -> list[str]:
     return [INTEGRATIONS[number % len(INTEGRATIONS)] for number in place.tolist()]
 
 
-def partner_rows(window: Window, partners: Partners) -> RecordRows:
+def partner_rows(window: SimulatedWindow, partners: Partners) -> RecordRows:
     """Both versions of each partner."""
     kinds = [KINDS[kind] for kind in partners.kind.tolist()]
     for version, at in enumerate((np.full(PARTNERS, window.start), partners.changes)):
@@ -49,8 +49,8 @@ def partner_rows(window: Window, partners: Partners) -> RecordRows:
         )
 
 
-def agreement_rows(window: Window, partners: Partners) -> RecordRows:
-    """What each partner is paid for leads it sourced, and certified ones for leads they influenced."""
+def agreement_rows(window: SimulatedWindow, partners: Partners) -> RecordRows:
+    """The agreements: shares paid to each partner for sourced leads, and to certified ones for influenced leads."""
     for version, at in enumerate((np.full(PARTNERS, window.start), partners.changes)):
         for role, shares in (("sourced", partners.sourced[version]), ("influenced", np.full(PARTNERS, 0.03))):
             yield from rows(
@@ -65,7 +65,7 @@ def agreement_rows(window: Window, partners: Partners) -> RecordRows:
             )
 
 
-def spend_rows(rng: np.random.Generator, window: Window, accounts: int) -> RecordRows:
+def spend_rows(rng: np.random.Generator, window: SimulatedWindow, accounts: int) -> RecordRows:
     """Money spent by channel and month, in proportion to the size of the world."""
     months = window.start + np.arange(1, DAYS * DAY // _MONTH + 1) * _MONTH
     for channel, cost in _COST.items():
@@ -82,7 +82,7 @@ def spend_rows(rng: np.random.Generator, window: Window, accounts: int) -> Recor
         )
 
 
-def exchange_rate_rows(rng: np.random.Generator, window: Window) -> RecordRows:
+def exchange_rate_rows(rng: np.random.Generator, window: SimulatedWindow) -> RecordRows:
     """Monthly rates against the US dollar, a random walk."""
     months = window.start + np.arange(DAYS * DAY // _MONTH + 1) * _MONTH
     for base, rate in _RATES.items():

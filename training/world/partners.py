@@ -1,4 +1,4 @@
-"""The partners of the simulated world: the same few dozen however many accounts there are."""
+"""The partners of the simulated world: the same few dozen for any number of accounts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from features.value_types import DAY
 from models.arrays import Booleans, Integers, Reals
-from training.world.window import Window
+from training.world.window import SimulatedWindow
 
 PARTNERS = 60
 TIERS = ("none", "bronze", "silver", "gold")
@@ -21,17 +21,17 @@ CHANNELS_BY_KIND: Mapping[str, Mapping[str, float]] = {
     "content": {"backlink": 0.55, "co_created_content": 0.4, "social": 0.05},
     "affiliate": {"backlink": 0.85, "partner_referral": 0.15},
 }
-"""Through which channels a kind of partner brings leads, and how often."""
+"""The channels through which each kind of partner brings leads, with their shares."""
 
 KINDS = tuple(CHANNELS_BY_KIND)
 _KIND_SHARES = (0.2, 0.3, 0.2, 0.15, 0.15)
 _CERTIFIED = np.array(
     [[0, 0.3, 0.6, 0.9], [0, 0.3, 0.6, 0.9], [0, 0.2, 0.4, 0.6], [0, 0.1, 0.2, 0.3], [0, 0.0, 0.1, 0.2]]
 )
-"""How often a partner of each kind, by tier, is certified."""
+"""The share of certified partners of each kind, by tier."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Partners:
     """All partners; arrays of one length, of which some change once.
 
@@ -52,7 +52,7 @@ class Partners:
     sourced: Reals
 
     def tier_at(self, partner: Integers, instant: Integers) -> Integers:
-        """Level of partners as recorded by an instant; 0 for no partner (a negative position)."""
+        """The level of partners as recorded by an instant; 0 for no partner (a negative position)."""
         return np.where(partner < 0, 0, self.tier[self._version(partner, instant), partner])
 
     def certified_at(self, partner: Integers, instant: Integers) -> Booleans:
@@ -67,7 +67,7 @@ class Partners:
         return (instant >= self.changes[partner]).astype(np.int64)
 
 
-def draw_partners(rng: np.random.Generator, window: Window) -> Partners:
+def draw_partners(rng: np.random.Generator, window: SimulatedWindow) -> Partners:
     """Partners with a few big ones; a third rise a tier, or become certified, during the two years."""
     kind = np.concatenate([np.arange(len(KINDS)), rng.choice(len(KINDS), PARTNERS - len(KINDS), p=_KIND_SHARES)])
     share = 1 / np.arange(3, 3 + PARTNERS)

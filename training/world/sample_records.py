@@ -1,4 +1,4 @@
-"""Records to try things on: one's own or a small simulated world, as they are or as they stood some time ago."""
+"""Sample records for notebooks: given records or a small simulated world, as they are or as of an earlier time."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ SEED = 1
 
 
 def sample_records(arguments: Mapping[str, Any], scratch: Path, until: dt.date, switches: Switches = PLAIN) -> Path:
-    """The folder that the argument `records` names, else a simulated world.
+    """The folder in the argument `records`, else a simulated world.
 
     Args:
-        arguments: a notebook's: `records`, or how many `accounts` to simulate.
+        arguments: of a notebook: `records`, or the number of `accounts` to simulate.
         scratch: an empty folder for the world.
         until: the world's last day.
-        switches: what makes the world harder.
+        switches: the switches that make the world harder.
     """
     if given := arguments.get("records"):
         return Path(str(given))
@@ -30,17 +30,19 @@ def sample_records(arguments: Mapping[str, Any], scratch: Path, until: dt.date, 
 
 
 def records_before(records: Path, days: int, into: Path) -> Path:
-    """The records cut so many days earlier, so that training knows no later outcome; a folder of links to the files.
+    """The records with a data cut `days` days earlier, as a folder of links to the files.
+
+    A training on them knows no outcome after that cut.
 
     Raises:
-        ValueError: `days` is below 1, or the records do not say when they were cut.
+        ValueError: `days` is below 1, or the records have no data cut.
         FolderError: the records cannot be read.
     """
     if days < 1:
         raise ValueError(f"days must be 1 or more, not {days}")
     known = read_provenance(records)
     if known.cut is None:
-        raise ValueError(f"{records} does not say when it was cut; export the store's records with `eql export`")
+        raise ValueError(f"{records} has no data cut; export the store's records with `eql export`")
     into.mkdir(parents=True)
     for file in records.iterdir():
         if file.name != PROVENANCE:

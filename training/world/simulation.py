@@ -25,16 +25,16 @@ from training.world.partners import draw_partners
 from training.world.switches import PLAIN, Switches
 from training.world.touchpoint_facts import touchpoint_rows
 from training.world.truth import truth
-from training.world.window import Window
+from training.world.window import SimulatedWindow
 
 TRUTH = Path("truth", "probabilities.parquet")
-"""Where in the folder P(won within the horizon | facts recorded by as_of) is, by lead_id and as_of.
+"""The file in the folder with P(won within the horizon | facts recorded by as_of), by lead_id and as_of.
 
 Beside that `probability` stand `without_partner` and `given_frailty` (`training.world.truth.Truth`).
 """
 
 Progress: TypeAlias = Callable[[str, int], None]
-"""Told what is done and how many of it so far."""
+"""Gets the current step, and its number done so far."""
 
 _TRUTH_SCHEMA = pa.schema(
     [
@@ -49,11 +49,11 @@ _TRUTH_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulation wrote.
+    """The result of a simulation.
 
     Attributes:
-        folder: where the records are.
-        cut: end of the last day, microseconds; nothing is recorded after it.
+        folder: the folder of the records.
+        cut: end of the last day, microseconds; every fact is recorded before it.
         rows: number of rows of each kind of record.
         truths: number of true probabilities.
     """
@@ -75,25 +75,25 @@ def simulate(
 ) -> Simulation:
     """Write two years of an ecosystem that end with the day `until`, in bounded memory.
 
-    The same arguments give the same rows. What is recorded of the first accounts does not depend on how many follow.
+    The same arguments give the same rows. The records of the first accounts do not depend on the number of accounts.
 
     Args:
         folder: where to write; absent or empty.
-        accounts: how many, from 1.
-        seed: of the random numbers, from 0.
+        accounts: the number of accounts, from 1.
+        seed: random seed, from 0.
         until: the last day.
         format: of the records; the true probabilities are always Parquet, at `TRUTH`.
-        progress: told "accounts" and how many are written, after each chunk.
-        switches: what makes the world harder; `training.world.frozen.WORLDS` names some.
+        progress: gets "accounts" and the number written, after each chunk.
+        switches: the switches that make the world harder; `training.world.frozen.WORLDS` names some.
 
     Raises:
         ValueError: an argument is out of range.
-        FolderError: the folder holds something already.
+        FolderError: the folder is not empty.
     """
     for name, value, least in (("accounts", accounts, 1), ("seed", seed, 0)):
         if value < least:
             raise ValueError(f"{name} must be {least} or more, not {value}")
-    window = Window.ending(until)
+    window = SimulatedWindow.ending(until)
     rng = _generator(seed, 0)
     setting = Setting(window, switches, draw_partners(rng, window))
     written: Counter[str] = Counter()
@@ -110,7 +110,7 @@ def simulate(
 
 
 def _generator(seed: int, *place: int) -> np.random.Generator:
-    """The random numbers of the world (place 0) or of one chunk (from 1), or of a part: independent, of one seed."""
+    """The random numbers of the world (place 0), of one chunk (from 1), or of a part of it; independent streams."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
 
@@ -165,9 +165,9 @@ def _truth_file(folder: Path) -> Iterator[pq.ParquetWriter]:
 
 
 def _write_truth(file: pq.ParquetWriter, chunk: Chunk) -> int:
-    found = truth(chunk)
-    ids = [chunk.lead_ids[lead] for lead in found.lead.tolist()]
-    values = (ids, found.as_of, found.probability, found.without_partner, found.given_frailty)
+    truths = truth(chunk)
+    ids = [chunk.lead_ids[lead] for lead in truths.lead.tolist()]
+    values = (ids, truths.as_of, truths.probability, truths.without_partner, truths.given_frailty)
     columns = zip(values, _TRUTH_SCHEMA.types, strict=True)
     file.write_table(pa.Table.from_arrays([pa.array(*column) for column in columns], schema=_TRUTH_SCHEMA))
     return len(ids)

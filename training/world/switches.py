@@ -1,4 +1,4 @@
-"""What can be made harder in the simulated world, each by one number; all are off by default."""
+"""The switches that make the simulated world harder, each one number; all are off by default."""
 
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
@@ -15,17 +15,17 @@ _LIMITS: dict[str, tuple[float, float]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Switches:
-    """How the simulated world departs from the plain one. See docs/simulated-world.md for what each does.
+    """The departures of a simulated world from the plain one. docs/simulated-world.md explains each switch.
 
     Attributes:
-        frailty: variance, over leads, of a log factor of the weight of winning that no record tells of; 0 to 2.
-        drift: how much the log weight of winning falls in a year; -1 to 1, the middle of the two years being as ever.
+        frailty: variance, over leads, of a log factor of the weight of winning that no record shows; 0 to 2.
+        drift: the fall of the log weight of winning in a year; -1 to 1. The middle of the two years stays unchanged.
         late_days: mean days after which wins, losses, signals, confirmations and use are recorded; 0 to 30.
-        missing: share of accounts of which size, industry, revenue are not recorded, each apart; 0 to 0.9.
-        selection: log odds that a partner brings the lead, by log weight that it has without a partner; 0 to 5.
-        partner_effect: what partner signals do to the outcome: nothing, a quarter, or all that the hazard says.
+        missing: share of accounts without a recorded size, industry or revenue, drawn for each separately; 0 to 0.9.
+        selection: log odds that a partner brings the lead, per log weight of the lead without a partner; 0 to 5.
+        partner_effect: the effect of partner signals on the outcome: none, a quarter, or all of the hazard's effect.
 
     Raises:
         ValueError: a switch is out of its range.
@@ -48,7 +48,7 @@ class Switches:
 
     @property
     def effect(self) -> float:
-        """What partner signals do to the outcome, as a share of what they do in full."""
+        """The effect of partner signals on the outcome, as a share of the full effect."""
         return _EFFECTS[self.partner_effect]
 
     def __str__(self) -> str:
@@ -58,4 +58,4 @@ class Switches:
 
 
 PLAIN = Switches()
-"""Nothing switched on."""
+"""The plain world: every switch is off."""

@@ -13,7 +13,7 @@ from training.world.hazard import CHANNELS
 from training.world.partner_facts import PARTNER_IDS
 
 _BEFORE = 2.0
-"""Touches before creation, on average; none of leads from a trade-show list."""
+"""The mean number of touches before creation; leads from a trade-show list have none."""
 
 _WEEKLY = 0.3
 _RETRACTED = 0.005
@@ -24,7 +24,7 @@ _SITE = "https://vendor.example/product"
 
 @dataclass(frozen=True)
 class _Touches:
-    """Touches, one a row; `partner` is -1 where none is behind it."""
+    """Touches, one a row; `partner` is -1 for a touch without a partner."""
 
     lead: Integers
     at: Integers
@@ -83,12 +83,12 @@ def _touches(chunk: Chunk, rng: np.random.Generator) -> _Touches:
         *(_others(chunk, rng, spans) for spans in _spans(chunk, rng)),
     ]
     columns = zip(*(vars(part).values() for part in parts), strict=True)
-    found = _Touches(*(np.concatenate(column) for column in columns))
-    return found.take(np.lexsort((found.at, found.lead)))
+    touches = _Touches(*(np.concatenate(column) for column in columns))
+    return touches.take(np.lexsort((touches.at, touches.lead)))
 
 
 def _spans(chunk: Chunk, rng: np.random.Generator) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """How many touches fall between which moments, of each lead: before its creation, and while it is open."""
+    """For each lead, the number of touches and the moments between which they fall: before creation, and while open."""
     leads, end = chunk.leads, np.minimum(chunk.closed, chunk.window.cut)
     listed = leads.channel == CHANNELS.index("trade_show")
     yield (

@@ -1,4 +1,4 @@
-"""The true probabilities of the simulated world, of what is recorded and nothing else."""
+"""The true probabilities of the simulated world, given its records and nothing else."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from features.partner_history import HORIZON_DAYS
 from features.value_types import DAY
 from models.arrays import Integers, Reals
 from training.world.chunk import Chunk
-from training.world.hazard import LOST, MOST_SIGNALS, STEPS, alone, win_chance
+from training.world.hazard import LOST, MAX_SIGNALS, STEPS, alone, win_chance
 from training.world.hidden import Belief, Observed, beliefs
 
 LANDMARKS = 26
-"""The true probability is stored at creation and weekly while the lead is open, so many times at most."""
+"""The most true probabilities of a lead: one at creation, then one a week while the lead is open."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Truth:
     """True probabilities of leads at landmarks, of being won by the end of the horizon; arrays of one length.
 
@@ -23,8 +23,8 @@ class Truth:
         lead: position of the lead, in order.
         as_of: microseconds, a moment at which it is not recorded as closed.
         probability: given all facts recorded by then.
-        without_partner: the same where, from then on, partner signals do nothing and nobody confirms the lead.
-        given_frailty: given also the hidden factor of its weight of winning.
+        without_partner: the same if, from then on, partner signals have no effect and the lead is never confirmed.
+        given_frailty: the same, given also the hidden factor of the weight of winning.
     """
 
     lead: Integers
@@ -44,12 +44,18 @@ def truth(chunk: Chunk) -> Truth:
     belief = _beliefs(chunk, lead, week)
     own = np.eye(len(chunk.setting.frailty.values))[chunk.frail[lead]]
     given = Belief(belief.open * own, belief.won * own, belief.lost * own).normalised()
-    return Truth(lead, as_of[lead, week], _expected(belief, chance), _expected(belief, apart), _expected(given, chance))
+    return Truth(
+        lead=lead,
+        as_of=as_of[lead, week],
+        probability=_expected(belief, chance),
+        without_partner=_expected(belief, apart),
+        given_frailty=_expected(given, chance),
+    )
 
 
 def _expected(belief: Belief, chance: Reals) -> Reals:
-    found: Reals = (belief.open * chance + belief.won).sum(axis=1)
-    return found
+    expected: Reals = (belief.open * chance + belief.won).sum(axis=1)
+    return expected
 
 
 def _states(chunk: Chunk) -> Integers:
@@ -59,22 +65,22 @@ def _states(chunk: Chunk) -> Integers:
     first_landmark = history.age // 7 + 1
     early = first_landmark < LANDMARKS
     np.add.at(steps, (history.lead[early], first_landmark[early]), STEPS[history.event[early]])
-    found: Integers = start[:, None] + steps.cumsum(axis=1)
-    return found
+    states: Integers = start[:, None] + steps.cumsum(axis=1)
+    return states
 
 
 def _win_chances(chunk: Chunk, lead: Integers, age: Integers, states: Integers) -> tuple[Reals, Reals]:
     """The chances of open leads in each class of frailty, and those without partners; shapes (leads, classes)."""
     weights, unaided, created = chunk.weights[lead], alone(chunk.covariates)[lead], chunk.leads.created[lead]
     paces = [chunk.setting.pace(created, value) for value in chunk.setting.frailty.values.tolist()]
-    signals = states % (MOST_SIGNALS + 1)
+    signals = states % (MAX_SIGNALS + 1)
     chances = [win_chance(weights, states, age, HORIZON_DAYS, pace) for pace in paces]
     apart = [win_chance(unaided, signals, age, HORIZON_DAYS, pace) for pace in paces]
     return np.stack(chances, axis=1), np.stack(apart, axis=1)
 
 
 def _beliefs(chunk: Chunk, lead: Integers, week: Integers) -> Belief:
-    """What is believed of leads at these weeks since their creation."""
+    """The beliefs about leads at these weeks since their creation."""
     setting, created = chunk.setting, chunk.leads.created
     observed = Observed(
         weights=chunk.weights,
@@ -92,7 +98,7 @@ def _beliefs(chunk: Chunk, lead: Integers, week: Integers) -> Belief:
 def _facts(chunk: Chunk) -> Integers:
     """The fact recorded of each lead on each day up to the last landmark, -1 for none."""
     history = chunk.history
-    found = np.full((len(chunk.leads.account), 7 * (LANDMARKS - 1)), -1)
-    fact = (history.event > LOST) & (history.age < found.shape[1])
-    found[history.lead[fact], history.age[fact]] = history.event[fact]
-    return found
+    facts = np.full((len(chunk.leads.account), 7 * (LANDMARKS - 1)), -1)
+    fact = (history.event > LOST) & (history.age < facts.shape[1])
+    facts[history.lead[fact], history.age[fact]] = history.event[fact]
+    return facts

@@ -1,4 +1,4 @@
-"""The two years that the simulated world's facts fall in."""
+"""The two years of the simulated world's facts."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ FIRST_YEAR = 1972
 
 
 @dataclass(frozen=True)
-class Window:
-    """From `start` to `cut`, microseconds at UTC midnights; nothing is recorded before or after."""
+class SimulatedWindow:
+    """The window from `start` to `cut`, microseconds at UTC midnights; every fact is recorded inside it."""
 
     start: int
     cut: int
 
     @classmethod
-    def ending(cls, until: dt.date) -> "Window":
+    def ending(cls, until: dt.date) -> "SimulatedWindow":
         """The two years whose last day is `until`.
 
         Raises:
-            ValueError: they do not lie in the years records may hold.
+            ValueError: the years are outside those that records may hold.
         """
         if not FIRST_YEAR <= until.year < LAST_YEAR:
             raise ValueError(f"until must lie in the years {FIRST_YEAR} to {LAST_YEAR - 1}, not {until}")
