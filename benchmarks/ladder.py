@@ -18,9 +18,8 @@ from benchmarks.runs import Case, Run, grouped, run_all, spread, table, teller
 from benchmarks.simulated import Counted, frozen_world
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
-from models.arrays import Reals
+from models.arrays import Matrix, Reals
 from models.bundle import Bundle
-from models.encoding import Matrix
 from models.probability import RUNGS, log_losses
 from training.data.matrix import Progress, TrainingData, prepare_training
 from training.evaluation.bootstrap import ClusterBootstrap

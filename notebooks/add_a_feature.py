@@ -214,14 +214,11 @@ def _(ClusterBootstrap, MIN_WINS, data, entry, log_losses, np, pd, predicted):
     tried = []
     if folds and entry.name in data.encoding.names:
         judged = np.concatenate([fold.judge for fold in folds])
-        won, clusters = (
-            data.rows.won[judged],
-            ClusterBootstrap(data.snapshots.cluster[judged], np.random.default_rng(0)),
-        )
+        won = data.rows.won[judged]
+        clusters = ClusterBootstrap(data.snapshots.cluster[judged], np.random.default_rng(0))
         for rung in ("logistic", "lightgbm"):
-            without, with_it = (
-                log_losses(won, predicted(rung, names, folds)) for names in (others, data.encoding.names)
-            )
+            without = log_losses(won, predicted(rung, others, folds))
+            with_it = log_losses(won, predicted(rung, data.encoding.names, folds))
             low, high = clusters.mean_interval(with_it - without)
             tried.append([rung, len(judged), without.mean(), with_it.mean(), (with_it - without).mean(), low, high])
     gain = pd.DataFrame(tried, columns=["rung", "leads", "without", "with it", "difference", "low", "high"])

@@ -6,14 +6,15 @@ directions of the catalogue: raising a feature in its direction never lowers the
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import lightgbm
 import numpy as np
 from scipy.optimize import minimize
 
 from features.shrinkage import strength
-from models.arrays import Reals
-from models.encoding import Encoding, Matrix
+from models.arrays import Matrix, Reals
+from models.encoding import Encoding
 from models.probability import BaseRate, LightGBM, Logistic, LogisticColumn, SegmentRates, logit, sigmoid
 from training.data.rows import MIN_ROWS_FOR_THREADS, Rows
 
@@ -154,13 +155,19 @@ def _columns(position: int, encoding: Encoding, raw: Reals) -> list[LogisticColu
     if feature.kind == "category":
         for level in range(len(feature.levels)):
             share = float((raw == level).mean())
-            columns.append(LogisticColumn(position, "level", share, np.sqrt(share * (1 - share)), level=level))
+            columns.append(_indicator(position, "level", share, level))
     elif not missing.all():
         present = np.sign(raw[~missing]) * np.log1p(np.abs(raw[~missing]))
-        columns.append(LogisticColumn(position, "number", float(present.mean()), float(present.std())))
-    share = float(missing.mean())
-    columns.append(LogisticColumn(position, "missing", share, float(np.sqrt(share * (1 - share)))))
-    return [replace(column, scale=float(column.scale)) for column in columns if column.scale > 1e-9]
+        mean, scale = float(present.mean()), float(present.std())
+        columns.append(LogisticColumn(feature=position, transform="number", mean=mean, scale=scale))
+    columns.append(_indicator(position, "missing", float(missing.mean())))
+    return [column for column in columns if column.scale > 1e-9]
+
+
+def _indicator(position: int, transform: Literal["missing", "level"], share: float, level: int = -1) -> LogisticColumn:
+    """The column of a 0 or 1 that is 1 in `share` of the rows."""
+    scale = float(np.sqrt(share * (1 - share)))
+    return LogisticColumn(feature=position, transform=transform, mean=share, scale=scale, level=level)
 
 
 def fit_trees(rows: Rows, encoding: Encoding, directions: Sequence[int], settings: TreeSettings, seed: int) -> LightGBM:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.arrays import Reals
-from models.encoding import Encoding, Matrix
+from models.arrays import Matrix, Reals
+from models.encoding import Encoding
 from models.probability import TREES, MarginModel, Rung, SegmentRates, log_losses
 from training.data.rows import Rows, has_enough_outcomes
 from training.evaluation.bootstrap import ClusterBootstrap

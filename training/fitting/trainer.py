@@ -16,9 +16,8 @@ from features.catalogue.catalogue import Catalogue
 from features.partner_history import HORIZON_DAYS
 from features.provenance import ATTRIBUTE_PREFIX
 from features.value_types import rfc3339
-from models.arrays import Reals
+from models.arrays import Matrix, Reals
 from models.bundle import Bundle
-from models.encoding import Matrix
 from models.probability import BaseRate, Calibration, MarginModel, sigmoid
 from training import hazard, leaks
 from training.data.matrix import Progress, TrainingData, prepare_training

@@ -1,8 +1,9 @@
 """The integrity of imported records together: unique ids, existing leads and accounts, possible times."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 
+from features.outcomes import CLOSES, OUTCOMES, outcome_order
 from features.records import InvalidRecord, Lead, LeadEvent, Problem, Stored
 from features.value_types import rfc3339
 from training.importing.time_parsing import Clock
@@ -24,7 +25,8 @@ class IntegrityCheck:
     _ids: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _created: dict[str, int | None] = field(default_factory=dict)
     _accounts: dict[str, None] = field(default_factory=dict)
-    _ends: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _last: dict[str, tuple[tuple[int, int], str]] = field(default_factory=dict)
+    """The event that decides the state of each lead that has one, with its order among the lead's outcomes."""
 
     def admit(self, batch: tuple[Stored, ...]) -> tuple[Stored, ...]:
         """The records of one row, checked.
@@ -44,9 +46,9 @@ class IntegrityCheck:
         return admitted
 
     def outcomes(self) -> dict[str, int]:
-        """The number of leads with a win, with a loss only, and with neither."""
-        won, lost = self._ends["won"], self._ends["lost"] - self._ends["won"]
-        return {"won": len(won), "lost": len(lost), "open": len(self._created) - len(won) - len(lost)}
+        """The number of leads that are won, lost and open at the cut (see `features.outcomes`)."""
+        closed = Counter(event for _, event in self._last.values() if event in CLOSES)
+        return {"won": closed["won"], "lost": closed["lost"], "open": len(self._created) - closed.total()}
 
     def _creation(self, stored: Stored) -> int | None:
         """The creation of the lead that a record belongs to."""
@@ -66,7 +68,7 @@ class IntegrityCheck:
 
     def _closed_after(self, stored: Stored, created: int | None) -> Stored:
         event = stored.record
-        if not isinstance(event, LeadEvent) or event.event not in ("won", "lost"):
+        if not isinstance(event, LeadEvent) or event.event not in CLOSES:
             return stored
         closed = event.occurred_at
         if closed is None or created is None or closed >= created:
@@ -84,11 +86,18 @@ class IntegrityCheck:
         self.latest = max(times, default=None)
         if isinstance(record, Lead):
             self._created[stored.id] = record.created_at
-        if isinstance(record, LeadEvent) and record.event in ("won", "lost") and stored.parent:
-            self._ends[record.event].add(stored.parent)
+        if isinstance(record, LeadEvent) and record.event in OUTCOMES and stored.parent:
+            self._enter_outcome(record, stored.parent)
         account = stored.id if stored.kind.name == "accounts" else getattr(record, "account_id", None)
         if account:
             self._accounts[account] = None
+
+    def _enter_outcome(self, event: LeadEvent, lead_id: str) -> None:
+        recorded_at = event.occurred_at if event.recorded_at is None else event.recorded_at
+        order = outcome_order(event.occurred_at, recorded_at)
+        last = self._last.get(lead_id)
+        if last is None or order >= last[0]:
+            self._last[lead_id] = (order, event.event)
 
 
 def _invalid(stored: Stored, name: str, words: str, value: str) -> InvalidRecord:

@@ -9,11 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
-from features.engines.duckdb import DuckDBEngine
+from features.engines.duckdb import POSITION, DuckDBEngine
+from features.outcomes import first_closes_sql
 from features.value_types import DAY, parse_instant
-from models.arrays import Booleans, Reals
+from models.arrays import Booleans, Matrix, Reals
 from models.bundle import Bundle
-from models.encoding import Matrix
 from models.probability import sigmoid
 from training.data.segments import Segment
 from training.data.snapshots import NEVER
@@ -83,7 +83,8 @@ def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: i
         NothingToMonitor: no lead has a creation date, or none is known by then.
         UntrustedBundle: the champion reads features that this software no longer has.
     """
-    rows = engine.sql(_LEADS, [as_of, as_of, as_of, as_of]).to_pydict()
+    closes = first_closes_sql("duckdb", as_of, POSITION)
+    rows = engine.sql(_LEADS.format(closes=closes), [as_of, as_of]).to_pydict()
     if not rows["lead_id"]:
         raise NothingToMonitor("no dated lead is known by then; import leads with their dates, or give a later --as-of")
     full = bundle.catalogue(catalogue)
@@ -192,12 +193,7 @@ WITH first AS (
            coalesce(min("group"), min(account_id), lead_id) AS cluster, arg_min(source_partner_id, rowid) AS partner,
            arg_min(region, rowid) AS region, arg_min(channel, rowid) AS channel, min(rowid) AS position
     FROM leads WHERE NOT deleted AND recorded_at <= $1 GROUP BY lead_id
-), wins AS (
-    SELECT lead_id, min(occurred_at) AS won_at, min(recorded_at) AS known_won_at
-    FROM lead_events
-    WHERE event = 'won' AND NOT deleted AND recorded_at <= $2 AND (superseded_at IS NULL OR superseded_at > $3)
-    GROUP BY lead_id
-)
+), closes AS ({closes})
 SELECT lead_id, created, cluster, partner, region, channel, won_at, known_won_at
-FROM first LEFT JOIN wins USING (lead_id) WHERE created <= $4 ORDER BY created, position
+FROM first LEFT JOIN closes USING (lead_id) WHERE created <= $2 ORDER BY created, position
 """
