@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.models_figures import CONSTANT, MOST_GAP, OURS, Figures, Verdict, judge, measure
+from benchmarks.models_figures import CONSTANT, MAX_GAP, OURS, Figures, Verdict, judge, measure
 from benchmarks.models_peers import LOST, PEERS, SURVIVAL, THREADS, WON, Followed, Task
 from features.catalogue import CATALOGUE
 from features.engines.duckdb import POSITION, DuckDBEngine
@@ -203,7 +203,7 @@ def _summary(results: Sequence[Result]) -> str:
     gap = float(np.mean([result.verdict.gap for result in results]))
     failing = [result.name for result in results if not result.verdict.holds]
     held = f"fails on {', '.join(failing)}" if failing else "holds on every set"
-    return f"Mean gap to the best {gap:.4f} (under {MOST_GAP}: {'yes' if gap < MOST_GAP else 'no'}); {held}."
+    return f"Mean gap to the best {gap:.4f} (under {MAX_GAP}: {'yes' if gap < MAX_GAP else 'no'}); {held}."
 
 
 def _aligned(table: Table) -> str:

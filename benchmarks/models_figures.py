@@ -16,7 +16,7 @@ from training.promotion.guardrails import SLOPE
 OURS, CONSTANT = "EQL", "constant"
 FEW_DRAWS = 200
 """Of the slope and of smECE, which take long."""
-MOST_GAP = 0.01
+MAX_GAP = 0.01
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from models.policy import Gate, Policy
 from models.probability import RUNGS
 from models.scorer import Scorer
 from serving.decisions.responses import DecisionAnswer
+from serving.http.bodies import read
 from serving.http.responses import ProblemAnswer
 from serving.http.strict_json import read_object
 from serving.identity import ROLES
@@ -179,11 +180,11 @@ def test_each_test_that_is_named_is_there() -> None:
 
 def decide(body: bytes) -> dict[str, Any]:
     """What the default policy decides on a request, without a model."""
-    request, _ = requests.read(requests.ScoreRequest, body)
+    request, _ = read(requests.ScoreRequest, body)
     as_of = request.as_of or LATER
     policy = Policy.model_validate(yaml.safe_load(POLICY.read_text("utf-8")))
     facts = evaluate(CATALOGUE, request.facts(), as_of)
-    return Scorer(CATALOGUE, policy, None).decide(request.lead.lead_id, as_of, facts)
+    return Scorer(CATALOGUE, policy, None).decide(request.lead.lead_id, as_of, facts).to_dict()
 
 
 def same_rules(shown: dict[str, Any], decided: dict[str, Any]) -> bool:
@@ -223,7 +224,7 @@ def test_scoring_shows_what_its_request_is_answered() -> None:
 
 def test_leads_shows_what_its_request_is_answered() -> None:
     body, answer = Document("docs/leads.md").fences("json")
-    requests.read(requests.LeadRequest, body.encode())
+    read(requests.LeadRequest, body.encode())
     shown, decided = json.loads(answer), decide(body.encode())
     assert {*shown} == {*SubmittedLeadAnswer.model_fields} - {"dry_run"}
     assert shown["lead_id"] == decided["lead_id"]
@@ -236,7 +237,7 @@ def test_the_feature_of_the_recipe_works() -> None:
     entry = eval(block, vars(engagement))
     catalogue = Catalogue((*CATALOGUE, entry))
     body = {"lead": {"lead_id": "L-1"}, "touchpoints": [{"channel": "webinar", "occurred_at": "2026-10-30T00:00:00Z"}]}
-    request, _ = requests.read(requests.ScoreRequest, json.dumps(body).encode())
+    request, _ = read(requests.ScoreRequest, json.dumps(body).encode())
     assert evaluate(catalogue, request.facts(), LATER).features[entry.name] == 1
     assert entry.name in query(catalogue, "duckdb")
     assert entry.description in markdown(catalogue)

@@ -12,9 +12,9 @@ from typing import Any
 from benchmarks.evidence.contract import findings
 from benchmarks.evidence.crashes import crashes
 from benchmarks.evidence.deliveries import deliveries
-from benchmarks.evidence.places import DATABASES, new_store, opened
 from benchmarks.evidence.replays import replays
 from benchmarks.evidence.retries import retries
+from benchmarks.evidence.stores import DATABASES, new_store, open_store
 from benchmarks.evidence.syncs import syncs
 
 Figures = dict[str, Any]
@@ -30,7 +30,7 @@ class Trial:
 
 
 def _contract(kind: str, count: int) -> Figures:
-    with new_store(kind) as url, opened(url) as store:
+    with new_store(kind) as url, open_store(url) as store:
         found, counted = findings(store, count)
     return {**counted, "findings": len(found), "examples": [str(finding)[:1000] for finding in found[:5]]}
 

@@ -27,8 +27,16 @@ from typing import Any
 from sqlalchemy import Engine, select, text
 
 from benchmarks.evidence.failing import FAILPOINTS
-from benchmarks.evidence.places import new_store, opened
-from benchmarks.evidence.sending import LINES, STARTS, Answer, Request, answered, connect, request
+from benchmarks.evidence.sending import (
+    LINES,
+    STARTS,
+    FinalAnswer,
+    WriteRequest,
+    connect,
+    send_until_answered,
+    write_request,
+)
+from benchmarks.evidence.stores import new_store, open_store
 from benchmarks.load import loopback_port
 from serving.access import keys
 from serving.decisions.tables import current_score, decisions
@@ -58,7 +66,7 @@ class Clients:
     port: int
     key: str
     log: Path
-    acknowledged: dict[int, tuple[Request, bytes]] = field(default_factory=dict)
+    acknowledged: dict[int, tuple[WriteRequest, bytes]] = field(default_factory=dict)
     refused: list[tuple[int, bytes]] = field(default_factory=list)
     repeated: int = 0
     _numbers: Iterator[int] = field(default_factory=count)
@@ -81,16 +89,16 @@ class Clients:
     def _run(self) -> None:
         connection = connect(self.port)
         while (wanted := self._next()) is not None:
-            self._keep(wanted, answered(connection, self.key, wanted))
+            self._keep(wanted, send_until_answered(connection, self.key, wanted))
         connection.close()
 
-    def _next(self) -> Request | None:
+    def _next(self) -> WriteRequest | None:
         if self._draining.is_set():
             return None
         with self._lock:
-            return request(next(self._numbers))
+            return write_request(next(self._numbers))
 
-    def _keep(self, wanted: Request, answer: Answer) -> None:
+    def _keep(self, wanted: WriteRequest, answer: FinalAnswer) -> None:
         with self._lock, self.log.open("ab") as log:
             self.repeated += answer.sent_again
             if answer.status not in (200, 201):
@@ -103,7 +111,7 @@ class Clients:
 
 
 @dataclass
-class Victim:
+class KillableService:
     """The service, started anew after each death."""
 
     process: "subprocess.Popen[str]"
@@ -138,7 +146,7 @@ class Victim:
 
 
 @contextmanager
-def victim(url: str, home: Path) -> Iterator[Victim]:
+def killable_service(url: str, home: Path) -> Iterator[KillableService]:
     """The service on a store, to be started and killed."""
     environment = {**os.environ, "EQL_DATABASE_URL": url, "EQL_HOME": str(home), "EQL_RATE_LIMIT": "0"}
     command = [sys.executable, "-m", "benchmarks.evidence.failing"]
@@ -147,7 +155,7 @@ def victim(url: str, home: Path) -> Iterator[Victim]:
     ) as process:
         assert process.stdin
         try:
-            yield Victim(process, loopback_port())
+            yield KillableService(process, loopback_port())
         finally:
             process.stdin.close()
 
@@ -162,10 +170,10 @@ def crashes(kind: str, kills: int, seed: int = 1) -> dict[str, Any]:
     """
     chance = random.Random(seed)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, opened(url) as store:
+    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, open_store(url) as store:
         with store.begin() as connection:
             key = keys.create(connection, "admin", None, at=STARTS, tokens=secrets.token_bytes)
-        with victim(url, Path(name)) as service:
+        with killable_service(url, Path(name)) as service:
             clients = Clients(service.port, key, Path(name, "acknowledged"))
             clients.start()
             for failpoint in islice(cycle((RANDOM, *FAILPOINTS)), kills):
@@ -190,7 +198,7 @@ def crashes(kind: str, kills: int, seed: int = 1) -> dict[str, Any]:
     }
 
 
-def differences(store: Engine, acknowledged: Sequence[tuple[Request, bytes]]) -> dict[str, Counter[str]]:
+def differences(store: Engine, acknowledged: Sequence[tuple[WriteRequest, bytes]]) -> dict[str, Counter[str]]:
     """What of the acknowledged the store has not, has more than once, and what it has that nobody sent."""
     expected = Counter(name for wanted, content in acknowledged for name in _expected(wanted, content))
     found = _found(store)
@@ -200,7 +208,7 @@ def differences(store: Engine, acknowledged: Sequence[tuple[Request, bytes]]) ->
     return {"lost": lost, "doubled": doubled, "unknown": unknown}
 
 
-def _expected(wanted: Request, content: bytes) -> Iterator[str]:
+def _expected(wanted: WriteRequest, content: bytes) -> Iterator[str]:
     """What a request leaves in the store."""
     if wanted.path == "/v1/records":
         yield from (f"touchpoints B-{wanted.number}-{line}" for line in range(LINES))

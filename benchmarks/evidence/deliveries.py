@@ -21,7 +21,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import OperationalError
 
 from benchmarks.evidence.contract import clock, service_on
-from benchmarks.evidence.places import new_store, opened
+from benchmarks.evidence.stores import new_store, open_store
 from features.value_types import SECOND
 from serving.store import database, outbox
 from serving.store.outbox import Event
@@ -86,7 +86,7 @@ def deliveries(kind: str, count: int) -> dict[str, Any]:
             pass
 
     server = _Server(("127.0.0.1", 0), Handler)
-    with new_store(kind) as url, opened(url) as store:
+    with new_store(kind) as url, open_store(url) as store:
         with store.begin() as connection:
             address = f"http://127.0.0.1:{server.server_port}/"
             receivers.create(connection, address, None, None, new_secret(secrets.token_bytes), clock())

@@ -10,7 +10,7 @@ import httpx
 from sqlalchemy import Engine, select, update
 
 from benchmarks.evidence.contract import clock, service_on
-from benchmarks.evidence.places import new_store, opened
+from benchmarks.evidence.stores import new_store, open_store
 from serving.access import keys
 from serving.app import create_app
 from serving.decisions import audit, seals
@@ -26,7 +26,7 @@ _BATCH = 500
 def replays(kind: str, count: int) -> dict[str, Any]:
     """So many decisions on a new store of a database, and what came of them."""
     began = time.monotonic()
-    with new_store(kind) as url, opened(url) as store:
+    with new_store(kind) as url, open_store(url) as store:
         service = _decided(store, count)
         while _sealed(store):
             pass

@@ -19,7 +19,7 @@ _TIMEOUT = 30
 
 
 @dataclass(frozen=True)
-class Request:
+class WriteRequest:
     """A request that writes: number `number` of all, and what it says; `named` by an Idempotency-Key or not."""
 
     number: int
@@ -35,7 +35,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class FinalAnswer:
     """What a client keeps of an answer.
 
     Attributes:
@@ -51,20 +51,20 @@ class Answer:
     sent_again: int
 
 
-def request(number: int) -> Request:
+def write_request(number: int) -> WriteRequest:
     """The request of a number: a fact with an id, one without, a lead, or several lines, every other with a key."""
     when, named = rfc3339(STARTS + number), number % 8 < 4
     touch = {"lead_id": f"L-{number - number % 4 + 2}", "channel": "webinar", "occurred_at": when}
     if number % 4 == 0:
-        return Request(number, "PUT", f"/v1/touchpoints/T-{number}", json.dumps(touch).encode(), named)
+        return WriteRequest(number, "PUT", f"/v1/touchpoints/T-{number}", json.dumps(touch).encode(), named)
     if number % 4 == 1:
         signal = {"lead_id": f"L-{number + 1}", "kind": "demo_request", "occurred_at": when}
-        return Request(number, "POST", "/v1/buying_signals", json.dumps(signal).encode(), named)
+        return WriteRequest(number, "POST", "/v1/buying_signals", json.dumps(signal).encode(), named)
     if number % 4 == 2:
         lead = {"lead_id": f"L-{number}", "email": f"lead{number}@acme.example", "created_at": when}
-        return Request(number, "POST", "/v1/leads", json.dumps({"lead": lead}).encode(), named)
+        return WriteRequest(number, "POST", "/v1/leads", json.dumps({"lead": lead}).encode(), named)
     lines = [{"record": "touchpoints", "id": f"B-{number}-{line}", **touch} for line in range(LINES)]
-    return Request(number, "POST", "/v1/records", "\n".join(map(json.dumps, lines)).encode(), named)
+    return WriteRequest(number, "POST", "/v1/records", "\n".join(map(json.dumps, lines)).encode(), named)
 
 
 def connect(port: int) -> http.client.HTTPConnection:
@@ -72,7 +72,7 @@ def connect(port: int) -> http.client.HTTPConnection:
     return http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
 
 
-def answered(connection: http.client.HTTPConnection, key: str, wanted: Request) -> Answer:
+def send_until_answered(connection: http.client.HTTPConnection, key: str, wanted: WriteRequest) -> FinalAnswer:
     """The answer to a request, sent until the service is up and neither busy nor still answering the same."""
     headers = {"X-Api-Key": key, "Content-Type": "application/json"}
     if wanted.named:
@@ -84,7 +84,7 @@ def answered(connection: http.client.HTTPConnection, key: str, wanted: Request) 
             answer = connection.getresponse()
             content = answer.read()
             if answer.status not in _NOT_YET:
-                return Answer(answer.status, content, tuple(answer.headers[name] for name in _HEADERS), again)
+                return FinalAnswer(answer.status, content, tuple(answer.headers[name] for name in _HEADERS), again)
         except (OSError, http.client.HTTPException):
             connection.close()
         again += 1

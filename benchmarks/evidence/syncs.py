@@ -24,9 +24,9 @@ import psutil
 from sqlalchemy import Engine, text
 
 from benchmarks.bodies import body
-from benchmarks.evidence.crashes import victim
-from benchmarks.evidence.places import new_store, opened
-from benchmarks.evidence.sending import Request, answered, connect, request
+from benchmarks.evidence.crashes import killable_service
+from benchmarks.evidence.sending import WriteRequest, connect, send_until_answered, write_request
+from benchmarks.evidence.stores import new_store, open_store
 from serving.access import keys
 from serving.store.database import reading
 
@@ -39,10 +39,10 @@ Span = tuple[float, float]
 def syncs(kind: str, count: int) -> dict[str, Any]:
     """So many writes at each number of connections on a new store of a database, and how often the disk was synced."""
     figures: dict[str, Any] = {"acknowledged": 0, "without_a_sync": 0}
-    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, opened(url) as store:
+    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, open_store(url) as store:
         with store.begin() as connection:
             key = keys.create(connection, "admin", None, at=1, tokens=secrets.token_bytes)
-        with victim(url, Path(name)) as served:
+        with killable_service(url, Path(name)) as served:
             for turn, connections in enumerate(CONNECTIONS):
                 trace = Path(name, f"trace-{connections}")
                 with _traced(served.process.pid if kind == "sqlite" else _postmaster(store), trace):
@@ -58,14 +58,14 @@ def syncs(kind: str, count: int) -> dict[str, Any]:
     return figures
 
 
-def _write(number: int) -> Request:
+def _write(number: int) -> WriteRequest:
     """A fact, a lead, several lines, or a decision on a lead sent along."""
-    scored = Request(number, "POST", "/v1/score", body(), named=False)
-    return scored if number % 5 == 0 else request(number)
+    scored = WriteRequest(number, "POST", "/v1/score", body(), named=False)
+    return scored if number % 5 == 0 else write_request(number)
 
 
-def _sent(port: int, key: str, wanted: Sequence[Request], connections: int) -> list[Span]:
-    def sent(share: Sequence[Request]) -> list[Span]:
+def _sent(port: int, key: str, wanted: Sequence[WriteRequest], connections: int) -> list[Span]:
+    def sent(share: Sequence[WriteRequest]) -> list[Span]:
         connection = connect(port)
         spans = [_span(connection, key, each) for each in share]
         connection.close()
@@ -78,9 +78,9 @@ def _sent(port: int, key: str, wanted: Sequence[Request], connections: int) -> l
         return [*first, *(span for spans in threads.map(sent, shares) for span in spans)]
 
 
-def _span(connection: HTTPConnection, key: str, wanted: Request) -> Span:
+def _span(connection: HTTPConnection, key: str, wanted: WriteRequest) -> Span:
     began = time.time()
-    answer = answered(connection, key, wanted)
+    answer = send_until_answered(connection, key, wanted)
     if answer.status not in (200, 201):
         raise RuntimeError(f"{wanted.method} {wanted.path} was answered {answer.status}")
     return began, time.time()

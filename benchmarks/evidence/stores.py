@@ -25,7 +25,7 @@ def new_store(kind: str) -> Iterator[str]:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Engine]:
+def open_store(url: str) -> Iterator[Engine]:
     """The engine of a store, whose tables are there."""
     engine = database.connect(url)
     try:
