@@ -175,7 +175,7 @@ class Wiring:
             self.engine.dispose()
 
     def add(self, records: list[Stored], source: Provenance) -> None:
-        """Adds imported records and their provenance in one transaction, and derives the partner history anew."""
+        """Adds imported records and their provenance in one transaction, and derives the partner history again."""
         with self.engine.begin() as connection:
             provenance.add(connection, source)
             versions.add(connection, records)

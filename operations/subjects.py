@@ -121,7 +121,7 @@ def _check_not_shared(domain: str) -> None:
     except InvalidDomain as error:
         raise InvalidSubject("domain", str(error)) from None
     if shared is not None:
-        raise InvalidSubject("domain", f"is shared by many ({shared}); give the e-mail address of the person")
+        raise InvalidSubject("domain", f"is shared by many ({shared}): name the person's e-mail address")
 
 
 def _domain_key(domain: str) -> str:

@@ -64,7 +64,14 @@ def simulate(
     from training.world import PLAIN, WORLDS, Switches
     from training.world import simulate as run
 
-    switches = Switches(frailty, drift, late_days, missing, selection, partner_effect)
+    switches = Switches(
+        frailty=frailty,
+        drift=drift,
+        late_days=late_days,
+        missing=missing,
+        selection=selection,
+        partner_effect=partner_effect,
+    )
     if world and switches != PLAIN:
         raise UsageError(
             f"--world {world} sets every switch; leave out --world, or leave out the switches ({switches})"

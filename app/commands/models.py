@@ -43,7 +43,7 @@ def train(
     horizon_days: HorizonDays = HORIZON_DAYS,
     allow_leak: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Train with this attribute although it nearly decides the outcome."),
+        typer.Option(metavar="NAME", help="Train with this attribute although it may be a leak; may be repeated."),
     ] = None,
     as_json: Json = False,
     leads_a_week: Annotated[
@@ -52,7 +52,9 @@ def train(
     exclude: Exclude = None,
     tune_minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Minutes to search for better settings of the trees; a later search continues it."),
+        typer.Option(
+            min=0.1, help="Minutes to search for better settings of the trees; a later run continues the search."
+        ),
     ] = None,
 ) -> None:
     """Train on the mature leads, register the version in MLflow and make it the challenger."""
@@ -130,8 +132,9 @@ def promote(
 ) -> None:
     """Make a version the champion if it is better: publish its bundle and score the open leads with it.
 
-    The comparison uses the test leads of the version's training that the champion was not trained on. The version must
-    also pass the guard-rails. The decision and its reasons are kept with the version.
+    The comparison uses test leads that the champion was not trained on.
+    The version must also pass the guard-rails.
+    The registry keeps the decision and its reasons.
     """
     from training.promotion.promotion import Refused
 
@@ -210,7 +213,14 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     registry = wiring().registry
     versions, history = registry.versions(), registry.history()
     rows = [
-        [v.version, ", ".join(v.aliases), *(v.tags.get(name) for name in ("rung", "skill", "log_loss", "auc"))]
+        [
+            v.version,
+            ", ".join(v.aliases),
+            v.tags.get("rung"),
+            v.tags.get("skill"),
+            _number(v.tags.get("log_loss")),
+            _number(v.tags.get("auc")),
+        ]
         for v in versions
     ]
     changes = [[c.at[:19], c.alias, c.previous, c.version, c.actor, c.reason, c.decision] for c in history]
@@ -226,6 +236,10 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         "history": [c.__dict__ for c in history],
     }
     console.emit(result, text, as_json)
+
+
+def _number(tag: str | None) -> float | None:
+    return None if tag is None else float(tag)
 
 
 @models_app.command(epilog="Example: eql models show champion")

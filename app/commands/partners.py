@@ -26,7 +26,7 @@ from serving.store import database
 
 overlap_app = typer.Typer(
     no_args_is_help=True,
-    help="Accounts that are also on a partner's list.",
+    help="Match partners' lists with our accounts.",
     epilog="Example: eql overlap match customers.csv --partner P-1",
 )
 

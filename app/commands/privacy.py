@@ -12,7 +12,11 @@ from app.commands.options import Actor, Json, UsageError, actor_or_user, wiring
 from app.wiring import now
 from operations.subjects import InvalidSubject, Subject
 
-app = typer.Typer(no_args_is_help=True, help="Personal data.", epilog="Example: eql privacy retention --dry-run")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Export, erase and expire personal data.",
+    epilog="Example: eql privacy retention --dry-run",
+)
 Email = Annotated[str | None, typer.Option("--email", metavar="ADDRESS", help="The person's e-mail address.")]
 Domain = Annotated[
     str | None, typer.Option("--domain", metavar="DOMAIN", help="A domain, such as that of a sole trader.")
@@ -90,6 +94,8 @@ def retain(
 
 
 def _subject(email: str | None, domain: str | None) -> Subject:
+    if (email is None) == (domain is None):
+        raise UsageError("give either --email or --domain")
     try:
         return Subject(email, domain)
     except InvalidSubject as error:

@@ -67,7 +67,7 @@ def score(
         decisions = _decide_bodies(source, scoring, scorer, rejects)
     written = _write(decisions, out)
     result = {"scored": written, "rejected": rejects.count if rejects else 0, "out": str(out)}
-    console.emit(result, f"{out}: {written:,} decisions, {result['rejected']:,} rejected", as_json)
+    console.emit(result, f"{out}: scored {written:,}, rejected {result['rejected']:,}", as_json)
     if rejects is not None and rejects.count:
         console.ERRORS.print(f"rejected lines and their reasons are in {rejects.path}", markup=False)
 

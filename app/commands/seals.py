@@ -16,10 +16,12 @@ from serving.replay.requests import Origin
 from serving.store import database
 
 seals_app = typer.Typer(
-    no_args_is_help=True, help="The sealed chain of decisions.", epilog="Example: eql seals verify --head head.json"
+    no_args_is_help=True,
+    help="Seal decisions, and verify the sealed chain.",
+    epilog="Example: eql seals verify --head head.json",
 )
 decisions_app = typer.Typer(
-    no_args_is_help=True, help="Stored decisions.", epilog="Example: eql decisions replay --from facts"
+    no_args_is_help=True, help="Replay stored decisions.", epilog="Example: eql decisions replay --from facts"
 )
 _MAX_NAMED = 3
 

@@ -29,8 +29,14 @@ from serving.records import versions
 from serving.store import database
 
 app = typer.Typer()
-keys_app = typer.Typer(no_args_is_help=True, help="API keys.", epilog="Example: eql keys create --role crm")
-policy_app = typer.Typer(no_args_is_help=True, help="Policies.", epilog="Example: eql policy check my_policy.yaml")
+keys_app = typer.Typer(
+    no_args_is_help=True, help="Create, list and revoke API keys.", epilog="Example: eql keys create --role crm"
+)
+policy_app = typer.Typer(
+    no_args_is_help=True,
+    help="Check policies, and print their schema.",
+    epilog="Example: eql policy check my_policy.yaml",
+)
 doctor_app = typer.Typer()
 
 DEMO_ACCOUNTS = 5000
@@ -310,7 +316,7 @@ def _champion(parts: Wiring) -> str:
 
 def _registry(parts: Wiring) -> str:
     versions = parts.registry.versions()
-    return f"{parts.settings.tracking_uri}: {len(versions)} versions"
+    return f"{parts.settings.tracking_uri}: {len(versions)} {'version' if len(versions) == 1 else 'versions'}"
 
 
 class InvalidState(ValueError):

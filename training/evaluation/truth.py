@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 from models.arrays import Reals
 from training.evaluation.metrics import Predictions
 
+_COLUMNS = ["lead_id", "as_of", "probability"]
+
 
 def true_probabilities(file: Path, predictions: Predictions) -> Reals:
     """The true probability of each predicted row, in the order of the predictions.
@@ -18,11 +20,11 @@ def true_probabilities(file: Path, predictions: Predictions) -> Reals:
         predictions: predictions of leads of that world.
 
     Raises:
-        ValueError: the file lacks a predicted row.
+        ValueError: the file is not the truth of a simulated world, or lacks a predicted row.
     """
     predicted = pa.table({"lead_id": predictions.lead_id.tolist(), "as_of": predictions.as_of})
     predicted = predicted.append_column("position", pa.array(np.arange(len(predicted))))
-    truth = pq.read_table(file, columns=["lead_id", "as_of", "probability"])
+    truth = _read(file)
     truth = truth.set_column(1, "as_of", truth["as_of"].cast(pa.int64()))
     joined = predicted.join(truth, ["lead_id", "as_of"], join_type="inner").sort_by("position")
     if len(joined) != len(predicted):
@@ -31,3 +33,16 @@ def true_probabilities(file: Path, predictions: Predictions) -> Reals:
             "give the truth of the world that this version was trained on"
         )
     return np.asarray(joined["probability"].to_numpy())
+
+
+def _read(file: Path) -> pa.Table:
+    try:
+        truth = pq.read_table(file, columns=_COLUMNS)
+    except pa.ArrowInvalid:
+        truth = None
+    if truth is None or truth.column_names != _COLUMNS:
+        raise ValueError(
+            f"{file} is not a Parquet file with the columns {', '.join(_COLUMNS)}; "
+            "give truth/probabilities.parquet of a simulated world"
+        )
+    return truth
