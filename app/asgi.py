@@ -1,4 +1,4 @@
-"""The web application of one of several worker processes, from the environment like every command."""
+"""The web application of one worker process; its settings come from the environment, as for every command."""
 
 import gc
 import logging
@@ -7,23 +7,23 @@ import sys
 from fastapi import FastAPI
 
 from app import settings
-from app.draining import end_with_the_first
+from app.draining import stop_with_parent
 from app.wiring import Wiring
 from serving import logs
 from serving.app import create_app
 
 _SWITCH_SECONDS = 0.0005
-"""How long a thread keeps the interpreter while another wants it; at Python's 5 ms a few of them at work keep the event
-loop, hence refusals and /healthz, waiting for tenths of a second."""
+"""The longest time that a thread holds the interpreter while another thread waits for it. At Python's default of 5 ms,
+a few busy threads hold up the event loop, and with it refusals and /healthz, for tenths of a second."""
 
 
 def create() -> FastAPI:
-    """The application, with its champion loaded, so that the first request need not wait for it.
+    """The application, with its champion loaded, so that the first request does not wait for it.
 
-    What is there from the beginning is kept out of garbage collection: to look through it takes a seventh of a second,
-    in which no request is worked on.
+    The objects that exist at the start are kept out of garbage collection. A collection that visits them takes a
+    seventh of a second, and no request makes progress during that time.
     """
-    end_with_the_first()
+    stop_with_parent()
     parts = Wiring(settings.read())
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if parts.settings.log == "json":

@@ -1,4 +1,4 @@
-"""The `eql` command: exit code 0 done, 1 failed (one sentence says why and the mend), 2 wrong usage."""
+"""The `eql` command. Exit code 0: done; 1: failed, and one sentence names the error and the fix; 2: wrong usage."""
 
 import logging
 import sys
@@ -23,12 +23,12 @@ from app.commands import (
     shadow,
     worker,
 )
-from app.commands.options import begin
+from app.commands.options import set_wiring
 from app.wiring import Wiring
 
 app = typer.Typer(
     name="eql",
-    help="EQL scores Ecosystem Qualified Leads: rules, a close probability, and why.",
+    help="EQL scores Ecosystem Qualified Leads: rules, a close probability, and the reasons for both.",
     epilog="Example: eql up",
     no_args_is_help=True,
     add_completion=False,
@@ -48,28 +48,28 @@ app.add_typer(service.doctor_app, name="doctor")
 
 
 @app.callback()
-def _begin(context: typer.Context) -> None:
+def _set_up(context: typer.Context) -> None:
     parts = Wiring(settings.read())
     context.call_on_close(parts.close)
-    begin(parts)
+    set_wiring(parts)
 
 
 def main() -> None:
-    """Run the command line; failures we foresee end with one sentence on stderr and exit code 1."""
+    """Run the command line. An expected error ends it with one sentence on stderr and exit code 1."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("alembic", "mlflow"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-    # MLflow uses parts of its libraries that these have deprecated; that is its makers' concern, not the user's.
+    for library in ("alembic", "mlflow"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    # MLflow calls deprecated parts of its libraries; a user of `eql` can do nothing about that.
     warnings.filterwarnings("ignore", module="mlflow|sqlalchemy|pyspark")
     try:
         app()
     except (ValueError, OSError) as error:
-        console.ERRORS.print(f"eql: {' '.join(_said(error).split())}", markup=False, style="red")
+        console.ERRORS.print(f"eql: {' '.join(_message(error).split())}", markup=False, style="red")
         raise SystemExit(1) from None
 
 
-def _said(error: ValueError | OSError) -> str:
-    """What an error says; where the system refused a file, which one and why."""
+def _message(error: ValueError | OSError) -> str:
+    """The message of an error; for a file that the system refused, its path and the reason."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}; check the path and who may use it"
+        return f"{error.filename}: {error.strerror.lower()}; check the path and its permissions"
     return str(error)

@@ -1,4 +1,4 @@
-"""One HTTP connection: how it ends when the service does, and what is said to callers that do not speak HTTP."""
+"""One HTTP connection: how it closes when the service shuts down, and the answer to bytes that are not HTTP."""
 
 import json
 from typing import Any
@@ -8,53 +8,54 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.http.problems import MEDIA_TYPE, Problem
 
-_REFUSAL = json.dumps(Problem(400, "The request is not HTTP/1.1 as this service reads it.").content).encode()
-_SECONDS = 1.0
+_BAD_REQUEST_BODY = json.dumps(Problem(400, "The request is not valid HTTP/1.1.").content).encode()
+_GRACE_SECONDS = 1.0
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that, when the service ends, is closed after its next answer, or a second without a request.
+    """A connection that, at shutdown, closes after its next answer, or after a second without a request.
 
-    uvicorn closes idle connections at once, and a request that is on its way then gets no answer; and it closes one
-    whose answer has begun without having said so, and the next request may be on its way.
+    uvicorn closes idle connections at once. A request that is on its way then gets no answer. uvicorn also closes a
+    connection whose answer has begun without `Connection: close`, although the next request may be on its way.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._draining = False
-        self._arriving = False
+        self._receiving = False
 
     @override
     def shutdown(self) -> None:
-        if self._draining and self._idle():
+        if self._draining and self._is_idle():
             self.transport.close()
-        elif self._to_be_answered():
+        elif self._answer_is_pending():
             self.cycle.keep_alive = False
         else:
-            self.loop.call_later(_SECONDS, self.shutdown)
+            self.loop.call_later(_GRACE_SECONDS, self.shutdown)
         self._draining = True
 
     @override
     def on_message_begin(self) -> None:
-        self._arriving = True
+        self._receiving = True
         super().on_message_begin()
 
     @override
     def on_headers_complete(self) -> None:
-        self._arriving = False
+        self._receiving = False
         super().on_headers_complete()
         if self._draining:
             self.cycle.keep_alive = False
 
     @override
     def send_400_response(self, msg: str) -> None:
-        """Refuses what is no HTTP as all else is refused."""
-        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(_REFUSAL)}\r\n"
-        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + _REFUSAL)
+        """Answers bytes that are not HTTP with a problem, the form of every other refusal."""
+        length = len(_BAD_REQUEST_BODY)
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\n"
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + _BAD_REQUEST_BODY)
         self.transport.close()
 
-    def _idle(self) -> bool:
-        return not self._arriving and (self.cycle is None or self.cycle.response_complete)
+    def _is_idle(self) -> bool:
+        return not self._receiving and (self.cycle is None or self.cycle.response_complete)
 
-    def _to_be_answered(self) -> bool:
+    def _answer_is_pending(self) -> bool:
         return self.cycle is not None and not self.cycle.response_started

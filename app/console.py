@@ -12,12 +12,12 @@ ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def progress(message: str) -> None:
-    """Tell of a step."""
+    """Print a step that begins."""
     ERRORS.print(f"… {message}", markup=False, style="dim")
 
 
-def counted(what: str, done: int) -> None:
-    """Tell how far a step is; on a terminal the line is rewritten."""
+def count(what: str, done: int) -> None:
+    """Print how many items of a step are done, on a terminal only; each call overwrites the line."""
     if ERRORS.is_terminal:
         ERRORS.print(f"… {what}: {done:,}\r", markup=False, style="dim", end="")
 
@@ -29,16 +29,18 @@ def emit(result: Mapping[str, Any] | Sequence[Any], text: str, as_json: bool) ->
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Rows as a table in plain text."""
-    found = Table(*columns, title=title, title_justify="left")
+    printed = Table(*columns, title=title, title_justify="left")
     for row in rows:
-        found.add_row(*(_shown(cell) for cell in row))
+        printed.add_row(*(_cell_text(cell) for cell in row))
     console = Console(width=140, no_color=True)
     with console.capture() as captured:
-        console.print(found)
+        console.print(printed)
     return captured.get().rstrip()
 
 
-def _shown(cell: object) -> str:
+def _cell_text(cell: object) -> str:
     if isinstance(cell, float):
         return f"{cell:.4f}"
-    return "" if cell is None else f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return f"{cell:,}"
+    return "" if cell is None else str(cell)

@@ -1,4 +1,4 @@
-"""How the service ends: no new connections, whoever has connected is answered, and no process is left behind."""
+"""How the service shuts down: new connections are refused, open requests are answered, every process ends."""
 
 import asyncio
 import multiprocessing
@@ -15,41 +15,45 @@ from uvicorn.supervisors import Multiprocess
 from app import listening
 
 
-class Single(Server):
-    """One process that serves; whoever has connected is taken before its socket closes."""
+class SingleProcessServer(Server):
+    """A server in one process. It accepts every connection that is already made before it closes its socket."""
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for pause in listening.ending(sockets or []):
+        for pause in listening.drain(sockets or []):
             await asyncio.sleep(pause)
         await super().shutdown(sockets)
 
 
-class Workers(Multiprocess):
-    """Worker processes that share a socket: they go on taking connections until nobody waits, then they are to end.
+class WorkerProcesses(Multiprocess):
+    """Worker processes that share a socket. They accept connections until the queue is empty; then they end.
 
-    Nobody listens from then on. uvicorn's first process keeps the socket open until the last worker has ended, and
-    whoever connects meanwhile waits in vain; and the last worker to close it cuts off those whom none has taken.
+    The socket closes before the workers end. uvicorn's parent process would keep it open until the last worker has
+    ended: a client that connects meanwhile would wait in vain, and the last worker would reset the connections that no
+    process has accepted.
     """
 
     @override
     def terminate_all(self) -> None:
-        for pause in listening.ending(self.sockets):
+        for pause in listening.drain(self.sockets):
             time.sleep(pause)
         for shared in self.sockets:
             shared.close()
         super().terminate_all()
 
 
-def end_with_the_first() -> None:
-    """In a worker process: ends when the first process says so or is gone; not by Ctrl+C, which reaches them all."""
-    first = multiprocessing.parent_process()
-    if first is None:
+def stop_with_parent() -> None:
+    """In a worker process: end it when the parent process asks for it or is gone.
+
+    The worker ignores Ctrl+C, which reaches every process at once; the parent decides when its workers end.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def follow() -> None:
-        first.join()
+        parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    Thread(target=follow, name="first process", daemon=True).start()
+    Thread(target=follow, name="parent process", daemon=True).start()

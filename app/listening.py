@@ -1,7 +1,8 @@
-"""How a listening socket ends: nobody else comes in, and whoever is in is taken before it closes.
+"""How a listening socket drains: new connections are turned away, and the accept queue is emptied before it closes.
 
-Closing it resets the connections that the kernel has made but no process has taken yet, although their callers may have
-sent a request already. So those who would connect are turned away first; they are refused once the socket has closed.
+Closing a listening socket resets the connections in its accept queue: the kernel has made them, no process has accepted
+them yet, and their clients may have sent a request already. So the kernel first drops new connection attempts. Once the
+socket has closed, it refuses them.
 """
 
 import ctypes
@@ -12,47 +13,49 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
-_ATTACH_FILTER = 26
-"""SO_ATTACH_FILTER of socket(7), which Python does not name."""
-_INSTRUCTIONS = (
+_SO_ATTACH_FILTER = 26
+"""From socket(7); Python has no name for it."""
+_DROP_SYN_PROGRAM = (
     (0x30, 0, 0, 13),  # load the byte at 13, the flags of the TCP header
-    (0x45, 0, 1, 0x02),  # without SYN skip one
-    (0x06, 0, 0, 0),  # drop it
-    (0x06, 0, 0, 0xFFFFFFFF),  # let it pass
+    (0x45, 0, 1, 0x02),  # without SYN, skip one instruction
+    (0x06, 0, 0, 0),  # drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # let the packet pass
 )
-"""A filter in the kernel's classic BPF (code, jump if true, jump if false, operand) that drops who would connect."""
-_HANDSHAKE = 0.05
-"""Seconds that a handshake which has begun may take to end."""
-_LOOKS_EVERY = 0.01
-_LOOKS = 100
-"""At a second the socket closes in any case: nobody takes what waits."""
+"""A classic BPF program that drops every packet with SYN, the first packet of a connection. The fields of each
+instruction are code, jump if true, jump if false, operand."""
+_HANDSHAKE_SECONDS = 0.05
+"""How long a handshake that has begun may take to finish."""
+_POLL_SECONDS = 0.01
+_MAX_POLLS = 100
+"""After a second the socket closes in any case; the connections left in the queue are then reset."""
 
 
-def _turn_away(listening: socket.socket) -> None:
-    """Lets nobody begin to connect any more, through whichever process; made connections are not touched.
+def _drop_new_connections(listening: socket.socket) -> None:
+    """Makes the kernel drop new connection attempts, for all processes that share the socket.
 
-    Linux can, where it is allowed; elsewhere some may still come in the moment before the socket closes.
+    Existing connections go on. This works on Linux, if the process may attach a filter. Elsewhere a connection may
+    still be made in the moment before the socket closes.
     """
     if sys.platform != "linux":
         return
-    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in _INSTRUCTIONS))
-    attached = struct.pack("HP", len(_INSTRUCTIONS), ctypes.addressof(program))
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in _DROP_SYN_PROGRAM))
+    attached = struct.pack("HP", len(_DROP_SYN_PROGRAM), ctypes.addressof(program))
     with suppress(OSError):
-        listening.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, attached)
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
 
 
-def ending(sockets: Sequence[socket.socket]) -> Iterator[float]:
-    """Turns others away from these sockets, then gives seconds to wait, again and again, until nobody waits at them."""
+def drain(sockets: Sequence[socket.socket]) -> Iterator[float]:
+    """Turns new connections away, then yields pauses in seconds until the accept queues are empty."""
     for listening in sockets:
-        _turn_away(listening)
-    yield _HANDSHAKE
-    for _ in range(_LOOKS):
-        if not _somebody_waits(sockets):
+        _drop_new_connections(listening)
+    yield _HANDSHAKE_SECONDS
+    for _ in range(_MAX_POLLS):
+        if not _any_connection_queued(sockets):
             return
-        yield _LOOKS_EVERY
+        yield _POLL_SECONDS
 
 
-def _somebody_waits(sockets: Iterable[socket.socket]) -> bool:
+def _any_connection_queued(sockets: Iterable[socket.socket]) -> bool:
     poll = select.poll()
     for listening in sockets:
         poll.register(listening, select.POLLIN)

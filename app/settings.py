@@ -1,4 +1,4 @@
-"""Settings: where things live, from the environment; every one has a default that works."""
+"""Settings, from the environment. Each setting has a default that works."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -14,43 +14,44 @@ from serving.privacy.retention import Retention
 
 
 class InvalidSetting(ValueError):
-    """A setting of the environment is not what it must be; the message names it, the constraint and its value."""
+    """A setting breaks a constraint; the message names the setting, the constraint and the value."""
 
 
-_LONGEST = 36_500
-"""Days, a hundred years: beyond it moments would lie before the epoch."""
-_ROLES_LOOK = 'must be a JSON object of roles by group, such as {"sales-team": "sales"}'
+_MAX_RETENTION_DAYS = 36_500
+"""A hundred years. A longer time would reach back to a moment that the store cannot hold."""
+_ROLES_CONSTRAINT = 'must be a JSON object of roles by group, such as {"sales-team": "sales"}'
 
 
 class Settings(BaseSettings):
-    """The environment's settings, all prefixed EQL_.
+    """The settings of the environment. The environment variable of each has the prefix EQL_ and capital letters.
 
     Attributes:
-        home: EQL_HOME, the folder of all data.
-        database_url: EQL_DATABASE_URL, the store; by default a SQLite file under home.
-        mlflow_uri: EQL_MLFLOW_URI, the tracking server; by default SQLite under home.
-        postgres_url: EQL_POSTGRES_URL, the server on which `eql features --engine postgres` computes; by default a
-            private one while the command runs.
-        policy: EQL_POLICY, the policy file; by default the one that comes with the software.
-        quality: EQL_QUALITY, the thresholds of data quality; by default those that come with the software.
-        exploration_share: EQL_EXPLORATION_SHARE, of leads that sales sees at random places, 0 (off, the default) to 1.
-        exploration_seed: EQL_EXPLORATION_SEED, names the experiment; another seed draws other leads.
-        webhook_allowed_hosts: EQL_WEBHOOK_ALLOWED_HOSTS, receivers in one's own network, comma-separated.
-        retrain_after: EQL_RETRAIN_AFTER, days after which, or when monitoring says so, the worker trains a challenger;
-            by default never.
-        public_url: EQL_PUBLIC_URL, where browsers find the service, for an identity provider to send them back.
-        oidc_issuer: EQL_OIDC_ISSUER, the identity provider for the pages; without it there are sign-in links only.
-        oidc_name: EQL_OIDC_NAME, how the pages call it.
-        oidc_client_id, oidc_client_secret: EQL_OIDC_CLIENT_ID and _SECRET, what it knows the service by.
-        oidc_scopes: EQL_OIDC_SCOPES, what to ask it for.
-        oidc_role_claim: EQL_OIDC_ROLE_CLAIM, the claim of its ID tokens that EQL_OIDC_ROLES maps.
-        oidc_roles: EQL_OIDC_ROLES, the role of each value of that claim, as JSON; of several the first one counts.
-        oidc_partner_claim: EQL_OIDC_PARTNER_CLAIM, the claim with a partner's id, for the role partner.
-        rate_limit: EQL_RATE_LIMIT, requests a second that a key may send to each process; 0 for any number.
-        retention_scored, retention_idle, retention_events: EQL_RETENTION_SCORED, _IDLE and _EVENTS, days that decisions
-            on facts sent along, open leads without activity, and events with their deliveries are kept.
-        otlp_endpoint: EQL_OTLP_ENDPOINT, the OpenTelemetry collector that gets traces of requests; by default none.
-        log: EQL_LOG, how the service logs: as text what went wrong, or as JSON lines each request too.
+        home: the folder of all data.
+        database_url: the store; by default a SQLite file under home.
+        mlflow_uri: the MLflow tracking server; by default a SQLite file under home.
+        postgres_url: the PostgreSQL server on which `eql features --engine postgres` computes; by default a private
+            server while the command runs.
+        policy: the policy file; by default the policy that comes with EQL.
+        quality: the file of data quality thresholds; by default the file that comes with EQL.
+        exploration_share: the share of leads that sales sees at random places, from 0 (off, the default) to 1.
+        exploration_seed: the name of the experiment; another seed draws other leads.
+        webhook_allowed_hosts: receivers of webhooks in the operator's own network, comma-separated.
+        retrain_after: the age in days at which the worker trains a challenger, earlier if monitoring calls for one; by
+            default never.
+        public_url: the address at which browsers reach the service; the identity provider redirects to it.
+        oidc_issuer: the identity provider for the pages; without one, users sign in by links only.
+        oidc_name: the name of the identity provider on the pages.
+        oidc_client_id, oidc_client_secret: the credentials of the service at the identity provider.
+        oidc_scopes: the scopes to request.
+        oidc_role_claim: the claim of the ID token that `oidc_roles` maps.
+        oidc_roles: the role of each value of that claim, as JSON; of several, the first in this object counts.
+        oidc_partner_claim: the claim that holds a partner's id, for the role partner.
+        rate_limit: requests a second that an API key may send to each process; 0 for no limit.
+        retention_scored: days that decisions on facts sent in a request are kept; None for ever.
+        retention_idle: days that open leads without activity are kept; None for ever.
+        retention_events: days that events are kept, with the log of their deliveries; None for ever.
+        otlp_endpoint: the OpenTelemetry collector that gets traces of requests; by default none.
+        log: the format of the service's log: `text` (errors and warnings) or `json` (JSON lines, each request too).
     """
 
     model_config = SettingsConfigDict(env_prefix="EQL_", frozen=True)
@@ -75,9 +76,9 @@ class Settings(BaseSettings):
     oidc_roles: dict[str, Role] = Field(default_factory=dict)
     oidc_partner_claim: str = "partner_id"
     rate_limit: int = Field(default=100, ge=0)
-    retention_scored: int | None = Field(default=None, ge=1, le=_LONGEST)
-    retention_idle: int | None = Field(default=None, ge=1, le=_LONGEST)
-    retention_events: int | None = Field(default=90, ge=1, le=_LONGEST)
+    retention_scored: int | None = Field(default=None, ge=1, le=_MAX_RETENTION_DAYS)
+    retention_idle: int | None = Field(default=None, ge=1, le=_MAX_RETENTION_DAYS)
+    retention_events: int | None = Field(default=90, ge=1, le=_MAX_RETENTION_DAYS)
     otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/\s]+")
     log: Literal["text", "json"] = "text"
 
@@ -88,26 +89,26 @@ class Settings(BaseSettings):
 
     @property
     def retention(self) -> Retention:
-        """How long what is kept."""
+        """How long personal data and events are kept."""
         return Retention(self.retention_scored, self.retention_idle, self.retention_events)
 
     @property
     def webhook_hosts(self) -> frozenset[str]:
-        """Receivers of webhooks in one's own network."""
+        """Receivers of webhooks in the operator's own network."""
         return frozenset(host.strip().lower() for host in self.webhook_allowed_hosts.split(",")) - {""}
 
     @property
     def provider(self) -> Provider | None:
-        """The identity provider for the pages, if any.
+        """The identity provider for the pages; None without EQL_OIDC_ISSUER.
 
         Raises:
-            InvalidSetting: something about it is missing or not safe.
+            InvalidSetting: a setting of the provider is missing, or not safe.
         """
         if self.oidc_issuer is None:
             return None
         if self.oidc_client_id is None or self.public_url is None or not self.oidc_roles:
             raise InvalidSetting(
-                "EQL_OIDC_ISSUER needs EQL_OIDC_CLIENT_ID, EQL_OIDC_ROLES and EQL_PUBLIC_URL beside it"
+                "EQL_OIDC_ISSUER needs EQL_OIDC_CLIENT_ID, EQL_OIDC_ROLES and EQL_PUBLIC_URL too; set all of them"
             )
         try:
             return Provider(
@@ -136,21 +137,21 @@ class Settings(BaseSettings):
 
     @property
     def artifacts(self) -> Path | None:
-        """Where MLflow's artifacts go; None where a tracking server decides."""
+        """The folder of MLflow's artifacts; None if a tracking server holds them."""
         return None if self.mlflow_uri else self.home.absolute() / "mlflow" / "artifacts"
 
 
 def read() -> Settings:
-    """The environment's settings.
+    """Reads the settings from the environment.
 
     Raises:
-        InvalidSetting: one is not what it must be.
+        InvalidSetting: a setting breaks a constraint.
     """
     try:
         return Settings()
     except SettingsError:
-        raise InvalidSetting(f"EQL_OIDC_ROLES: {_ROLES_LOOK}") from None
+        raise InvalidSetting(f"EQL_OIDC_ROLES: {_ROLES_CONSTRAINT}") from None
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = f"EQL_{'_'.join(map(str, fault['loc'])).upper()}"
-        raise InvalidSetting(f"{name}: {fault['msg']}, not {fault['input']!r}; correct it or leave it out") from None
+        first = error.errors()[0]
+        name = f"EQL_{'_'.join(map(str, first['loc'])).upper()}"
+        raise InvalidSetting(f"{name}: {first['msg']}, not {first['input']!r}; correct it or leave it out") from None

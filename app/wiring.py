@@ -1,4 +1,4 @@
-"""The composition root: settings to working parts. Nothing else reads the clock, randomness or the environment."""
+"""The composition root: it builds the parts from the settings, and alone reads the clock, randomness, environment."""
 
 import os
 import secrets
@@ -37,73 +37,73 @@ if TYPE_CHECKING:
     from training.promotion.registry import Registry
 
 
-_ANSWERS_WITHIN = 5
-"""Seconds."""
+_MLFLOW_TIMEOUT = 5
+"""Seconds that an MLflow server has to answer."""
 
 
 class UnreachableRegistry(ValueError):
-    """The MLflow server does not answer; the message says the mend."""
+    """The MLflow server does not answer; the message names the server and the fix."""
 
 
 class UnusableHome(ValueError):
-    """The folder of all data cannot be made or written; the message says why and what mends it."""
+    """The folder of all data cannot be created or written; the message names the reason and the fix."""
 
 
 def now() -> int:
-    """Microseconds now."""
+    """The present moment, microseconds."""
     return microseconds(datetime.now(UTC))
 
 
-def _reach(tracking_uri: str) -> None:
-    """Sees that an MLflow server answers at all, for its client tries for minutes and then tells in its own words.
+def _check_reachable(tracking_uri: str) -> None:
+    """Checks that an MLflow server answers. MLflow's own client retries for minutes and then fails without a fix.
 
     Raises:
-        UnreachableRegistry: it does not.
+        UnreachableRegistry: the server does not answer.
     """
     if not tracking_uri.startswith(("http://", "https://")):
         return
     try:
-        httpx.get(f"{tracking_uri.rstrip('/')}/health", timeout=_ANSWERS_WITHIN)
+        httpx.get(f"{tracking_uri.rstrip('/')}/health", timeout=_MLFLOW_TIMEOUT)
     except (httpx.TransportError, httpx.InvalidURL):
         server = tracking_uri.rpartition("@")[2]
         raise UnreachableRegistry(
-            f"the MLflow server {server} does not answer; see that it runs, or correct EQL_MLFLOW_URI"
+            f"the MLflow server {server} does not answer; start it, or correct EQL_MLFLOW_URI"
         ) from None
 
 
-def unusable(home: Path, error: OSError) -> UnusableHome:
-    """That the folder of all data cannot be used for what the system said."""
+def unusable_home(home: Path, error: OSError) -> UnusableHome:
+    """The error of a folder of all data that the operating system refused."""
     return UnusableHome(
-        f"the folder {home} cannot be written ({error.strerror}); let this user write there, or correct EQL_HOME"
+        f"the folder {home} cannot be written ({error.strerror}); give this user write access, or correct EQL_HOME"
     )
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """Everything a command works with, made when first asked for.
+    """The parts that commands work with. Each part is built at its first use.
 
     Attributes:
-        settings: the environment's.
+        settings: the settings of the environment.
     """
 
     settings: Settings
 
     def home(self) -> Path:
-        """The folder of all data, made where it is not there yet.
+        """The folder of all data, created if it does not exist.
 
         Raises:
-            UnusableHome: it cannot be made.
+            UnusableHome: the folder cannot be created.
         """
         home = self.settings.home.absolute()
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise unusable(home, error) from None
+            raise unusable_home(home, error) from None
         return home
 
     @cached_property
     def engine(self) -> Engine:
-        """The store, created where it is not there yet."""
+        """The engine of the store; the tables are created if they do not exist."""
         self.home()
         engine = database.connect(self.settings.store_url)
         database.create(engine)
@@ -116,7 +116,7 @@ class Wiring:
 
     @cached_property
     def service(self) -> Service:
-        """What the API and the pages work with."""
+        """The parts that the API and the pages work with."""
         challenger = ModelWatcher(self.engine, CATALOGUE, self.policy, now, bundles.CHALLENGER)
         docs = Path(__file__).parent.parent / "docs"
         return Service(
@@ -144,11 +144,11 @@ class Wiring:
 
     @cached_property
     def registry(self) -> "Registry":
-        """The MLflow registry. Imported here because that takes seconds and serving must do without it."""
+        """The MLflow registry. The import takes seconds and serving has no need of it, so it comes here."""
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        _reach(self.settings.tracking_uri)
+        _check_reachable(self.settings.tracking_uri)
         from training.promotion.registry import Registry
 
         if self.settings.artifacts is not None:
@@ -157,32 +157,32 @@ class Wiring:
 
     @contextmanager
     def records(self) -> Iterator[Path]:
-        """The store's records as a folder, for as long as the block runs."""
+        """The store's records as a folder, which is deleted after the block."""
         with tempfile.TemporaryDirectory(dir=self.home(), prefix="export-") as name:
             folder = Path(name) / "records"
             with database.reading(self.engine) as connection:
-                known = provenance.read(connection)
-                export.export(connection, folder, replace(known, cut=self._cut(connection, known)))
+                stored = provenance.read(connection)
+                export.export(connection, folder, replace(stored, cut=self._cut(connection, stored)))
             yield folder
 
-    def _cut(self, connection: Connection, known: Provenance) -> int:
-        """The data cut: that of what was imported, or of what came in live since."""
-        return now() if known.cut is None else max(known.cut, versions.last_recorded(connection))
+    def _cut(self, connection: Connection, stored: Provenance) -> int:
+        """The data cut: that of the import, or the last recording since; without an import the present moment."""
+        return now() if stored.cut is None else max(stored.cut, versions.last_recorded(connection))
 
     def close(self) -> None:
-        """Close the store's connections, if it was opened."""
+        """Closes the connections to the store, if there are any."""
         if "engine" in vars(self):
             self.engine.dispose()
 
-    def add(self, stored: list[Stored], known: Provenance) -> None:
-        """Add imported records and what is known of them, all or nothing; then derive the partners' history anew."""
+    def add(self, records: list[Stored], source: Provenance) -> None:
+        """Adds imported records and their provenance in one transaction, and derives the partner history again."""
         with self.engine.begin() as connection:
-            provenance.add(connection, known)
-            versions.add(connection, stored)
+            provenance.add(connection, source)
+            versions.add(connection, records)
             derive_partner_history(connection)
 
     def publish(self, bundle: Bundle, version: str, actor: str, reason: str, alias: str = bundles.CHAMPION) -> None:
-        """Hand a bundle to serving as its champion, or under another alias."""
+        """Publishes a bundle to the store, by default as the champion that the service loads."""
         with self.engine.begin() as connection:
             bundles.publish(
                 connection,

@@ -1,7 +1,7 @@
 """Runs benchmarks and writes `benchmarks/results.json`.
 
-`python -m benchmarks` runs all; `python -m benchmarks features --rows 100000000` one, at a size of its own. Results of
-what was not run stay in the file.
+`python -m benchmarks` runs all benchmarks; `python -m benchmarks features --rows 100000000` runs one, at another size.
+The file keeps the results of the benchmarks that were not run.
 """
 
 import argparse
@@ -34,28 +34,28 @@ def _matching(_: argparse.Namespace) -> list[dict[str, Any]]:
     return run()
 
 
-def _models(asked: argparse.Namespace) -> list[dict[str, Any]]:
+def _models(options: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmarks.models import run
 
-    return run(asked.markdown, asked.sets)
+    return run(options.markdown, options.sets)
 
 
-def _worlds(asked: argparse.Namespace) -> list[dict[str, Any]]:
+def _worlds(options: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmarks.worlds import LEADS, SEEDS, run
 
-    return run(asked.worlds, asked.leads or LEADS, asked.seeds or SEEDS, asked.counted, asked.log)
+    return run(options.worlds, options.leads or LEADS, options.seeds or SEEDS, options.counted, options.log)
 
 
-def _ladder(asked: argparse.Namespace) -> list[dict[str, Any]]:
+def _ladder(options: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmarks.ladder import SEEDS, SIZES, run
 
-    return run(asked.sizes or SIZES, asked.seeds or SEEDS, asked.counted, asked.log)
+    return run(options.sizes or SIZES, options.seeds or SEEDS, options.counted, options.log)
 
 
-def _noise(asked: argparse.Namespace) -> list[dict[str, Any]]:
+def _noise(options: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmarks.noise import SEEDS, run
 
-    return run(asked.seeds or SEEDS, asked.log)
+    return run(options.seeds or SEEDS, options.log)
 
 
 def _serving(_: argparse.Namespace) -> list[dict[str, Any]]:
@@ -64,15 +64,15 @@ def _serving(_: argparse.Namespace) -> list[dict[str, Any]]:
     return serving()
 
 
-def _sweeps(asked: argparse.Namespace) -> list[dict[str, Any]]:
+def _sweeps(options: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmarks.sweeps import SEEDS, run
 
-    return run(asked.seeds or SEEDS, asked.log)
+    return run(options.seeds or SEEDS, options.log)
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "explain": _explain,
-    "features": lambda asked: [row for rows in asked.rows for row in features.features(rows)],
+    "features": lambda options: [row for rows in options.rows for row in features.features(rows)],
     "ladder": _ladder,
     "matching": _matching,
     "models": _models,
@@ -87,24 +87,35 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without any")
-    parser.add_argument("--rows", type=int, nargs="+", default=features.ROWS, help="rows of usage; millions")
-    parser.add_argument("--sets", nargs="+", default=[], metavar="SET", help="of models; all public sets without any")
-    parser.add_argument("--worlds", nargs="+", default=[], metavar="WORLD", help="of worlds; all without any")
-    parser.add_argument("--leads", type=int, nargs="+", help="of worlds: their sizes")
-    parser.add_argument("--sizes", type=int, nargs="+", help="of ladder: its worlds' leads")
-    parser.add_argument("--counted", choices=("training", "all"), default="training", help="which leads make a size")
-    parser.add_argument("--seeds", type=int, nargs="+", help="of ladder, noise, sweeps and worlds")
-    parser.add_argument("--log", type=Path, help="of these: a JSON-lines file; runs in it are not run again")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; by default all")
     parser.add_argument(
-        "--markdown", action="store_true", help="print the tables of models as Markdown, and only these"
+        "--rows", type=int, nargs="+", default=features.ROWS, help="features: rows of usage, such as 1000000"
     )
-    asked = parser.parse_args()
-    unknown = set(asked.names) - set(BENCHMARKS)
+    parser.add_argument("--sets", nargs="+", default=[], metavar="SET", help="models: public data sets; by default all")
+    parser.add_argument(
+        "--worlds", nargs="+", default=[], metavar="WORLD", help="worlds: names of worlds; by default all"
+    )
+    parser.add_argument("--leads", type=int, nargs="+", help="worlds: sizes in leads")
+    parser.add_argument("--sizes", type=int, nargs="+", help="ladder: sizes in leads")
+    parser.add_argument(
+        "--counted",
+        choices=("training", "all"),
+        default="training",
+        help="ladder, worlds: the leads that count for a size",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", help="ladder, noise, sweeps, worlds: random seeds")
+    parser.add_argument(
+        "--log", type=Path, help="ladder, noise, sweeps, worlds: a JSON-lines log; a run in the log is not repeated"
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="models: print the tables as Markdown, and nothing else"
+    )
+    options = parser.parse_args()
+    unknown = set(options.names) - set(BENCHMARKS)
     if unknown:
-        parser.error(f"no benchmark {', '.join(sorted(unknown))}; choose of {', '.join(BENCHMARKS)}")
-    results = [row for name in asked.names or BENCHMARKS for row in BENCHMARKS[name](asked)]
-    for row in [] if asked.markdown else results:
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
+    results = [row for name in options.names or BENCHMARKS for row in BENCHMARKS[name](options)]
+    for row in [] if options.markdown else results:
         print("{benchmark}: {ours:.3g} {unit}, {peer} {theirs:.3g} {unit}, {ratio:.2f} times".format(**row))
     _write(results)
 

@@ -1,7 +1,7 @@
-"""I2 on a whole world: every feature of every snapshot from the direct engine and from all others, compared.
+"""Agreement of the engines: every feature of every snapshot of a world, from the Python engine and from all others.
 
-`python -m benchmarks.agreement FOLDER --engines duckdb postgres spark` on what `eql simulate` made; ends 1 where any
-value differs: counts and categories to the bit, reals by more than 1e-9.
+`python -m benchmarks.agreement FOLDER --engines duckdb postgres spark` compares them on a folder of `eql simulate`. The
+exit code is 1 if any value differs: counts and categories must be equal, reals within 1e-9.
 """
 
 import argparse
@@ -31,9 +31,13 @@ Opened: TypeAlias = AbstractContextManager[Engine]
 
 
 def compare(reference: pa.Table, other: pa.Table, catalogue: Catalogue) -> dict[str, int]:
-    """How many values of each feature differ, of those that do."""
+    """The number of differing values of each feature that has any.
+
+    Raises:
+        ValueError: the tables have other rows, or another order.
+    """
     if reference.num_rows != other.num_rows or any(reference[k] != other[k] for k in ("lead_id", "as_of")):
-        raise ValueError("the engines return other rows, or in another order")
+        raise ValueError("the engines return different rows, or a different order of rows")
     counts = {name: _differing(reference[name], other[name]) for name in catalogue.names}
     return {name: count for name, count in counts.items() if count}
 
@@ -51,25 +55,25 @@ def _both_null(left: pa.ChunkedArray, right: pa.ChunkedArray) -> pa.ChunkedArray
     return pc.and_(pc.is_null(left), pc.is_null(right))
 
 
-def by_the_direct_engine(engine: DuckDBEngine, catalogue: Catalogue, snapshots: pa.Table) -> pa.Table:
-    """The feature rows of the direct engine, lead by lead, in the order of the others and with their types."""
-    told = _Told(engine)
+def evaluate_with_python(engine: DuckDBEngine, catalogue: Catalogue, snapshots: pa.Table) -> pa.Table:
+    """The feature rows of the Python engine, in the order of the other engines and with their types."""
+    lead_facts = _LeadFacts(engine)
     rows: list[dict[str, Any]] = []
     ordered = snapshots.sort_by([("lead_id", "ascending"), ("as_of", "ascending")])
     for lead_id, as_of in zip(ordered["lead_id"].to_pylist(), ordered["as_of"].to_pylist(), strict=True):
-        found = evaluate(catalogue, told.of(lead_id), as_of)
-        rows.append({"lead_id": lead_id, "as_of": as_of, **found.features})
+        evaluated = evaluate(catalogue, lead_facts.of(lead_id), as_of)
+        rows.append({"lead_id": lead_id, "as_of": as_of, **evaluated.features})
     return pa.Table.from_pylist(rows, schema=engine.evaluate(catalogue, snapshots.slice(0, 1)).schema)
 
 
-class _Told:
-    """What an engine's records tell of one lead, in the shape the direct engine reads; every partner's history."""
+class _LeadFacts:
+    """The facts of one lead from an engine's records, as the Python engine reads them, with all partner histories."""
 
     def __init__(self, engine: DuckDBEngine) -> None:
         kinds = (*(KINDS[name] for name in ("leads", "accounts", "partners")), *FACTS.values(), *DERIVED)
         self._rows = {kind.name: _grouped(engine, kind) for kind in kinds}
-        every = ("partners", *(kind.name for kind in DERIVED))
-        self._everywhere = {name: [row for rows in self._rows[name].values() for row in rows] for name in every}
+        shared = ("partners", *(kind.name for kind in DERIVED))
+        self._shared_rows = {name: [row for rows in self._rows[name].values() for row in rows] for name in shared}
         self._last: tuple[str, Facts] = ("", {})
 
     def of(self, lead_id: str) -> Facts:
@@ -80,7 +84,7 @@ class _Told:
     def _gather(self, lead_id: str) -> Facts:
         leads = self._rows["leads"].get(lead_id, [])
         accounts = {row["account_id"] for row in leads} - {None}
-        facts: dict[str, Sequence[Row]] = {**self._everywhere, "leads": leads}
+        facts: dict[str, Sequence[Row]] = {**self._shared_rows, "leads": leads}
         for name in ("accounts", *FACTS):
             keys = accounts if name == "accounts" or KINDS[name].parent == "account_id" else {lead_id}
             facts[name] = [row for key in sorted(keys) for row in self._rows[name].get(key, ())]
@@ -88,7 +92,7 @@ class _Told:
 
 
 def _grouped(engine: DuckDBEngine, kind: Kind) -> Mapping[str, list[Row]]:
-    """The rows of a kind by what they speak of, in the order in which they came."""
+    """The rows of a kind by their parent, or by their id, in the order of ingest."""
     grouped: dict[str, list[Row]] = {}
     for batch in engine.sql(f'SELECT * FROM "{kind.name}"').to_batches(100_000):
         for row in batch.to_pylist():
@@ -122,21 +126,21 @@ ENGINES: Mapping[str, Callable[[Path], Opened]] = {
 
 
 def main() -> int:
-    """Compare the engines named on the command line with the direct one."""
+    """Compares the chosen engines with the Python engine; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    chosen = parser.parse_args()
-    with DuckDBEngine(chosen.folder, HORIZON_DAYS) as engine:
+    options = parser.parse_args()
+    with DuckDBEngine(options.folder, HORIZON_DAYS) as engine:
         catalogue = CATALOGUE.with_attributes(engine.provenance.attributes)
         snapshots = label_snapshots(engine, HORIZON_DAYS).table()
         start = time.perf_counter()
-        reference = by_the_direct_engine(engine, catalogue, snapshots)
-        print(f"direct: {len(reference):,} snapshots, {len(catalogue)} features, {time.perf_counter() - start:.0f} s")
+        reference = evaluate_with_python(engine, catalogue, snapshots)
+        print(f"python: {len(reference):,} snapshots, {len(catalogue)} features, {time.perf_counter() - start:.0f} s")
     wrong = 0
-    for name in chosen.engines:
+    for name in options.engines:
         start = time.perf_counter()
-        with ENGINES[name](chosen.folder) as other:
+        with ENGINES[name](options.folder) as other:
             differing = compare(reference, other.evaluate(catalogue, snapshots), catalogue)
         wrong += len(differing)
         print(f"{name}: {differing or 'every value agrees'}, {time.perf_counter() - start:.0f} s with loading")

@@ -1,4 +1,4 @@
-"""One lead explained: our served parts against shap.TreeExplainer on the same trees and rows."""
+"""The explanation of one lead: our contributions against shap.TreeExplainer, on the same trees and rows."""
 
 import resource
 import statistics
@@ -18,7 +18,7 @@ ROWS, FEATURES, REPEATS = 20_000, 40, 200
 
 
 def explain_single() -> dict[str, Any]:
-    """Median milliseconds to explain one row of 40 features with 300 trees."""
+    """Median milliseconds for the explanation of one row of 40 features by 300 trees."""
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(ROWS, FEATURES))
     won = (rng.random(ROWS) < 1 / (1 + np.exp(2 - matrix[:, 0] - matrix[:, 1] * matrix[:, 2]))).astype(float)
@@ -42,8 +42,8 @@ def explain_single() -> dict[str, Any]:
 def _median_ms(explain: Callable[[Any], Any], matrix: Any) -> float:
     times = []
     for row in range(REPEATS):
-        one = matrix[row : row + 1]
+        single_row = matrix[row : row + 1]
         start = time.perf_counter()
-        explain(one)
+        explain(single_row)
         times.append((time.perf_counter() - start) * 1000)
     return statistics.median(times[10:])

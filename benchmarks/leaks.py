@@ -1,8 +1,8 @@
-"""How many planted leaks are found, and how many honest columns are suspected in error.
+"""The leak detector: its recall on planted leaks, and its false alarms on honest columns.
 
 `python -m benchmarks.leaks --seeds 5` simulates worlds of about 3,000 leads, gives their leads honest attributes, and
-plants one leak at a time, each a column as a CRM would hold it at the export, long after the lead was created. Prints
-recall by kind and strength, and the false alarms.
+plants one leak at a time. A leak is a column as a CRM exports it, long after the lead was created. The output is the
+recall by kind and strength of leak, and the false alarms.
 """
 
 import argparse
@@ -34,24 +34,24 @@ from training.leaks import LeadHistory, LeakSearch, search_for_leaks
 from training.world.simulation import TRUTH, simulate
 
 ACCOUNTS = 3_700
-"""Bring about 3,000 leads."""
+"""These accounts have about 3,000 leads."""
 UNTIL = dt.date(2026, 11, 21)
 LEAK = "planted"
 Values: TypeAlias = Sequence[Scalar]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class World:
-    """A simulated world as training sees it, and what became of each lead; arrays of leads but `lead`.
+    """A simulated world as training reads it, with the outcome of each lead. The last four arrays have an item a lead.
 
     Attributes:
-        snapshots: labelled.
-        table: features of the snapshots.
-        lead: the lead of each snapshot.
-        created: microseconds.
-        closed: microseconds of the close, 0 where still open.
-        won: whether it was won by the cut.
-        odds: log-odds of the true probability at creation.
+        snapshots: the labelled snapshots.
+        table: the features of the snapshots.
+        lead: the position of each snapshot's lead.
+        created: the creation of each lead, microseconds.
+        closed: the close of each lead, microseconds; 0 for an open lead.
+        won: whether the lead was won by the cut.
+        odds: the log-odds of the true probability at creation.
     """
 
     snapshots: Snapshots
@@ -67,18 +67,16 @@ Planting: TypeAlias = Callable[[World, np.random.Generator], Values]
 
 
 def world(folder: Path, seed: int) -> World:
-    """Simulate, label and evaluate."""
+    """Simulates a world, labels its snapshots and evaluates their features."""
     simulate(folder, ACCOUNTS, seed, UNTIL)
     with DuckDBEngine(folder, HORIZON_DAYS) as engine:
         snapshots = label_snapshots(engine, HORIZON_DAYS)
         table = engine.evaluate(CATALOGUE, snapshots.table())
         closes = {row["lead_id"]: row for row in engine.sql(first_closes_sql("duckdb", None, POSITION)).to_pylist()}
-    places = {
-        key: i for i, key in enumerate(zip(table["lead_id"].to_pylist(), table["as_of"].to_pylist(), strict=True))
-    }
+    rows = {key: i for i, key in enumerate(zip(table["lead_id"].to_pylist(), table["as_of"].to_pylist(), strict=True))}
     keys = list(zip(snapshots.lead_id.tolist(), snapshots.as_of.tolist(), strict=True))
     ids, first, lead = np.unique(snapshots.lead_id, return_index=True, return_inverse=True)
-    known = [closes.get(name) for name in ids.tolist()]
+    lead_closes = [closes.get(name) for name in ids.tolist()]
     truth = {
         (row["lead_id"], microseconds(row["as_of"])): row["probability"]
         for row in pq.read_table(folder / TRUTH).to_pylist()
@@ -86,18 +84,18 @@ def world(folder: Path, seed: int) -> World:
     created = snapshots.created[first]
     probability = np.array([truth[key] for key in zip(ids.tolist(), created.tolist(), strict=True)])
     return World(
-        snapshots,
-        table.take(pa.array([places[key] for key in keys], pa.int64())),
-        lead,
-        created,
-        np.array([row["closed_at"] if row else 0 for row in known]),
-        np.array([bool(row and row["won"]) for row in known]),
-        np.asarray(logit(np.clip(probability, 1e-6, 1 - 1e-6))),
+        snapshots=snapshots,
+        table=table.take(pa.array([rows[key] for key in keys], pa.int64())),
+        lead=lead,
+        created=created,
+        closed=np.array([row["closed_at"] if row else 0 for row in lead_closes]),
+        won=np.array([bool(row and row["won"]) for row in lead_closes]),
+        odds=np.asarray(logit(np.clip(probability, 1e-6, 1 - 1e-6))),
     )
 
 
 def _optional(values: NDArray[np.float64], filled: NDArray[np.bool_]) -> Values:
-    return [float(value) if there else None for value, there in zip(values, filled, strict=True)]
+    return [float(value) if is_filled else None for value, is_filled in zip(values, filled, strict=True)]
 
 
 def _noise_copy(flipped: float) -> Planting:
@@ -108,7 +106,7 @@ def _noise_copy(flipped: float) -> Planting:
 
 
 def _days_in_bands(days: int) -> Planting:
-    """How long the deal took, rounded to bands; of open ones how long it has taken."""
+    """The age of the lead at its close, or at the cut if it is open, rounded down to bands."""
 
     def plant(of: World, _: np.random.Generator) -> Values:
         end = np.where(of.closed > 0, of.closed, of.snapshots.cut)
@@ -118,7 +116,7 @@ def _days_in_bands(days: int) -> Planting:
 
 
 def _status(updated: float) -> Planting:
-    """A code list whose last codes are set after the close, if somebody bothers."""
+    """A status code. After the close, a share of the leads gets a status for won or lost leads."""
 
     def plant(of: World, rng: np.random.Generator) -> Values:
         code = rng.choice([10, 11, 12, 20, 21, 30], size=len(of.won))
@@ -130,7 +128,7 @@ def _status(updated: float) -> Planting:
 
 
 def _counter(more: float) -> Planting:
-    """Messages exchanged: a few with everybody, more of them once a deal is won (onboarding)."""
+    """A count of messages: a few for every lead, and more after a win (onboarding)."""
 
     def plant(of: World, rng: np.random.Generator) -> Values:
         counted = rng.poisson(4, size=len(of.won)) + np.where(of.won, rng.poisson(more, size=len(of.won)), 0)
@@ -140,20 +138,20 @@ def _counter(more: float) -> Planting:
 
 
 def _note(mentioning: float) -> Planting:
-    """Free notes, some of which say how it ended."""
+    """Free notes; a share of the notes on closed leads mentions the outcome."""
 
     def plant(of: World, rng: np.random.Generator) -> Values:
-        says = (of.closed > 0) & (rng.random(len(of.won)) < mentioning)
+        mentions = (of.closed > 0) & (rng.random(len(of.won)) < mentioning)
         plain = rng.choice(["call back", "sent brochure", "asked for prices", "met at fair", "no answer"], len(of.won))
         ended = np.where(of.won, "contract signed, hand over", "went elsewhere, archive")
         number = rng.integers(400, size=len(of.won))
-        return [f"{text} ({n})" for text, n in zip(np.where(says, ended, plain), number, strict=True)]
+        return [f"{text} ({n})" for text, n in zip(np.where(mentions, ended, plain), number, strict=True)]
 
     return plant
 
 
 def _filled_after(won: float, lost: float) -> Planting:
-    """A survey after the close: filled in by some of the won and some of the lost."""
+    """A survey after the close, filled in by a share of the won and a share of the lost leads."""
 
     def plant(of: World, rng: np.random.Generator) -> Values:
         share = np.where(of.closed > 0, np.where(of.won, won, lost), 0.0)
@@ -163,7 +161,7 @@ def _filled_after(won: float, lost: float) -> Planting:
 
 
 def _id_at_close(blank_if_open: bool) -> Planting:
-    """Numbers given in the order of closing; open leads have none, or one in the order of creation."""
+    """Numbers in the order of closing; open leads have none, or are ordered by their creation."""
 
     def plant(of: World, _: np.random.Generator) -> Values:
         moment = np.where(of.closed > 0, of.closed, of.created)
@@ -188,7 +186,7 @@ LEAKS: Mapping[str, Mapping[str, Planting]] = {
 
 
 def honest(of: World, rng: np.random.Generator) -> dict[str, Values]:
-    """Attributes known at creation, some of which tell something of the outcome, as far as it can be known."""
+    """Attributes known at creation. Some predict the outcome, but no better than the true probability does."""
     count, strength = len(of.won), (of.odds - of.odds.mean()) / of.odds.std()
     budget = strength + rng.normal(size=count)
     return {
@@ -207,18 +205,19 @@ def honest(of: World, rng: np.random.Generator) -> dict[str, Values]:
 
 
 def search(of: World, attributes: Mapping[str, Values], division: Split, history: LeadHistory) -> LeakSearch:
-    """The search for leaks over the catalogue and attributes of leads."""
+    """Examines the features of the catalogue and attributes of leads for leaks."""
     columns = {name: pa.array(values).take(pa.array(of.lead)) for name, values in attributes.items()}
     table = pa.table({**{name: of.table[name] for name in CATALOGUE.names}, **columns})
     encoding = Encoding(tuple(_encoded(table.take(pa.array(division.train)))))
     matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names}, len(of.lead))
-    seen = of.snapshots
-    rows = Rows(matrix=matrix, won=seen.won.astype(np.float64), weight=seen.weight, at_creation=seen.at_creation)
+    snapshots = of.snapshots
+    won = snapshots.won.astype(np.float64)
+    rows = Rows(matrix=matrix, won=won, weight=snapshots.weight, at_creation=snapshots.at_creation)
     return search_for_leaks(rows, encoding, division, [*attributes], table, history)
 
 
 def _encoded(train: pa.Table) -> Iterator[EncodedFeature]:
-    """Features that vary, with their commonest levels."""
+    """The features that vary, with their most frequent levels."""
     for name in train.column_names:
         counts = [row for row in train[name].value_counts().to_pylist() if row["values"] is not None]
         text = pa.types.is_string(train[name].type)
@@ -229,50 +228,50 @@ def _encoded(train: pa.Table) -> Iterator[EncodedFeature]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Runs the detector on the worlds and prints the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.leaks", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="worlds")
-    started, told = time.perf_counter(), Tally()
+    parser.add_argument("--seeds", type=int, default=5, help="number of worlds")
+    started, tally = time.perf_counter(), Tally()
     for seed in range(parser.parse_args().seeds):
         with tempfile.TemporaryDirectory() as folder:
-            _measure(world(Path(folder, "world"), seed), seed, told)
-    print(told.text())
+            _measure(world(Path(folder, "world"), seed), seed, tally)
+    print(tally.text())
     print(f"{time.perf_counter() - started:.0f} s")
 
 
-def _measure(of: World, seed: int, told: "Tally") -> None:
+def _measure(of: World, seed: int, tally: "Tally") -> None:
     division, history = split(of.snapshots), LeadHistory.of(of.snapshots)
-    known = replace(history, ever_won=of.won[of.lead])
+    with_late_wins = replace(history, ever_won=of.won[of.lead])
     attributes = honest(of, np.random.default_rng([seed, 0]))
-    told.honest(search(of, attributes, division, history), len(attributes), int(of.snapshots.at_creation.sum()))
-    for place, (kind, variants) in enumerate(LEAKS.items(), 1):
+    tally.add_honest(search(of, attributes, division, history), len(attributes), int(of.snapshots.at_creation.sum()))
+    for number, (kind, variants) in enumerate(LEAKS.items(), 1):
         for step, (variant, plant) in enumerate(variants.items()):
-            values = plant(of, np.random.default_rng([seed, place, step]))
+            values = plant(of, np.random.default_rng([seed, number, step]))
             with_leak = {**attributes, LEAK: values}
-            for how, one in (("labels", history), ("wins known", known)):
-                told.leak((kind, variant, how), search(of, with_leak, division, one))
+            for knowledge, leads_history in (("labels", history), ("wins known", with_late_wins)):
+                tally.add_leak((kind, variant, knowledge), search(of, with_leak, division, leads_history))
 
 
 class Tally:
-    """Counts over worlds."""
+    """Counts of found leaks and false alarms, over all worlds."""
 
     def __init__(self) -> None:
         self._found: Counter[tuple[str, str, str, str]] = Counter()
         self._honest: Counter[str] = Counter()
         self._blocked_in_error: Counter[str] = Counter()
 
-    def honest(self, found: LeakSearch, columns: int, leads: int) -> None:
-        """Counts what was suspected where nothing was planted."""
+    def add_honest(self, examination: LeakSearch, columns: int, leads: int) -> None:
+        """Counts the suspects where no leak is planted."""
         self._honest.update(worlds=1, leads=leads, attributes=columns, features=len(CATALOGUE.names))
-        for suspect in found.suspects:
-            print(f"in error: {suspect.name} {suspect.evidence}")
-            place = "attributes" if suspect.name.startswith("honest_") else "features"
-            self._honest.update({f"suspected {place}": 1, "blocked": int(suspect.decisive)})
+        for suspect in examination.suspects:
+            print(f"false alarm: {suspect.name} {suspect.evidence}")
+            group = "attributes" if suspect.name.startswith("honest_") else "features"
+            self._honest.update({f"suspected {group}": 1, "blocked": int(suspect.decisive)})
 
-    def leak(self, planted: tuple[str, str, str], found: LeakSearch) -> None:
-        """Counts how a planted leak fared."""
-        names = [suspect.name for suspect in found.suspects]
-        blocking = {suspect.name for suspect in found.suspects if suspect.decisive}
+    def add_leak(self, planted: tuple[str, str, str], examination: LeakSearch) -> None:
+        """Counts whether a planted leak is found."""
+        names = [suspect.name for suspect in examination.suspects]
+        blocking = {suspect.name for suspect in examination.suspects if suspect.decisive}
         self._found[*planted, "worlds"] += 1
         self._found[*planted, "blocked"] += LEAK in blocking
         self._found[*planted, "first three"] += LEAK in names[:3]
@@ -281,22 +280,24 @@ class Tally:
 
     def text(self) -> str:
         """The figures as a table."""
-        lines = ["kind | strength | blocked | first three | named | the same with late wins known"]
+        lines = ["kind | strength | blocked | first three | named | all three with late wins known"]
         for kind, variants in LEAKS.items():
             for variant in variants:
-                cells = [self._cells(kind, variant, how) for how in ("labels", "wins known")]
+                cells = [self._cells(kind, variant, knowledge) for knowledge in ("labels", "wins known")]
                 lines.append(" | ".join((kind, variant, *cells[0], "/".join(cells[1]))))
         for kind in LEAKS:
             blocked, three = self._recall(kind, "blocked"), self._recall(kind, "first three")
             lines.append(f"{kind}: {blocked} blocked, {three} in the first three")
         lines.append(f"without a leak: {dict(self._honest)}")
-        return "\n".join([*lines, f"honest columns blocked beside a leak: {dict(self._blocked_in_error)}"])
+        return "\n".join([*lines, f"honest columns blocked together with a leak: {dict(self._blocked_in_error)}"])
 
-    def _cells(self, kind: str, variant: str, how: str) -> list[str]:
-        return [str(self._found[kind, variant, how, what]) for what in ("blocked", "first three", "named")]
+    def _cells(self, kind: str, variant: str, knowledge: str) -> list[str]:
+        return [str(self._found[kind, variant, knowledge, result]) for result in ("blocked", "first three", "named")]
 
-    def _recall(self, kind: str, what: str) -> str:
-        counts = [(self._found[kind, v, "labels", what], self._found[kind, v, "labels", "worlds"]) for v in LEAKS[kind]]
+    def _recall(self, kind: str, result: str) -> str:
+        counts = [
+            (self._found[kind, v, "labels", result], self._found[kind, v, "labels", "worlds"]) for v in LEAKS[kind]
+        ]
         return f"{sum(found for found, _ in counts)} of {sum(worlds for _, worlds in counts)}"
 
 

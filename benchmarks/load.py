@@ -1,4 +1,4 @@
-"""Load on an HTTP server over raw keep-alive sockets, so that the client costs little: closed loop and open loop."""
+"""Load on an HTTP server, closed loop and open loop. Raw keep-alive sockets keep the cost of the client low."""
 
 import asyncio
 import socket
@@ -10,13 +10,20 @@ from itertools import cycle
 import uvloop
 
 _HOST = "127.0.0.1"
-_WAITS = 30.0
+_TIMEOUT = 30.0
 """Seconds after which a request counts as lost."""
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One request: when it was sent (seconds of a clock), how long its answer took, and what it was."""
+class TimedAnswer:
+    """The answer to one request.
+
+    Attributes:
+        sent: when the request was sent, or was due in an open loop, seconds of a clock.
+        seconds: the time until the answer was complete.
+        status: the HTTP status.
+        retry_after: whether the answer has a Retry-After header.
+    """
 
     sent: float
     seconds: float
@@ -26,32 +33,32 @@ class Answered:
 
 @dataclass
 class Load:
-    """What came of a load.
+    """A load on a server and its answers.
 
     Attributes:
-        answers: in the order they came.
-        lost: requests that were sent and got no answer: reset, or too late.
-        unsent: requests for which there was no connection.
-        seconds: how long it was put on.
+        answers: the answers, in the order of their arrival.
+        lost: requests that were sent and got no answer: the connection was reset, or the time was over.
+        unsent: requests for which no connection could be opened.
+        seconds: the duration of the load.
     """
 
-    answers: list[Answered] = field(default_factory=list)
+    answers: list[TimedAnswer] = field(default_factory=list)
     lost: int = 0
     unsent: int = 0
     seconds: float = 0.0
 
-    def of(self, status: int) -> list[Answered]:
-        """The answers of that status."""
+    def of(self, status: int) -> list[TimedAnswer]:
+        """The answers with a status."""
         return [answer for answer in self.answers if answer.status == status]
 
     def a_second(self, status: int = 200) -> float:
-        """Answers of that status a second."""
+        """Answers with a status, a second."""
         return len(self.of(status)) / self.seconds
 
-    def milliseconds(self, part: float, status: int = 200) -> float:
-        """A quantile of the time to an answer of that status."""
+    def milliseconds(self, level: float, status: int = 200) -> float:
+        """A quantile, by its level from 0 to 1, of the time to an answer with a status; NaN without any."""
         ordered = sorted(answer.seconds for answer in self.of(status))
-        return 1000 * ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else float("nan")
+        return 1000 * ordered[min(len(ordered) - 1, int(level * len(ordered)))] if ordered else float("nan")
 
 
 def request(port: int, path: str, body: bytes, headers: dict[str, str] | None = None, method: str = "POST") -> bytes:
@@ -62,7 +69,7 @@ def request(port: int, path: str, body: bytes, headers: dict[str, str] | None = 
 
 
 def loopback_port() -> int:
-    """A port that nothing listens on."""
+    """A free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]
@@ -70,7 +77,7 @@ def loopback_port() -> int:
 
 
 def healthy(port: int, path: str = "/healthz") -> bool:
-    """Whether the server answers 200 there."""
+    """Whether the server answers 200 at a path."""
     try:
         with socket.create_connection((_HOST, port), timeout=2) as connection:
             connection.sendall(request(port, path, b"", {"Connection": "close"}, "GET"))
@@ -80,15 +87,15 @@ def healthy(port: int, path: str = "/healthz") -> bool:
 
 
 class _Connection:
-    """A keep-alive connection, opened when first needed and anew where the server closed it."""
+    """A keep-alive connection. It opens at its first use, and again after the server closed it."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.sent = False
 
-    async def ask(self, content: bytes) -> tuple[int, bool]:
-        """The status of the answer, and whether it says when to come again."""
+    async def send(self, content: bytes) -> tuple[int, bool]:
+        """Sends a request; returns the status of the answer, and whether it has a Retry-After header."""
         self.sent = False
         if self.streams is None:
             self.streams = await asyncio.open_connection(_HOST, self.port)
@@ -112,28 +119,28 @@ class _Connection:
             self.streams = None
 
 
-async def _asked(connection: _Connection, content: bytes, load: Load, since: float) -> bool:
+async def _send(connection: _Connection, content: bytes, load: Load, since: float) -> bool:
     try:
-        status, retry_after = await asyncio.wait_for(connection.ask(content), _WAITS)
+        status, retry_after = await asyncio.wait_for(connection.send(content), _TIMEOUT)
     except (OSError, EOFError, TimeoutError):
         load.lost += connection.sent
         load.unsent += not connection.sent
         return False
-    load.answers.append(Answered(since, time.perf_counter() - since, status, retry_after))
+    load.answers.append(TimedAnswer(since, time.perf_counter() - since, status, retry_after))
     return True
 
 
 def closed_loop(
     port: int, contents: Sequence[bytes], connections: int, seconds: float, *, until_lost: bool = False
 ) -> Load:
-    """So many connections, each sending its next request as soon as it has its answer.
+    """A closed loop: each connection sends its next request when it has the answer to the last one.
 
     Args:
-        port: of the server.
-        contents: requests, sent in turn.
-        connections: how many.
-        seconds: for how long.
-        until_lost: whether a connection ends with the first request that gets no answer.
+        port: the port of the server.
+        contents: the requests, sent in turn.
+        connections: the number of connections.
+        seconds: the duration.
+        until_lost: whether a connection stops at the first request without an answer.
     """
     return uvloop.run(_closed_loop(port, contents, connections, seconds, until_lost))
 
@@ -141,14 +148,14 @@ def closed_loop(
 async def _closed_loop(
     port: int, contents: Sequence[bytes], connections: int, seconds: float, until_lost: bool
 ) -> Load:
-    load, following = Load(), cycle(contents)
+    load, requests = Load(), cycle(contents)
     start = time.perf_counter()
 
     async def client() -> None:
         connection = _Connection(port)
         answered = True
         while time.perf_counter() - start < seconds and (answered or not until_lost):
-            answered = await _asked(connection, next(following), load, time.perf_counter())
+            answered = await _send(connection, next(requests), load, time.perf_counter())
         connection.close()
 
     await asyncio.gather(*(client() for _ in range(connections)))
@@ -157,17 +164,20 @@ async def _closed_loop(
 
 
 def open_loop(port: int, contents: Sequence[bytes], a_second: float, seconds: float) -> Load:
-    """Requests at even intervals, whether or not earlier ones are answered; each counts from when it was due."""
+    """An open loop: requests at even intervals, whether or not earlier requests have an answer yet.
+
+    The time to an answer counts from the moment at which its request was due.
+    """
     return uvloop.run(_open_loop(port, contents, a_second, seconds))
 
 
 async def _open_loop(port: int, contents: Sequence[bytes], a_second: float, seconds: float) -> Load:
-    load, following, idle = Load(), cycle(contents), list[_Connection]()
+    load, requests, idle = Load(), cycle(contents), list[_Connection]()
     tasks: set[asyncio.Task[None]] = set()
 
-    async def one(due: float) -> None:
+    async def send_at(due: float) -> None:
         connection = idle.pop() if idle else _Connection(port)
-        await _asked(connection, next(following), load, due)
+        await _send(connection, next(requests), load, due)
         idle.append(connection)
 
     start = time.perf_counter()
@@ -175,7 +185,7 @@ async def _open_loop(port: int, contents: Sequence[bytes], a_second: float, seco
         due = start + number / a_second
         if (early := due - time.perf_counter()) > 0:
             await asyncio.sleep(early)
-        task = asyncio.create_task(one(due))
+        task = asyncio.create_task(send_at(due))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     load.seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What probabilities come to on the test leads, beside ours, with account-clustered intervals, and the verdict."""
+"""The figures of probabilities on the test leads, with account-clustered intervals, and the verdict on ours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from training.evaluation.metrics import auc
 from training.promotion.guardrails import SLOPE
 
 OURS, CONSTANT = "EQL", "constant"
-FEW_DRAWS = 200
-"""Of the slope and of smECE, which take long."""
-MOST_GAP = 0.01
+SLOW_FIGURE_DRAWS = 200
+"""Bootstrap draws for the slope and for smECE, which take long."""
+MAX_GAP = 0.01
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Estimate:
 
     @property
     def above(self) -> bool:
-        """Whether it lies wholly above 0."""
+        """Whether the whole interval lies above 0."""
         return self.low > 0
 
     @property
     def below(self) -> bool:
-        """Whether it lies wholly below 0."""
+        """Whether the whole interval lies below 0."""
         return self.high < 0
 
     def text(self, digits: int) -> str:
@@ -42,14 +42,17 @@ class Estimate:
         return f"{self.value:z.{digits}f} ({self.low:z.{digits}f} to {self.high:z.{digits}f})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one contestant came to.
+    """The figures of one contestant.
 
     Attributes:
-        log_loss, brier, auc, smooth_error: as named; the last is smECE, the distance from calibration.
-        slope: of a logistic regression of outcomes on log-odds; None where nothing varies.
-        beside_ours: its log loss less ours, lead by lead; below 0 it is better.
+        log_loss: the log loss.
+        brier: the Brier score.
+        auc: the AUC.
+        slope: the slope of a logistic regression of outcomes on log-odds; None if all leads have the same probability.
+        smooth_error: the smECE, the distance from calibration.
+        difference: the contestant's log loss minus ours; below 0, the contestant is better.
     """
 
     log_loss: Estimate
@@ -57,21 +60,23 @@ class Figures:
     auc: Estimate
     slope: Estimate | None
     smooth_error: Estimate
-    beside_ours: Estimate
+    difference: Estimate
 
 
 def measure(won: Reals, probability: Reals, ours: Reals, cluster: NDArray[np.str_], seed: int) -> Figures:
-    """The figures of `probability`; `ours` are those of EQL for the same leads, `cluster` their accounts."""
+    """The figures of `probability`; `ours` has EQL's probabilities of the same leads, `cluster` their accounts."""
     clusters = ClusterBootstrap(cluster, np.random.default_rng(seed))
-    few = ClusterBootstrap(cluster, np.random.default_rng(seed), FEW_DRAWS)
+    few = ClusterBootstrap(cluster, np.random.default_rng(seed), SLOW_FIGURE_DRAWS)
     ones = np.ones(len(won))
     return Figures(
-        _mean(clusters, log_losses(won, probability)),
-        _mean(clusters, (won - probability) ** 2),
-        Estimate(auc(won, probability), *clusters.interval(lambda weight: auc(won, probability, weight))),
-        _slope(won, probability, few),
-        Estimate(_smooth(won, probability, ones), *few.interval(lambda weight: _smooth(won, probability, weight))),
-        _mean(clusters, log_losses(won, probability) - log_losses(won, ours)),
+        log_loss=_mean(clusters, log_losses(won, probability)),
+        brier=_mean(clusters, (won - probability) ** 2),
+        auc=Estimate(auc(won, probability), *clusters.interval(lambda weight: auc(won, probability, weight))),
+        slope=_slope(won, probability, few),
+        smooth_error=Estimate(
+            _smooth_error(won, probability, ones), *few.interval(lambda weight: _smooth_error(won, probability, weight))
+        ),
+        difference=_mean(clusters, log_losses(won, probability) - log_losses(won, ours)),
     )
 
 
@@ -83,7 +88,7 @@ def _slope(won: Reals, probability: Reals, clusters: ClusterBootstrap) -> Estima
     odds = np.asarray(logit(np.clip(probability, 1e-12, 1 - 1e-12)))
     if np.ptp(odds) < 1e-9:
         return None
-    # On standardised log-odds the solver's tolerance means the same however little they vary.
+    # Standardised log-odds make the tolerance of the solver independent of their scale.
     scale = odds.std()
     design = ((odds - odds.mean()) / scale)[:, None]
 
@@ -94,25 +99,26 @@ def _slope(won: Reals, probability: Reals, clusters: ClusterBootstrap) -> Estima
     return Estimate(fitted(np.ones(len(won))), *clusters.interval(fitted))
 
 
-def _smooth(won: Reals, probability: Reals, weight: Reals) -> float:
+def _smooth_error(won: Reals, probability: Reals, weight: Reals) -> float:
     from relplot import smECE
 
     times = weight.astype(int)
     return float(smECE(np.repeat(probability, times), np.repeat(won, times)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether ours holds up on one set.
+    """The verdict on our model on one set.
 
     Attributes:
-        above_constant: its log loss is significantly above the constant's.
+        above_constant: whether our log loss is significantly above that of the constant.
         better: contestants with a log loss significantly below ours.
-        best: the contestant with the least log loss.
-        gap: how far ours lies above that.
-        slope: the calibration slope; None where every lead gets the same.
-        trained, tested: the share won in training, and among the test leads.
-        drifting: features by which training tells test leads from those before.
+        best: the contestant with the lowest log loss.
+        gap: our log loss minus the lowest.
+        slope: our calibration slope; None if every lead has the same probability.
+        trained: the share won among the training leads.
+        tested: the share won among the test leads.
+        drifting: the features that separate the test leads from the training leads.
     """
 
     above_constant: bool
@@ -126,17 +132,17 @@ class Verdict:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the slope's interval meets .9 to 1.1, or there is no slope."""
+        """Whether the interval of the slope overlaps .9 to 1.1, or there is no slope."""
         return self.slope is None or (self.slope.low <= SLOPE[1] and self.slope.high >= SLOPE[0])
 
     @property
     def drifted(self) -> bool:
-        """Whether the test leads' share won differs significantly from that of training."""
+        """Whether the share won differs significantly between training and test leads."""
         return not self.tested.low <= self.trained <= self.tested.high
 
     @property
     def holds(self) -> bool:
-        """Not above the constant, none better, and calibrated or drifted."""
+        """Whether ours is neither above the constant nor worse than a contestant, and is calibrated or data drifted."""
         return not (self.above_constant or self.better) and (self.calibrated or self.drifted)
 
 
@@ -148,16 +154,16 @@ def judge(
     drifting: Sequence[str],
     seed: int,
 ) -> Verdict:
-    """The verdict on ours among contestants by name; `trained` is the share won in training."""
+    """The verdict on our model, from the figures of all contestants; `trained` is the share won in training."""
     best = min(figures, key=lambda name: figures[name].log_loss.value)
-    better = [name for name, found in figures.items() if name not in (OURS, CONSTANT) and found.beside_ours.below]
+    better = [name for name, each in figures.items() if name not in (OURS, CONSTANT) and each.difference.below]
     return Verdict(
-        figures[CONSTANT].beside_ours.below,
-        better,
-        best,
-        figures[OURS].log_loss.value - figures[best].log_loss.value,
-        figures[OURS].slope,
-        trained,
-        _mean(ClusterBootstrap(cluster, np.random.default_rng(seed)), won),
-        drifting,
+        above_constant=figures[CONSTANT].difference.below,
+        better=better,
+        best=best,
+        gap=figures[OURS].log_loss.value - figures[best].log_loss.value,
+        slope=figures[OURS].slope,
+        trained=trained,
+        tested=_mean(ClusterBootstrap(cluster, np.random.default_rng(seed)), won),
+        drifting=drifting,
     )

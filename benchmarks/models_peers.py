@@ -1,7 +1,6 @@
-"""What the ladder is compared with: each peer at its library's defaults, uncalibrated, as people use it.
+"""The peers of the ladder, each with the defaults of its library and without calibration, the usual way to use it.
 
-Every peer is given the same rows and the same features as `training.fitting.trainer.train`, and answers the same test
-leads.
+Every peer gets the same rows and features as `training.fitting.trainer.train`, and predicts the same test leads.
 """
 
 import warnings
@@ -18,22 +17,21 @@ from models.encoding import EncodedFeature
 from models.probability import sigmoid
 from training.data.rows import MIN_ROWS_FOR_THREADS
 
-THREADS = 2
-"""At most."""
+MAX_THREADS = 2
 STRENGTHS = tuple(10.0**power for power in range(-4, 3))
-"""Scikit-learn's C, of which the logistic regression's is chosen."""
+"""The candidates for C of scikit-learn's logistic regression."""
 _BINS = 10
-_SMALLEST_COUNT = 0.1
+_ADDED_COUNT = 0.1
 WON, LOST = 1, 2
 
 
 @dataclass(frozen=True)
-class Followed:
-    """What had become of the training leads when the test window began.
+class LeadFollowUp:
+    """The state of the training leads at the start of the test window.
 
     Attributes:
-        event: 0 still open, 1 won, 2 lost.
-        days: from the moment looked at to the close, or to the window's beginning.
+        event: 0 for open, 1 for won, 2 for lost.
+        days: days from the moment of the row to the close, or to the start of the window.
         horizon: days within which a win counts.
     """
 
@@ -42,56 +40,56 @@ class Followed:
     horizon: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
-    """What every peer is given.
+    """The task of every peer.
 
     Attributes:
-        features: of the matrices' columns; a category's value is its level's position, missing is NaN.
-        known: training rows.
-        won: their outcomes, 0 or 1.
-        asked: test rows.
-        folds: rolling origins, as positions of training rows to fit on and to judge by.
-        followed: None where leads or closes are undated.
-        seed: of every draw.
+        features: the features of the columns; a category is coded by the position of its level, missing is NaN.
+        train: the training rows.
+        won: the outcomes of the training rows, 0 or 1.
+        test: the test rows.
+        folds: the rolling origins, as positions of training rows to fit on and to evaluate on.
+        follow_up: the follow-up of the training leads; None if leads or closes are undated.
+        seed: the random seed.
     """
 
     features: Sequence[EncodedFeature]
-    known: Matrix
+    train: Matrix
     won: Reals
-    asked: Matrix
+    test: Matrix
     folds: Sequence[tuple[Integers, Integers]]
-    followed: Followed | None
+    follow_up: LeadFollowUp | None
     seed: int
 
     @property
     def threads(self) -> int:
-        """How many are worth their waiting for each other."""
-        return THREADS if len(self.known) >= MIN_ROWS_FOR_THREADS else 1
+        """The number of threads; small data are faster with one."""
+        return MAX_THREADS if len(self.train) >= MIN_ROWS_FOR_THREADS else 1
 
     @property
     def categories(self) -> list[int]:
-        """Positions of the categories."""
-        return [place for place, feature in enumerate(self.features) if feature.kind == "category"]
+        """The columns of the categories."""
+        return [column for column, feature in enumerate(self.features) if feature.kind == "category"]
 
     def frame(self, matrix: Matrix) -> pd.DataFrame:
-        """Columns by position, categories as pandas knows them."""
+        """A data frame with categorical columns."""
         return pd.DataFrame({f"x{j}": self._column(matrix, j) for j in range(len(self.features))})
 
-    def _column(self, matrix: Matrix, place: int) -> Any:
-        if place not in self.categories:
-            return matrix[:, place]
-        codes = np.where(np.isnan(matrix[:, place]), -1, matrix[:, place]).astype(int)
-        return pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(self.features[place].levels))
+    def _column(self, matrix: Matrix, column: int) -> Any:
+        if column not in self.categories:
+            return matrix[:, column]
+        codes = np.where(np.isnan(matrix[:, column]), -1, matrix[:, column]).astype(int)
+        return pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(self.features[column].levels))
 
 
 Peer: TypeAlias = Callable[[Task], Reals]
 
 
 def logistic(task: Task) -> Reals:
-    """Scikit-learn's logistic regression: standardised, one-hot, blanks flagged, C by the rolling origins.
+    """Scikit-learn's logistic regression: standardised numbers, one-hot categories, indicators of missing values.
 
-    Its default C where no origin has wins to learn from.
+    The rolling origins choose C. If no origin has wins to fit on, C has its default.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -101,7 +99,7 @@ def logistic(task: Task) -> Reals:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     categories = task.categories
-    numbers = [place for place in range(len(task.features)) if place not in categories]
+    numbers = [column for column in range(len(task.features)) if column not in categories]
     number = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
     design = ColumnTransformer(
         [("number", number, numbers), ("category", OneHotEncoder(handle_unknown="ignore"), categories)]
@@ -111,84 +109,86 @@ def logistic(task: Task) -> Reals:
     grid = {"logisticregression__C": STRENGTHS}
     search = GridSearchCV(model, grid, cv=folds, scoring="neg_log_loss") if folds else model
     with warnings.catch_warnings():
-        # A column that is blank throughout an early origin is left out of its fit, and that is right.
+        # A column without any value in an early origin is rightly left out of that fit.
         warnings.filterwarnings("ignore", "Skipping features without any observed values")
-        return np.asarray(search.fit(task.known, task.won).predict_proba(task.asked)[:, 1])
+        return np.asarray(search.fit(task.train, task.won).predict_proba(task.test)[:, 1])
 
 
 def naive_bayes(task: Task) -> Reals:
-    """Odoo's predictive lead scoring: prior times count / total for each value, .1 added to each count.
+    """Odoo's predictive lead scoring: the prior times count / total for each value, with .1 added to each count.
 
-    What is missing, or was never seen, is left out; numbers, which Odoo does not read, are put into tenths. As in
-    Odoo the result has two decimals of a percentage and stays between .01 and 99.99 %.
+    Missing and unknown values are left out. Odoo does not use numbers, so they are binned into tenths. As in Odoo, the
+    result is a percentage with two decimals, from .01 to 99.99.
     """
     wins = task.won.sum()
-    odds = np.full(len(task.asked), np.log(wins + _SMALLEST_COUNT) - np.log(len(task.won) - wins + _SMALLEST_COUNT))
-    for place, feature in enumerate(task.features):
-        known, asked = task.known[:, place], task.asked[:, place]
+    odds = np.full(len(task.test), np.log(wins + _ADDED_COUNT) - np.log(len(task.won) - wins + _ADDED_COUNT))
+    for column, feature in enumerate(task.features):
+        train, test = task.train[:, column], task.test[:, column]
         if feature.kind == "number":
-            edges = np.unique(np.nanquantile(known, np.linspace(0, 1, _BINS + 1)[1:-1]))
-            known, asked = (np.where(np.isnan(c), np.nan, np.digitize(c, edges)) for c in (known, asked))
-        odds += _evidence(known, task.won, asked)
+            edges = np.unique(np.nanquantile(train, np.linspace(0, 1, _BINS + 1)[1:-1]))
+            train, test = (np.where(np.isnan(c), np.nan, np.digitize(c, edges)) for c in (train, test))
+        odds += _log_likelihood_ratio(train, task.won, test)
     return np.clip(np.round(np.asarray(sigmoid(odds)), 4), 0.0001, 0.9999)
 
 
-def _evidence(known: Reals, won: Reals, asked: Reals) -> Reals:
-    """The log of how much likelier each asked value is among the won than among the lost; 0 where not seen."""
-    present = ~np.isnan(known)
-    codes = known[present].astype(int)
-    size = int(np.nanmax(np.append(asked, codes), initial=0)) + 1
+def _log_likelihood_ratio(train: Reals, won: Reals, test: Reals) -> Reals:
+    """The log of the likelihood ratio of won to lost for each test value; 0 for missing and unknown values."""
+    present = ~np.isnan(train)
+    codes = train[present].astype(int)
+    size = int(np.nanmax(np.append(test, codes), initial=0)) + 1
     counts = [np.bincount(codes, weights=weight[present], minlength=size) for weight in (won, 1 - won)]
     seen = counts[0] + counts[1] > 0
-    added = [np.where(seen, count + _SMALLEST_COUNT, 1.0) for count in counts]
+    added = [np.where(seen, count + _ADDED_COUNT, 1.0) for count in counts]
     ratio = np.log(added[0] / added[0][seen].sum()) - np.log(added[1] / added[1][seen].sum())
-    missing = np.isnan(asked)
-    return np.where(missing, 0.0, np.where(seen, ratio, 0.0)[np.where(missing, 0, asked).astype(int)])
+    missing = np.isnan(test)
+    return np.where(missing, 0.0, np.where(seen, ratio, 0.0)[np.where(missing, 0, test).astype(int)])
 
 
 def lightgbm(task: Task) -> Reals:
-    """LightGBM as it comes, categories native."""
+    """LightGBM with its defaults and native categories."""
     from lightgbm import LGBMClassifier
 
     model = LGBMClassifier(random_state=task.seed, n_jobs=task.threads, verbose=-1)
-    fitted = model.fit(task.frame(task.known), task.won)
-    return np.asarray(fitted.predict_proba(task.frame(task.asked)))[:, 1]
+    fitted = model.fit(task.frame(task.train), task.won)
+    return np.asarray(fitted.predict_proba(task.frame(task.test)))[:, 1]
 
 
 def catboost(task: Task) -> Reals:
-    """CatBoost as it comes, categories native, a missing one being a level of its own."""
+    """CatBoost with its defaults and native categories; a missing category is a level."""
     from catboost import CatBoostClassifier
 
-    def named(matrix: Matrix) -> pd.DataFrame:
+    def with_missing_level(matrix: Matrix) -> pd.DataFrame:
         frame = task.frame(matrix)
         return frame.assign(**{f"x{j}": frame[f"x{j}"].astype(object).fillna("") for j in task.categories})
 
     model = CatBoostClassifier(
         random_seed=task.seed,
-        thread_count=THREADS,
+        thread_count=MAX_THREADS,
         cat_features=task.categories,
         silent=True,
         allow_writing_files=False,
     )
-    return np.asarray(model.fit(named(task.known), task.won).predict_proba(named(task.asked))[:, 1])
+    return np.asarray(
+        model.fit(with_missing_level(task.train), task.won).predict_proba(with_missing_level(task.test))[:, 1]
+    )
 
 
 def ebm(task: Task) -> Reals:
-    """InterpretML's explainable boosting machine as it comes."""
+    """InterpretML's explainable boosting machine with its defaults."""
     from interpret.glassbox import ExplainableBoostingClassifier
 
-    model = ExplainableBoostingClassifier(random_state=task.seed, n_jobs=THREADS)
+    model = ExplainableBoostingClassifier(random_state=task.seed, n_jobs=MAX_THREADS)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Missing values detected")
-        fitted = model.fit(task.frame(task.known), task.won)
-        return np.asarray(fitted.predict_proba(task.frame(task.asked))[:, 1])
+        fitted = model.fit(task.frame(task.train), task.won)
+        return np.asarray(fitted.predict_proba(task.frame(task.test))[:, 1])
 
 
 def survival_boost(task: Task) -> Reals:
-    """Hazardous' SurvivalBoost as it comes, by what was known of the training leads when the test window began.
+    """Hazardous' SurvivalBoost with its defaults, on the follow-up of the training leads.
 
-    It reads numbers only, so categories are their positions. It is given its seed, which the library does not pass on,
-    and no early stopping, which scikit-learn switches on by itself above 10,000 rows.
+    It takes numbers only, so a category is the position of its level. The subclass sets the seed, which the library
+    does not pass on, and turns off early stopping, which scikit-learn turns on above 10,000 rows.
 
     Raises:
         ValueError: leads or closes are undated.
@@ -199,13 +199,13 @@ def survival_boost(task: Task) -> Reals:
         def _build_base_estimator(self) -> Any:
             return super()._build_base_estimator().set_params(random_state=self.random_state, early_stopping=False)
 
-    if task.followed is None:
+    if task.follow_up is None:
         raise ValueError("SurvivalBoost needs the times of leads and closes; compare it on dated leads only")
-    followed = task.followed
+    follow_up = task.follow_up
     model = Seeded(random_state=task.seed, show_progressbar=False)
     with threadpool_limits(task.threads):
-        model.fit(task.known, {"event": followed.event, "duration": followed.days})
-        incidence = model.predict_cumulative_incidence(task.asked, times=np.array([float(followed.horizon)]))
+        model.fit(task.train, {"event": follow_up.event, "duration": follow_up.days})
+        incidence = model.predict_cumulative_incidence(task.test, times=np.array([float(follow_up.horizon)]))
     return np.asarray(incidence[:, WON, 0])
 
 
@@ -216,6 +216,6 @@ PEERS: Mapping[str, Peer] = {
     "CatBoost": catboost,
     "EBM": ebm,
 }
-"""Those that need no times."""
+"""The peers for every set."""
 SURVIVAL: Mapping[str, Peer] = {"SurvivalBoost": survival_boost}
-"""Those that do."""
+"""The peers for sets with dated leads and closes."""

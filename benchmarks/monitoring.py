@@ -1,7 +1,7 @@
-"""How often `eql monitor` cries wolf in a world that stays as it is, and whether it names drift that was planted.
+"""The false alarms of `eql monitor` in an unchanged world, and its recall on planted changes.
 
-`python -m benchmarks.monitoring --seeds 20`. In each world a champion is trained 180 days before the end and looked at
-on the last day; then once more after something was planted in the records of late leads.
+`python -m benchmarks.monitoring --seeds 20`. In each world, a champion is trained 180 days before the end and monitored
+on the last day. Then a change is planted in the records of late leads, and the champion is monitored again.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -38,19 +38,21 @@ from training.world import PLAIN, Switches, simulate
 Times = NDArray[np.int64]
 UNTIL = dt.date(2026, 6, 30)
 LIVE_DAYS, LATE_DAYS = 180, 90
-PICKING = 4.0
-"""Log odds that a partner brings the lead, by log weight that it has without one."""
-SILENT = "integration_usage"
+SELECTION = 4.0
+"""The strength with which partners pick good leads, see `training.world.Switches.selection`."""
+SILENT_SOURCE = "integration_usage"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A champion, the leads it is looked at by, and the moment; with the world they are of.
+    """A world with a champion to monitor.
 
     Attributes:
-        world: the folder of its records.
-        accounts: how many it has.
-        leads, bundle, as_of: what is looked at.
+        world: the folder of the records.
+        accounts: the number of accounts.
+        leads: the leads that the monitor reads.
+        bundle: the champion.
+        as_of: the moment of monitoring, microseconds.
     """
 
     world: Path
@@ -61,71 +63,73 @@ class Scene:
 
     @property
     def late_from(self) -> int:
-        """The moment after which something is planted, microseconds."""
+        """The moment after which a change is planted, microseconds."""
         return self.as_of - LATE_DAYS * DAY
 
     def late(self, share: float, seed: int) -> Booleans:
-        """A share of the leads of the last 90 days, at random."""
+        """A random share of the leads of the last 90 days."""
         drawn = np.random.default_rng(seed).random(len(self.leads)) < share
         return drawn & (self.leads.created > self.late_from)
 
 
 Plant: TypeAlias = Callable[[Scene, int], Scene]
-"""What happened, planted in a scene with a seed."""
+"""Plants a change in a scene, with a random seed."""
 
 
 def stage(folder: Path, accounts: int, seed: int, switches: Switches = PLAIN) -> Scene:
-    """A world, and the champion trained in its middle."""
+    """Simulates a world and trains a champion in it, 180 days before the end."""
     simulate(folder, accounts, seed, UNTIL, switches=switches)
-    known = read_provenance(folder)
-    cut = known.cut or 0
-    _cut(folder, replace(known, cut=cut - LIVE_DAYS * DAY))
+    provenance = read_provenance(folder)
+    cut = provenance.cut or 0
+    _write_provenance(folder, replace(provenance, cut=cut - LIVE_DAYS * DAY))
     bundle = train(folder, CATALOGUE, lambda _: None).bundle
-    _cut(folder, known)
-    return Scene(folder, accounts, _seen(folder, bundle, cut), bundle, cut)
+    _write_provenance(folder, provenance)
+    return Scene(world=folder, accounts=accounts, leads=_observe(folder, bundle, cut), bundle=bundle, as_of=cut)
 
 
-def _seen(folder: Path, bundle: Bundle, as_of: int) -> ObservedLeads:
+def _observe(folder: Path, bundle: Bundle, as_of: int) -> ObservedLeads:
     with DuckDBEngine(folder, bundle.horizon_days or LATE_DAYS) as engine:
         return observe(engine, bundle, CATALOGUE, as_of)
 
 
-def _cut(folder: Path, provenance: Provenance) -> None:
+def _write_provenance(folder: Path, provenance: Provenance) -> None:
     (folder / PROVENANCE).write_text(provenance.to_json(), encoding="utf-8")
 
 
-def as_it_is(scene: Scene, _seed: int) -> Scene:
-    """The world as simulated; use of integrations spreads in it, and a partner's history grows."""
+def unchanged(scene: Scene, _seed: int) -> Scene:
+    """The world as simulated. Integration usage spreads in it, and the history of each partner grows."""
     return scene
 
 
 def shuffled(scene: Scene, seed: int) -> Scene:
-    """The leads with known outcomes, their times of creation dealt anew: nothing whatever depends on time."""
+    """The leads with known outcomes, with shuffled times of creation, so that nothing depends on time."""
     leads = scene.leads.take(scene.leads.created + LATE_DAYS * DAY <= scene.as_of)
     order, as_of = np.random.default_rng(seed).permutation(len(leads)), int(leads.created.max())
-    mixed = leads.take(order)
-    won, known = (_moved(at, leads.created - mixed.created, as_of) for at in (mixed.won_at, mixed.known_won_at))
-    return replace(scene, leads=replace(mixed, created=leads.created, won_at=won, known_won_at=known), as_of=as_of)
+    shuffled_leads = leads.take(order)
+    shift = leads.created - shuffled_leads.created
+    won, known = (_shift(at, shift, as_of) for at in (shuffled_leads.won_at, shuffled_leads.known_won_at))
+    shuffled_leads = replace(shuffled_leads, created=leads.created, won_at=won, known_won_at=known)
+    return replace(scene, leads=shuffled_leads, as_of=as_of)
 
 
-def _moved(at: Times, by: Times, as_of: int) -> Times:
-    """Moments moved along with their leads; what then lies ahead is not known yet."""
-    moved = np.where(at == NEVER, 0, at) + by
-    return np.where((at == NEVER) | (moved > as_of), NEVER, moved)
+def _shift(at: Times, by: Times, as_of: int) -> Times:
+    """Moments shifted together with their leads; a moment after `as_of` becomes NEVER."""
+    shifted = np.where(at == NEVER, 0, at) + by
+    return np.where((at == NEVER) | (shifted > as_of), NEVER, shifted)
 
 
 def tripled(scene: Scene, seed: int) -> Scene:
-    """Accounts report three times their employees in 70 % of late leads."""
+    """The employees are three times too high in 70 % of the late leads."""
     return _changed(scene, "employees", scene.late(0.7, seed), lambda values: values * 3)
 
 
-def lost(scene: Scene, seed: int) -> Scene:
-    """40 % of late leads come without the industry."""
+def missing(scene: Scene, seed: int) -> Scene:
+    """The industry is missing in 40 % of the late leads."""
     return _changed(scene, "industry", scene.late(0.4, seed), lambda values: np.full(len(values), np.nan))
 
 
 def fewer_wins(scene: Scene, seed: int) -> Scene:
-    """Of the leads since the champion was made, 60 % of the wins do not come about; nothing else is different."""
+    """60 % of the wins of leads after the champion's training are removed; nothing else changes."""
     chosen = np.random.default_rng(seed).random(len(scene.leads)) < 0.6
     chosen &= scene.leads.created > scene.as_of - (LIVE_DAYS + LATE_DAYS) * DAY
     won_at, known = (np.where(chosen, NEVER, at) for at in (scene.leads.won_at, scene.leads.known_won_at))
@@ -133,30 +137,31 @@ def fewer_wins(scene: Scene, seed: int) -> Scene:
 
 
 def partners_pick(scene: Scene, seed: int) -> Scene:
-    """From then on partners bring the leads that would have been good without them."""
+    """Partners pick the late leads that would also be good without them."""
     folder = scene.world.parent / "picked"
-    simulate(folder, scene.accounts, seed, UNTIL, switches=Switches(selection=PICKING))
-    picked = _seen(folder, scene.bundle, scene.as_of)
+    simulate(folder, scene.accounts, seed, UNTIL, switches=Switches(selection=SELECTION))
+    picked = _observe(folder, scene.bundle, scene.as_of)
     before, after = scene.leads.created <= scene.late_from, picked.created > scene.late_from
-    kept = (scene.leads.take(before), picked.take(after))
-    columns = {
-        field.name: np.concatenate([getattr(leads, field.name) for leads in kept]) for field in fields(ObservedLeads)
+    early_leads, late_leads = scene.leads.take(before), picked.take(after)
+    columns: dict[str, Any] = {
+        field.name: np.concatenate([getattr(early_leads, field.name), getattr(late_leads, field.name)])
+        for field in fields(ObservedLeads)
     }
     return replace(scene, leads=ObservedLeads(**columns))
 
 
 def no_usage(scene: Scene, _seed: int) -> Scene:
-    """From then on no use of integrations is recorded: the source fell silent."""
+    """The source of integration usage is silent: no usage is recorded for late leads."""
     folder = scene.world.parent / "silent"
     shutil.copytree(scene.world, folder)
-    path = folder / f"{SILENT}.parquet"
+    path = folder / f"{SILENT_SOURCE}.parquet"
     late = pa.scalar(scene.late_from, pa.timestamp("us", "UTC"))
     pq.write_table(pq.read_table(path, filters=pc.field("recorded_at") <= late), path)
-    return replace(scene, leads=_seen(folder, scene.bundle, scene.as_of))
+    return replace(scene, leads=_observe(folder, scene.bundle, scene.as_of))
 
 
 def drifting(rate: float) -> Plant:
-    """Another world, in which the weight of winning falls all along, so much a year on the logarithm."""
+    """Another world, in which the log odds of winning fall by `rate` a year."""
 
     def drifted(scene: Scene, seed: int) -> Scene:
         return stage(scene.world.parent / f"drift-{rate}", scene.accounts, seed, Switches(drift=rate))
@@ -174,9 +179,9 @@ def _changed(scene: Scene, name: str, rows: Booleans, change: Callable[[Reals], 
 
 PLANTED: Mapping[str, tuple[Plant, str]] = {
     "nothing, times shuffled": (shuffled, ""),
-    "nothing": (as_it_is, ""),
+    "nothing": (unchanged, ""),
     "a feature tripled": (tripled, "employees"),
-    "a feature lost": (lost, "industry is missing"),
+    "a feature lost": (missing, "industry is missing"),
     "a source silent": (no_usage, "integration"),
     "partners pick": (partners_pick, "partner"),
     "60 % fewer wins": (fewer_wins, "won"),
@@ -186,38 +191,40 @@ PLANTED: Mapping[str, tuple[Plant, str]] = {
 
 
 def main() -> None:
-    """Measure and print."""
+    """Monitors every scene and prints the verdicts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monitoring", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--accounts", type=int, default=2000)
-    parser.add_argument("--only", choices=PLANTED, action="append", help="Plant this alone; may be repeated.")
-    asked = parser.parse_args()
-    chosen = asked.only or list(PLANTED)
-    verdicts: dict[str, Counter[str]] = {name: Counter() for name in chosen}
-    named: Counter[str] = Counter()
-    for seed in range(1, asked.seeds + 1):
+    parser.add_argument("--only", choices=PLANTED, action="append", help="plant this change only; may be repeated")
+    options = parser.parse_args()
+    changes = options.only or list(PLANTED)
+    verdicts: dict[str, Counter[str]] = {name: Counter() for name in changes}
+    recalls: Counter[str] = Counter()
+    for seed in range(1, options.seeds + 1):
         with tempfile.TemporaryDirectory(prefix="eql-bench-") as folder:
-            scene = stage(Path(folder) / "world", asked.accounts, seed)
-            for name in chosen:
-                report = _look(scene, name, seed)
+            scene = stage(Path(folder) / "world", options.accounts, seed)
+            for name in changes:
+                report = _monitor(scene, name, seed)
                 verdicts[name][report.verdict] += 1
-                named[name] += _names(report, PLANTED[name][1])
+                recalls[name] += _names_sign(report, PLANTED[name][1])
     for name, counts in verdicts.items():
-        print(f"{name}: {dict(counts)}" + (f", named in {named[name]} of {asked.seeds}" if PLANTED[name][1] else ""))
+        print(
+            f"{name}: {dict(counts)}" + (f", named in {recalls[name]} of {options.seeds}" if PLANTED[name][1] else "")
+        )
 
 
-def _look(scene: Scene, name: str, seed: int) -> MonitoringReport:
+def _monitor(scene: Scene, name: str, seed: int) -> MonitoringReport:
     planted = PLANTED[name][0](scene, seed)
     report = monitor_leads(planted.leads, planted.bundle, planted.as_of, seed=seed)
-    _tell(seed, name, report)
+    _print_report(seed, name, report)
     return report
 
 
-def _names(report: MonitoringReport, sign: str) -> bool:
+def _names_sign(report: MonitoringReport, sign: str) -> bool:
     return report.verdict != "fine" and any(sign in reason for reason in report.reasons)
 
 
-def _tell(seed: int, name: str, report: MonitoringReport) -> None:
+def _print_report(seed: int, name: str, report: MonitoringReport) -> None:
     reasons = "" if report.verdict == "fine" else f": {'; '.join(report.reasons)}"
     print(f"seed {seed}, {name}: {report.verdict}{reasons}", flush=True)
 

@@ -1,8 +1,8 @@
-"""Whether noise is taken for skill: features that mean nothing, and outcomes permuted among leads.
+"""The trainer on noise: features without meaning, and outcomes permuted among leads.
 
 `python -m benchmarks noise` makes one set of pure noise, and permutes the outcomes of twenty plain worlds and of a
-public set. Each must be served the base rate; and the test AUC of the best rung above it must have an interval that
-holds .5 as often as its 95 % say.
+public set. The trainer must serve the base rate on each set. The 95 % interval of the test AUC of the best fitted rung
+must contain .5 in 95 % of the sets.
 """
 
 import tempfile
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.models import DATASETS, import_set
-from benchmarks.rungs import bundled, climbed, tested
-from benchmarks.runs import Case, Run, grouped, run_all, table, teller
+from benchmarks.rungs import choice_bundle, fit_ladder, test_probabilities
+from benchmarks.runs import Case, Run, grouped, progress_of, run_all, table
 from benchmarks.simulated import UNTIL, frozen_world
 from features.catalogue import CATALOGUE
 from features.folder import FolderWriter
@@ -38,10 +38,10 @@ NOMINAL = 0.95
 
 
 def run(seeds: Sequence[int], log: Path | None) -> list[dict[str, Any]]:
-    """Measure, print a line a set and a table, and return a row for each kind of set; an absent public set is skipped.
+    """Measures, prints a line a set and a table, and returns a row for each kind of set; skips an absent public set.
 
     Args:
-        seeds: of the permutations; the plain world of each is of the same seed.
+        seeds: the seeds of the permutations and of their plain worlds.
         log: see `benchmarks.runs.run_all`.
     """
     public = DATASETS / PUBLIC.partition(",")[0]
@@ -54,22 +54,22 @@ def run(seeds: Sequence[int], log: Path | None) -> list[dict[str, Any]]:
 
 
 def measure(case: Case) -> Mapping[str, Any]:
-    """The rung that would be served, and the test AUC of the best fitted rung with its interval, None without any."""
-    tell, kind, seed = teller(case), str(case["set"]), int(case["seed"])
+    """The rung that the trainer would choose, and the test AUC of the best fitted rung with its interval, or None."""
+    progress, kind, seed = progress_of(case), str(case["set"]), int(case["seed"])
     with tempfile.TemporaryDirectory(prefix="eql-bench-") as home:
         folder = _records(kind, seed, Path(home))
-        data = prepare_training(folder, CATALOGUE, tell, horizon_days=HORIZON_DAYS)
+        data = prepare_training(folder, CATALOGUE, progress, horizon_days=HORIZON_DAYS)
     if kind != PURE:
         data = permuted(data, np.random.default_rng(seed))
-    ladder, test = climbed(data, 0, tell), data.split.test
+    ladder, test = fit_ladder(data, 0, progress), data.split.test
     counts = {"training_leads": len(data.created), "test_leads": len(test), "features": len(data.encoding.features)}
     best = ladder.best_fitted
     if best is None:
         return {**counts, "served": ladder.served, "best": None, "auc": None, "auc_95": None}
-    won, said = data.rows.won[test], tested(data, bundled(data, best, 0))
+    won, probability = data.rows.won[test], test_probabilities(data, choice_bundle(data, best, 0))
     clusters = ClusterBootstrap(data.snapshots.cluster[test], np.random.default_rng(0))
-    interval = clusters.interval(lambda weight: auc(won, said, weight))
-    return {**counts, "served": ladder.served, "best": best.rung, "auc": auc(won, said), "auc_95": interval}
+    interval = clusters.interval(lambda weight: auc(won, probability, weight))
+    return {**counts, "served": ladder.served, "best": best.rung, "auc": auc(won, probability), "auc_95": interval}
 
 
 def _records(kind: str, seed: int, home: Path) -> Path:
@@ -84,9 +84,9 @@ def _records(kind: str, seed: int, home: Path) -> Path:
 
 
 def permuted(data: TrainingData, rng: np.random.Generator) -> TrainingData:
-    """The matrix with the outcomes, at creation, permuted among whole leads: all snapshots of a lead get the same.
+    """The matrix with the outcomes at creation permuted among leads; all snapshots of a lead get the same outcome.
 
-    Nothing in it then tells a lead that is won, not even how many snapshots it has.
+    The features then carry no information on the outcome, and neither does the number of snapshots of a lead.
     """
     _, lead = np.unique(data.snapshots.lead_id, return_inverse=True)
     created = data.rows.at_creation
@@ -97,7 +97,7 @@ def permuted(data: TrainingData, rng: np.random.Generator) -> TrainingData:
 
 
 def write_noise(folder: Path, leads: int, rng: np.random.Generator) -> None:
-    """Dated leads with attributes drawn apart from their outcomes: numbers, skewed and with blanks, and categories."""
+    """Writes dated leads with attributes that are independent of the outcomes: numbers, some skewed, and categories."""
     cut = (UNTIL - EPOCH.date()).days * DAY
     columns = _noise(leads, rng)
     declared = [Attribute(name, "number" if name.startswith("n") else "category", "at_creation") for name in columns]
@@ -112,16 +112,18 @@ def write_noise(folder: Path, leads: int, rng: np.random.Generator) -> None:
 
 
 def _noise(leads: int, rng: np.random.Generator) -> Mapping[str, Sequence[Scalar]]:
-    found: dict[str, Sequence[Scalar]] = {}
-    for place in range(NUMBERS):
-        values = rng.normal(size=leads) if place % 2 else np.exp(2 * rng.normal(size=leads))
-        blank = rng.random(leads) < place / (2 * NUMBERS)
-        found[f"number_{place}"] = [
-            None if gone else x for gone, x in zip(blank.tolist(), values.tolist(), strict=True)
+    columns: dict[str, Sequence[Scalar]] = {}
+    for number in range(NUMBERS):
+        values = rng.normal(size=leads) if number % 2 else np.exp(2 * rng.normal(size=leads))
+        blank = rng.random(leads) < number / (2 * NUMBERS)
+        columns[f"number_{number}"] = [
+            None if is_blank else x for is_blank, x in zip(blank.tolist(), values.tolist(), strict=True)
         ]
-    for place in range(CATEGORIES):
-        found[f"category_{place}"] = [f"level {code}" for code in rng.integers(2 ** (place + 1), size=leads).tolist()]
-    return found
+    for number in range(CATEGORIES):
+        columns[f"category_{number}"] = [
+            f"level {code}" for code in rng.integers(2 ** (number + 1), size=leads).tolist()
+        ]
+    return columns
 
 
 def _lead(n: int, created: int, columns: Mapping[str, Sequence[Scalar]]) -> dict[str, Scalar]:
@@ -135,43 +137,43 @@ def _close(n: int, closed: int, won: bool) -> dict[str, Scalar]:
     return row | {"occurred_at": closed, "recorded_at": closed, "event": "won" if won else "lost"}
 
 
-def holds_half(run: Run) -> bool:
-    """Whether the interval of the AUC contains .5; so it does where nothing can be fitted."""
+def contains_half(run: Run) -> bool:
+    """Whether the interval of the AUC contains .5; True if no rung can be fitted."""
     return run["auc_95"] is None or run["auc_95"][0] <= 0.5 <= run["auc_95"][1]
 
 
 def _line(run: Run) -> str:
     words = f"{run['set']}, seed {run['seed']}: {run['served']} served on {run['training_leads']:,} training leads"
     if run["best"] is None:
-        return f"{words}; none could be fitted"
+        return f"{words}; no rung could be fitted"
     low, high = run["auc_95"]
-    found = f"best fitted {run['best']}, AUC {run['auc']:.3f} ({low:.3f} to {high:.3f})"
-    return f"{words}; {found} on {run['test_leads']:,}{'' if holds_half(run) else ', without .5'}"
+    best = f"best fitted {run['best']}, AUC {run['auc']:.3f} ({low:.3f} to {high:.3f})"
+    return f"{words}; {best} on {run['test_leads']:,}{'' if contains_half(run) else ', without .5'}"
 
 
 def _summary(runs: Sequence[Run]) -> str:
-    head = ["set", "sets", "base rate served", "AUC intervals that hold .5", "expected", "AUC, least to most"]
+    head = ["set", "sets", "base rate served", "AUC intervals that contain .5", "expected", "AUC, minimum to maximum"]
     groups = [*grouped(runs, "set"), (("all",), list(runs))]
     return table(head, (_cells(name, of) for (name,), of in groups))
 
 
 def _cells(name: str, runs: Sequence[Run]) -> list[str]:
     served = sum(run["served"] == "base_rate" for run in runs)
-    held = sum(map(holds_half, runs))
-    found = [run["auc"] for run in runs if run["auc"] is not None]
-    ends = f"{min(found):.3f} to {max(found):.3f}" if found else "none"
-    return [name, str(len(runs)), str(served), str(held), f"{NOMINAL * len(runs):.1f}", ends]
+    containing = sum(map(contains_half, runs))
+    aucs = [run["auc"] for run in runs if run["auc"] is not None]
+    ends = f"{min(aucs):.3f} to {max(aucs):.3f}" if aucs else "none"
+    return [name, str(len(runs)), str(served), str(containing), f"{NOMINAL * len(runs):.1f}", ends]
 
 
 def _rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     for (name,), of in grouped(runs, "set"):
-        held = sum(map(holds_half, of)) / len(of)
+        share = sum(map(contains_half, of)) / len(of)
         yield {
             "benchmark": f"noise-{name.replace(', ', '-').replace(' ', '-')}",
-            "ours": held,
+            "ours": share,
             "peer": "the nominal share of intervals",
             "theirs": NOMINAL,
-            "ratio": held / NOMINAL,
+            "ratio": share / NOMINAL,
             "unit": "of sets",
             "sets": len(of),
             "base_rate_served": sum(run["served"] == "base_rate" for run in of),

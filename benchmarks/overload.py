@@ -1,8 +1,8 @@
-"""Three times the load that can be done: what is still done, how fast, and how the rest is refused.
+"""Overload: three times the load that the service can take.
 
-`python -m benchmarks.overload`. The bars: goodput at least 90 % of the peak, the 99th percentile of what is let in at
-most twice the usual one (closed loop, as many connections as are worked on at once), every refusal says when to come
-again, and /healthz answers within 100 ms.
+`python -m benchmarks.overload` prints the goodput, the latency and the refusals. The limits: a goodput of at least 90 %
+of the peak; a 99th percentile of admitted requests of at most twice the usual one (closed loop, with as many
+connections as requests run at once); a Retry-After header on every refusal; an answer of /healthz within 100 ms.
 """
 
 import sys
@@ -19,24 +19,24 @@ TIMES = 3
 _HEALTH_A_SECOND = 20
 
 
-def run(home: Home, *options: str) -> None:
-    """Measures and prints."""
+def overload(home: Home, *options: str) -> None:
+    """Measures the service on a home and prints the figures."""
     with eql(home.folder, {}, *options) as server:
         contents = [request(server.port, "/v1/score", body(), {"X-Api-Key": key}) for key in home.keys]
         closed_loop(server.port, contents, MAX_RUNNING, 2)
         usual = closed_loop(server.port, contents, MAX_RUNNING, SECONDS)
         peak = max(usual, closed_loop(server.port, contents, MAX_RUNNING + MAX_WAITING, SECONDS), key=Load.a_second)
         health: list[Load] = []
-        asking = request(server.port, "/healthz", b"", method="GET")
-        aside = threading.Thread(
-            target=lambda: health.append(open_loop(server.port, [asking], _HEALTH_A_SECOND, SECONDS))
+        health_request = request(server.port, "/healthz", b"", method="GET")
+        health_client = threading.Thread(
+            target=lambda: health.append(open_loop(server.port, [health_request], _HEALTH_A_SECOND, SECONDS))
         )
-        aside.start()
+        health_client.start()
         over = open_loop(server.port, contents, TIMES * peak.a_second(), SECONDS)
-        aside.join()
-    print(f"usual: {_told(usual)}")
-    print(f"peak: {_told(peak)}")
-    print(f"{TIMES} times the peak: {_told(over)}")
+        health_client.join()
+    print(f"usual: {_load_text(usual)}")
+    print(f"peak: {_load_text(peak)}")
+    print(f"{TIMES} times the peak: {_load_text(over)}")
     refused = over.of(503)
     print(
         f"goodput {over.a_second() / peak.a_second():.0%} of the peak, "
@@ -47,7 +47,7 @@ def run(home: Home, *options: str) -> None:
     )
 
 
-def _told(load: Load) -> str:
+def _load_text(load: Load) -> str:
     statuses = dict(Counter(answer.status for answer in load.answers))
     quantiles = f"p50 {load.milliseconds(0.5):.1f} ms, p99 {load.milliseconds(0.99):.1f} ms"
     return f"{load.a_second():.0f} decisions a second, {quantiles}, statuses {statuses}, {load.lost} lost"
@@ -55,4 +55,4 @@ def _told(load: Load) -> str:
 
 if __name__ == "__main__":
     with served_home() as prepared:
-        run(prepared, *sys.argv[1:])
+        overload(prepared, *sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The features of one request, whole catalogue, beside one query of the DuckDB engine over the same lead."""
+"""The features of one request, for the whole catalogue, against one query of the DuckDB engine over the same lead."""
 
 import tempfile
 import time
@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.features_contestants import peak_mib
+from benchmarks.results import ResultRow
 from features.catalogue import CATALOGUE
 from features.engines.duckdb import DuckDBEngine
 from features.engines.python import Facts, evaluate
@@ -17,8 +18,6 @@ from features.partner_history import HORIZON_DAYS
 from features.provenance import Provenance
 from features.records import KINDS, Row, Stored, parse
 from features.value_types import DAY
-
-Result = dict[str, Any]
 
 FACTS = (20, 100, 500)
 REPEATS = 1000
@@ -34,37 +33,37 @@ _EXAMPLES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def requests() -> list[Result]:
-    """Milliseconds of one request's features, whole catalogue: median and 99th percentile, beside one DuckDB query."""
+def requests() -> list[ResultRow]:
+    """Milliseconds for the features of one request, median and 99th percentile, against one DuckDB query."""
     return [result for count in FACTS for result in _requests(count)]
 
 
-def _requests(count: int) -> Iterator[Result]:
+def _requests(count: int) -> Iterator[ResultRow]:
     facts = request_facts(count)
-    mine = _milliseconds(lambda: evaluate(CATALOGUE, facts, NOW), REPEATS)
+    ours_ms = _milliseconds(lambda: evaluate(CATALOGUE, facts, NOW), REPEATS)
     with tempfile.TemporaryDirectory(prefix="eql-bench-") as name:
         folder = Path(name) / "records"
         with FolderWriter(folder, Provenance()) as writer:
             for kind, rows in facts.items():
                 writer.write(KINDS[kind], rows)
-        asked = pa.table({"lead_id": ["L1"], "as_of": [NOW]})
+        snapshot = pa.table({"lead_id": ["L1"], "as_of": [NOW]})
         with DuckDBEngine(folder, HORIZON_DAYS) as engine:
-            theirs = _milliseconds(lambda: engine.evaluate(CATALOGUE, asked), REPEATS // 50)
-    for suffix, part in (("", 0.5), ("-p99", 0.99)):
-        ours, other = _quantile(mine, part), _quantile(theirs, part)
+            theirs_ms = _milliseconds(lambda: engine.evaluate(CATALOGUE, snapshot), REPEATS // 50)
+    for suffix, level in (("", 0.5), ("-p99", 0.99)):
+        ours, theirs = _quantile(ours_ms, level), _quantile(theirs_ms, level)
         yield {
             "benchmark": f"features-request-{count}{suffix}",
             "ours": ours,
             "peer": "one query of the DuckDB engine",
-            "theirs": other,
-            "ratio": other / ours,
+            "theirs": theirs,
+            "ratio": theirs / ours,
             "unit": "ms",
             "peak_mib": peak_mib(),
         }
 
 
 def request_facts(count: int) -> Facts:
-    """One lead with its account and source partner, and `count` facts of every kind a feature may use."""
+    """One lead with its account, its source partner and `count` facts, which take turns among the kinds of facts."""
     kinds = list(_EXAMPLES)
     rows: dict[str, list[Row]] = {
         "leads": [
@@ -88,7 +87,7 @@ def _row(kind: str, id: str, parent: str | None, /, **content: Any) -> Row:
 
 
 def _milliseconds(work: Callable[[], object], repeats: int) -> list[float]:
-    """Sorted, without the first tenth, which warms up."""
+    """The sorted times of the runs after the first tenth, which warms up."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -97,5 +96,5 @@ def _milliseconds(work: Callable[[], object], repeats: int) -> list[float]:
     return sorted(times[repeats // 10 :])
 
 
-def _quantile(ordered: Sequence[float], part: float) -> float:
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+def _quantile(ordered: Sequence[float], level: float) -> float:
+    return ordered[min(len(ordered) - 1, int(level * len(ordered)))]

@@ -1,6 +1,6 @@
-"""Every rung of the ladder on the same rows, at the settings that did best at the rolling origins, calibrated.
+"""Every rung of the ladder on the same rows, calibrated, with the best settings at the rolling origins.
 
-The trainer makes a bundle of the rung it chooses alone; here each that can be fitted gets one.
+The trainer builds a bundle of the chosen rung only. Here every rung that can be fitted gets a bundle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.trainer import bundle_of
 from training.fitting.tuning import NOT_TUNED, Tuned
 
-MOST_LEAVES = 32
-"""Of deeper trees; tuning tries no more either."""
+MAX_LEAVES = 32
+"""The limit for deep trees, the same as in tuning."""
 
 
 def origins_of(data: TrainingData, seed: int) -> RollingOrigins:
@@ -32,12 +32,12 @@ def origins_of(data: TrainingData, seed: int) -> RollingOrigins:
 
 @dataclass(frozen=True)
 class Ladder:
-    """What the rolling origins say of each rung that can be fitted.
+    """The rungs that can be fitted, with their results at the rolling origins.
 
     Attributes:
-        served: the one that would be served.
-        choices: each as if it had been chosen; none where wins are too few to judge.
-        losses: the out-of-time log loss of each.
+        served: the rung that the trainer would choose.
+        choices: each rung as if it had been chosen; empty if there are too few wins to compare rungs.
+        losses: the out-of-time log loss of each rung.
     """
 
     served: Rung
@@ -46,23 +46,23 @@ class Ladder:
 
     @property
     def best_fitted(self) -> Choice | None:
-        """The rung above the base rate that loses least out of time, served or not."""
+        """The rung above the base rate with the lowest out-of-time log loss; None without any."""
         above = [rung for rung in self.choices if rung != "base_rate"]
         return self.choices[min(above, key=lambda rung: self.losses[rung])] if above else None
 
 
-def climbed(data: TrainingData, seed: int, progress: Progress) -> Ladder:
-    """Every rung at its best settings, and how far the trainer would climb."""
+def fit_ladder(data: TrainingData, seed: int, progress: Progress) -> Ladder:
+    """Every rung at its best settings, and the rung that the trainer would choose."""
     origins = origins_of(data, seed)
     if not origins.encoding.features or not has_enough_outcomes(origins.won):
         return Ladder("base_rate", {}, {})
-    found = candidates(origins, progress, NOT_TUNED.settings)
-    served, _ = select_rung(origins.won, {each.rung: each.probability for each in found}, origins.bootstrap)
-    chosen = {each.rung: _as_chosen(origins, each.rung, each.settings, each.margins, NOT_TUNED) for each in found}
-    return Ladder(served, chosen, {each.rung: log_loss(origins.won, each.probability) for each in found})
+    rungs = candidates(origins, progress, NOT_TUNED.settings)
+    served, _ = select_rung(origins.won, {each.rung: each.probability for each in rungs}, origins.bootstrap)
+    choices = {each.rung: _choice_of(origins, each.rung, each.settings, each.margins, NOT_TUNED) for each in rungs}
+    return Ladder(served, choices, {each.rung: log_loss(origins.won, each.probability) for each in rungs})
 
 
-def _as_chosen(
+def _choice_of(
     origins: RollingOrigins, rung: Rung, settings: Mapping[str, float], margins: Sequence[Reals], tuned: Tuned
 ) -> Choice:
     return Choice(
@@ -75,21 +75,21 @@ def _as_chosen(
     )
 
 
-def of_depth(data: TrainingData, depth: int, seed: int) -> Choice:
-    """The LightGBM rung with trees of this depth, their number chosen at the rolling origins."""
+def choice_of_depth(data: TrainingData, depth: int, seed: int) -> Choice:
+    """The LightGBM rung with trees of a depth; the rolling origins choose the number of trees."""
     origins = origins_of(data, seed)
-    settings = TreeSettings(depth=depth, leaves=min(2**depth, MOST_LEAVES))
+    settings = TreeSettings(depth=depth, leaves=min(2**depth, MAX_LEAVES))
     staged = [origins.tree_margins(fold, settings) for fold in origins.folds]
     margins = {stage: [margins[stage] for margins in staged] for stage in STAGES}
     trees = min(STAGES, key=lambda stage: log_loss(origins.won, origins.calibrated(margins[stage])))
-    return _as_chosen(origins, "lightgbm", {"trees": trees}, margins[trees], Tuned(settings, f"depth {depth}", 0))
+    return _choice_of(origins, "lightgbm", {"trees": trees}, margins[trees], Tuned(settings, f"depth {depth}", 0))
 
 
-def bundled(data: TrainingData, choice: Choice, seed: int) -> Bundle:
-    """What would be served had this been chosen, without the recent leads."""
+def choice_bundle(data: TrainingData, choice: Choice, seed: int) -> Bundle:
+    """The bundle of a choice, fitted without the immature leads."""
     return bundle_of(data, origins_of(data, seed), choice, data.rows.take(data.split.train), ())
 
 
-def tested(data: TrainingData, bundle: Bundle) -> Reals:
-    """A bundle's probabilities of the test leads."""
+def test_probabilities(data: TrainingData, bundle: Bundle) -> Reals:
+    """The probabilities of a bundle for the test leads."""
     return np.asarray(sigmoid(log_odds(bundle, data.rows.matrix[data.split.test])))

@@ -1,4 +1,4 @@
-"""Runs of a benchmark: each in a process of its own, one at a time, and kept in a log so that a cut session goes on."""
+"""Runs of a benchmark, each in its own process, one after the other. A log lets an interrupted benchmark continue."""
 
 import json
 import multiprocessing
@@ -12,31 +12,32 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Case: TypeAlias = Mapping[str, str | int]
-"""What is to be run; JSON types, by which a run is found again in the log."""
+"""The parameters of a run, JSON types; they identify the run in the log."""
 Run: TypeAlias = dict[str, Any]
-"""A case and what it came to; JSON types."""
+"""A case and its results, JSON types."""
 Work: TypeAlias = Callable[[Case], Mapping[str, Any]]
 
 
 def run_all(cases: Iterable[Case], work: Work, log: Path | None, line: Callable[[Run], str]) -> list[Run]:
-    """Every case with what `work` finds of it; `line` of each is printed as soon as it is done.
+    """Runs `work` on every case, and prints the `line` of each run when it is done.
 
     Args:
-        cases: what to run.
-        work: a function of a module, for it is called in a process of its own, whose memory is then its own.
-        log: a JSON-lines file; its runs are not run again, and new ones are appended. None keeps none.
-        line: a run in words.
+        cases: the cases to run.
+        work: a function at the top level of a module; it is called in a new process, so that its memory is measured
+            alone.
+        log: a JSON-lines file. A run in the file is not repeated, and a new run is appended. None for no log.
+        line: formats a run as a line of text.
     """
-    known = [json.loads(each) for each in log.read_text().splitlines()] if log and log.exists() else []
+    logged = [json.loads(each) for each in log.read_text().splitlines()] if log and log.exists() else []
     runs: list[Run] = []
     for case in cases:
-        run = next((each for each in known if case.items() <= each.items()), None) or _alone(case, work, log)
+        run = next((each for each in logged if case.items() <= each.items()), None) or _run_in_process(case, work, log)
         print(line(run), flush=True)
         runs.append(run)
     return runs
 
 
-def _alone(case: Case, work: Work, log: Path | None) -> Run:
+def _run_in_process(case: Case, work: Work, log: Path | None) -> Run:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         run = {**case, **pool.submit(work, case).result()}
     if log:
@@ -45,24 +46,24 @@ def _alone(case: Case, work: Work, log: Path | None) -> Run:
     return run
 
 
-def teller(case: Case) -> Callable[[str], None]:
-    """Tells steps of a case on the standard error stream, with the minutes since the first."""
+def progress_of(case: Case) -> Callable[[str], None]:
+    """A function that prints the steps of a case to stderr, with the minutes since now."""
     name, started = " ".join(str(value) for value in case.values()), time.perf_counter()
 
-    def tell(words: str) -> None:
+    def progress(words: str) -> None:
         print(f"{(time.perf_counter() - started) / 60:6.1f} min  {name}: {words}", file=sys.stderr, flush=True)
 
-    return tell
+    return progress
 
 
-def spread(runs: Sequence[Run], figure: str) -> list[float]:
-    """Mean, least and most of a figure of runs."""
+def mean_min_max(runs: Sequence[Run], figure: str) -> list[float]:
+    """The mean, minimum and maximum of a figure over runs."""
     values = [float(run[figure]) for run in runs]
     return [float(np.mean(values)), min(values), max(values)]
 
 
 def grouped(runs: Iterable[Run], *names: str) -> Iterator[tuple[tuple[Any, ...], list[Run]]]:
-    """Runs that share these parts of their cases, in the order in which they came first."""
+    """Groups of runs with equal values of these names, in the order of their first runs."""
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(tuple(run[name] for name in names), []).append(run)
@@ -70,5 +71,5 @@ def grouped(runs: Iterable[Run], *names: str) -> Iterator[tuple[tuple[Any, ...],
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows under a head, as Markdown."""
+    """A table in Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))

@@ -1,4 +1,4 @@
-"""A home with a served LightGBM rung, and `eql serve` on it as a process of its own."""
+"""A home whose champion is a LightGBM bundle, and `eql serve` on it in a process of its own."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from pathlib import Path
 from app.settings import Settings
 from app.wiring import Wiring, now
 from benchmarks.load import healthy, loopback_port
-from benchmarks.rungs import bundled, of_depth
+from benchmarks.rungs import choice_bundle, choice_of_depth
 from benchmarks.simulated import UNTIL
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
@@ -25,7 +25,7 @@ from training.world.simulation import simulate
 
 ACCOUNTS = 2_000
 SEED = 1
-_STARTS_WITHIN = 60
+_MAX_START_SECONDS = 60
 _COMMAND = "from app.cli import main; main()"
 
 
@@ -34,8 +34,8 @@ class Home:
     """A prepared home.
 
     Attributes:
-        folder: its `EQL_HOME`.
-        bundle: the served one.
+        folder: the value of `EQL_HOME`.
+        bundle: the bundle of the champion.
         keys: API keys that may score.
     """
 
@@ -46,67 +46,66 @@ class Home:
 
 @contextmanager
 def served_home(key_count: int = 1) -> Iterator[Home]:
-    """A home that serves LightGBM trees of the default depth, whatever rung the trainer would choose."""
+    """A home with LightGBM trees of the default depth as champion, whichever rung the trainer would choose."""
     with tempfile.TemporaryDirectory(prefix="eql-bench-") as name:
         folder = Path(name, "home")
         bundle = _bundle(Path(name, "world"))
         parts = Wiring(Settings(home=folder))
         parts.publish(bundle, "1", "benchmarks", "to be measured")
         with parts.engine.begin() as connection:
-            made = tuple(
+            api_keys = tuple(
                 keys.create(connection, "crm", None, at=now(), tokens=parts.service.tokens) for _ in range(key_count)
             )
         parts.engine.dispose()
-        yield Home(folder, bundle, made)
+        yield Home(folder, bundle, api_keys)
 
 
 def _bundle(world: Path) -> Bundle:
     simulate(world, ACCOUNTS, SEED, UNTIL)
     data = prepare_training(world, CATALOGUE, lambda _words: None, horizon_days=HORIZON_DAYS)
-    return bundled(data, of_depth(data, TreeSettings().depth, SEED), SEED)
+    return choice_bundle(data, choice_of_depth(data, TreeSettings().depth, SEED), SEED)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     port: int
     process: subprocess.Popen[bytes]
 
     @property
     def peak_mib(self) -> float:
-        """The most memory its first process had."""
+        """Peak memory of its first process, MiB."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-def eql(home: Path, settings: Mapping[str, str], *options: str, core: int | None = None) -> "_Running":
-    """`eql serve` with these options on a home, with more settings, on one core or all."""
+def eql(
+    home: Path, settings: Mapping[str, str], *options: str, core: int | None = None
+) -> AbstractContextManager[Server]:
+    """Runs `eql serve` on a home, with further settings and options, on one core or on all."""
     environment = {"EQL_HOME": str(home), "EQL_RATE_LIMIT": "0", **settings}
     return running([sys.executable, "-c", _COMMAND, "serve", *options], environment, "/healthz", core)
 
 
-_Running = AbstractContextManager[Server]
-
-
 @contextmanager
 def running(command: Sequence[str], environment: Mapping[str, str], path: str, core: int | None) -> Iterator[Server]:
-    """A server as long as a block runs; told its port by `--port`; it has begun once `path` answers.
+    """Runs a server while a block runs. The command gets the port by `--port`; the server is up once `path` answers.
 
     Raises:
-        RuntimeError: it did not begin within a minute.
+        RuntimeError: the server did not start within a minute.
     """
     port = loopback_port()
-    pinned = [] if core is None else ["taskset", "-c", str(core)]
-    told = [*pinned, *command, "--port", str(port)]
+    taskset = [] if core is None else ["taskset", "-c", str(core)]
+    full_command = [*taskset, *command, "--port", str(port)]
     process = subprocess.Popen(
-        told, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        full_command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        ends = time.monotonic() + _STARTS_WITHIN
+        deadline = time.monotonic() + _MAX_START_SECONDS
         while not healthy(port, path):
-            if process.poll() is not None or time.monotonic() > ends:
-                raise RuntimeError(f"{command} did not come up (exit code {process.poll()})")
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command} did not start (exit code {process.poll()})")
             time.sleep(0.1)
         yield Server(port, process)
     finally:

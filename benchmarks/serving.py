@@ -1,9 +1,9 @@
-"""Explained decisions served over HTTP, beside `mlflow models serve` on the same trees without explanations.
+"""Explained decisions over HTTP, against `mlflow models serve` on the same trees without explanations.
 
-One process each on one core, the client on the other; a server is up only while it is measured. Ours stores every
-decision before it answers; on a store in memory a commit costs no wait for the disk, which is as near to scoring alone
-as the service comes. The peer gets the encoded row that our features came to, once as the model comes and once with
-the signature that MLflow asks for, which it then checks column by column.
+Each server is one process on one core; the client has the other core. A server runs only while it is measured. Our
+service stores every decision before it answers. On a store in memory, a commit does not wait for the disk; this is the
+nearest to scoring alone. The peer gets the encoded row of our features. It is measured without a signature, and with
+the signature that MLflow recommends, which it checks column by column.
 """
 
 import json
@@ -13,32 +13,31 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.bodies import body
 from benchmarks.load import Load, closed_loop, request
+from benchmarks.results import ResultRow
 from benchmarks.served_home import Home, Server, eql, running, served_home
 from models.bundle import Bundle
 from models.probability import LightGBM
-
-Result = dict[str, Any]
 
 CONNECTIONS = (1, 8)
 SECONDS = 10.0
 _WARM_UP = 2.0
 _SERVER_CORE = 0
-_MEMORY = Path("/dev/shm")
+_SHARED_MEMORY = Path("/dev/shm")
 PEERS = {"mlflow models serve": False, "mlflow models serve, with a signature": True}
-Measured = dict[int, Load]
+Loads = dict[int, Load]
+"""The load at each number of connections."""
 
 
-def serving() -> list[Result]:
-    """Decisions a second and milliseconds to an answer at 1 and 8 connections, stored durably and in memory."""
+def serving() -> list[ResultRow]:
+    """Decisions a second, and milliseconds to an answer, at 1 and 8 connections, with a store on disk and in memory."""
     with served_home() as home:
         ours = {"serve-explained": _ours(home, home.folder)}
-        with tempfile.TemporaryDirectory(prefix="eql-bench-", dir=_MEMORY) as name:
+        with tempfile.TemporaryDirectory(prefix="eql-bench-", dir=_SHARED_MEMORY) as name:
             shutil.copytree(home.folder, Path(name, "home"))
             ours["serve-explained-in-memory"] = _ours(home, Path(name, "home"))
         results = []
@@ -48,27 +47,30 @@ def serving() -> list[Result]:
     return results
 
 
-def _ours(home: Home, folder: Path) -> tuple[Measured, float]:
+def _ours(home: Home, folder: Path) -> tuple[Loads, float]:
     with eql(folder, {}, core=_SERVER_CORE) as server:
         headers = {"X-Api-Key": home.keys[0]}
-        return _measured(server, request(server.port, "/v1/score", body(), headers))
+        return _measure(server, request(server.port, "/v1/score", body(), headers))
 
 
-def _theirs(bundle: Bundle, signed: bool) -> tuple[Measured, float]:
-    with tempfile.TemporaryDirectory(prefix="eql-bench-") as name, _logged(bundle, Path(name), signed) as (model, sent):
+def _theirs(bundle: Bundle, signed: bool) -> tuple[Loads, float]:
+    with (
+        tempfile.TemporaryDirectory(prefix="eql-bench-") as name,
+        _mlflow_model(bundle, Path(name), signed) as (model, body_bytes),
+    ):
         command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve", "--env-manager", "local"]
-        told = [*command, "--model-uri", str(model)]
+        command += ["--model-uri", str(model)]
         environment = {
             "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
             "MLFLOW_TRACKING_URI": f"sqlite:///{name}/m.db",
         }
-        with running(told, environment, "/ping", _SERVER_CORE) as server:
-            return _measured(server, request(server.port, "/invocations", sent))
+        with running(command, environment, "/ping", _SERVER_CORE) as server:
+            return _measure(server, request(server.port, "/invocations", body_bytes))
 
 
 @contextmanager
-def _logged(bundle: Bundle, folder: Path, signed: bool) -> Iterator[tuple[Path, bytes]]:
-    """The bundle's trees as an MLflow model, and a row of features as it takes them."""
+def _mlflow_model(bundle: Bundle, folder: Path, signed: bool) -> Iterator[tuple[Path, bytes]]:
+    """The trees of the bundle as an MLflow model, and a request body with one row of features for it."""
     import lightgbm
     import mlflow.lightgbm
     import pandas as pd
@@ -83,7 +85,7 @@ def _logged(bundle: Bundle, folder: Path, signed: bool) -> Iterator[tuple[Path, 
     yield folder / "model", json.dumps({"dataframe_split": frame.to_dict(orient="split", index=False)}).encode()
 
 
-def _measured(server: Server, content: bytes) -> tuple[Measured, float]:
+def _measure(server: Server, content: bytes) -> tuple[Loads, float]:
     closed_loop(server.port, [content], max(CONNECTIONS), _WARM_UP)
     loads = {count: closed_loop(server.port, [content], count, SECONDS) for count in CONNECTIONS}
     for load in loads.values():
@@ -92,7 +94,7 @@ def _measured(server: Server, content: bytes) -> tuple[Measured, float]:
     return loads, server.peak_mib
 
 
-def _rows(name: str, ours: Measured, peer: str, theirs: Measured, peak_mib: float) -> Iterator[Result]:
+def _rows(name: str, ours: Loads, peer: str, theirs: Loads, peak_mib: float) -> Iterator[ResultRow]:
     figures: Sequence[tuple[str, str, Callable[[Load], float]]] = (
         ("", "a second", Load.a_second),
         ("-p50", "ms", lambda load: load.milliseconds(0.5)),

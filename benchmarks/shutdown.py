@@ -1,7 +1,7 @@
-"""SIGTERM under load, again and again: how the service ends, and what became of the requests.
+"""Shutdown by SIGTERM under load, many times.
 
-`python -m benchmarks.shutdown --times 100 --processes 2`. Every process must end with 0 and every request that was sent
-must be answered 200; every second one is on a connection of its own, so that somebody connects at every moment.
+`python -m benchmarks.shutdown --times 100 --processes 2`. Every process must exit with 0, and every request that was
+sent must get the answer 200. Every second request opens its own connection, so that connections open at every moment.
 """
 
 import argparse
@@ -15,54 +15,54 @@ from benchmarks.load import Load, closed_loop, request
 from benchmarks.served_home import Home, eql, served_home
 
 CONNECTIONS = 8
-_KINDS: tuple[dict[str, str], ...] = ({}, {"Connection": "close"})
-_BEFORE = 1.0
-_AFTER = 2.0
+_HEADERS: tuple[dict[str, str], ...] = ({}, {"Connection": "close"})
+_SECONDS_BEFORE = 1.0
+_SECONDS_AFTER = 2.0
 
 
 @dataclass(frozen=True)
-class Ending:
-    """One end under load: exit code, seconds it took, and what the clients saw."""
+class Shutdown:
+    """One shutdown under load: the exit code, its duration in seconds, and the load."""
 
     exit_code: int
     seconds: float
     load: Load
 
 
-def end(home: Home, *options: str, connections: int = CONNECTIONS) -> Ending:
-    """Starts the service, loads it, asks it to end meanwhile, and waits for both."""
+def shut_down(home: Home, *options: str, connections: int = CONNECTIONS) -> Shutdown:
+    """Starts the service, puts load on it, sends SIGTERM, and waits for the service and the load."""
     loads: list[Load] = []
     with eql(home.folder, {}, *options) as server:
-        contents = [request(server.port, "/v1/score", body(), {"X-Api-Key": home.keys[0], **more}) for more in _KINDS]
+        contents = [request(server.port, "/v1/score", body(), {"X-Api-Key": home.keys[0], **more}) for more in _HEADERS]
         client = threading.Thread(
             target=lambda: loads.append(
-                closed_loop(server.port, contents, connections, _BEFORE + _AFTER, until_lost=True)
+                closed_loop(server.port, contents, connections, _SECONDS_BEFORE + _SECONDS_AFTER, until_lost=True)
             )
         )
         client.start()
-        time.sleep(_BEFORE)
+        time.sleep(_SECONDS_BEFORE)
         server.process.terminate()
-        asked = time.perf_counter()
+        signalled = time.perf_counter()
         exit_code = server.process.wait(timeout=30)
-        took = time.perf_counter() - asked
+        seconds = time.perf_counter() - signalled
         client.join()
-    return Ending(exit_code, took, loads[0])
+    return Shutdown(exit_code, seconds, loads[0])
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Runs the shutdowns and prints the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shutdown", description=__doc__)
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--processes", default="1")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with served_home() as home:
-        endings = [end(home, "--processes", asked.processes) for _ in range(asked.times)]
-    statuses = Counter(answer.status for ending in endings for answer in ending.load.answers)
-    lost = sum(ending.load.lost for ending in endings)
+        shutdowns = [shut_down(home, "--processes", options.processes) for _ in range(options.times)]
+    statuses = Counter(answer.status for each in shutdowns for answer in each.load.answers)
+    lost = sum(each.load.lost for each in shutdowns)
     print(
-        f"{asked.times} ends under load: exit codes {dict(Counter(ending.exit_code for ending in endings))}, "
-        f"at most {max(ending.seconds for ending in endings):.1f} s; statuses {dict(statuses)}, "
-        f"{lost} requests sent and not answered"
+        f"{options.times} shutdowns under load: exit codes {dict(Counter(each.exit_code for each in shutdowns))}, "
+        f"at most {max(each.seconds for each in shutdowns):.1f} s; statuses {dict(statuses)}, "
+        f"{lost} requests sent without an answer"
     )
 
 

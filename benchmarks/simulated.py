@@ -1,4 +1,4 @@
-"""A frozen world of so many leads, and the truth about those it is judged by."""
+"""Frozen worlds of a given size."""
 
 import datetime as dt
 import math
@@ -7,49 +7,45 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.engines.duckdb import DuckDBEngine
 from features.partner_history import HORIZON_DAYS
-from models.arrays import Reals
 from training.data.snapshots import NothingToLearn, label_snapshots
 from training.data.splits import split
-from training.evaluation.metrics import Predictions
 from training.world.frozen import WORLDS
-from training.world.simulation import TRUTH, simulate
+from training.world.simulation import simulate
 
-Counted: TypeAlias = Literal["training", "all"]
-"""Which leads of a world are counted: those trained on, whose label was complete before testing starts; or all."""
+CountedLeads: TypeAlias = Literal["training", "all"]
+"""The leads that count for the size of a world: the training leads, with complete labels before the test; or all."""
 
 UNTIL = dt.date(2026, 6, 30)
-"""The last day of the sample by which the worlds are frozen."""
+"""The last day of the worlds, as in the sample by which they are frozen."""
 _PER_ACCOUNT = {"training": 0.366, "all": 0.74}
-"""Leads of each count that an account has on average, measured; where they fall short more accounts are taken."""
-_MOST_GROWTH = 2.0
+"""Leads an account, measured. If the leads of a world are too few, it is simulated again with more accounts."""
+_MAX_GROWTH = 2.0
 
 
-def frozen_world(folder: Path, name: str, seed: int, leads: int, counted: Counted) -> int:
-    """Simulates the frozen world `name` into `folder` with as few accounts as bring so many leads, and returns them.
+def frozen_world(folder: Path, name: str, seed: int, leads: int, counted: CountedLeads) -> int:
+    """Simulates a frozen world with at least a number of leads; returns the number of accounts this takes.
 
     Args:
-        folder: where to write; absent.
-        name: of `training.world.frozen.WORLDS`.
-        seed: of the random numbers.
-        leads: how many at least, from 1.
-        counted: which leads they are.
+        folder: a folder that does not exist yet.
+        name: a name in `training.world.frozen.WORLDS`.
+        seed: the random seed.
+        leads: the minimum number of leads, at least 1.
+        counted: the leads that count.
     """
     accounts = math.ceil(leads / _PER_ACCOUNT[counted])
     while True:
         simulate(folder, accounts, seed, UNTIL, switches=WORLDS[name].switches)
-        found = _count(folder, counted)
-        if found >= leads:
+        count = _count(folder, counted)
+        if count >= leads:
             return accounts
         shutil.rmtree(folder)
-        accounts = math.ceil(accounts * min(1.005 * leads / max(found, 1), _MOST_GROWTH))
+        accounts = math.ceil(accounts * min(1.005 * leads / max(count, 1), _MAX_GROWTH))
 
 
-def _count(folder: Path, counted: Counted) -> int:
+def _count(folder: Path, counted: CountedLeads) -> int:
     with DuckDBEngine(folder, HORIZON_DAYS) as engine:
         if counted == "all":
             return int(engine.sql("SELECT count(DISTINCT lead_id) AS leads FROM leads").to_pydict()["leads"][0])
@@ -58,19 +54,3 @@ def _count(folder: Path, counted: Counted) -> int:
             return len(np.unique(snapshots.lead_id[split(snapshots).train]))
         except NothingToLearn:
             return 0
-
-
-def true_probabilities(folder: Path, predictions: Predictions) -> Reals:
-    """The true probability of each predicted row of the world in `folder`.
-
-    Raises:
-        ValueError: the truth lacks a row.
-    """
-    wanted = pa.table({"lead_id": predictions.lead_id.tolist(), "as_of": predictions.as_of})
-    stored = pq.read_table(folder / TRUTH, columns=["lead_id", "as_of", "probability"])
-    stored = stored.set_column(1, "as_of", stored["as_of"].cast(pa.int64()))
-    placed = wanted.append_column("place", pa.array(np.arange(len(wanted))))
-    found = placed.join(stored, ["lead_id", "as_of"], join_type="inner").sort_by("place")
-    if len(found) != len(wanted):
-        raise ValueError(f"the truth holds {len(found)} of the {len(wanted)} predicted rows")
-    return np.asarray(found["probability"].to_numpy())

@@ -1,22 +1,22 @@
 """Additivity and monotonicity of every rung, on random rows far from any lead.
 
-`python -m benchmarks sweeps` fits every rung on a small plain world and asks each about 100,000 rows with values inside
-and beyond those seen, missing ones, and levels that training never met. Contributions must sum to the log-odds, and
-raising a feature in its direction must never lower them.
+`python -m benchmarks sweeps` fits every rung on a small plain world and evaluates 100,000 random rows: values inside
+and outside the training range, missing values, and levels that training never had. The contributions must sum to the
+log-odds, and a change of a feature in its direction must never lower the log-odds.
 """
 
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightgbm
 import numpy as np
 
-from benchmarks.rungs import bundled, climbed
-from benchmarks.runs import Case, Run, run_all, table, teller
+from benchmarks.rungs import choice_bundle, fit_ladder
+from benchmarks.runs import Case, Run, progress_of, run_all, table
 from benchmarks.simulated import frozen_world
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
@@ -37,10 +37,10 @@ MISSING, UNSEEN = 0.15, 0.1
 
 
 def run(seeds: Sequence[int], log: Path | None) -> list[dict[str, Any]]:
-    """Measure, print a line a world and a table, and return a row for each rung, additivity and monotonicity.
+    """Measures, prints a line a world and a table, and returns two rows for each rung: additivity and monotonicity.
 
     Args:
-        seeds: of the worlds and of the rows.
+        seeds: the seeds of the worlds and of the rows.
         log: see `benchmarks.runs.run_all`.
     """
     cases: list[Case] = [{"benchmark": NAME, "world": "plain", "leads": LEADS, "seed": seed} for seed in seeds]
@@ -50,33 +50,35 @@ def run(seeds: Sequence[int], log: Path | None) -> list[dict[str, Any]]:
 
 
 def measure(case: Case) -> Mapping[str, Any]:
-    """By rung: how far contributions are from their sum at most, and how often a rise lowers the log-odds."""
-    tell, seed = teller(case), int(case["seed"])
+    """By rung: the largest additivity error, and how often a rise of a feature lowers the log-odds."""
+    progress, seed = progress_of(case), int(case["seed"])
     with tempfile.TemporaryDirectory(prefix="eql-bench-") as home:
         folder = Path(home, "world")
         frozen_world(folder, str(case["world"]), seed, int(case["leads"]), "all")
-        data = prepare_training(folder, CATALOGUE, tell, horizon_days=HORIZON_DAYS)
+        data = prepare_training(folder, CATALOGUE, progress, horizon_days=HORIZON_DAYS)
     rng = np.random.default_rng(seed)
     rows = random_rows(data, ROWS, rng)
     swept = {}
-    for name, choice in _asked(climbed(data, 0, tell).choices).items():
-        tell(f"sweeping {name}")
-        swept[name] = {"settings": choice.settings, **_swept(bundled(data, choice, 0), rows, rng)}
+    for name, choice in _choices_to_sweep(fit_ladder(data, 0, progress).choices).items():
+        progress(f"sweeping {name}")
+        swept[name] = {"settings": choice.settings, **_swept(choice_bundle(data, choice, 0), rows, rng)}
     return {"rows": ROWS, "features": len(data.encoding.features), "swept": swept}
 
 
-def _asked(choices: Mapping[Rung, Choice]) -> Mapping[str, Choice]:
-    """Every rung as it was fitted best; those of trees with the most trees there may be too, which split on more."""
-    most = {"trees": STAGES[-1]}
-    grown = {f"{rung}, {STAGES[-1]} trees": replace(choices[rung], settings=most) for rung in TREES if rung in choices}
-    return {**{str(rung): choice for rung, choice in choices.items()}, **grown}
+def _choices_to_sweep(choices: Mapping[Rung, Choice]) -> Mapping[str, Choice]:
+    """Every rung at its best settings; the tree rungs also with the maximum number of trees, which split more."""
+    settings = {"trees": STAGES[-1]}
+    full_size = {
+        f"{rung}, {STAGES[-1]} trees": replace(choices[rung], settings=settings) for rung in TREES if rung in choices
+    }
+    return {**{str(rung): choice for rung, choice in choices.items()}, **full_size}
 
 
 def random_rows(data: TrainingData, count: int, rng: np.random.Generator) -> Matrix:
-    """So many rows as a bundle encodes them: values seen, values beyond, missing ones, and levels never met."""
+    """Encoded random rows: values inside and outside the training range, missing values, and unknown levels."""
     columns = {
-        feature.name: _values(feature, data.rows.matrix[:, place], count, rng)
-        for place, feature in enumerate(data.encoding.features)
+        feature.name: _values(feature, data.rows.matrix[:, column], count, rng)
+        for column, feature in enumerate(data.encoding.features)
     }
     return data.encoding.encode(columns, count)
 
@@ -89,11 +91,11 @@ def _values(feature: EncodedFeature, seen: Reals, count: int, rng: np.random.Gen
         drawn: Sequence[Scalar] = rng.choice(known, count, p=share).tolist()
     else:
         drawn = _numbers(seen[~np.isnan(seen)], count, rng).tolist()
-    return [None if gone else value for gone, value in zip(missing.tolist(), drawn, strict=True)]
+    return [None if is_missing else value for is_missing, value in zip(missing.tolist(), drawn, strict=True)]
 
 
 def _numbers(seen: Reals, count: int, rng: np.random.Generator) -> Reals:
-    """A third as seen, a third around it, a third of any size and sign."""
+    """A third of the values from training, a third near such values, a third of any size and sign."""
     values = rng.choice(seen, count)
     around = values + rng.normal(size=count) * (seen.std() + 1e-6)
     anywhere = rng.choice([-1.0, 1.0], count) * 10.0 ** rng.uniform(-6, 9, count)
@@ -102,41 +104,56 @@ def _numbers(seen: Reals, count: int, rng: np.random.Generator) -> Reals:
 
 def _swept(bundle: Bundle, rows: Matrix, rng: np.random.Generator) -> Mapping[str, Any]:
     started = time.perf_counter()
-    before = log_odds_apart(bundle, rows)
+    before = log_odds_without_contributions(bundle, rows)
     worst = float(np.abs(bundle.contributions(rows).sum(axis=1) - before).max())
     catalogue = bundle.catalogue(CATALOGUE)
-    directed = {place: catalogue[name].direction for place, name in enumerate(bundle.encoding.names)}
-    falls = {
-        bundle.encoding.names[place]: _falls(bundle, rows, before, place, direction, rng)
-        for place, direction in directed.items()
+    directions = {column: catalogue[name].direction for column, name in enumerate(bundle.encoding.names)}
+    sweeps = {
+        bundle.encoding.names[column]: _raise_feature(bundle, rows, before, column, direction, rng)
+        for column, direction in directions.items()
         if direction
     }
     return {
         "additivity": worst,
-        "directed": len(falls),
-        "rises": sum(rises for rises, _, _ in falls.values()),
-        "against": {name: against for name, (_, against, _) in falls.items() if against},
-        "furthest": max((fall for _, _, fall in falls.values()), default=0.0),
+        "directed": len(sweeps),
+        "rises": sum(sweep.rises for sweep in sweeps.values()),
+        "against": {name: sweep.against for name, sweep in sweeps.items() if sweep.against},
+        "furthest": max((sweep.largest_fall for sweep in sweeps.values()), default=0.0),
         "seconds": time.perf_counter() - started,
     }
 
 
-def _falls(
-    bundle: Bundle, rows: Matrix, before: Reals, place: int, direction: int, rng: np.random.Generator
-) -> tuple[int, int, float]:
-    """How many rows have the feature and rise by it, how many go against its direction, and how far at most."""
-    present = ~np.isnan(rows[:, place])
+@dataclass(frozen=True)
+class DirectionSweep:
+    """The rises of a feature with a direction.
+
+    Attributes:
+        rises: the number of rows in which the feature was raised.
+        against: the number of these rows whose log-odds then moved against the direction.
+        largest_fall: the largest such move, in log-odds.
+    """
+
+    rises: int
+    against: int
+    largest_fall: float
+
+
+def _raise_feature(
+    bundle: Bundle, rows: Matrix, before: Reals, column: int, direction: int, rng: np.random.Generator
+) -> DirectionSweep:
+    """Raises a feature in every row that has it."""
+    present = ~np.isnan(rows[:, column])
     if not present.any():
-        return 0, 0, 0.0
+        return DirectionSweep(0, 0, 0.0)
     raised = rows[present]
-    scale = np.abs(raised[:, place]) * rng.random(len(raised)) + 10.0 ** rng.uniform(-3, 3, len(raised))
-    raised[:, place] += scale
-    fall = direction * (before[present] - log_odds_apart(bundle, raised))
-    return len(raised), int((fall > TOLERANCE).sum()), float(max(fall.max(), 0.0))
+    scale = np.abs(raised[:, column]) * rng.random(len(raised)) + 10.0 ** rng.uniform(-3, 3, len(raised))
+    raised[:, column] += scale
+    fall = direction * (before[present] - log_odds_without_contributions(bundle, raised))
+    return DirectionSweep(len(raised), int((fall > TOLERANCE).sum()), float(max(fall.max(), 0.0)))
 
 
-def log_odds_apart(bundle: Bundle, matrix: Matrix) -> Reals:
-    """Calibrated log-odds reckoned without contributions: as LightGBM predicts them, or by the rung's own formula."""
+def log_odds_without_contributions(bundle: Bundle, matrix: Matrix) -> Reals:
+    """Calibrated log-odds, computed without contributions: by LightGBM itself, or by the formula of the rung."""
     return bundle.calibration.log_odds(_margin(bundle.model, matrix))
 
 
@@ -151,7 +168,7 @@ def _margin(model: MarginModel, matrix: Matrix) -> Reals:
         return np.array([model.log_odds + effect.get(code, 0.0) for code in matrix[:, model.segment].tolist()])
     if isinstance(model, BaseRate):
         return np.full(len(matrix), model.log_odds)
-    raise TypeError(f"no formula for {type(model).__name__}")
+    raise TypeError(f"there is no formula for {type(model).__name__}; add one here")
 
 
 def _line(run: Run) -> str:
@@ -167,7 +184,16 @@ def _words(name: str, of: Mapping[str, Any]) -> str:
 
 
 def _summary(runs: Sequence[Run]) -> str:
-    head = ["rung", "seed", "rows", "additive within", "features with a direction", "rises", "against it", "furthest"]
+    head = [
+        "rung",
+        "seed",
+        "rows",
+        "additive within",
+        "features with a direction",
+        "rises",
+        "against direction",
+        "largest fall",
+    ]
     return table(head, (_cells(run, rung, of) for run in runs for rung, of in run["swept"].items()))
 
 
@@ -187,9 +213,9 @@ def _cells(run: Run, rung: str, of: Mapping[str, Any]) -> list[str]:
 
 def _rows(run: Run) -> Iterator[dict[str, Any]]:
     for rung, of in run["swept"].items():
-        for what, figure in (("additivity", of["additivity"]), ("monotonicity", of["furthest"])):
+        for property_name, figure in (("additivity", of["additivity"]), ("monotonicity", of["furthest"])):
             yield {
-                "benchmark": f"sweeps-{what}-{rung.replace(', ', '-').replace(' ', '-')}-seed-{run['seed']}",
+                "benchmark": f"sweeps-{property_name}-{rung.replace(', ', '-').replace(' ', '-')}-seed-{run['seed']}",
                 "ours": figure,
                 "peer": "what is tolerated",
                 "theirs": TOLERANCE,

@@ -1,8 +1,8 @@
-"""A folder of `records` with any number of rows of integration usage, made by DuckDB alone, the same every time.
+"""A folder of `records` with any number of rows of integration usage. DuckDB makes it, the same at every run.
 
-Two years of use in the order of its recording: 200 rows an account, of one lead each, asked about at two moments of the
-second year (`snapshots.parquet` beside it). One row in 250 is corrected days later, every eighth of these removed; one
-in 100 was recorded late.
+The rows cover two years in the order of recording: 200 rows an account, and one lead an account. `snapshots.parquet`
+next to the folder has two moments of the second year for each lead. One row in 250 is corrected days later, and one in
+eight of these corrections removes the row. One row in 100 is recorded late.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _SQL = {
 
 
 def write_world(home: Path, rows: int) -> None:
-    """Write accounts, leads, `rows` rows of usage and the corrections of some, and the snapshots to ask for."""
+    """Writes accounts, leads, `rows` rows of usage with corrections, and the snapshots."""
     folder = home / RECORDS
     folder.mkdir(parents=True)
     accounts = rows // ROWS_AN_ACCOUNT
@@ -43,8 +43,10 @@ def write_world(home: Path, rows: int) -> None:
             (KINDS["integration_usage"], _usage(rows, accounts), _USAGE),
         ):
             connection.execute(_copy(_select(kind, source, columns), folder / f"{kind.name}.parquet"))
-        asked = f"SELECT {_lead('i')} AS lead_id, {_moment()} AS as_of FROM range({rows // ROWS_A_SNAPSHOT}) AS r(i)"
-        connection.execute(_copy(asked, home / SNAPSHOTS))
+        snapshots = (
+            f"SELECT {_lead('i')} AS lead_id, {_moment()} AS as_of FROM range({rows // ROWS_A_SNAPSHOT}) AS r(i)"
+        )
+        connection.execute(_copy(snapshots, home / SNAPSHOTS))
     (folder / PROVENANCE).write_text(Provenance(cut=START + DAYS * DAY).to_json())
 
 
@@ -66,7 +68,7 @@ def _lead(number: str) -> str:
 
 
 def _moment() -> str:
-    """A moment of the second year, for each snapshot its own."""
+    """SQL for the moment of snapshot `i`, in the second year."""
     return f"(i % 2 * {DAYS // 4 * DAY} + {START + DAYS // 2 * DAY} + hash(i) % {DAYS // 4 * DAY})::BIGINT"
 
 
@@ -98,7 +100,7 @@ _USAGE = {
 
 
 def _usage(rows: int, accounts: int) -> str:
-    """Numbered rows by day, then the corrections of some, each later than any lateness."""
+    """SQL for the rows in the order of days, then the corrections, which are recorded after every late row."""
     first = f"""
     SELECT i, hash(i) AS h, (hash(i + {rows}) % {accounts})::BIGINT AS account, 0 AS later,
            {START} + (i * {DAYS} // {rows}) * {DAY} AS day FROM range({rows}) AS r(i)"""

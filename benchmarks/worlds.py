@@ -1,7 +1,7 @@
-"""The trainer against the truth of the frozen worlds: how much of the attainable skill it finds, and how calibrated.
+"""The trainer against the true probabilities of the frozen worlds: its share of the attainable skill, its calibration.
 
-`python -m benchmarks worlds` simulates each frozen world by several seeds and sizes, trains as `eql train` does, and
-compares what is served of the test leads with the true probabilities that the world keeps apart.
+`python -m benchmarks worlds` simulates each frozen world with several seeds and sizes, trains as `eql train` does, and
+compares the served probabilities of the test leads with the true probabilities, which the world keeps apart.
 """
 
 import tempfile
@@ -13,14 +13,16 @@ from typing import Any, cast
 import numpy as np
 
 from benchmarks.features_contestants import peak_mib
-from benchmarks.runs import Case, Run, grouped, run_all, spread, table, teller
-from benchmarks.simulated import Counted, frozen_world, true_probabilities
+from benchmarks.runs import Case, Run, grouped, mean_min_max, progress_of, run_all, table
+from benchmarks.simulated import CountedLeads, frozen_world
 from features.catalogue import CATALOGUE
 from models.arrays import Reals
 from models.probability import sigmoid
 from training.evaluation.metrics import attainable_skill
+from training.evaluation.truth import true_probabilities
 from training.fitting.trainer import TrainingResult, train
 from training.world.frozen import WORLDS
+from training.world.simulation import TRUTH
 
 LEADS = (5_000, 50_000)
 SEEDS = (1, 2, 3, 4, 5)
@@ -29,23 +31,23 @@ NAME = "worlds"
 
 
 def run(
-    worlds: Sequence[str], leads: Sequence[int], seeds: Sequence[int], counted: Counted, log: Path | None
+    worlds: Sequence[str], leads: Sequence[int], seeds: Sequence[int], counted: CountedLeads, log: Path | None
 ) -> list[dict[str, Any]]:
-    """Measure, print a line a run and a table, and return a row for each world and size.
+    """Measures, prints a line a run and a table, and returns a row for each world and size.
 
     Args:
-        worlds: names of `WORLDS`; all without any.
-        leads: sizes.
-        seeds: of the worlds; training has its own default.
-        counted: which leads make the size.
+        worlds: names of `WORLDS`; empty for all.
+        leads: the sizes of the worlds.
+        seeds: the seeds of the worlds; training uses its default seed.
+        counted: the leads that count for the size.
         log: see `benchmarks.runs.run_all`.
 
     Raises:
-        ValueError: there is no world of such a name.
+        ValueError: a world has no such name.
     """
     if unknown := set(worlds) - set(WORLDS):
-        raise ValueError(f"no frozen world {', '.join(sorted(unknown))}; choose of {', '.join(WORLDS)}")
-    # The smallest first, so that there is something to read while the large ones run.
+        raise ValueError(f"there is no frozen world {', '.join(sorted(unknown))}; choose from {', '.join(WORLDS)}")
+    # The smallest worlds come first, so that the first results appear early.
     cases: list[Case] = [
         {"benchmark": NAME, "world": world, "leads": size, "counted": counted, "seed": seed}
         for size in sorted(leads)
@@ -58,34 +60,34 @@ def run(
 
 
 def measure(case: Case) -> Mapping[str, Any]:
-    """What training comes to in one world: figures as JSON types."""
-    tell = teller(case)
+    """The figures of the training on one world, JSON types."""
+    progress = progress_of(case)
     with tempfile.TemporaryDirectory(prefix="eql-bench-") as home:
         folder = Path(home, "world")
-        tell("simulating")
-        size, counted = int(case["leads"]), cast(Counted, case["counted"])
+        progress("simulating")
+        size, counted = int(case["leads"]), cast(CountedLeads, case["counted"])
         accounts = frozen_world(folder, str(case["world"]), int(case["seed"]), size, counted)
         started = time.perf_counter()
-        trained = train(folder, CATALOGUE, tell)
-        seconds, held = time.perf_counter() - started, peak_mib()
-        truth = true_probabilities(folder, trained.predictions)
-    cost = {"accounts": accounts, "seconds": seconds, "peak_mib": held}
-    return {**cost, **_trained(trained), **beside_truth(trained, truth)}
+        trained = train(folder, CATALOGUE, progress)
+        seconds, memory = time.perf_counter() - started, peak_mib()
+        truth = true_probabilities(folder / TRUTH, trained.predictions)
+    cost = {"accounts": accounts, "seconds": seconds, "peak_mib": memory}
+    return {**cost, **_training_figures(trained), **compare_with_truth(trained, truth)}
 
 
-def _trained(trained: TrainingResult) -> Mapping[str, Any]:
+def _training_figures(trained: TrainingResult) -> Mapping[str, Any]:
     report = trained.report.to_dict()
     kept = ("rung", "training_leads", "training_rows", "features", "log_loss", "log_loss_constant", "auc")
     immature = report["immature"]["used"]
     return {**{name: report[name] for name in kept}, "test_leads": report["rows"], "recent_used": immature}
 
 
-def beside_truth(trained: TrainingResult, truth: Reals) -> Mapping[str, Any]:
-    """What was served of the test leads beside their true probabilities.
+def compare_with_truth(trained: TrainingResult, truth: Reals) -> Mapping[str, Any]:
+    """Compares the served probabilities of the test leads with their true probabilities.
 
-    Besides the share of attainable skill, by the outcomes drawn and by their expectation: `smooth_error`, smECE against
-    the true probabilities instead of outcomes; and for each bin of `bins` the percentage points by which its mean true
-    probability lies above (below: negative) its mean range.
+    The figures are the share of attainable skill, on the drawn outcomes and in expectation; `smooth_error`, the smECE
+    against the true probabilities; and `bins`, the percentage points by which the mean true probability of each bin
+    lies above (positive) or below (negative) its mean range.
     """
     from relplot import smECE
 
@@ -93,7 +95,7 @@ def beside_truth(trained: TrainingResult, truth: Reals) -> Mapping[str, Any]:
     parts = trained.bundle.contributions(trained.test_matrix)
     lower, upper = trained.bundle.calibration.range(trained.bundle.margins(parts))
     if not np.allclose(served, sigmoid(parts.sum(axis=1)), rtol=0, atol=1e-9):
-        raise RuntimeError("the bundle does not say of the test rows what training did")
+        raise RuntimeError("the bundle gives other probabilities of the test rows than the training did")
     outside = outside_range(served, lower, upper, truth)
     shares = attainable_skill(trained.predictions, truth)
     return {
@@ -108,7 +110,7 @@ def beside_truth(trained: TrainingResult, truth: Reals) -> Mapping[str, Any]:
 
 
 def outside_range(served: Reals, lower: Reals, upper: Reals, truth: Reals) -> list[float]:
-    """By tenths of the served probability: points by which the mean truth is above the mean range, or below (minus)."""
+    """By tenths of the served probability: percentage points of the mean truth above (+) or below (-) the range."""
     bins = np.array_split(np.argsort(served, kind="stable"), BINS)
     means = [[float(values[of].mean()) for values in (lower, upper, truth)] for of in bins if len(of)]
     return [100 * (max(true - high, 0.0) - max(low - true, 0.0)) for low, high, true in means]
@@ -135,15 +137,15 @@ FIGURES = {
 
 
 def _summary(runs: Sequence[Run]) -> str:
-    """Mean, least and most of each figure by world and size, and the rungs served."""
+    """The mean, minimum and maximum of each figure by world and size, and the served rungs."""
     head = ["world, leads", "runs", "rungs", *(words for words, _ in FIGURES.values())]
     return table(head, (_cells(key, of) for key, of in grouped(runs, "world", "leads", "counted")))
 
 
 def _cells(key: tuple[Any, ...], runs: Sequence[Run]) -> list[str]:
     def text(figure: str, form: str) -> str:
-        mean, least, most = (format(value, form) for value in spread(runs, figure))
-        return f"{mean} ({least} to {most})"
+        mean, low, high = (format(value, form) for value in mean_min_max(runs, figure))
+        return f"{mean} ({low} to {high})"
 
     world, leads, counted = key
     rungs = ", ".join(sorted({run["rung"] for run in runs}))
@@ -153,7 +155,7 @@ def _cells(key: tuple[Any, ...], runs: Sequence[Run]) -> list[str]:
 
 def _rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     for (world, leads, counted), of in grouped(runs, "world", "leads", "counted"):
-        ours, theirs = spread(of, "log_loss")[0], spread(of, "log_loss_truth")[0]
+        ours, theirs = mean_min_max(of, "log_loss")[0], mean_min_max(of, "log_loss_truth")[0]
         yield {
             "benchmark": f"worlds-{world}-{leads}-{counted}",
             "ours": ours,
@@ -163,5 +165,5 @@ def _rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
             "unit": "nats",
             "seeds": [run["seed"] for run in of],
             "rungs": [run["rung"] for run in of],
-            **{figure: spread(of, figure) for figure in FIGURES},
+            **{figure: mean_min_max(of, figure) for figure in FIGURES},
         }

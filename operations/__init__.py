@@ -1,1 +1,1 @@
-"""Partner operations as pure functions over records: no databases, no HTTP, no system clock."""
+"""Partner operations as pure functions over records; databases, HTTP and the system clock stay outside."""

@@ -1,4 +1,4 @@
-"""When two e-mail addresses are one: by what their owners mean, not by how somebody typed them."""
+"""The comparison of e-mail addresses: different spellings of one address get the same key."""
 
 import unicodedata
 
@@ -6,18 +6,21 @@ import idna
 
 
 def email_key(email: str) -> str:
-    """The text by which an address is compared: equal for addresses that differ in case or Unicode form alone.
+    """The key by which addresses are compared. Addresses that differ only in case or Unicode form have the same key.
 
-    The mailbox is NFKC, case-folded; the domain lower-case ASCII (UTS 46, IDNA 2008). Dots and what follows a `+` are
-    kept, for whether they matter is the provider's own business.
+    The mailbox is NFKC and case-folded, the domain lower-case ASCII (UTS 46, IDNA 2008). Dots, and the text after a
+    `+`, stay, because each provider decides whether they matter.
+
+    >>> email_key("Ada+News@MÜNCHEN.example")
+    'ada+news@xn--mnchen-3ya.example'
     """
     mailbox, _, domain = email.rpartition("@")
     return f"{folded(mailbox)}@{_ascii(domain)}"
 
 
 def folded(text: str) -> str:
-    """The text NFKC and case-folded: equal for texts that differ in case or Unicode form alone."""
-    # Folding may undo the normal form, and normalising what was folded may need folding: D146 of the Unicode Standard.
+    """The text, NFKC and case-folded; texts that differ only in case or Unicode form become equal."""
+    # Case folding may undo the normal form, and normalisation may undo the folding: definition D146 of Unicode.
     return _nfkc(_nfkc(_nfkc(text).casefold()).casefold())
 
 

@@ -1,9 +1,9 @@
-"""A share of leads whose priority is drawn at random, so that policies can be evaluated without the model's own bias.
+"""Exploration: a share of leads gets a random priority, so that a policy can be evaluated without the model's bias.
 
-Sales work what the score ranks high, so that later outcomes tell least of leads it ranked low. Where a small share gets
-a random priority, independent of all that is known of a lead, its outcomes speak for all leads alike. The share is 0 by
-default. Everything follows from lead, day, share and seed: any replica draws the same, and an audit can draw again.
-The seed is no secret, and the draw is no defence against somebody who wants a lead drawn.
+Sales works the leads that the score ranks high, so later outcomes say little about the leads ranked low. A random
+priority is independent of every fact about a lead, so the outcomes of this share represent all leads. The share is 0 by
+default. A draw follows from lead, day, share and seed: every replica makes the same draw, and an audit can repeat it.
+The seed is not a secret, so a user who can choose lead ids can choose one that is drawn.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ OFF = 0.0
 
 @dataclass(frozen=True)
 class Exploration:
-    """How priorities are randomised.
+    """The settings of an experiment with random priorities.
 
     Attributes:
-        share: of lead-days whose priority is random, 0 (off) to 1.
-        seed: names the experiment; another seed draws anew.
+        share: the share of lead-days with a random priority, from 0 (off) to 1.
+        seed: the name of the experiment; another seed draws other leads.
 
     Raises:
         ValueError: the share is not from 0 to 1.
@@ -33,18 +33,19 @@ class Exploration:
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
-            raise ValueError(f"the share of priorities at random must be from 0 to 1, not {self.share}")
+            raise ValueError(f"the share of random priorities must be from 0 to 1, not {self.share}")
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Whether a lead's priority is random on a day, and the priority it then has: the share of the list to stand above.
+    """The draw of a lead on a day: whether its priority is random, and which priority it gets.
 
     Attributes:
         lead_id: the lead.
-        day: start of the UTC day, microseconds.
-        randomised: whether it is.
-        priority: uniform from 0 to below 1, independent of `randomised`; None where not randomised.
+        day: the start of the UTC day, microseconds.
+        randomised: whether the priority is random.
+        priority: the share of the list that the lead stands above, uniform in [0, 1) and independent of `randomised`;
+            None if the priority is not random.
     """
 
     lead_id: str
@@ -54,55 +55,56 @@ class Draw:
 
 
 def draw(lead_id: str, at: int, exploration: Exploration) -> Draw:
-    """The draw of a lead on the UTC day of a moment (microseconds); the same whenever it is made.
+    """The draw of a lead on the UTC day of a moment (microseconds).
 
-    A lead drawn at a share is drawn at every larger share too.
+    The same arguments give the same draw. A lead that is randomised at one share is randomised at every larger share.
     """
     day = at - at % DAY
-    chosen = _uniform("chosen", lead_id, day, exploration.seed) < exploration.share
-    return Draw(lead_id, day, chosen, _uniform("priority", lead_id, day, exploration.seed) if chosen else None)
+    randomised = _uniform("chosen", lead_id, day, exploration.seed) < exploration.share
+    return Draw(lead_id, day, randomised, _uniform("priority", lead_id, day, exploration.seed) if randomised else None)
 
 
 def arranged(lead_ids: Sequence[str], at: int, exploration: Exploration) -> list[Draw]:
-    """A list of different leads, best first, with those drawn at random places on the UTC day of a moment.
+    """The draws of a list of distinct leads, best first; randomised leads move to random positions.
 
-    The others keep their order. Each lead drawn is equally likely to stand at any place; where it stands follows from
-    the draws and the length of the list, not from its own place in it: those drawn go in one by one, in the order of
-    their ids, each at any place of the list so far.
+    The other leads keep their order. A randomised lead is equally likely at every position. The position follows from
+    the draws and the length of the list; the original position of the lead has no influence. The randomised leads are
+    inserted one after the other, in the order of their ids, each at a random position of the list so far.
     """
     draws = [draw(lead_id, at, exploration) for lead_id in lead_ids]
-    found = [one for one in draws if not one.randomised]
-    for one in sorted(draws, key=lambda one: one.lead_id):
-        if one.priority is not None:
-            found.insert(len(found) - int(one.priority * (len(found) + 1)), one)
-    return found
+    order = [each for each in draws if not each.randomised]
+    for each in sorted(draws, key=lambda each: each.lead_id):
+        if each.priority is not None:
+            order.insert(len(order) - int(each.priority * (len(order) + 1)), each)
+    return order
 
 
-def _uniform(what: str, lead_id: str, day: int, seed: str) -> float:
-    """A number from 0 to below 1 that follows from its arguments alone."""
-    parts = (what, seed, iso_date(day), lead_id)
+def _uniform(purpose: str, lead_id: str, day: int, seed: str) -> float:
+    """A number in [0, 1), uniform over the values of a hash of the arguments."""
+    parts = (purpose, seed, iso_date(day), lead_id)
     digest = hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).digest()
     return (int.from_bytes(digest[:8]) >> 11) / 2**53
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exposure:
-    """Where a lead stood in a list that sales saw, and what an evaluation needs to know of that, to be logged.
+    """The position of a lead in a list that sales saw, with the data that an evaluation needs; a row of the log.
 
     Attributes:
         lead_id: the lead.
-        day: start of the UTC day, microseconds.
-        decision_id: the decision whose score it had.
-        score: its probability of closing; None without a model.
-        share, seed: the exploration in force.
-        randomised: whether its priority was random; if so, any place in the list was equally likely.
-        view: the list, by its name.
-        listed: how many leads the list had.
-        position: its place in the list, from 1.
-        position_by_score: the place it would have had without exploration, from 1.
+        day: the start of the UTC day, microseconds.
+        decision_id: the decision that the score is from.
+        score: the close probability; None without a model.
+        share: the share of random priorities on that day.
+        seed: the seed of the experiment on that day.
+        randomised: whether the priority was random; then every position was equally likely.
+        view: the name of the list.
+        listed: the number of leads in the list.
+        position: the position in the list, from 1.
+        position_by_score: the position without exploration, from 1.
 
     Raises:
-        ValueError: the share is not from 0 to 1, or a position not from 1 to `listed`.
+        ValueError: the share is not from 0 to 1, or a position is not from 1 to `listed`.
     """
 
     lead_id: str
@@ -120,9 +122,9 @@ class Exposure:
     def __post_init__(self) -> None:
         Exploration(self.share, self.seed)
         for name in ("position", "position_by_score"):
-            if not 1 <= (place := getattr(self, name)) <= self.listed:
-                raise ValueError(f"{name} must be from 1 to {self.listed}, not {place}")
+            if not 1 <= (position := getattr(self, name)) <= self.listed:
+                raise ValueError(f"{name} must be from 1 to {self.listed}, not {position}")
 
     def row(self) -> Row:
-        """Its flat columns."""
+        """The exposure as a flat row."""
         return asdict(self)

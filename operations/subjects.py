@@ -1,8 +1,7 @@
-"""Whose personal data are meant: a person by e-mail address, or a domain, such as that of a sole trader.
+"""Data subjects: the person with an e-mail address, or a domain, such as that of a sole trader.
 
-A text names somebody where the address stands in it as a whole, however it is typed: in any case and Unicode form,
-its domain in letters or in punycode, and escaped as in the address of a page. What only a hash or another encoding of
-it stands for is not found.
+A text names a subject if it contains the whole address in any spelling: any case and Unicode form, the domain in
+letters or in punycode, and percent-escaped as in a URL. A hash or another encoding of the address is not recognised.
 """
 
 import re
@@ -21,14 +20,14 @@ _NOT_BEFORE_A_MAILBOX = r"(?<![\w.+'-])"
 _NOT_BEFORE_A_DOMAIN = r"(?<![\w-])"
 _NOT_AFTER = r"(?![\w-]|\.\w)"
 _AT = re.compile("[@\uff20\ufe6b]|%40")
-"""The character @ in its forms that NFKC makes one, or escaped."""
+"""The character @: in each form that NFKC maps to it, or percent-escaped."""
 _ESCAPED = re.compile(r"\\(?:[bfnrt]|u[0-9a-f]{4})")
-"""A character as JSON text has it, whose last letter is not the beginning of a mailbox."""
+"""An escape sequence of JSON text. Its last letter must not be read as the first letter of a mailbox."""
 _EMAIL, _DOMAIN = TypeAdapter[str](Email), TypeAdapter[str](Domain)
 
 
 class InvalidSubject(ValueError):
-    """Nobody in particular is meant; `field` says by what, the message what it must be, without repeating it."""
+    """The input identifies no subject; `field` names the input, and the message its constraint without the value."""
 
     def __init__(self, field: str, constraint: str) -> None:
         super().__init__(f"{field} {constraint}")
@@ -38,14 +37,14 @@ class InvalidSubject(ValueError):
 
 @dataclass(frozen=True)
 class Subject:
-    """Somebody by one of the two.
+    """A data subject, by an e-mail address or by a domain.
 
     Attributes:
-        email: the person's address.
-        domain: the domain; what lies below it belongs to it.
+        email: the address of the person.
+        domain: the domain; its subdomains belong to the subject too.
 
     Raises:
-        InvalidSubject: not one of the two is given, it is none, or the domain is one that many share.
+        InvalidSubject: none or both of the two are given, the value is invalid, or many people share the domain.
     """
 
     email: str | None = None
@@ -55,30 +54,30 @@ class Subject:
         if (self.email is None) == (self.domain is None):
             raise InvalidSubject("email", "or domain must be given, one of them")
         if self.email is not None:
-            _check(_EMAIL, "email", "must be an e-mail address such as name@company.example", self.email)
+            _check_value(_EMAIL, "email", "must be an e-mail address such as name@company.example", self.email)
         if self.domain is not None:
-            _check(_DOMAIN, "domain", "must be a domain such as company.example", self.domain)
-            _check_own(self.domain)
+            _check_value(_DOMAIN, "domain", "must be a domain such as company.example", self.domain)
+            _check_not_shared(self.domain)
 
     def has(self, email: str) -> bool:
-        """Whether an address is the person's, or one of the domain."""
+        """Whether an address is that of the person, or is at the domain."""
         return email_key(email) == self._email_key if self.email else self.holds(email.rpartition("@")[2])
 
     def holds(self, domain: str) -> bool:
-        """Whether a domain is the one meant, or below it; never so of a person."""
+        """Whether a domain is the domain of the subject, or a subdomain; False for a person."""
         key = _domain_key(domain)
         return self.domain is not None and (key == self._domain_key or key.endswith(f".{self._domain_key}"))
 
     def named_in(self, text: str) -> bool:
-        """Whether the text names the person or the domain."""
-        # Most texts have no address at all, which is fast to see.
+        """Whether a text names the person or the domain."""
+        # A fast check: most texts contain no address at all.
         if self.email is not None and not _AT.search(text):
             return False
-        return self._read(text) or ("%" in text and self._read(unquote(text)))
+        return self._occurs_in(text) or ("%" in text and self._occurs_in(unquote(text)))
 
-    def _read(self, text: str) -> bool:
+    def _occurs_in(self, text: str) -> bool:
         plain = text.lower() if text.isascii() else folded(text)
-        # Looking for the bare text is far faster than the pattern, and hardly any text has it.
+        # A substring search is far faster than the pattern, and hardly any text contains a spelling.
         if not any(spelling in plain for spelling in self._spellings):
             return False
         return any(self._pattern.search(each) for each in (plain, _ESCAPED.sub(" ", plain)))
@@ -94,10 +93,10 @@ class Subject:
     @cached_property
     def _spellings(self) -> tuple[str, ...]:
         mailbox, at, _ = self._email_key.rpartition("@") if self.email else ("", "", "")
-        return tuple(f"{mailbox}{at}{domain}" for domain in dict.fromkeys((self._domain_key, self._unicode)))
+        return tuple(f"{mailbox}{at}{domain}" for domain in dict.fromkeys((self._domain_key, self._unicode_domain)))
 
     @cached_property
-    def _unicode(self) -> str:
+    def _unicode_domain(self) -> str:
         try:
             return folded(idna.decode(self._domain_key))
         except idna.IDNAError:
@@ -109,14 +108,14 @@ class Subject:
         return re.compile(f"{before}(?:{'|'.join(map(re.escape, self._spellings))}){_NOT_AFTER}")
 
 
-def _check(adapter: TypeAdapter[str], field: str, constraint: str, value: str) -> None:
+def _check_value(adapter: TypeAdapter[str], field: str, constraint: str, value: str) -> None:
     try:
         adapter.validate_python(value)
     except ValidationError:
         raise InvalidSubject(field, constraint) from None
 
 
-def _check_own(domain: str) -> None:
+def _check_not_shared(domain: str) -> None:
     try:
         shared = site(domain).shared
     except InvalidDomain as error:

@@ -1,7 +1,7 @@
-"""The work list: which leads a view shows, in what order, and which views a role works with.
+"""The work list: the views of each role, the leads of each view, and their order.
 
-Sales works what passed, the best first; partner managers chase what is pending; a partner follows its own leads. Every
-lead is in exactly one of `passed`, `pending` and `aside`.
+Sales works the leads that passed, the best first. Partner managers follow up pending leads. A partner sees its own
+leads. Every lead is in exactly one of the views `passed`, `pending` and `aside`.
 """
 
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from models.policy import Qualification
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
-    """A part of the leads, ranked by qualification in the order given and within it by close probability.
+    """A part of the leads, ranked by qualification and within a qualification by close probability.
 
     Attributes:
-        name: how addresses call it.
-        title: how people call it.
-        purpose: what its leads have in common, in a sentence.
-        qualifications: those it shows, best first.
-        pending: whether it shows leads that are pending, or that are not; None for both.
+        name: the name in URLs.
+        title: the name on pages.
+        purpose: a sentence on the leads of the view.
+        qualifications: the qualifications that the view shows, best first.
+        pending: True if the view shows pending leads only, False if it shows no pending leads, None if it shows both.
     """
 
     name: str
@@ -28,29 +28,52 @@ class View:
     pending: bool | None = False
 
     def shows(self, qualification: str, pending: bool) -> bool:
-        """Whether a lead of this standing is in the view."""
+        """Whether the view shows a lead with this qualification and pending state."""
         return qualification in self.qualifications and self.pending in (None, pending)
 
 
-PASSED = View("passed", "Work now", "Leads that passed: EQLs first, then SQLs and MQLs.", ("EQL", "SQL", "MQL"))
-_EQL = View("eql", "EQL", "Fit and intent are confirmed by both sides, and every gate passed.", ("EQL",))
-_SQL = View("sql", "SQL", "The account fits, gave a buying signal and is likely to close.", ("SQL",))
-_MQL = View("mql", "MQL", "A buying signal or engagement with us, and not yet more.", ("MQL",))
+PASSED = View(
+    name="passed",
+    title="Work now",
+    purpose="Leads that passed: EQLs first, then SQLs and MQLs.",
+    qualifications=("EQL", "SQL", "MQL"),
+)
+_EQL = View(
+    name="eql",
+    title="EQL",
+    purpose="Leads whose fit and intent both sides confirmed, and that passed every gate.",
+    qualifications=("EQL",),
+)
+_SQL = View(
+    name="sql",
+    title="SQL",
+    purpose="Leads whose account fits, gave a buying signal and is likely to close.",
+    qualifications=("SQL",),
+)
+_MQL = View(
+    name="mql",
+    title="MQL",
+    purpose="Leads with a buying signal or engagement, but no more yet.",
+    qualifications=("MQL",),
+)
 PENDING = View(
-    "pending",
-    "Pending",
-    "Partner leads that are not EQLs yet: nothing failed, something is still unknown or unconfirmed.",
-    ("SQL", "MQL", "UNQUALIFIED"),
+    name="pending",
+    title="Pending",
+    purpose="Partner leads that are not EQLs yet: no gate failed, and a fact is still unknown or unconfirmed.",
+    qualifications=("SQL", "MQL", "UNQUALIFIED"),
     pending=True,
 )
 ASIDE = View(
-    "aside", "Set aside", "Leads not to work now: unqualified, or disqualified.", ("UNQUALIFIED", "DISQUALIFIED")
+    name="aside",
+    title="Set aside",
+    purpose="Unqualified and disqualified leads, which need no work now.",
+    qualifications=("UNQUALIFIED", "DISQUALIFIED"),
 )
 _OWN = View(
-    "own",
-    "All",
-    "Every lead that came from you, the best first.",
-    ("EQL", "SQL", "MQL", "UNQUALIFIED", "DISQUALIFIED"),
+    name="own",
+    title="All",
+    purpose="Every lead that came from you, the best first.",
+    qualifications=("EQL", "SQL", "MQL", "UNQUALIFIED", "DISQUALIFIED"),
     pending=None,
 )
 
@@ -63,11 +86,11 @@ _BY_ROLE = {
 
 
 def views(role: str) -> tuple[View, ...]:
-    """The views a role works with, the one it starts from first; roles not named have those of sales and managers."""
+    """The views of a role, its start view first. Roles other than sales, partner manager and partner see every view."""
     return _BY_ROLE.get(role, (PASSED, *_RANKS, PENDING, ASIDE))
 
 
 def view(role: str, name: str | None) -> View | None:
-    """A role's view of that name, or without a name the one it starts from; None where it has no such view."""
-    found = views(role)
-    return found[0] if name is None else next((each for each in found if each.name == name), None)
+    """The view of a role with this name, by default its start view; None if the role has no such view."""
+    own = views(role)
+    return own[0] if name is None else next((each for each in own if each.name == name), None)

@@ -10,7 +10,7 @@ import typer.main
 import yaml
 
 from app.cli import app
-from app.commands.service import FINISHES_WITHIN
+from app.commands.service import SHUTDOWN_SECONDS
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -95,7 +95,7 @@ def test_everything_has_its_health_its_limits_and_time_to_end(compose: Any) -> N
         waited_for = {other for other, state in service.get("depends_on", {}).items() if state != "service_started"}
         assert all(state["condition"] == "service_healthy" for state in service.get("depends_on", {}).values())
         assert not any(services[other].get("healthcheck", {}).get("disable") for other in waited_for)
-    assert seconds(services["service"]["stop_grace_period"]) > FINISHES_WITHIN
+    assert seconds(services["service"]["stop_grace_period"]) > SHUTDOWN_SECONDS
     declared = {
         source for s in services.values() for v in s.get("volumes", ()) if (source := v.split(":")[0])[0] != "."
     }

@@ -20,6 +20,7 @@ MODULES = (
     "models.policy",
     "models.probability",
     "models.statistics",
+    "operations.emails",
     "training.evaluation.bootstrap",
     "training.evaluation.lift",
     "training.evaluation.metrics",

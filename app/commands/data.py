@@ -1,4 +1,4 @@
-"""Records: simulate a world, import an export, evaluate features, export the store."""
+"""Records: simulate a world, import an export, evaluate features, export and back up the store."""
 
 import datetime as dt
 import json
@@ -8,20 +8,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import pyarrow as pa
-import pyarrow.csv as pc
-import pyarrow.parquet as pq
 import typer
 
 from app import console
-from app.commands.options import Format, Json, UsageError, wiring
+from app.commands.options import Format, Json, UsageError, parse_moment, wiring
+from app.commands.table_files import write_table
 from features.catalogue import CATALOGUE
 from features.folder import read, read_provenance
 from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
-from features.value_types import parse_date, parse_instant, rfc3339
+from features.value_types import parse_date, rfc3339
 from serving.store import backup as backups
 
 if TYPE_CHECKING:
@@ -35,32 +34,33 @@ def simulate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or does not exist yet.")],
     accounts: Annotated[int, typer.Option(min=1, help="Number of accounts.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 1,
-    until: Annotated[str | None, typer.Option(help="Last day (YYYY-MM-DD); today by default.")] = None,
-    format: Annotated[Format, typer.Option(help="Of the record files.")] = Format.parquet,
+    until: Annotated[str | None, typer.Option(help="Last day of the two years (YYYY-MM-DD); by default today.")] = None,
+    format: Annotated[Format, typer.Option(help="Format of the record files.")] = Format.parquet,
     as_json: Json = False,
     world: Annotated[
-        Literal["plain", "hard", "shifting"] | None, typer.Option(help="A frozen world, instead of the options below.")
+        Literal["plain", "hard", "shifting"] | None, typer.Option(help="A fixed world; it replaces the options below.")
     ] = None,
     frailty: Annotated[
-        float, typer.Option(min=0, max=2, help="Variance over leads of the log odds of winning that no record shows.")
+        float,
+        typer.Option(min=0, max=2, help="Variance over leads of log odds of winning that no record shows."),
     ] = 0.0,
-    drift: Annotated[
-        float, typer.Option(min=-1, max=1, help="How much the log odds of winning on a day fall in a year.")
-    ] = 0.0,
+    drift: Annotated[float, typer.Option(min=-1, max=1, help="Fall of the log odds of winning in a year.")] = 0.0,
     late_days: Annotated[
         float, typer.Option(min=0, max=30, help="Mean days until facts and outcomes are recorded.")
     ] = 0.0,
     missing: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of accounts whose size, industry, revenue are not recorded.")
+        float,
+        typer.Option(min=0, max=0.9, help="Share of accounts without a recorded size, industry, revenue."),
     ] = 0.0,
     selection: Annotated[
-        float, typer.Option(min=0, max=5, help="How strongly partners pick accounts that would buy without them.")
+        float,
+        typer.Option(min=0, max=5, help="How strongly partners pick accounts that buy without a partner too."),
     ] = 0.0,
     partner_effect: Annotated[
-        Literal["none", "small", "large"], typer.Option(help="What partner signals do to the outcome.")
+        Literal["none", "small", "large"], typer.Option(help="Effect of partner signals on the outcome.")
     ] = "large",
 ) -> None:
-    """Simulate two years of an ecosystem; the true probabilities go to DIR/truth, apart from the records."""
+    """Simulate two years of an ecosystem. DIR gets the records, DIR/truth the true probabilities."""
     from training.world import PLAIN, WORLDS, Switches
     from training.world import simulate as run
 
@@ -73,15 +73,17 @@ def simulate(
         partner_effect=partner_effect,
     )
     if world and switches != PLAIN:
-        raise UsageError(f"--world {world} fixes every switch; leave out --world, or the switches ({switches})")
-    day = dt.datetime.now(dt.UTC).date() if until is None else _day(until)
-    chosen = WORLDS[world].switches if world else switches
-    summary = run(folder, accounts, seed, day, format.value, console.counted, chosen)
+        raise UsageError(
+            f"--world {world} sets every switch; leave out --world, or leave out the switches ({switches})"
+        )
+    last_day = dt.datetime.now(dt.UTC).date() if until is None else _parse_day(until)
+    used_switches = WORLDS[world].switches if world else switches
+    summary = run(folder, accounts, seed, last_day, format.value, console.count, used_switches)
     rows = dict(summary.rows)
     console.emit({"folder": str(folder), "rows": rows}, f"{folder}: {sum(rows.values()):,} records", as_json)
 
 
-def _day(text: str) -> dt.date:
+def _parse_day(text: str) -> dt.date:
     try:
         parse_date(text)
     except ValueError as error:
@@ -91,15 +93,20 @@ def _day(text: str) -> dt.date:
 
 @app.command("import", epilog="Example: eql import exports/ --mapping examples/olist_funnel.yaml")
 def import_(
-    source: Annotated[Path | None, typer.Argument(metavar="SOURCE", help="The export's folder.")] = None,
+    source: Annotated[Path | None, typer.Argument(metavar="SOURCE", help="The folder of the export.")] = None,
     mapping: Annotated[
-        Path | None, typer.Option(help="What its columns mean; without one SOURCE holds records of our own layout.")
+        Path | None,
+        typer.Option(
+            help="YAML file with the meaning of the columns; without it SOURCE must be a folder of EQL records."
+        ),
     ] = None,
-    rejects: Annotated[Path | None, typer.Option(help="File of rejected rows; by default under EQL_HOME.")] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="File for the rejected rows; by default rejects.csv in EQL_HOME.")
+    ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the mapping file's JSON schema and stop.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Import a CRM export, or a folder of records; every rejected row goes to a file with its reason."""
+    """Import a CRM export, or a folder of records. Rejected rows go to a file, each with its reason."""
     from training.importing import importer
     from training.importing import mapping as mappings
 
@@ -113,23 +120,24 @@ def import_(
         return
     loaded = mappings.load(mapping)
     parts = wiring()
-    _ = parts.engine  # opened first: an unusable store is told before a long read
+    _ = parts.engine  # opened first, so that an unusable store fails before a long read
     path = rejects or parts.settings.home / "rejects.csv"
-    found: list[list[Stored]] = []
-    report = importer.run(source, loaded, found.append, path, console.counted)
-    parts.add(found[0], report.provenance)
+    received: list[list[Stored]] = []
+    report = importer.run(source, loaded, received.append, path, console.count)
+    [records] = received
+    parts.add(records, report.provenance)
     console.emit(json.loads(report.to_json()), report.text(), as_json)
 
 
 def _import_folder(source: Path, as_json: bool) -> None:
     provenance = read_provenance(source)
-    found = []
+    records: list[Stored] = []
     for kind in KINDS.values():
         console.progress(f"reading {kind.name}")
-        found += list(read(source, kind))
-    console.progress(f"storing {len(found):,} records")
-    wiring().add(found, provenance)
-    tally = Counter(stored.kind.name for stored in found)
+        records += read(source, kind)
+    console.progress(f"storing {len(records):,} records")
+    wiring().add(records, provenance)
+    tally = Counter(record.kind.name for record in records)
     counts = {name: tally[name] for name in KINDS}
     text = "\n".join(f"{name}: {count:,}" for name, count in counts.items())
     console.emit({"accepted": counts}, text, as_json)
@@ -140,11 +148,11 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or does not exist yet.")],
     as_json: Json = False,
 ) -> None:
-    """Write the store's records to a folder, without personal columns."""
+    """Write the records of the store to a folder, without the personal columns."""
     with wiring().records() as records:
         folder.parent.mkdir(parents=True, exist_ok=True)
         records.rename(folder)
-    console.emit({"folder": str(folder)}, f"{folder}: the store's records", as_json)
+    console.emit({"folder": str(folder)}, f"{folder}: the records of the store", as_json)
 
 
 @app.command(epilog="Example: eql backup /srv/backups/eql-2026-11-01.sqlite")
@@ -152,13 +160,13 @@ def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that does not exist yet.")],
     as_json: Json = False,
 ) -> None:
-    """Copy a SQLite store to a file while it is in use; personal data is in it."""
+    """Copy a SQLite store to a file; the store may be in use. The copy contains personal data."""
     backups.backup(wiring().engine, file)
-    console.emit({"file": str(file)}, f"{file}: the store as it is now", as_json)
+    console.emit({"file": str(file)}, f"{file}: a copy of the store", as_json)
 
 
 class EngineName(StrEnum):
-    """What computes features."""
+    """The engines that compute features."""
 
     duckdb = "duckdb"
     postgres = "postgres"
@@ -167,77 +175,46 @@ class EngineName(StrEnum):
 
 @app.command(epilog="Example: eql features --as-of 2026-11-01T00:00:00Z --out features.csv")
 def features(
-    as_of: Annotated[str, typer.Option("--as-of", help="The moment, RFC 3339 or a day.")],
+    as_of: Annotated[str, typer.Option("--as-of", help="The moment: an RFC 3339 time, or a day.")],
     out: Annotated[Path, typer.Option(help="A .csv, .parquet or .ndjson file.")],
-    engine: Annotated[EngineName, typer.Option(help="What computes them.")] = EngineName.duckdb,
-    memory: Annotated[str | None, typer.Option(help="What DuckDB or a Spark of this machine may use: 4g.")] = None,
-    spark_master: Annotated[str | None, typer.Option(help="A Spark cluster; without one, this machine.")] = None,
+    engine: Annotated[EngineName, typer.Option(help="The engine that computes the features.")] = EngineName.duckdb,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory limit of DuckDB, or of Spark on this machine, such as 4g.")
+    ] = None,
+    spark_master: Annotated[
+        str | None, typer.Option(help="Address of a Spark cluster; by default Spark on this machine.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Every feature of each lead open at a moment: created by then, and neither won nor lost."""
-    moment = instant(as_of)
+    """Write every feature of each lead that is open at a moment."""
+    moment = parse_moment(as_of)
     if spark_master is not None and engine is not EngineName.spark:
-        raise UsageError(f"--spark-master is for --engine spark, not {engine.value}")
-    with wiring().records() as folder, _opened(engine, folder, memory, spark_master) as records:
+        raise UsageError(f"--spark-master needs --engine spark, not {engine.value}")
+    with wiring().records() as folder, _open_engine(engine, folder, memory, spark_master) as records:
         catalogue = CATALOGUE.with_attributes(records.provenance.attributes)
-        found = records.evaluate(catalogue, records.open_leads(moment))
-    named = found.set_column(1, "as_of", pa.array([rfc3339(moment)] * len(found), pa.string()))
-    write_table(named, out)
-    console.emit({"rows": len(named), "out": str(out)}, f"{out}: {len(named):,} leads", as_json)
+        rows = records.evaluate(catalogue, records.open_leads(moment))
+    rows = rows.set_column(1, "as_of", pa.array([rfc3339(moment)] * len(rows), pa.string()))
+    write_table(rows, out)
+    console.emit({"rows": len(rows), "out": str(out)}, f"{out}: {len(rows):,} leads", as_json)
 
 
 @contextmanager
-def _opened(engine: EngineName, folder: Path, memory: str | None, master: str | None) -> Iterator["Engine"]:
-    """An engine that holds the folder's records; each brings libraries that only its own users wait for."""
-    with ExitStack() as closing:
+def _open_engine(engine: EngineName, folder: Path, memory: str | None, master: str | None) -> Iterator["Engine"]:
+    """An engine over the records of a folder. Each engine's libraries are imported only if it is chosen."""
+    with ExitStack() as stack:
         if engine is EngineName.duckdb:
             from features.engines.duckdb import DuckDBEngine
 
-            yield closing.enter_context(DuckDBEngine(folder, HORIZON_DAYS, memory))
+            yield stack.enter_context(DuckDBEngine(folder, HORIZON_DAYS, memory))
         elif engine is EngineName.postgres:
             from features.engines.postgres import PostgresEngine
             from features.engines.postgres_server import private_server
 
-            url = wiring().settings.postgres_url or closing.enter_context(private_server())
-            yield closing.enter_context(PostgresEngine(folder, HORIZON_DAYS, url))
+            url = wiring().settings.postgres_url or stack.enter_context(private_server())
+            yield stack.enter_context(PostgresEngine(folder, HORIZON_DAYS, url))
         else:
             from features.engines.spark import SparkEngine
             from features.engines.spark_session import cluster_session, local_session
 
-            chosen = local_session(memory or "2g", os.cpu_count() or 1) if master is None else cluster_session(master)
-            yield closing.enter_context(SparkEngine(folder, HORIZON_DAYS, closing.enter_context(chosen)))
-
-
-def instant(text: str) -> int:
-    """Microseconds of an RFC 3339 time or of the start of a UTC day.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    try:
-        return parse_date(text) if len(text) == len("YYYY-MM-DD") else parse_instant(text)
-    except ValueError as error:
-        raise UsageError(f"--as-of {error}, not {text!r}") from None
-
-
-def write_table(table: pa.Table, out: Path) -> None:
-    """Write a table as CSV, Parquet or NDJSON by the file's ending, whole or not at all.
-
-    Raises:
-        UsageError: another ending.
-    """
-    part = out.with_name(f"{out.name}.part")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".parquet":
-        pq.write_table(table, part)
-    elif out.suffix == ".csv":
-        pc.write_csv(table, part)
-    elif out.suffix in (".ndjson", ".jsonl"):
-        part.write_text("".join(f"{_line(row)}\n" for row in table.to_pylist()), encoding="utf-8")
-    else:
-        raise UsageError(f"--out must end in .csv, .parquet or .ndjson, not {out.name!r}")
-    part.replace(out)
-
-
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+            session = local_session(memory or "2g", os.cpu_count() or 1) if master is None else cluster_session(master)
+            yield stack.enter_context(SparkEngine(folder, HORIZON_DAYS, stack.enter_context(session)))

@@ -1,4 +1,4 @@
-"""Exposures: what sales was shown while priorities were partly random, as a table to evaluate with."""
+"""Exposures: the log of the lists that sales saw while a share of the priorities was random."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +7,8 @@ import pyarrow as pa
 import typer
 
 from app import console
-from app.commands.data import write_table
 from app.commands.options import Json, wiring
+from app.commands.table_files import write_table
 from features.value_types import iso_date
 from operations.exploration import Exposure
 from serving.store import database
@@ -38,14 +38,14 @@ def exposures(
     out: Annotated[Path, typer.Option(help="A .csv, .parquet or .ndjson file.")],
     as_json: Json = False,
 ) -> None:
-    """Where leads stood when sales saw them, a row a lead and day; logged while EQL_EXPLORATION_SHARE is above 0."""
+    """Write the positions at which sales saw leads, one row a lead and day, while EQL_EXPLORATION_SHARE was above 0."""
     with database.reading(wiring().engine) as connection:
-        rows = [_row(one) for one in store.logged(connection)]
+        rows = [_row(exposure) for exposure in store.logged(connection)]
     write_table(pa.Table.from_pylist(rows, _SCHEMA), out)
-    drawn = sum(bool(row["randomised"]) for row in rows)
-    result = {"rows": len(rows), "randomised": drawn, "out": str(out)}
-    console.emit(result, f"{out}: {len(rows):,} leads shown, {drawn:,} of them at random places", as_json)
+    randomised = sum(bool(row["randomised"]) for row in rows)
+    result = {"rows": len(rows), "randomised": randomised, "out": str(out)}
+    console.emit(result, f"{out}: {len(rows):,} leads shown, {randomised:,} of them at random places", as_json)
 
 
-def _row(one: Exposure) -> dict[str, object]:
-    return {**one.row(), "day": iso_date(one.day)}
+def _row(exposure: Exposure) -> dict[str, object]:
+    return {**exposure.row(), "day": iso_date(exposure.day)}

@@ -1,4 +1,4 @@
-"""When open leads close: P(won within 30, 60, 90, 180 days) and the days to close expected of wins."""
+"""The forecast: each open lead's probability of being won within 30 to 180 days, and its expected days to close."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app import console
-from app.commands.data import instant
-from app.commands.options import Json, wiring
+from app.commands.options import Json, RecordsFolder, parse_moment, wiring
 from app.wiring import now
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
@@ -18,25 +17,24 @@ if TYPE_CHECKING:
     from training.hazard import Forecast
 
 app = typer.Typer()
-_SHOWN = 50
+_MAX_SHOWN = 50
 
 
 @app.command(epilog="Example: eql forecast --as-of 2026-06-30")
 def forecast(
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="FOLDER", help="A folder of records; without one the store's.")
-    ] = None,
+    folder: RecordsFolder = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="T", help="What was known then, RFC 3339 or a day; now by default.")
+        str | None,
+        typer.Option("--as-of", metavar="T", help="The moment: an RFC 3339 time, or a day; by default now."),
     ] = None,
-    version: Annotated[str | None, typer.Option(help="A version or alias; the champion by default.")] = None,
+    version: Annotated[str | None, typer.Option(help="A version or alias; by default the champion.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The open leads by when they are likely to be won, the likeliest within 180 days first."""
-    moment = now() if as_of is None else instant(as_of)
-    found = _forecast(folder, moment, version or "champion")
-    result = {"as_of": rfc3339(moment), "leads": found.to_rows()}
-    console.emit(result, _text(found), as_json)
+    """Forecast when each open lead is won; the lead most likely to be won within 180 days comes first."""
+    moment = now() if as_of is None else parse_moment(as_of)
+    result = _forecast(folder, moment, version or "champion")
+    content = {"as_of": rfc3339(moment), "leads": result.to_rows()}
+    console.emit(content, _text(result), as_json)
 
 
 def _forecast(folder: Path | None, moment: int, version: str) -> "Forecast":
@@ -44,17 +42,17 @@ def _forecast(folder: Path | None, moment: int, version: str) -> "Forecast":
     from training.hazard import forecast_open_leads
 
     registry = wiring().registry
-    wanted = registry.resolve(version)
-    bundle, hazard = registry.bundle(wanted), registry.hazard(wanted)
+    resolved = registry.resolve(version)
+    bundle, hazard = registry.bundle(resolved), registry.hazard(resolved)
     records: AbstractContextManager[Path] = wiring().records() if folder is None else nullcontext(folder)
-    with records as where, DuckDBEngine(where, bundle.horizon_days or HORIZON_DAYS) as engine:
+    with records as records_folder, DuckDBEngine(records_folder, bundle.horizon_days or HORIZON_DAYS) as engine:
         return forecast_open_leads(engine, bundle, hazard, CATALOGUE, moment)
 
 
-def _text(found: "Forecast") -> str:
-    columns = ["lead", *(f"{days} days" for days in found.curve.days), "days to close if won"]
-    rows = [list(row.values()) for row in found.to_rows()[:_SHOWN]]
-    more = len(found.lead_id) - len(rows)
-    rest = [f"{more:,} more; --json prints all"] if more > 0 else []
-    title = f"Open leads, and how likely each is won within (as of {rfc3339(found.as_of)})"
+def _text(forecast: "Forecast") -> str:
+    columns = ["lead", *(f"{days} days" for days in forecast.curve.days), "days to close if won"]
+    rows = [list(row.values()) for row in forecast.to_rows()[:_MAX_SHOWN]]
+    more = len(forecast.lead_id) - len(rows)
+    rest = [f"{more:,} more leads; --json prints all"] if more > 0 else []
+    title = f"Probability that an open lead is won within a number of days (as of {rfc3339(forecast.as_of)})"
     return "\n".join([console.table(title, columns, rows), *rest])

@@ -1,272 +1,230 @@
 """Models: train, evaluate, promote, roll back, list, show."""
 
-import getpass
-from collections.abc import Collection
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import pyarrow.parquet as pq
 import typer
 
 from app import console
-from app.commands.options import Json, UsageError, wiring
+from app.commands.evaluation_text import evaluation_text
+from app.commands.options import (
+    Actor,
+    Exclude,
+    HorizonDays,
+    Json,
+    Reason,
+    RecordsOption,
+    UsageError,
+    actor_or_user,
+    wiring,
+)
 from app.commands.scoring import rescore_promoted
 from app.wiring import now
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
-from features.value_types import microseconds
 from serving.champion.watcher import ModelWatcher
 
 if TYPE_CHECKING:
-    from training.evaluation.metrics import AttainableSkill
-    from training.evaluation.report import EvaluationReport
+    from training.promotion.challenger import TrainedVersion, TrainingOptions
     from training.promotion.promotion import ComparedVersion, PromotionDecision
     from training.promotion.registry import Version
 
 app = typer.Typer()
 models_app = typer.Typer()
-Actor = Annotated[str | None, typer.Option(help="Who decides; by default the user running the command.")]
-Reason = Annotated[str, typer.Option(help="Why, for the history.")]
+VersionArgument = Annotated[str | None, typer.Argument(help="A version or alias; by default the latest version.")]
 
 
 @app.command(epilog="Example: eql train")
 def train(
-    records: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of records; by default the store's.")
-    ] = None,
+    records: RecordsOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
-    horizon_days: Annotated[int, typer.Option(min=1, max=730, help="Days within which a close counts.")] = HORIZON_DAYS,
+    horizon_days: HorizonDays = HORIZON_DAYS,
     allow_leak: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Train with an attribute that nearly decides.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Train with this attribute although it may be a leak; may be repeated."),
     ] = None,
     as_json: Json = False,
     leads_a_week: Annotated[
-        int | None, typer.Option(min=1, help="Leads sales can work in a week, for lift; by default 20.")
+        int | None, typer.Option(min=1, help="Leads that sales can work in a week, for lift; by default 20.")
     ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Leave out the leads that have this value when they are created."),
-    ] = None,
+    exclude: Exclude = None,
     tune_minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Search better settings of the trees for so long; goes on where it was stopped."),
+        typer.Option(
+            min=0.1, help="Minutes to search for better settings of the trees; a later run continues the search."
+        ),
     ] = None,
 ) -> None:
     """Train on the mature leads, register the version in MLflow and make it the challenger."""
-    result = trained(
-        records,
+    from training.data.segments import Segment
+    from training.evaluation.lift import LEADS_A_WEEK
+    from training.fitting.tuning import Search
+    from training.promotion.challenger import TrainingOptions
+
+    options = TrainingOptions(
         seed=seed,
         horizon_days=horizon_days,
         allowed_leaks=allow_leak or (),
-        excluded=exclude or (),
-        leads_a_week=leads_a_week,
-        tune_minutes=tune_minutes,
+        excluded=[Segment.parse(text) for text in exclude or ()],
+        leads_a_week=leads_a_week or LEADS_A_WEEK,
+        search=Search(tune_minutes, wiring().settings.home / "tuning.db") if tune_minutes else None,
     )
-    console.emit(result.to_dict(), f"version {result.version}\n{_text(result.report)}", as_json)
+    trained = train_challenger(records, options)
+    console.emit(trained.to_dict(), f"version {trained.version}\n{evaluation_text(trained.report)}", as_json)
 
 
-@dataclass(frozen=True)
-class TrainedVersion:
-    """A version that was trained and registered, with its evaluation report."""
+def train_challenger(
+    records: Path | None = None, options: "TrainingOptions | None" = None, reason: str = "trained"
+) -> "TrainedVersion":
+    """Trains a challenger on a folder of records, by default the records of the store."""
+    from training.promotion import challenger
 
-    version: str
-    report: "EvaluationReport"
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return {"version": self.version, **self.report.to_dict()}
-
-
-def trained(
-    records: Path | None = None,
-    *,
-    seed: int = 0,
-    horizon_days: int = HORIZON_DAYS,
-    allowed_leaks: Collection[str] = (),
-    excluded: Collection[str] = (),
-    leads_a_week: int | None = None,
-    tune_minutes: float | None = None,
-    reason: str = "trained",
-) -> TrainedVersion:
-    """Train, register the version in MLflow and make it the challenger.
-
-    Args:
-        records: a folder of records; without one the store's.
-        seed: of every draw.
-        horizon_days: days within which a close counts.
-        allowed_leaks: decisive features to train with all the same.
-        excluded: segments of leads to leave out, each NAME=VALUE.
-        leads_a_week: leads sales can work in a week, for lift; by default 20.
-        tune_minutes: how long to search better settings of the trees; None not to.
-        reason: why, for the history.
-
-    Returns:
-        The version's number and its evaluation report.
-
-    Raises:
-        NothingToLearn, UnknownSegment, LeakFound, FolderError, UnreadableRecords: see `training.fitting.trainer.train`.
-    """
-    from training.data.segments import Segment
-    from training.evaluation.lift import LEADS_A_WEEK
-    from training.fitting.trainer import train as run
-    from training.fitting.tuning import Search
-
-    search = Search(tune_minutes, wiring().settings.home / "tuning.db") if tune_minutes else None
-    segments = [Segment.parse(text) for text in excluded]
-    options: dict[str, Any] = {"seed": seed, "horizon_days": horizon_days}
     with nullcontext(records) if records else wiring().records() as folder:
-        found = run(
+        return challenger.train_challenger(
+            wiring().registry,
             folder,
             CATALOGUE,
+            options or challenger.TrainingOptions(),
             console.progress,
-            **options,
-            allowed_leaks=allowed_leaks,
-            excluded=segments,
-            search=search,
+            actor=actor_or_user(None),
+            reason=reason,
+            clock=_utc_now,
         )
-    console.progress("registering in MLflow")
-    registry = wiring().registry
-    settings = options | {
-        "excluded": ", ".join(map(str, segments)) or "none",
-        "allowed_leaks": ", ".join(sorted({*allowed_leaks})) or "none",
-    }
-    version = registry.resolve(registry.log_training(found, settings, CATALOGUE, leads_a_week or LEADS_A_WEEK))
-    registry.set_alias("challenger", version, actor_of(None), reason, datetime.now(UTC))
-    return TrainedVersion(version.version, found.report)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @app.command(epilog="Example: eql evaluate --json")
 def evaluate(
-    version: Annotated[str | None, typer.Argument(help="A version or alias; the latest by default.")] = None,
+    version: VersionArgument = None,
     truth: Annotated[
-        Path | None, typer.Option(help="True probabilities of a simulated world (its truth/probabilities.parquet).")
+        Path | None, typer.Option(help="True probabilities of a simulated world: its truth/probabilities.parquet.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What a version's served rung is worth on the out-of-time leads at creation, beside the constant."""
+    """Compare a version with the constant on the out-of-time leads, at creation."""
     from training.evaluation import metrics
+    from training.evaluation.truth import true_probabilities
 
     registry = wiring().registry
-    found = registry.resolve(version)
-    report, predictions = registry.report(found), registry.predictions(found)
+    evaluated = registry.resolve(version)
+    report, predictions = registry.report(evaluated), registry.predictions(evaluated)
     report = report.with_metrics(metrics.evaluate(predictions, report.rung != "base_rate", seed=0))
+    result = {"version": evaluated.version, **report.to_dict()}
     attainable = None
     if truth is not None:
-        known = {
-            (row["lead_id"], microseconds(row["as_of"])): row["probability"] for row in pq.read_table(truth).to_pylist()
-        }
-        keys = zip(predictions.lead_id.tolist(), predictions.as_of.tolist(), strict=True)
-        try:
-            true = np.array([known[key] for key in keys])
-        except KeyError as missing:
-            raise ValueError(f"{truth} has no true probability of {missing}; is it the truth of this world?") from None
-        attainable = metrics.attainable_skill(predictions, true)
-    result = {"version": found.version, **report.to_dict()}
-    if attainable is not None:
+        attainable = metrics.attainable_skill(predictions, true_probabilities(truth, predictions))
         result["attainable"] = attainable.to_dict()
-    console.emit(result, f"version {found.version}\n{_text(report, attainable)}", as_json)
+    console.emit(result, f"version {evaluated.version}\n{evaluation_text(report, attainable)}", as_json)
 
 
 @app.command(epilog='Example: eql promote 2 --reason "better out of time"')
 def promote(
-    version: Annotated[str | None, typer.Argument(help="A version or alias; the latest by default.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Why, for the history; needed with --force.")] = None,
+    version: VersionArgument = None,
+    reason: Annotated[str | None, typer.Option(help="Reason for the history; required with --force.")] = None,
     actor: Actor = None,
     as_json: Json = False,
-    force: Annotated[bool, typer.Option("--force", help="Promote it though it is refused.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote the version although it is refused.")] = False,
 ) -> None:
     """Make a version the champion if it is better: publish its bundle and score the open leads with it.
 
-    It is compared with the champion on the test leads of its training that the champion was not trained on, and must
-    hold the guard-rails. What was decided and why is kept with the version.
+    The comparison uses test leads that the champion was not trained on.
+    The version must also pass the guard-rails.
+    The registry keeps the decision and its reasons.
     """
     from training.promotion.promotion import PromotionRefused
 
     if force and not reason:
         raise UsageError("--force needs --reason, for the history")
     registry = wiring().registry
-    found = registry.resolve(version)
-    decision = _decide(found)
-    registry.log_decision(found, decision, actor_of(actor), datetime.now(UTC))
+    candidate = registry.resolve(version)
+    decision = _decide_promotion(candidate)
+    registry.log_decision(candidate, decision, actor_or_user(actor), _utc_now())
     for check in decision.checks:
         if not check.passed:
             console.progress(f"{check.name.replace('_', ' ')}: {check.words}")
     if not decision.promote and not force:
         raise PromotionRefused(
-            f"version {found.version} is not promoted: {decision.words}; to override, `eql promote {found.version} "
-            "--force --reason WHY`"
+            f"version {candidate.version} is not promoted: {decision.words}; "
+            f"to override, run `eql promote {candidate.version} --force --reason REASON`"
         )
-    said = decision.words if decision.promote else f"forced although refused: {decision.words}"
-    _point(found, reason or "promoted", actor_of(actor), as_json, said)
+    judgement = decision.words if decision.promote else f"forced although refused: {decision.words}"
+    _make_champion(candidate, reason or "promoted", actor_or_user(actor), as_json, judgement)
 
 
-def _decide(found: "Version") -> "PromotionDecision":
+def _decide_promotion(candidate: "Version") -> "PromotionDecision":
     from training.promotion import promotion
 
     registry = wiring().registry
-    challenger = registry.compared_version(found)
+    challenger = registry.compared_version(candidate)
     # A version that this software cannot serve is refused here, not by the service afterwards.
     catalogue = challenger.bundle.catalogue(CATALOGUE)
-    return promotion.decide(challenger, _champion(), registry.window(found), catalogue)
+    return promotion.decide(challenger, _served_version(), registry.window(candidate), catalogue)
 
 
-def _champion() -> "ComparedVersion | None":
-    """What serves, as the registry knows it; none where nothing does, for then there is nothing to lose."""
-    # A look of its own: the service's keeps what it saw for a second, in which the open leads may be scored.
+def _served_version() -> "ComparedVersion | None":
+    """The served champion as the registry holds it; None if no model serves or the registry lacks it."""
+    # A watcher of its own: the service's watcher may answer from a read that is up to a second old.
     champion = ModelWatcher(wiring().engine, CATALOGUE, wiring().policy, now)
     served = champion.scorer().served
     if served is None:
         console.progress(champion.error or "no model serves yet")
         return None
-    found = registered(served.bundle.sha256)
-    if found is None:
-        console.progress(f"version {served.version} serves, but is not in this registry: it is not compared with")
+    registered = version_of_bundle(served.bundle.sha256)
+    if registered is None:
+        console.progress(f"no comparison: version {served.version}, which serves, is not in this registry")
         return None
-    return wiring().registry.compared_version(found)
+    return wiring().registry.compared_version(registered)
 
 
-def registered(sha256: str) -> "Version | None":
-    """The version of a bundle, by its hash; None where this registry does not have it."""
-    # Versions may be the same bundle, and the store then knows it by the first one's number.
+def version_of_bundle(sha256: str) -> "Version | None":
+    """The version with the bundle of this hash; None if the registry has none."""
+    # Several versions may have the same bundle; the store knows it by the number of the first one.
     same = [v for v in wiring().registry.versions() if v.tags.get("sha256") == sha256]
     return next((v for v in same if "champion" in v.aliases), same[0] if same else None)
 
 
 @app.command(epilog='Example: eql rollback --reason "sales report odd scores"')
 def rollback(reason: Reason = "rolled back", actor: Actor = None, as_json: Json = False) -> None:
-    """Make the champion before this one the champion again."""
-    registry = wiring().registry
-    _point(registry.previous_version("champion"), reason, actor_of(actor), as_json)
+    """Make the previous champion the champion again."""
+    _make_champion(wiring().registry.previous_version("champion"), reason, actor_or_user(actor), as_json)
 
 
-def _point(version: "Version", reason: str, actor: str, as_json: bool, decision: str = "") -> None:
+def _make_champion(version: "Version", reason: str, actor: str, as_json: bool, judgement: str = "") -> None:
     registry = wiring().registry
-    # The store first: should MLflow fail, the service and its history are still of one mind.
+    # The store comes first: if MLflow then fails, the service and its history still agree.
     wiring().publish(registry.bundle(version), version.version, actor, reason)
-    change = registry.set_alias("champion", version, actor, reason, datetime.now(UTC), decision)
+    change = registry.set_alias("champion", version, actor, reason, _utc_now(), judgement)
     scored, left = rescore_promoted(wiring())
     text = f"champion is version {version.version}; {scored:,} leads scored"
-    text += f", {left:,} by workers or later" if left else ""
-    console.emit({**change.__dict__, "scored": scored, "left": left}, f"{text}\n{decision}".rstrip(), as_json)
+    text += f", {left:,} are left to the workers" if left else ""
+    console.emit({**change.__dict__, "scored": scored, "left": left}, f"{text}\n{judgement}".rstrip(), as_json)
 
 
 @models_app.callback(invoke_without_command=True, epilog="Example: eql models")
 def models(context: typer.Context, as_json: Json = False) -> None:
-    """Every version with its aliases, and the history of the aliases; or one version's card."""
+    """List every version with its aliases, and the history of the aliases; `show` prints the card of one version."""
     if context.invoked_subcommand is not None:
         return
     registry = wiring().registry
     versions, history = registry.versions(), registry.history()
     rows = [
-        [v.version, ", ".join(v.aliases), *(v.tags.get(name) for name in ("rung", "skill", "log_loss", "auc"))]
+        [
+            v.version,
+            ", ".join(v.aliases),
+            v.tags.get("rung"),
+            v.tags.get("skill"),
+            _number(v.tags.get("log_loss")),
+            _number(v.tags.get("auc")),
+        ]
         for v in versions
     ]
     changes = [[c.at[:19], c.alias, c.previous, c.version, c.actor, c.reason, c.decision] for c in history]
-    columns = ["at (UTC)", "alias", "from", "to", "actor", "reason", "judged"]
+    columns = ["at (UTC)", "alias", "from", "to", "actor", "reason", "decision"]
     text = "\n".join(
         (
             console.table("Versions", ["version", "aliases", "rung", "skill", "log loss", "AUC"], rows),
@@ -280,67 +238,23 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     console.emit(result, text, as_json)
 
 
+def _number(tag: str | None) -> float | None:
+    return None if tag is None else float(tag)
+
+
 @models_app.command(epilog="Example: eql models show champion")
-def show(
-    version: Annotated[str | None, typer.Argument(help="A version or alias; the latest by default.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Print the model card of a version: what it is, what it is worth, what it is not for."""
+def show(version: VersionArgument = None, as_json: Json = False) -> None:
+    """Print the model card of a version: its training, its metrics, and its limits."""
     registry = wiring().registry
-    found = registry.resolve(version)
-    card = registry.card(found)
+    shown = registry.resolve(version)
+    card = registry.card(shown)
     result = {
-        "version": found.version,
-        "tags": dict(found.tags),
-        "report": registry.report(found).to_dict(),
+        "version": shown.version,
+        "tags": dict(shown.tags),
+        "report": registry.report(shown).to_dict(),
         "card": card,
     }
     console.emit(result, card.rstrip(), as_json)
 
 
 app.add_typer(models_app, name="models")
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    # Adding 0 turns the -0 of rounding into 0.
-    return "{:.4f} ({:.4f} to {:.4f})".format(*(round(number, 4) + 0.0 for number in (value, low, high)))
-
-
-def actor_of(given: str | None) -> str:
-    """Who decides: as given, else the user running the command."""
-    return given or getpass.getuser()
-
-
-def _text(report: "EvaluationReport", attainable: "AttainableSkill | None" = None) -> str:
-    """A report in words and two tables."""
-    found = report.metrics
-    lines = [
-        f"target: {report.target}; rows: {report.split}; point in time: {report.point_in_time}",
-        f"rung: {report.rung}, because {report.rung_reason}",
-        *([f"trees: {report.tuning.reason}"] if report.tuning else []),
-        f"skill: {'yes' if found.skill else 'no skill'}",
-    ]
-    rows: list[list[object]] = [
-        ["leads", found.rows, found.rows],
-        ["log loss", found.log_loss, found.log_loss_constant],
-        ["difference, 95 %", _interval(found.log_loss_difference, *found.log_loss_difference_95), None],
-        ["AUC", _interval(found.auc, *found.auc_95), 0.5],
-        ["Brier", found.brier, found.brier_constant],
-        ["mean probability", found.mean_probability, found.base_rate],
-        ["observed rate", found.observed_rate, found.observed_rate],
-        ["calibration slope", found.calibration_slope, None],
-    ]
-    tables = [console.table("Out of time, at creation", ["", "served", "constant"], rows)]
-    if report.out_of_time_rungs:
-        columns = ["rung", "rows", "log_loss", "auc", "brier"]
-        rungs = [[getattr(rung, name) for name in columns] for rung in report.out_of_time_rungs]
-        tables.append(console.table("Rolling origins", columns, rungs))
-    lines += [f"left out: {excluded.leads:,} leads with {excluded.segment}" for excluded in report.excluded]
-    lines += [f"suspect of leaking: {suspect.name} {suspect.evidence}" for suspect in report.leaks]
-    if attainable is not None:
-        lines.append(
-            f"share of attainable log-loss skill (constant 0, true probabilities 1): "
-            f"{attainable.share_of_attainable_skill:.3f} on the outcomes drawn, "
-            f"{attainable.share_of_attainable_skill_expected:.3f} in expectation"
-        )
-    return "\n".join([*lines, *tables])

@@ -1,4 +1,4 @@
-"""Monitoring: is the champion still what it was when it was made, and if not, train anew."""
+"""Monitoring: whether the champion still fits the data, and the training of a challenger if it does not."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -10,8 +10,7 @@ import typer
 
 from app import console
 from app.commands import models
-from app.commands.data import instant
-from app.commands.options import Json, UsageError, wiring
+from app.commands.options import Json, RecordsFolder, UsageError, parse_moment, wiring
 from features.catalogue import CATALOGUE
 from features.partner_history import HORIZON_DAYS
 from features.value_types import parse_instant, rfc3339
@@ -22,42 +21,45 @@ if TYPE_CHECKING:
     from training.monitoring import MonitoringReport
 
 app = typer.Typer()
+_MAX_SHOWN = 10
 
 
 @app.command(epilog="Example: eql monitor --retrain --retrain-after 90")
 def monitor(
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="FOLDER", help="A folder of records; without one the store's.")
-    ] = None,
+    folder: RecordsFolder = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="T", help="What was known then, RFC 3339 or a day.")
+        str | None,
+        typer.Option("--as-of", metavar="T", help="Use what was known at this moment: an RFC 3339 time, or a day."),
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=730, help="Leads created in the last so many days are recent.")] = 90,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train a challenger where the verdict says so.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=730, help="Leads created in the last DAYS days are recent.")] = 90,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train a challenger if the verdict is retrain.")] = False,
     retrain_after: Annotated[
-        int | None, typer.Option(min=1, metavar="DAYS", help="Train one where the champion's data are so old.")
+        int | None,
+        typer.Option(min=1, metavar="DAYS", help="Train a challenger if the newest training data are this old."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Drift, early wins and calibration of the champion, and the verdict: fine, watch or retrain."""
-    asked = retrain or retrain_after is not None
-    if asked and as_of is not None:
-        raise UsageError("a challenger is trained on what is known now; leave out --as-of, or do not train")
-    moment = None if as_of is None else instant(as_of)
+    """Check the champion for drift, early wins and calibration; the verdict is fine, watch or retrain."""
+    may_train = retrain or retrain_after is not None
+    if may_train and as_of is not None:
+        raise UsageError(
+            "training uses what is known now; leave out --as-of, or leave out --retrain and --retrain-after"
+        )
+    moment = None if as_of is None else parse_moment(as_of)
     champion = _champion()
     report = _report(folder, champion, moment, days)
-    kept = _recorded(champion, report) if moment is None else None
-    trained = _retrained(folder, champion, report, retrain, retrain_after) if asked else None
-    result = {**report.to_dict(), "recorded_with": kept}
-    console.emit(result | ({"retrained": trained} if asked else {}), _text(report, trained, asked), as_json)
+    version = _log_to_mlflow(champion, report) if moment is None else None
+    trained = _retrain_if_due(folder, champion, report, retrain, retrain_after) if may_train else None
+    result = {**report.to_dict(), "recorded_with": version}
+    console.emit(result | ({"retrained": trained} if may_train else {}), _text(report, trained, may_train), as_json)
 
 
 def _champion() -> Bundle:
-    """The champion in service.
+    """The bundle of the champion that the store serves.
 
     Raises:
-        ValueError: there is none.
-        UntrustedBundle: its files are not what they were when it was published.
+        ValueError: there is no champion.
+        UntrustedBundle: the files of the bundle were changed after its publication.
     """
     from serving.champion import bundles
     from serving.store import database
@@ -78,7 +80,7 @@ def _report(folder: Path | None, bundle: Bundle, as_of: int | None, days: int) -
 
 
 def _hazard(bundle: Bundle) -> "Hazard | None":
-    """The hazard model of the registered version with this bundle; None where the registry has none."""
+    """The hazard model of the version with this bundle; None if the registry has none."""
     from training.promotion.registry import NoSuchVersion
 
     registry = wiring().registry
@@ -88,8 +90,11 @@ def _hazard(bundle: Bundle) -> "Hazard | None":
         return None
 
 
-def _recorded(champion: Bundle, report: "MonitoringReport") -> str | None:
-    """The version with which the look is kept in MLflow; a registry that fails is told of, and hides no finding."""
+def _log_to_mlflow(champion: Bundle, report: "MonitoringReport") -> str | None:
+    """Logs the report with the champion's version and returns that version; None if MLflow did not take it.
+
+    An error of MLflow is printed; the report is still shown.
+    """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -97,64 +102,66 @@ def _recorded(champion: Bundle, report: "MonitoringReport") -> str | None:
 
     uri = wiring().settings.tracking_uri
     try:
-        version = models.registered(champion.sha256)
+        version = models.version_of_bundle(champion.sha256)
         if version is None:
-            console.progress("the champion is not in this registry: what was found is not recorded")
+            console.progress("the champion is not in this registry; the report is not logged")
             return None
         log_report(MlflowClient(uri, uri), version.version, version.run_id, report, datetime.now(UTC))
     except MlflowException as error:
-        console.progress(f"what was found is not recorded: {error}")
+        console.progress(f"MLflow did not log the report: {error}")
         return None
     return version.version
 
 
-def _retrained(
+def _retrain_if_due(
     folder: Path | None, champion: Bundle, report: "MonitoringReport", by_verdict: bool, after_days: int | None
 ) -> Mapping[str, Any] | None:
-    """The version that was trained as challenger, with its rung and why; None where no training is due."""
+    """Trains a challenger if one is due; returns its version, rung, skill and reason, else None."""
+    from training.data.segments import Segment
     from training.monitoring import retraining_reason
+    from training.promotion.challenger import TrainingOptions
 
     registry = wiring().registry
     newest = next(iter(registry.versions()), None)
     cut = registry.report(newest).cut if newest else None
-    learned = report.cut if cut is None else parse_instant(cut)
-    why = retraining_reason(report, learned, by_verdict=by_verdict, after_days=after_days)
-    if why is None:
+    newest_cut = report.cut if cut is None else parse_instant(cut)
+    reason = retraining_reason(report, newest_cut, by_verdict=by_verdict, after_days=after_days)
+    if reason is None:
         return None
-    found = models.trained(
-        folder,
+    summary = champion.training_summary
+    options = TrainingOptions(
         horizon_days=champion.horizon_days or HORIZON_DAYS,
-        allowed_leaks=champion.training_summary.get("allowed_leaks", ()),
-        excluded=[left["segment"] for left in champion.training_summary.get("excluded", ())],
-        reason=why,
+        allowed_leaks=summary.get("allowed_leaks", ()),
+        excluded=[Segment.parse(excluded["segment"]) for excluded in summary.get("excluded", ())],
     )
-    rung, skill = found.report.rung, found.report.metrics.skill
-    return {"version": found.version, "rung": rung, "skill": skill, "reason": why}
+    trained = models.train_challenger(folder, options, reason)
+    rung, skill = trained.report.rung, trained.report.metrics.skill
+    return {"version": trained.version, "rung": rung, "skill": skill, "reason": reason}
 
 
-def _text(report: "MonitoringReport", trained: Mapping[str, Any] | None, asked: bool) -> str:
-    found = ", ".join(f"{count:,} {name}" for name, count in report.leads.items())
+def _text(report: "MonitoringReport", trained: Mapping[str, Any] | None, may_train: bool) -> str:
+    counts = ", ".join(f"{count:,} {name}" for name, count in report.leads.items())
     reasons, loss = report.reasons, report.expected.sentence if report.expected else None
     lines = [
         f"verdict: {report.verdict}",
         *(f"- {reason}" for reason in reasons),
         *([f"note: {loss}"] if loss and loss not in reasons else []),
         *(f"note: {note}" for note in report.notes),
-        f"as of {rfc3339(report.as_of)}; champion of {rfc3339(report.cut)}; leads: {found}",
+        f"as of {rfc3339(report.as_of)}; champion of {rfc3339(report.cut)}; leads: {counts}",
     ]
-    if asked:
+    if may_train:
         version = f"version {trained['version']} ({trained['rung']}) is the challenger" if trained else "not due"
         lines.append(f"retraining: {version}")
     return "\n".join([*lines, *_tables(report)])
 
 
 def _tables(report: "MonitoringReport") -> list[str]:
-    strangest = [[s.name, s.psi, s.null_mean, s.limit, *s.missing] for s in report.drifts[:10]]
+    drifts = [[s.name, s.psi, s.null_mean, s.limit, *s.missing] for s in report.drifts[:_MAX_SHOWN]]
     gaps = [*report.early, *([report.matured] if report.matured else []), *report.segments, *report.months]
     rows = [[gap.of, gap.rows, gap.observed, *gap.interval, gap.predicted] for gap in gaps]
-    columns = ["feature", "PSI", "by chance", "unusual from", "missing before", "missing lately"]
-    came = ["leads", "rows", "won", "from", "to", "predicted"]
+    drift_columns = ["feature", "PSI", "PSI by chance", "alarm from", "missing before", "missing recently"]
+    gap_columns = ["leads", "rows", "won", "from", "to", "predicted"]
     return [
-        *([console.table("The features that moved most", columns, strangest)] if strangest else []),
-        *([console.table("What came of it", came, rows)] if rows else []),
+        *([console.table("Largest changes of features", drift_columns, drifts)] if drifts else []),
+        *([console.table("Wins, observed and predicted", gap_columns, rows)] if rows else []),
     ]

@@ -1,14 +1,30 @@
-"""Options that commands share, and the wiring they all work with."""
+"""Options that commands share, and the wiring of the current run."""
 
+import getpass
 from contextvars import ContextVar
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.wiring import Wiring
+from features.value_types import parse_date, parse_instant
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+RecordsFolder = Annotated[
+    Path | None, typer.Argument(metavar="FOLDER", help="A folder of records; by default the records of the store.")
+]
+RecordsOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="A folder of records; by default the records of the store.")
+]
+HorizonDays = Annotated[int, typer.Option(min=1, max=730, help="Days within which a win counts.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Leave out the leads with this value at creation; may be repeated."),
+]
+Actor = Annotated[str | None, typer.Option(help="Name for the history; by default the user who runs the command.")]
+Reason = Annotated[str, typer.Option(help="Reason for the history.")]
 
 
 class Format(StrEnum):
@@ -19,17 +35,34 @@ class Format(StrEnum):
 
 
 class UsageError(typer.BadParameter):
-    """The command was called wrongly; ends with exit code 2."""
+    """An argument or option of the command is wrong; the command ends with exit code 2."""
 
 
-_PARTS: ContextVar[Wiring] = ContextVar("parts")
+_WIRING: ContextVar[Wiring] = ContextVar("wiring")
 
 
-def begin(parts: Wiring) -> None:
-    """Give this run of the command its parts."""
-    _PARTS.set(parts)
+def set_wiring(parts: Wiring) -> None:
+    """Sets the wiring of this run of the command."""
+    _WIRING.set(parts)
 
 
 def wiring() -> Wiring:
-    """The parts this run of the command works with."""
-    return _PARTS.get()
+    """The wiring of this run of the command."""
+    return _WIRING.get()
+
+
+def actor_or_user(actor: str | None) -> str:
+    """The actor of an option, by default the user who runs the command."""
+    return actor or getpass.getuser()
+
+
+def parse_moment(text: str) -> int:
+    """Parses the value of --as-of, an RFC 3339 time or a UTC day, to microseconds; a day stands for its start.
+
+    Raises:
+        UsageError: the text is neither.
+    """
+    try:
+        return parse_date(text) if len(text) == len("YYYY-MM-DD") else parse_instant(text)
+    except ValueError as error:
+        raise UsageError(f"--as-of {error}, not {text!r}") from None

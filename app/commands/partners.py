@@ -1,12 +1,10 @@
-"""Partners' lists: which of our accounts are on them, which matches were wrong, and how a partner hides the rest."""
+"""Partners' lists: match them with our accounts, mark wrong matches, and hash our own list for a partner."""
 
 import csv
-import getpass
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +12,12 @@ import typer
 from sqlalchemy import Connection
 
 from app import console
-from app.commands.models import Actor
-from app.commands.options import Json, UsageError, wiring
+from app.commands.options import Actor, Json, UsageError, actor_or_user, wiring
 from app.wiring import now
 from features.overlap import partner_list, shared_customers
 from features.overlap.matching import Index
 from features.overlap.partner_list import RELATIONSHIPS, Columns, InvalidKey, InvalidList, PartnerList, Rejection
+from features.overlap.upload import Upload
 from features.records import KINDS, Stored
 from features.value_types import rfc3339
 from features.versions import newest_versions
@@ -28,86 +26,50 @@ from serving.store import database
 
 overlap_app = typer.Typer(
     no_args_is_help=True,
-    help="Accounts that partners have too.",
+    help="Match partners' lists with our accounts.",
     epilog="Example: eql overlap match customers.csv --partner P-1",
 )
 
-_SHOWN = 10
+_MAX_SHOWN = 10
 _OVERLAPS, _ACCOUNTS, _PARTNERS = (KINDS[name] for name in ("shared_customers", "accounts", "partners"))
 _DEFAULT = Columns()
 
-List = Annotated[Path, typer.Argument(metavar="LIST", help="A CSV file in UTF-8 with a header.")]
-Rejects = Annotated[Path | None, typer.Option(help="File of rejected rows.")]
-Relationship = Annotated[str, typer.Option(help=f"Of rows that state none: {', '.join(RELATIONSHIPS)}.")]
-DomainColumn = Annotated[str, typer.Option(help="The column of domains, or of their keyed hashes.")]
-NameColumn = Annotated[str, typer.Option(help="The column of company names.")]
-CountryColumn = Annotated[str, typer.Option(help="The column of country codes.")]
-RelationshipColumn = Annotated[str, typer.Option(help="The column of relationships.")]
-SinceColumn = Annotated[str, typer.Option(help="The column of days since when.")]
+ListArgument = Annotated[Path, typer.Argument(metavar="LIST", help="A CSV file in UTF-8 with a header.")]
+Rejects = Annotated[Path | None, typer.Option(help="File for the rejected rows.")]
+Relationship = Annotated[str, typer.Option(help=f"Relationship of rows that state none: {', '.join(RELATIONSHIPS)}.")]
+DomainColumn = Annotated[str, typer.Option(help="Column of domains, or of their keyed hashes.")]
+NameColumn = Annotated[str, typer.Option(help="Column of company names.")]
+CountryColumn = Annotated[str, typer.Option(help="Column of country codes.")]
+RelationshipColumn = Annotated[str, typer.Option(help="Column of relationships.")]
+SinceColumn = Annotated[str, typer.Option(help="Column of the days since which the relationship exists.")]
 
 
 class UnknownPartner(ValueError):
-    """The store has no such partner."""
+    """The store has no partner with this id."""
 
 
 class NotWritable(ValueError):
     """A file cannot be written."""
 
 
-@dataclass(frozen=True)
-class _Upload:
-    """What a list held and what became of it."""
-
-    file: Path
-    known: PartnerList
-    rejects: Path
-    found: shared_customers.MatchedList
-    apart: frozenset[str]
-    stored: Sequence[Stored] = ()
-
-    def summary(self) -> dict[str, Any]:
-        """Counts of rows."""
-        return {
-            "list": str(self.file),
-            "rows": len(self.known.companies) + len(self.known.rejections),
-            "rejected": len(self.known.rejections),
-            "rejects": str(self.rejects),
-        }
-
-    def result(self) -> dict[str, Any]:
-        """Everything, for machines."""
-        by = Counter(one.match.by for one in self.kept.overlaps)
-        return {
-            **self.summary(),
-            "never_matched": [{"domain": d, "why": why, "rows": n} for (d, why), n in self.found.never_matched.items()],
-            "unmatched": self.found.unmatched,
-            "marked_wrong": len(self.found.overlaps) - len(self.kept.overlaps),
-            "matched": {"domain": by["domain"], "name": by["name"]},
-            "overlaps": [_shown(one) for one in self.stored],
-        }
-
-    @property
-    def kept(self) -> shared_customers.MatchedList:
-        """Without what was marked wrong."""
-        return self.found.without(self.apart)
-
-
 @overlap_app.command("match", epilog="Example: eql overlap match customers.csv --partner P-1")
 def match(
-    file: List,
-    partner: Annotated[str, typer.Option(metavar="ID", help="Whose list it is.")],
+    file: ListArgument,
+    partner: Annotated[str, typer.Option(metavar="ID", help="Id of the partner that the list is from.")],
     relationship: Relationship = "customer",
     domain_column: DomainColumn = _DEFAULT.domain,
     name_column: NameColumn = _DEFAULT.name,
     country_column: CountryColumn = _DEFAULT.country,
     relationship_column: RelationshipColumn = _DEFAULT.relationship,
     since_column: SinceColumn = _DEFAULT.since,
-    key_file: Annotated[Path | None, typer.Option(help="The key, where the list holds keyed hashes.")] = None,
-    counts_only: Annotated[bool, typer.Option("--counts-only", help="Count and keep nothing.")] = False,
+    key_file: Annotated[
+        Path | None, typer.Option(help="File with the shared key, if the list holds keyed hashes of domains.")
+    ] = None,
+    counts_only: Annotated[bool, typer.Option("--counts-only", help="Print counts, and store nothing.")] = False,
     rejects: Rejects = None,
     as_json: Json = False,
 ) -> None:
-    """Match a partner's list with our accounts; each overlap becomes a shared customer, rubbish rows go to a file."""
+    """Match a partner's list with our accounts. Each overlap becomes a shared customer; invalid rows go to a file."""
     _check_relationship(relationship)
     columns = Columns(
         domain=domain_column,
@@ -116,28 +78,28 @@ def match(
         relationship=relationship_column,
         since=since_column,
     )
-    key = None if key_file is None else _key(key_file)
+    key = None if key_file is None else _read_key(key_file)
     parts = wiring()
     with database.reading(parts.engine) as connection:
         _check_partner(connection, partner)
-        ours = shared_customers.account_profiles(versions.versions(connection, _ACCOUNTS), key)
-    known = _read(file, columns, relationship, key is not None)
-    console.progress(f"matching {len(known.companies):,} rows with {len(ours):,} accounts")
-    found = shared_customers.match_list(known.companies, Index(ours))
+        accounts = shared_customers.account_profiles(versions.versions(connection, _ACCOUNTS), key)
+    listed = _read_list(file, columns, relationship, key is not None)
+    console.progress(f"matching {len(listed.companies):,} rows with {len(accounts):,} accounts")
+    matched = shared_customers.match_list(listed.companies, Index(accounts))
     path = rejects or parts.settings.home / "overlap-rejects.csv"
     if counts_only:
-        with database.reading(parts.engine) as connection, _rejected(path, known):
-            upload = _Upload(file, known, path, found, _apart(connection, partner))
-        _tell_counts(upload, as_json)
+        with database.reading(parts.engine) as connection, _rejects_file(path, listed):
+            upload = Upload(listed, matched, _wrong_accounts(connection, partner))
+        _print_counts(file, path, upload, as_json)
         return
-    source = _source(file)
-    # Matching is done before, for a write transaction keeps every other writer waiting.
-    with _rejected(path, known), parts.engine.begin() as connection:
+    source = _source_name(file)
+    # Matching comes before the write transaction, which blocks every other writer.
+    with _rejects_file(path, listed), parts.engine.begin() as connection:
         versions.lock_records(connection)
-        apart = _apart(connection, partner)
-        stored = shared_customers.to_records(found.without(apart), partner, source, now())
-        versions.add(connection, stored)
-    _tell(_Upload(file, known, path, found, apart, stored), as_json)
+        upload = Upload(listed, matched, _wrong_accounts(connection, partner))
+        records = shared_customers.to_records(upload.kept, partner, source, now())
+        versions.add(connection, records)
+    _print_upload(file, path, upload, records, as_json)
 
 
 @overlap_app.command("wrong", epilog="Example: eql overlap wrong overlap-4be2f6d09a17c583")
@@ -147,27 +109,26 @@ def wrong(
     actor: Actor = None,
     as_json: Json = False,
 ) -> None:
-    """Mark a match wrong: it no longer counts, and no later list of the partner brings it back."""
+    """Mark a match as wrong: it no longer counts, and later lists of the partner do not match the account."""
     with wiring().engine.begin() as connection:
         versions.lock_records(connection)
-        known = list(versions.versions(connection, _OVERLAPS))
+        overlaps = list(versions.versions(connection, _OVERLAPS))
         changed = (
-            shared_customers.unmark_wrong(known, overlap_id, now())
+            shared_customers.unmark_wrong(overlaps, overlap_id, now())
             if undo
-            else shared_customers.mark_wrong(known, overlap_id, actor or getpass.getuser(), now())
+            else shared_customers.mark_wrong(overlaps, overlap_id, actor_or_user(actor), now())
         )
         versions.add(connection, changed)
-    ids = [one.id for one in changed]
-    said = "holds again" if undo else "is marked wrong"
-    result = {"marked_wrong": not undo, "overlaps": [_shown(one) for one in changed]}
-    console.emit(result, "\n".join(f"{id_} {said}" for id_ in ids), as_json)
+    state = "holds again" if undo else "is marked wrong"
+    result = {"marked_wrong": not undo, "overlaps": [_overlap_dict(record) for record in changed]}
+    console.emit(result, "\n".join(f"{record.id} {state}" for record in changed), as_json)
 
 
 @overlap_app.command("hash", epilog="Example: eql overlap hash customers.csv --key-file key.txt --out hashed.csv")
 def hash_(
-    file: List,
-    key_file: Annotated[Path, typer.Option(help="The key both sides hold, at least 16 bytes.")],
-    out: Annotated[Path, typer.Option(help="A .csv file to send.")],
+    file: ListArgument,
+    key_file: Annotated[Path, typer.Option(help="File with the key that both sides hold, at least 16 bytes.")],
+    out: Annotated[Path, typer.Option(help="A .csv file for the partner.")],
     relationship: Relationship = "customer",
     domain_column: DomainColumn = _DEFAULT.domain,
     relationship_column: RelationshipColumn = _DEFAULT.relationship,
@@ -175,21 +136,21 @@ def hash_(
     rejects: Rejects = None,
     as_json: Json = False,
 ) -> None:
-    """Hash the domains of a list with a key, so that only what both sides have can be told; names stay at home."""
+    """Hash the domains of a list with a key. A partner with the same key learns the common companies only."""
     _check_relationship(relationship)
-    key = _key(key_file)
+    key = _read_key(key_file)
     columns = Columns(domain=domain_column, relationship=relationship_column, since=since_column)
-    known = _read(file, columns, relationship, False)
-    rows = list(partner_list.hash_list(known, key))
+    listed = _read_list(file, columns, relationship, False)
+    rows = list(partner_list.hash_list(listed, key))
     path = rejects or out.with_name(f"{out.name}.rejects.csv")
-    with _rejected(path, known), _replaced(out, ("domain", "relationship", "since"), rows):
+    with _rejects_file(path, listed), _replaced_csv(out, ("domain", "relationship", "since"), rows):
         console.progress(f"hashed {len(rows):,} companies")
-    result = {"out": str(out), "hashed": len(rows), "rejected": len(known.rejections), "rejects": str(path)}
-    console.emit(result, f"{out}: {len(rows):,} keyed hashes, {len(known.rejections):,} rows rejected", as_json)
-    _point_to_rejects(path, known)
+    result = {"out": str(out), "hashed": len(rows), "rejected": len(listed.rejections), "rejects": str(path)}
+    console.emit(result, f"{out}: {len(rows):,} keyed hashes, {len(listed.rejections):,} rows rejected", as_json)
+    _print_rejects_path(path, listed)
 
 
-def _read(file: Path, columns: Columns, relationship: str, hashed: bool) -> PartnerList:
+def _read_list(file: Path, columns: Columns, relationship: str, hashed: bool) -> PartnerList:
     with file.open("rb") as lines:
         try:
             return partner_list.read_list(lines, columns=columns, relationship=relationship, hashed=hashed, until=now())
@@ -197,7 +158,7 @@ def _read(file: Path, columns: Columns, relationship: str, hashed: bool) -> Part
             raise InvalidList(f"{file} cannot be used: {error}; nothing was written") from None
 
 
-def _key(file: Path) -> bytes:
+def _read_key(file: Path) -> bytes:
     key = file.read_bytes().strip()
     try:
         partner_list.keyed_hash(key, "")
@@ -206,7 +167,7 @@ def _key(file: Path) -> bytes:
     return key
 
 
-def _source(file: Path) -> str:
+def _source_name(file: Path) -> str:
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return f"{file.name} (SHA-256 {digest[:12]}) of {rfc3339(now())}"
@@ -218,80 +179,93 @@ def _check_relationship(relationship: str) -> None:
 
 
 def _check_partner(connection: Connection, partner: str) -> None:
-    known = newest_versions(versions.versions(connection, _PARTNERS), _PARTNERS)
-    if partner not in known or known[partner]["deleted"]:
-        raise UnknownPartner(f"there is no partner {partner}; `eql import` it, or correct --partner")
+    partners = newest_versions(versions.versions(connection, _PARTNERS), _PARTNERS)
+    if partner not in partners or partners[partner]["deleted"]:
+        raise UnknownPartner(f"there is no partner {partner}; add it with `eql import`, or correct --partner")
 
 
-def _apart(connection: Connection, partner: str) -> frozenset[str]:
+def _wrong_accounts(connection: Connection, partner: str) -> frozenset[str]:
     return shared_customers.accounts_marked_wrong(versions.versions(connection, _OVERLAPS), partner)
 
 
-def _rejected(path: Path, known: PartnerList) -> AbstractContextManager[None]:
-    return _replaced(path, [each.name for each in fields(Rejection)], [astuple(one) for one in known.rejections])
+def _rejects_file(path: Path, listed: PartnerList) -> AbstractContextManager[None]:
+    return _replaced_csv(path, [field.name for field in fields(Rejection)], map(astuple, listed.rejections))
 
 
 @contextmanager
-def _replaced(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[None]:
-    """Writes a CSV file beside its place before the work, and puts it there after."""
+def _replaced_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[None]:
+    """Writes a CSV file under another name before the block, and moves it to `path` after the block succeeds."""
     part = path.with_name(f"{path.name}.part")
     try:
         try:
             with part.open("w", encoding="utf-8", newline="") as stream:
                 csv.writer(stream).writerows([header, *rows])
         except OSError as error:
-            raise NotWritable(f"{path} cannot be written: {error.strerror}; name another") from None
+            raise NotWritable(f"{path} cannot be written: {error.strerror}; name another file") from None
         yield
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _tell(upload: _Upload, as_json: bool) -> None:
-    result = upload.result()
-    matched = result["matched"]
+def _summary(file: Path, rejects: Path, upload: Upload) -> dict[str, Any]:
+    return {"list": str(file), "rows": upload.rows, "rejected": upload.rejected, "rejects": str(rejects)}
+
+
+def _print_upload(file: Path, rejects: Path, upload: Upload, records: Sequence[Stored], as_json: bool) -> None:
+    by, never_matched = upload.matched_by, upload.matched.never_matched
+    overlaps = [_overlap_dict(record) for record in records]
+    result = {
+        **_summary(file, rejects, upload),
+        "never_matched": [{"domain": d, "why": why, "rows": n} for (d, why), n in never_matched.items()],
+        "unmatched": upload.matched.unmatched,
+        "marked_wrong": upload.marked_wrong,
+        "matched": dict(by),
+        "overlaps": overlaps,
+    }
     lines = [
-        f"{upload.file}: {result['rows']:,} rows, {result['rejected']:,} rejected, {result['unmatched']:,} unmatched",
-        f"{len(upload.stored):,} overlaps: {matched['domain']:,} by domain, {matched['name']:,} by name; "
-        f"{result['marked_wrong']:,} left out because they are marked wrong",
-        *_never(result["never_matched"]),
+        f"{file}: {upload.rows:,} rows, {upload.rejected:,} rejected, {upload.matched.unmatched:,} unmatched",
+        f"{len(records):,} overlaps: {by['domain']:,} by domain, {by['name']:,} by name; "
+        f"{upload.marked_wrong:,} left out because they are marked wrong",
+        *_never_matched_lines(never_matched),
+        *([_least_certain_table(overlaps)] if overlaps else []),
     ]
-    if upload.stored:
-        lines.append(_least_certain(result["overlaps"]))
     console.emit(result, "\n".join(lines), as_json)
-    _point_to_rejects(upload.rejects, upload.known)
+    _print_rejects_path(rejects, upload.listed)
 
 
-def _tell_counts(upload: _Upload, as_json: bool) -> None:
-    """The counts by relationship and nothing that would tell a hidden one."""
+def _print_counts(file: Path, rejects: Path, upload: Upload, as_json: bool) -> None:
+    """Prints the counts by relationship only: any further figure could reveal a hidden count."""
     counts = upload.kept.counts()
-    few = f"fewer than {shared_customers.MIN_SHOWN}"
-    lines = [f"{name}: {few if count is None else f'{count:,}'}" for name, count in counts.items()]
-    result = {**upload.summary(), "accounts": counts, "fewest_shown": shared_customers.MIN_SHOWN}
+    hidden = f"fewer than {shared_customers.MIN_SHOWN}"
+    lines = [f"{name}: {hidden if count is None else f'{count:,}'}" for name, count in counts.items()]
+    result = {**_summary(file, rejects, upload), "accounts": counts, "fewest_shown": shared_customers.MIN_SHOWN}
     console.emit(result, "\n".join(lines), as_json)
-    _point_to_rejects(upload.rejects, upload.known)
+    _print_rejects_path(rejects, upload.listed)
 
 
-def _never(never: Sequence[dict[str, Any]]) -> list[str]:
-    if not never:
+def _never_matched_lines(never_matched: Mapping[tuple[str, str], int]) -> list[str]:
+    if not never_matched:
         return []
-    named = ", ".join(f"{one['domain']} ({one['why']}, {one['rows']:,} rows)" for one in never[:_SHOWN])
-    more = f" and {len(never) - _SHOWN:,} more" if len(never) > _SHOWN else ""
-    return [f"domains that never match: {named}{more}"]
+    shown = list(never_matched.items())[:_MAX_SHOWN]
+    domains = ", ".join(f"{domain} ({reason}, {rows:,} rows)" for (domain, reason), rows in shown)
+    more = f" and {len(never_matched) - _MAX_SHOWN:,} more" if len(never_matched) > _MAX_SHOWN else ""
+    return [f"domains that never match: {domains}{more}"]
 
 
-def _least_certain(overlaps: Sequence[dict[str, Any]]) -> str:
+def _least_certain_table(overlaps: Sequence[dict[str, Any]]) -> str:
     columns = ["shared_customer_id", "account_id", "relationship", "confidence", "reason"]
-    least = sorted(overlaps, key=lambda one: (one["confidence"], one["shared_customer_id"]))[:_SHOWN]
-    return console.table("The least certain", columns, [[one[name] for name in columns] for one in least])
+    ranked = sorted(overlaps, key=lambda overlap: (overlap["confidence"], overlap["shared_customer_id"]))
+    rows = [[overlap[name] for name in columns] for overlap in ranked[:_MAX_SHOWN]]
+    return console.table("Least certain overlaps", columns, rows)
 
 
-def _point_to_rejects(path: Path, known: PartnerList) -> None:
-    if known.rejections:
+def _print_rejects_path(path: Path, listed: PartnerList) -> None:
+    if listed.rejections:
         console.ERRORS.print(f"rejected rows and their reasons are in {path}", markup=False)
 
 
-def _shown(one: Stored) -> dict[str, Any]:
-    row = one.row()
+def _overlap_dict(record: Stored) -> dict[str, Any]:
+    row = record.row()
     names = (_OVERLAPS.id, "account_id", "partner_id", "relationship", "confidence", "reason", "source")
     return {name: row[name] for name in names}

@@ -1,4 +1,4 @@
-"""Data quality: what is wrong with the store's records, or with a folder of them."""
+"""Data quality: the errors in the records of the store, or of a folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from app import console
-from app.commands.data import instant
-from app.commands.options import Json, wiring
+from app.commands.options import Json, RecordsFolder, parse_moment, wiring
 from app.wiring import now
 from features.partner_history import HORIZON_DAYS
 from features.quality.report import Finding, Report
@@ -16,47 +15,46 @@ from features.value_types import rfc3339
 
 app = typer.Typer()
 
-_COLUMNS = ("state", "where", "what", "records", "share", "examples", "mend")
+_COLUMNS = ("state", "where", "what", "records", "share", "examples", "fix")
 
 
 @app.command(epilog="Example: eql doctor data records/ --thresholds reports.yaml")
 def data(
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="FOLDER", help="A folder of records; without one the store's.")
-    ] = None,
+    folder: RecordsFolder = None,
     thresholds: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What is a warning, what a failure; by default EQL_QUALITY's.")
+        Path | None, typer.Option(metavar="FILE", help="Thresholds of warnings and failures; by default EQL_QUALITY.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="T", help="What was known then, RFC 3339 or a day.")
+        str | None,
+        typer.Option("--as-of", metavar="T", help="Use what was known at this moment: an RFC 3339 time, or a day."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What is missing, late, impossible, orphaned or doubled, and how to mend it; ends with 1 where a check fails."""
+    """Check records for missing, late, impossible, orphaned and doubled data; exit code 1 if a check fails."""
     limits = load(thresholds or wiring().settings.quality)
-    moment = None if as_of is None else instant(as_of)
-    report = _of_store(limits, moment) if folder is None else _of(folder, limits, moment)
+    moment = None if as_of is None else parse_moment(as_of)
+    report = _store_report(limits, moment) if folder is None else _folder_report(folder, limits, moment)
     console.emit(report.to_dict(), _text(report), as_json)
     if failed := report.tally["fail"]:
         what = "1 check of the data fails" if failed == 1 else f"{failed:,} checks of the data fail"
-        console.ERRORS.print(f"eql: {what}; the report says how to mend it", markup=False, style="red")
+        console.ERRORS.print(f"eql: {what}; the report names the fixes", markup=False, style="red")
         raise typer.Exit(1)
 
 
-def _of(folder: Path, limits: Thresholds, as_of: int | None) -> Report:
-    # Imported here because DuckDB takes a moment, which other commands must not wait for.
+def _folder_report(folder: Path, limits: Thresholds, as_of: int | None) -> Report:
+    # The import of DuckDB takes a moment, and other commands must not wait for it.
     from features.quality.examine import examine
 
     return examine(folder, limits, horizon_days=HORIZON_DAYS, as_of=as_of, now=now())
 
 
-def _of_store(limits: Thresholds, as_of: int | None) -> Report:
-    """The report on the store's records, kept there for the page."""
+def _store_report(limits: Thresholds, as_of: int | None) -> Report:
+    """The report on the records of the store, which keeps it for the page on data quality."""
     from serving.quality import reports
 
     parts = wiring()
     with parts.records() as folder:
-        report = _of(folder, limits, as_of)
+        report = _folder_report(folder, limits, as_of)
     with parts.engine.begin() as connection:
         reports.keep(connection, report)
     return report
@@ -66,7 +64,7 @@ def _text(report: Report) -> str:
     checked = ", ".join(f"{count:,} {severity}" for severity, count in report.tally.items())
     summary = f"{sum(report.records.values()):,} records as of {rfc3339(report.as_of)}: {checked}"
     if not report.point_in_time:
-        summary += "\nrecorded times are not real in these records: point in time not verifiable"
+        summary += "\npoint in time not verifiable: these records have no real recording times"
     rows = [_row(finding) for finding in report.alerts]
     return f"{console.table('Data quality', _COLUMNS, rows)}\n{summary}" if rows else summary
 

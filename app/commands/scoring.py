@@ -1,4 +1,4 @@
-"""Scoring in bulk: files of request bodies, folders of records, and the store's open leads."""
+"""Scoring in bulk: files of request bodies, folders of records, and the open leads of the store."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import typer
 
 from app import console
-from app.commands.data import instant
-from app.commands.options import Json, UsageError, wiring
+from app.commands.options import Json, UsageError, parse_moment, wiring
 from app.wiring import Wiring, now
 from features.batched import batched
 from models.decision import Decision
@@ -33,64 +32,69 @@ from serving.store.canonical_json import canonical
 from serving.validation import FieldError, InvalidFields
 
 app = typer.Typer()
-_BATCH = 2_000
+_BATCH_SIZE = 2_000
 
 
 @app.command(epilog="Example: eql score leads.ndjson --out decisions.ndjson")
 def score(
     source: Annotated[
-        Path | None, typer.Argument(metavar="IN", help="NDJSON of /v1/score bodies, or a folder of records.")
+        Path | None,
+        typer.Argument(metavar="IN", help="A file of /v1/score bodies, one JSON a line, or a folder of records."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A .ndjson or .parquet file.")] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="For a folder: the moment; by default its data cut.")
+        str | None,
+        typer.Option(
+            "--as-of",
+            help="For a folder: the moment of the scores, an RFC 3339 time or a day; by default its data cut.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Decide on many leads with the champion. Without IN, the store's open leads are scored and their scores kept."""
+    """Score many leads with the champion. Without IN, score the open leads of the store and keep the decisions."""
     if source is None:
         scored = rescore_open(wiring())
-        console.emit({"scored": scored}, f"{scored:,} open leads of the store scored", as_json)
+        console.emit({"scored": scored}, f"{scored:,} open leads of the store are scored", as_json)
         return
     if out is None or out.suffix not in (".ndjson", ".jsonl", ".parquet"):
-        raise UsageError("--out FILE is needed, ending in .ndjson or .parquet")
+        raise UsageError("--out FILE is required with IN, and must end in .ndjson or .parquet")
     scoring, rejects = wiring().service.scoring, None
     scorer = scoring.champion.scorer()
     if source.is_dir():
-        decisions = _of_folder(source, scorer, as_of)
+        decisions = _decide_folder(source, scorer, as_of)
     else:
-        rejects = _Rejects(out.with_name(f"{out.name}.rejects.csv"))
-        decisions = _of_bodies(source, scoring, scorer, rejects)
+        rejects = _RejectFile(out.with_name(f"{out.name}.rejects.csv"))
+        decisions = _decide_bodies(source, scoring, scorer, rejects)
     written = _write(decisions, out)
     result = {"scored": written, "rejected": rejects.count if rejects else 0, "out": str(out)}
-    console.emit(result, f"{out}: {written:,} decisions, {result['rejected']:,} rejected", as_json)
+    console.emit(result, f"{out}: scored {written:,}, rejected {result['rejected']:,}", as_json)
     if rejects is not None and rejects.count:
         console.ERRORS.print(f"rejected lines and their reasons are in {rejects.path}", markup=False)
 
 
 def rescore_open(parts: Wiring) -> int:
-    """Scores the store's open leads as of now and keeps their decisions; returns how many."""
+    """Scores the open leads of the store as of now and keeps the decisions; returns the number of leads."""
     with database.reading(parts.engine) as connection:
         lead_ids = versions.open_leads(connection, now())
     done = 0
     for done in rescore(parts.service.scoring, lead_ids):
-        console.counted("leads scored", done)
+        console.count("leads scored", done)
     return done
 
 
 def rescore_promoted(parts: Wiring) -> tuple[int, int]:
-    """Scores the leads that a promotion queued, beside the running workers; returns how many, and how many remain."""
+    """Scores the leads that a promotion queued, alongside running workers; returns the numbers scored and left."""
     done, scoring = 0, parts.service.scoring
     announce_promotions(scoring)
-    while some := rescore_due(scoring):
-        done += some
-        console.counted("leads scored", done)
+    while batch_size := rescore_due(scoring):
+        done += batch_size
+        console.count("leads scored", done)
     with database.reading(parts.engine) as connection:
         return done, rescore_queue.length(connection)
 
 
-class _Rejects:
-    """The file of rejected lines; the first one creates it."""
+class _RejectFile:
+    """The file of rejected lines; the first rejected line creates it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -99,6 +103,7 @@ class _Rejects:
         path.unlink(missing_ok=True)
 
     def add(self, line: int, errors: Iterable[FieldError]) -> None:
+        """Adds a row for each error of a line of the source."""
         if self._file is None:
             self._file = self.path.open("w", newline="", encoding="utf-8")
             csv.writer(self._file).writerow(["line", "field", "reason"])
@@ -108,16 +113,16 @@ class _Rejects:
         self._file.flush()
 
 
-def _of_bodies(source: Path, scoring: Scoring, scorer: Scorer, rejects: _Rejects) -> Iterator[Decision]:
+def _decide_bodies(source: Path, scoring: Scoring, scorer: Scorer, rejects: _RejectFile) -> Iterator[Decision]:
     with source.open("rb") as lines:
         numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-        for batch in batched(numbered, _BATCH):
-            sent = [lead for number, line in batch if (lead := _read(number, line, scorer, rejects)) is not None]
-            yield from decide(scorer, scoring.inputs(scorer, sent))
+        for batch in batched(numbered, _BATCH_SIZE):
+            leads = [lead for number, line in batch if (lead := _read_line(number, line, scorer, rejects)) is not None]
+            yield from decide(scorer, scoring.inputs(scorer, leads))
 
 
-def _read(number: int, line: bytes, scorer: Scorer, rejects: _Rejects) -> SentLead | None:
-    """The lead in a line; None where the line is rejected."""
+def _read_line(number: int, line: bytes, scorer: Scorer, rejects: _RejectFile) -> SentLead | None:
+    """The lead of a line; None if the line is rejected."""
     try:
         request, body = read(ScoreRequest, line)
         return sent_lead(request, body, scorer, now())
@@ -128,12 +133,12 @@ def _read(number: int, line: bytes, scorer: Scorer, rejects: _Rejects) -> SentLe
     return None
 
 
-def _of_folder(folder: Path, scorer: Scorer, as_of: str | None) -> Iterator[Decision]:
-    # Imported here, because DuckDB takes time to load that the other ways need not spend.
+def _decide_folder(folder: Path, scorer: Scorer, as_of: str | None) -> Iterator[Decision]:
+    # The import of DuckDB takes a moment, and the other ways of scoring must not wait for it.
     from serving.scoring.folder import decide_folder
 
     console.progress("evaluating features")
-    yield from decide_folder(scorer, folder, instant(as_of) if as_of else None, now())
+    yield from decide_folder(scorer, folder, parse_moment(as_of) if as_of else None, now())
 
 
 _SCHEMA = pa.schema(
@@ -154,16 +159,16 @@ _SCHEMA = pa.schema(
 
 
 def _write(decisions: Iterator[Decision], out: Path) -> int:
-    """Writes decisions as they come; the file appears once it is complete."""
+    """Writes decisions as they are made; the file appears once it is complete. Returns the number of decisions."""
     part = out.with_name(f"{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     if out.suffix == ".parquet":
         with pq.ParquetWriter(part, _SCHEMA) as writer:
-            for batch in batched(decisions, _BATCH):
+            for batch in batched(decisions, _BATCH_SIZE):
                 writer.write_table(pa.Table.from_pylist([_row(decision) for decision in batch], schema=_SCHEMA))
                 written += len(batch)
-                console.counted("leads scored", written)
+                console.count("leads scored", written)
     else:
         with part.open("w", encoding="utf-8") as file:
             for decision in decisions:

@@ -1,4 +1,4 @@
-"""The service: everything up at once, serve, sign in, keys, policy, doctor."""
+"""The service: up, serve, sign-in, keys, policy, doctor."""
 
 import json
 import os
@@ -17,8 +17,8 @@ import typer
 from app import console
 from app.commands import data, models
 from app.commands.options import Format, Json, UsageError, wiring
-from app.commands.worker import beside, found
-from app.wiring import Wiring, now, unusable
+from app.commands.worker import companion_worker, worker_state
+from app.wiring import Wiring, now, unusable_home
 from features.catalogue import CATALOGUE
 from features.value_types import SECOND, rfc3339
 from models.policy import Policy, load
@@ -29,35 +29,41 @@ from serving.records import versions
 from serving.store import database
 
 app = typer.Typer()
-keys_app = typer.Typer(no_args_is_help=True, help="API keys.", epilog="Example: eql keys create --role crm")
-policy_app = typer.Typer(no_args_is_help=True, help="Policies.", epilog="Example: eql policy check my_policy.yaml")
+keys_app = typer.Typer(
+    no_args_is_help=True, help="Create, list and revoke API keys.", epilog="Example: eql keys create --role crm"
+)
+policy_app = typer.Typer(
+    no_args_is_help=True,
+    help="Check policies, and print their schema.",
+    epilog="Example: eql policy check my_policy.yaml",
+)
 doctor_app = typer.Typer()
 
 DEMO_ACCOUNTS = 5000
-_SIGN_IN_LASTS = 24 * 3600 * SECOND
+_LINK_LIFETIME = 24 * 3600 * SECOND
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="PORT", help="TCP port.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-WithWorker = Annotated[bool, typer.Option("--worker/--no-worker", help="Run a worker beside the service.")]
-Processes = Annotated[int, typer.Option(min=1, max=64, help="Worker processes that serve.")]
-FINISHES_WITHIN = 10
-"""Seconds that requests have to be answered after SIGTERM."""
-_KEPT = 75
-"""Seconds that a connection is kept without a request: longer than proxies and clients keep theirs (nginx: 60), so that
-they close it, for a request that is sent as we do gets no answer."""
-_HUNG_AFTER = 30
-"""Seconds after which a worker process that shows no life is replaced."""
-_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
-_MEMORY = Path("/dev/shm")  # noqa: S108, a folder of random name is made in it
-"""Files in memory, on Linux."""
+WithWorker = Annotated[bool, typer.Option("--worker/--no-worker", help="Run a worker with the service.")]
+Processes = Annotated[int, typer.Option(min=1, max=64, help="Number of processes that serve.")]
+SHUTDOWN_SECONDS = 10
+"""The time that running requests have to finish after SIGTERM."""
+_KEEP_ALIVE_SECONDS = 75
+"""The time that a connection without a request stays open. Proxies and clients close theirs sooner (nginx: after 60).
+So the service does not close a connection just as a client sends a request, which would then get no answer."""
+_HANG_SECONDS = 30
+"""The time without a sign of life after which a process is replaced."""
+_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, only a folder with a random name is created in it
+"""A file system in memory, on Linux."""
 
 
 class PortTaken(ValueError):
-    """Something else listens on the port."""
+    """The port cannot be bound, most often because another process listens on it."""
 
 
 @app.command(epilog="Example: eql up --port 8000")
 def up(port: Port = 8000, host: Host = "127.0.0.1", with_worker: WithWorker = True) -> None:
-    """Prepare what is missing (a simulated ecosystem, a model, scores), then serve."""
+    """Prepare what is missing (simulated data, a model, scores), then serve."""
     _check_port(host, port)
     started = time.monotonic()
     parts = wiring()
@@ -80,22 +86,22 @@ def _simulate(parts: Wiring) -> None:
 
 
 def _train(error: str | None) -> None:
-    """A model where there is none, or none that this version of the software can serve."""
+    """Trains and promotes a model, because none can be served."""
     from training.promotion.promotion import PromotionRefused
 
     console.progress(f"{error or 'no model yet'}: training one")
-    models.trained()
+    models.train_challenger()
     try:
-        models.promote(None, "none could be served", None, False)
+        models.promote(None, "no model could be served", None, False)
     except PromotionRefused as refused:
-        console.progress(f"{refused}; until then the rules decide")
+        console.progress(f"{refused}; without a champion, the rules alone decide")
 
 
 @app.command(epilog="Example: eql serve --port 8000")
 def serve(
     port: Port = 8000, host: Host = "127.0.0.1", processes: Processes = 1, with_worker: WithWorker = True
 ) -> None:
-    """Serve the API and the pages; without a promoted model rules decide and probabilities are null."""
+    """Serve the API and the pages. Without a promoted model, the rules alone decide and probabilities are null."""
     _check_port(host, port)
     _serve(wiring(), host, port, processes, with_worker)
 
@@ -105,12 +111,12 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
 
     from app import asgi
     from app.connection import Connection
-    from app.draining import Single, Workers
+    from app.draining import SingleProcessServer, WorkerProcesses
 
     site = f"http://{host}:{port}"
-    console.ERRORS.print(f"EQL serves at {site}; {_how_to_sign_in(parts, host, site)}", markup=False)
+    console.ERRORS.print(f"EQL serves at {site}; {_sign_in_hint(parts, host, site)}", markup=False)
     parts.engine.dispose()
-    # uvicorn raises the signal anew when it is done, and who was asked to end and did has not failed.
+    # uvicorn raises SIGTERM again after its shutdown. Without this handler that would end the process as a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = uvicorn.Config(
         f"{asgi.__name__}:{asgi.create.__name__}",
@@ -123,35 +129,35 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_keep_alive=_KEPT,
-        timeout_graceful_shutdown=FINISHES_WITHIN,
-        timeout_worker_healthcheck=_HUNG_AFTER,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_worker_healthcheck=_HANG_SECONDS,
     )
-    with _counting_together(processes), beside(with_worker), suppress(KeyboardInterrupt):
+    with _shared_metrics(processes), companion_worker(with_worker), suppress(KeyboardInterrupt):
         sockets = [config.bind_socket()]
         if processes > 1:
-            Workers(config, sockets).run()
+            WorkerProcesses(config, sockets).run()
         else:
-            Single(config).run(sockets)
+            SingleProcessServer(config).run(sockets)
 
 
-def _how_to_sign_in(parts: Wiring, host: str, site: str) -> str:
-    """A link where only this machine is served; where others are, the log may be others' too."""
-    return f"sign in at {_link(parts, site)}" if host in _THIS_MACHINE else "`eql sign-in` prints a link to sign in"
+def _sign_in_hint(parts: Wiring, host: str, site: str) -> str:
+    """A sign-in link if only this machine is served; otherwise a command, because others may read the log."""
+    return f"sign in at {_link(parts, site)}" if host in _LOOPBACK_HOSTS else "`eql sign-in` prints a link to sign in"
 
 
 @contextmanager
-def _counting_together(processes: int) -> Iterator[None]:
-    """Gives several processes a folder for their numbers while the block runs.
+def _shared_metrics(processes: int) -> Iterator[None]:
+    """Gives several processes one folder for the files of their metrics, while the block runs.
 
-    In memory, where there is such a place: the numbers are files mapped into the processes, and where a disk is full
-    the system ends a process that touches a page for which there is no room.
+    The folder is in memory if the system has such a file system. The files are mapped into the processes, and on a full
+    disk the system kills a process that touches a page without room.
     """
     if processes == 1:
         yield
         return
-    memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=memory, prefix="eql-metrics-", ignore_cleanup_errors=True) as folder:
+    parent = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=parent, prefix="eql-metrics-", ignore_cleanup_errors=True) as folder:
         os.environ[SHARED_FOLDER] = folder
         yield
 
@@ -169,11 +175,13 @@ def _check_port(host: str, port: int) -> None:
 
 @app.command("sign-in", epilog="Example: eql sign-in --role sales")
 def sign_in(
-    role: Annotated[Role, typer.Option(help="What the caller may do.")] = "admin",
-    partner: Annotated[str | None, typer.Option(metavar="ID", help="Whose records a partner sees.")] = None,
-    site: Annotated[str, typer.Option(help="Where the pages are.")] = "http://127.0.0.1:8000",
+    role: Annotated[Role, typer.Option(help="Role, which decides what the caller may do.")] = "admin",
+    partner: Annotated[
+        str | None, typer.Option(metavar="ID", help="Partner whose records the caller sees; for the role partner.")
+    ] = None,
+    site: Annotated[str, typer.Option(help="Address of the pages.")] = "http://127.0.0.1:8000",
 ) -> None:
-    """Print a link that signs in to the pages, once, within a day."""
+    """Print a link that signs in to the pages. The link works once, within a day."""
     _check_role(role, partner)
     typer.echo(_link(wiring(), site, role, partner))
 
@@ -187,18 +195,20 @@ def _check_role(role: Role, partner: str | None) -> None:
 
 def _link(parts: Wiring, site: str, role: str = "admin", partner: str | None = None) -> str:
     with parts.engine.begin() as connection:
-        expires = now() + _SIGN_IN_LASTS
+        expires = now() + _LINK_LIFETIME
         token = sessions.offer(connection, role, partner, expires_at=expires, tokens=parts.service.tokens)
     return f"{site}/sign-in?token={token}"
 
 
 @keys_app.command("create", epilog="Example: eql keys create --role crm")
 def create_key(
-    role: Annotated[Role, typer.Option(help="What the caller may do.")],
-    partner: Annotated[str | None, typer.Option(metavar="ID", help="Whose records a partner sees.")] = None,
+    role: Annotated[Role, typer.Option(help="Role, which decides what the caller may do.")],
+    partner: Annotated[
+        str | None, typer.Option(metavar="ID", help="Partner whose records the caller sees; for the role partner.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print a new API key; it is shown this once and works at once."""
+    """Print a new API key. The key works at once, and is never shown again."""
     _check_role(role, partner)
     parts = wiring()
     with parts.engine.begin() as connection:
@@ -208,13 +218,13 @@ def create_key(
 
 @keys_app.command("list", epilog="Example: eql keys list")
 def list_keys(as_json: Json = False) -> None:
-    """List the keys: the visible part, role and whether revoked."""
+    """List the API keys: id, prefix, role, partner, and the times of creation and revocation."""
     with database.reading(wiring().engine) as connection:
-        found = keys.listed(connection)
+        api_keys = keys.listed(connection)
     columns = ["id", "prefix", "role", "partner", "created", "revoked"]
     rows = [
         [str(k.id), k.prefix, k.role, k.partner_id, rfc3339(k.created_at), k.revoked_at and rfc3339(k.revoked_at)]
-        for k in found
+        for k in api_keys
     ]
     result = [dict(zip(columns, row, strict=True)) for row in rows]
     console.emit(result, console.table("API keys", columns, rows), as_json)
@@ -222,20 +232,22 @@ def list_keys(as_json: Json = False) -> None:
 
 @keys_app.command("revoke", epilog="Example: eql keys revoke 3")
 def revoke_key(key_id: Annotated[int, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
-    """Revoke a key at once."""
+    """Revoke an API key. The key stops working at once."""
     with wiring().engine.begin() as connection:
         revoked = keys.revoke(connection, key_id, at=now())
     if not revoked:
-        raise ValueError(f"there is no active key {key_id}; `eql keys list` shows them")
+        raise ValueError(f"there is no active key {key_id}; run `eql keys list` to see the keys")
     console.emit({"revoked": key_id}, f"key {key_id} is revoked", as_json)
 
 
 @policy_app.command("check", epilog="Example: eql policy check my_policy.yaml")
-def check_policy(file: Path, as_json: Json = False) -> None:
-    """Check a policy file against its schema and the catalogue."""
+def check_policy(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy file, YAML.")], as_json: Json = False
+) -> None:
+    """Check a policy file against the schema of policies and the feature catalogue."""
     policy = load(file, CATALOGUE)
     result = {"version": policy.version, "rules": len(policy.rules), "sha256": policy.sha256}
-    console.emit(result, f"{file}: version {policy.version}, {len(policy.rules)} rules, sound", as_json)
+    console.emit(result, f"{file}: version {policy.version}, {len(policy.rules)} rules, valid", as_json)
 
 
 @policy_app.command("schema", epilog="Example: eql policy schema > policy.schema.json")
@@ -246,17 +258,17 @@ def policy_schema() -> None:
 
 @doctor_app.callback(invoke_without_command=True, epilog="Example: eql doctor")
 def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """What is configured and reachable, what is wrong, and how to mend it; ends with 1 where something is."""
+    """Show the configuration, and each error with its fix; exit code 1 if there is an error."""
     if context.invoked_subcommand is not None:
         return
-    checks = [_checked(name, check) for name, check in _CHECKS.items()]
-    rows = [[check["check"], "ok" if check["ok"] else "WRONG", check["finding"]] for check in checks]
+    checks = [_run_check(name, check) for name, check in _CHECKS.items()]
+    rows = [[check["check"], "ok" if check["ok"] else "error", check["finding"]] for check in checks]
     console.emit(checks, console.table("EQL", ["check", "state", "finding"], rows), as_json)
     if not all(check["ok"] for check in checks):
         raise typer.Exit(1)
 
 
-def _checked(name: str, check: Callable[[Wiring], str]) -> dict[str, Any]:
+def _run_check(name: str, check: Callable[[Wiring], str]) -> dict[str, Any]:
     try:
         return {"check": name, "ok": True, "finding": check(wiring())}
     except (ValueError, OSError) as error:
@@ -276,15 +288,15 @@ def _home(parts: Wiring) -> str:
         with tempfile.TemporaryFile(dir=home):
             return f"{home} can be written"
     except OSError as error:
-        raise unusable(home, error) from None
+        raise unusable_home(home, error) from None
 
 
 def _store(parts: Wiring) -> str:
     with database.reading(parts.engine) as connection:
-        found, counts = database.describe(connection), versions.count(connection)
+        description, counts = database.describe(connection), versions.count(connection)
     if not counts["leads"]:
-        raise InvalidState(f"the store {found} has no leads; run `eql import`, or `make run` for a simulated ecosystem")
-    return f"{found}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        raise InvalidState(f"the store {description} has no leads; run `eql import`, or `make run` for simulated data")
+    return f"{description}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 def _policy(parts: Wiring) -> str:
@@ -304,11 +316,11 @@ def _champion(parts: Wiring) -> str:
 
 def _registry(parts: Wiring) -> str:
     versions = parts.registry.versions()
-    return f"{parts.settings.tracking_uri}: {len(versions)} versions"
+    return f"{parts.settings.tracking_uri}: {len(versions)} {'version' if len(versions) == 1 else 'versions'}"
 
 
 class InvalidState(ValueError):
-    """Something is not as it must be to serve; the message says the mend."""
+    """A part is not ready to serve; the message names the fix."""
 
 
 _CHECKS: dict[str, Callable[[Wiring], str]] = {
@@ -318,5 +330,5 @@ _CHECKS: dict[str, Callable[[Wiring], str]] = {
     "policy": _policy,
     "champion": _champion,
     "registry": _registry,
-    "worker": found,
+    "worker": worker_state,
 }

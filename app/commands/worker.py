@@ -1,4 +1,4 @@
-"""The worker as a command, and as the companion of a service."""
+"""The worker: as a command, and as the companion process of a service."""
 
 import json
 import logging
@@ -25,24 +25,26 @@ from serving.webhooks.addresses import AllowedHosts
 app = typer.Typer()
 _LOG = logging.getLogger(__name__)
 _EQL = [sys.executable, "-c", "from app.cli import main; main()"]
-_GRACE = 30.0
-_RESTART_AFTER = 5.0
+_GRACE_SECONDS = 30.0
+_RESTART_SECONDS = 5.0
 
 
-class StepsFailed(ValueError):
-    """Some of what was due could not be done; the log has the places."""
+class TasksFailed(ValueError):
+    """Some of the due tasks failed; the log has their tracebacks."""
 
 
 class RetrainingFailed(RuntimeError):
-    """The process that trains ended with an error, which it told itself."""
+    """The process that trains ended with an error, which it printed itself."""
 
 
 @app.command(epilog="Example: eql worker --once")
 def worker(
-    once: Annotated[bool, typer.Option("--once", help="Do what is due now, and end.")] = False,
-    companion: Annotated[bool, typer.Option("--companion", hidden=True, help="End with standard input.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Run the tasks that are due now, and end.")] = False,
+    companion: Annotated[
+        bool, typer.Option("--companion", hidden=True, help="End when standard input closes.")
+    ] = False,
 ) -> None:
-    """Deliver events, score leads anew and run schedules until stopped; any number of workers may run side by side."""
+    """Deliver events, rescore leads and run schedules until stopped; several workers may run at the same time."""
     from serving.worker.tasks import schedules, tasks
     from serving.worker.worker import Worker
 
@@ -50,9 +52,9 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     if companion:
-        # Ctrl+C reaches both; the service says when to end.
+        # Ctrl+C reaches both processes; the service decides when its worker ends.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        Thread(target=_await_end, args=(stopping,), daemon=True).start()
+        Thread(target=_stop_with_service, args=(stopping,), daemon=True).start()
     parts = wiring()
     scoring = parts.service.scoring
     plan = schedules(scoring, parts.settings.retention, _retraining(parts, stopping))
@@ -61,12 +63,12 @@ def worker(
     if not once:
         runner.run()
     elif failed := runner.once():
-        raise StepsFailed(f"failed: {', '.join(failed)}; the log above says where, and the next run tries again")
+        raise TasksFailed(f"these tasks failed: {', '.join(failed)}; see the log above; the next run tries them again")
 
 
-def _await_end(stopping: Event) -> None:
-    # The pipe is the service's; it closes with the service, however that ends. Not by way of `sys.stdin`, whose lock
-    # would be held here when the interpreter ends, which it takes for fatal.
+def _stop_with_service(stopping: Event) -> None:
+    # The service holds the other end of the pipe, so the pipe closes when the service ends in any way. A read from
+    # `sys.stdin` would hold its lock while the interpreter shuts down, and the interpreter aborts in that case.
     os.read(sys.stdin.fileno(), 1)
     stopping.set()
 
@@ -77,75 +79,74 @@ def _retraining(parts: Wiring, stopping: Event) -> Callable[[], str] | None:
 
 
 def _retrain(days: int, stopping: Event) -> str:
-    """Looks whether the champion still holds, and trains a challenger where it does not or is `days` old."""
+    """Runs `eql monitor`, which trains a challenger if the verdict says so or the training data are `days` old."""
     command = [*_EQL, "monitor", "--retrain", "--retrain-after", str(days), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:  # noqa: S603, a command of our own
-        ended = Thread(target=_end_with, args=(process, stopping), daemon=True)
-        ended.start()
+        Thread(target=_terminate_when_stopping, args=(process, stopping), daemon=True).start()
         output, _ = process.communicate()
     if process.returncode:
         raise RetrainingFailed
-    return _told(json.loads(output))
+    return _summary(json.loads(output))
 
 
-def _end_with(process: "subprocess.Popen[bytes]", stopping: Event) -> None:
+def _terminate_when_stopping(process: "subprocess.Popen[bytes]", stopping: Event) -> None:
     while process.poll() is None:
         if stopping.wait(1.0):
             process.terminate()
             return
 
 
-def _told(report: dict[str, Any]) -> str:
+def _summary(report: dict[str, Any]) -> str:
     trained = report["retrained"]
-    version = f"version {trained['version']} is the challenger" if trained else "no training due"
+    version = f"version {trained['version']} is the challenger" if trained else "no training is due"
     return f"verdict {report['verdict']}; {version}"
 
 
 @contextmanager
-def beside(wanted: bool) -> Iterator[None]:
-    """Runs a worker in a process of its own while the block runs, and starts it anew should it die."""
+def companion_worker(wanted: bool) -> Iterator[None]:
+    """Runs a worker in another process while the block runs, and restarts it if it dies."""
     closing = Event()
-    keeper = Thread(target=_keep, args=(closing,), name="worker", daemon=True)
+    supervisor = Thread(target=_supervise, args=(closing,), name="worker", daemon=True)
     if wanted:
-        keeper.start()
+        supervisor.start()
     try:
         yield
     finally:
         closing.set()
         if wanted:
-            keeper.join(_GRACE)
+            supervisor.join(_GRACE_SECONDS)
 
 
-def _keep(closing: Event) -> None:
+def _supervise(closing: Event) -> None:
     while not closing.is_set():
         with subprocess.Popen([*_EQL, "worker", "--companion"], stdin=subprocess.PIPE) as process:  # noqa: S603, a command of our own
             while process.poll() is None and not closing.wait(0.2):
                 pass
             if closing.is_set():
-                _finish(process)
+                _terminate(process)
                 return
-        _LOG.error("the worker ended with %s; another is started", process.returncode)
-        closing.wait(_RESTART_AFTER)
+        _LOG.error("the worker ended with exit code %s; a new one is started", process.returncode)
+        closing.wait(_RESTART_SECONDS)
 
 
-def _finish(process: "subprocess.Popen[bytes]") -> None:
+def _terminate(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     try:
-        process.wait(_GRACE)
+        process.wait(_GRACE_SECONDS)
     except subprocess.TimeoutExpired:
-        console.progress("the worker did not end in time; what it held is taken up by the next one")
+        console.progress("the worker did not end in time and is killed; the next worker takes over its tasks")
         process.kill()
 
 
-def found(parts: Wiring) -> str:
-    """When a worker last showed that it lives, and what waits for one."""
+def worker_state(parts: Wiring) -> str:
+    """The last heartbeat of a worker, and the numbers of leads and events that wait for one."""
     from serving.worker.tasks import HEARTBEAT, last_beat
 
     with database.reading(parts.engine) as connection:
         beat = last_beat(connection)
         leads, events = rescore_queue.length(connection), deliveries.waiting(connection)
-    waits = f"{leads:,} leads wait for a score, {events:,} events to be delivered"
+    waiting = f"{leads:,} leads wait for a score, {events:,} events for delivery"
     if beat is None or now() - beat > 3 * HEARTBEAT:
-        seen = "none was ever seen" if beat is None else f"the last one was seen {rfc3339(beat)}"
-        return f"no worker runs ({seen}): start `eql worker` or `eql serve`; {waits}"
-    return f"seen {rfc3339(beat)}; {waits}"
+        seen = "none was ever seen" if beat is None else f"the last one was seen at {rfc3339(beat)}"
+        return f"no worker runs ({seen}); start `eql worker` or `eql serve`; {waiting}"
+    return f"seen at {rfc3339(beat)}; {waiting}"

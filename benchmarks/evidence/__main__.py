@@ -1,6 +1,6 @@
 """Gathers evidence: `python -m benchmarks.evidence crashes --count 1000 --database sqlite`.
 
-Prints one line of figures for each database, and ends with 1 where a promise was broken.
+It prints one line of figures for each trial and database. The exit code is 1 if a figure that must be zero is not.
 """
 
 import argparse
@@ -12,27 +12,33 @@ from typing import Any
 from benchmarks.evidence.contract import findings
 from benchmarks.evidence.crashes import crashes
 from benchmarks.evidence.deliveries import deliveries
-from benchmarks.evidence.places import DATABASES, new_store, opened
 from benchmarks.evidence.replays import replays
 from benchmarks.evidence.retries import retries
+from benchmarks.evidence.stores import DATABASES, new_store, open_store
 from benchmarks.evidence.syncs import syncs
 
-Figures = dict[str, Any]
+TrialFigures = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried: on a database, so many times; and the figures that must be zero."""
+    """A trial.
 
-    run: Callable[[str, int], Figures]
+    Attributes:
+        run: runs the trial on a kind of database, a number of times.
+        count: the default number of times.
+        zero: the figures that must be zero.
+    """
+
+    run: Callable[[str, int], TrialFigures]
     count: int
     zero: tuple[str, ...]
 
 
-def _contract(kind: str, count: int) -> Figures:
-    with new_store(kind) as url, opened(url) as store:
-        found, counted = findings(store, count)
-    return {**counted, "findings": len(found), "examples": [str(finding)[:1000] for finding in found[:5]]}
+def _contract(kind: str, count: int) -> TrialFigures:
+    with new_store(kind) as url, open_store(url) as store:
+        failures, counts = findings(store, count)
+    return {**counts, "findings": len(failures), "examples": [str(failure)[:1000] for failure in failures[:5]]}
 
 
 TRIALS: Mapping[str, Trial] = {
@@ -50,21 +56,21 @@ TRIALS: Mapping[str, Trial] = {
 
 
 def main() -> None:
-    """Try, print, and end with 1 where something is wrong."""
+    """Runs the trials, prints the figures, and exits with 1 if a trial fails."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TRIALS)}; all without any")
-    parser.add_argument("--count", type=int, help="how many; the issue's figure without it")
-    parser.add_argument("--database", choices=DATABASES, action="append", help="both without it")
-    asked = parser.parse_args()
-    if unknown := set(asked.names) - set(TRIALS):
-        parser.error(f"no evidence {', '.join(sorted(unknown))}; choose of {', '.join(TRIALS)}")
-    broken = False
-    for name in asked.names or TRIALS:
-        for kind in asked.database or DATABASES:
-            figures = TRIALS[name].run(kind, asked.count or TRIALS[name].count)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(TRIALS)}; by default all")
+    parser.add_argument("--count", type=int, help="how many times; each trial has its default")
+    parser.add_argument("--database", choices=DATABASES, action="append", help="by default both")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(TRIALS):
+        parser.error(f"there is no trial {', '.join(sorted(unknown))}; choose from {', '.join(TRIALS)}")
+    failed = False
+    for name in options.names or TRIALS:
+        for kind in options.database or DATABASES:
+            figures = TRIALS[name].run(kind, options.count or TRIALS[name].count)
             print(json.dumps({"evidence": name, "database": kind, **figures}), flush=True)
-            broken = broken or any(figures[zero] for zero in TRIALS[name].zero)
-    raise SystemExit(broken)
+            failed = failed or any(figures[figure] for figure in TRIALS[name].zero)
+    raise SystemExit(failed)
 
 
 main()

@@ -1,7 +1,7 @@
-"""The API against its own OpenAPI document, by Schemathesis: all checks, in process.
+"""The API against its own OpenAPI document, with all checks of Schemathesis, in process.
 
-A request that obeys the document may still be refused for what JSON Schema has no words for; `BEYOND_SCHEMA` lists
-those constraints, and any other refusal of such a request is a finding.
+The API may refuse a request that obeys the document, for a constraint that JSON Schema cannot express. `BEYOND_SCHEMA`
+lists these constraints. Any other refusal of such a request is a finding.
 """
 
 import json
@@ -54,19 +54,19 @@ BEYOND_SCHEMA = (
     "is shared by many",
     "was used for another body",
 )
-"""Beginnings of constraints: of text that must be something real, of two values together, of what is stored, of now."""
+"""The first words of constraints on the meaning of a text, on two values together, on stored data, on the time."""
 
 _BY_LINE = {"negative_data_rejection": {"enabled": False}}
-"""A text of lines is answered 200, and each line by a status of its own."""
+"""An NDJSON body gets the answer 200, in which each line has its own status."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A check that failed."""
+    """A failed check, with the request and the answer."""
 
     check: str
     route: str
-    what: str
+    message: str
     request: str
     status: int | None
     answer: bytes
@@ -78,20 +78,20 @@ def clock() -> int:
 
 
 def service_on(store: Engine) -> Service:
-    """The service on a store, with neither model nor limits."""
+    """The service on a store, without a model and without limits."""
     policy = load(Path("models/default_policy.yaml"), CATALOGUE)
     champion = ModelWatcher(store, CATALOGUE, policy, clock)
     return Service(engine=store, champion=champion, clock=clock, tokens=secrets.token_bytes)
 
 
 def served(store: Engine) -> FastAPI:
-    """The application of that service."""
+    """The application of the service on a store."""
     return create_app(service_on(store))
 
 
 @cache
-def _taught() -> None:
-    """Tells Schemathesis of NDJSON, and of values that a stored record may have."""
+def _register_formats() -> None:
+    """Registers NDJSON and the formats of stored values with Schemathesis."""
 
     @schemathesis.serializer("application/x-ndjson")
     def lines(_: Any, value: Any) -> bytes:
@@ -114,16 +114,16 @@ def _date(text: str) -> Any:
 def findings(
     store: Engine, examples: int, phases: Sequence[str] = PHASES, only: str | None = None, seed: int = 1
 ) -> tuple[list[Finding], Counter[str]]:
-    """What Schemathesis finds as admin, and how many cases and checks it made.
+    """Runs Schemathesis as admin; returns its findings, and the counts of cases and checks.
 
     Args:
-        store: a store, which is filled.
-        examples: of fuzzing for each operation, and sequences of the stateful phase.
-        phases: of Schemathesis.
-        only: a regular expression of paths to try; all without it.
-        seed: of what is generated.
+        store: a store; the requests fill it.
+        examples: the number of fuzzing examples for each operation, and of sequences in the stateful phase.
+        phases: the phases of Schemathesis.
+        only: a regular expression for the paths to test; None for all paths.
+        seed: the random seed.
     """
-    _taught()
+    _register_formats()
     with store.begin() as connection:
         key = keys.create(connection, "admin", None, at=clock(), tokens=secrets.token_bytes)
     settings = {
@@ -138,46 +138,50 @@ def findings(
         "/openapi.json", served(store), config=SchemathesisConfig.from_dict(settings)
     )
     schema = whole if only is None else whole.include(path_regex=only)
-    found: list[Finding] = []
-    counted: Counter[str] = Counter()
+    failures: list[Finding] = []
+    counts: Counter[str] = Counter()
     for event in from_schema(schema).execute():
         if isinstance(event, events.NonFatalError):
-            found.append(Finding("error", event.label, str(event.value), "", None, b""))
+            failures.append(_error(event.label, str(event.value)))
         if isinstance(event, events.FatalError):
-            found.append(Finding("error", "", str(event.exception), "", None, b""))
+            failures.append(_error("", str(event.exception)))
         if isinstance(event, events.ScenarioFinished):
-            counted["cases"] += len(event.recorder.cases)
-            counted["checks"] += sum(map(len, event.recorder.checks.values()))
-            found += _failed(event.recorder)
-    return found, counted
+            counts["cases"] += len(event.recorder.cases)
+            counts["checks"] += sum(map(len, event.recorder.checks.values()))
+            failures += _failed_checks(event.recorder)
+    return failures, counts
 
 
-def _failed(recorder: ScenarioRecorder) -> Iterator[Finding]:
+def _error(route: str, message: str) -> Finding:
+    return Finding(check="error", route=route, message=message, request="", status=None, answer=b"")
+
+
+def _failed_checks(recorder: ScenarioRecorder) -> Iterator[Finding]:
     for case_id, checks in recorder.checks.items():
         for check in checks:
             if check.failure_info is None:
                 continue
             failure, case = check.failure_info.failure, recorder.cases[case_id].value
-            made = recorder.interactions.get(case_id)
-            answer = made.response if made else None
+            interaction = recorder.interactions.get(case_id)
+            answer = interaction.response if interaction else None
             content = answer.content if answer else b""
             if check.name == "positive_data_acceptance" and _beyond_schema(content):
                 continue
             yield Finding(
-                check.name,
-                case.operation.label,
-                f"{failure.title}: {failure.message}",
-                check.failure_info.code_sample,
-                answer.status_code if answer else None,
-                content,
+                check=check.name,
+                route=case.operation.label,
+                message=f"{failure.title}: {failure.message}",
+                request=check.failure_info.code_sample,
+                status=answer.status_code if answer else None,
+                answer=content,
             )
 
 
 def _beyond_schema(content: bytes) -> bool:
-    """Whether an answer refuses for constraints alone that JSON Schema cannot tell."""
+    """Whether an answer names only constraints that JSON Schema cannot express."""
     try:
         problem = json.loads(content)
     except ValueError:
         return False
-    told = [error["constraint"] for error in problem.get("errors", ())] or [problem.get("detail", "")]
-    return all(any(text in each for text in BEYOND_SCHEMA) for each in told)
+    constraints = [error["constraint"] for error in problem.get("errors", ())] or [problem.get("detail", "")]
+    return all(any(text in each for text in BEYOND_SCHEMA) for each in constraints)

@@ -1,9 +1,9 @@
-"""Kill the service again and again while facts and leads come in: nothing acknowledged may be lost, nothing doubled.
+"""Crashes of the service while facts and leads arrive: no acknowledged write may be lost or doubled.
 
 The service runs as a process (`benchmarks.evidence.failing`) that is killed with SIGKILL, in turn at a random moment
-and at each named failpoint. The clients keep what was acknowledged in a log that is synced before they go on; what was
-not acknowledged they send again, as a CRM would, until it is. In the end the store must hold each record, lead,
-decision and event exactly once.
+and at each failpoint. The clients log acknowledged requests and sync the log before they go on. They send every other
+request again, as a CRM does, until it is acknowledged. At the end, the store must hold each record, lead, decision and
+event exactly once.
 """
 
 import json
@@ -27,8 +27,16 @@ from typing import Any
 from sqlalchemy import Engine, select, text
 
 from benchmarks.evidence.failing import FAILPOINTS
-from benchmarks.evidence.places import new_store, opened
-from benchmarks.evidence.sending import LINES, STARTS, Answer, Request, answered, connect, request
+from benchmarks.evidence.sending import (
+    LINES,
+    STARTS,
+    FinalAnswer,
+    WriteRequest,
+    connect,
+    send_until_answered,
+    write_request,
+)
+from benchmarks.evidence.stores import new_store, open_store
 from benchmarks.load import loopback_port
 from serving.access import keys
 from serving.decisions.tables import current_score, decisions
@@ -38,27 +46,30 @@ from serving.store.tables import outbox
 
 RANDOM = "random"
 CLIENTS = 3
-_DIES_WITHIN = 4.0
-"""Seconds after which a process that did not come to its failpoint is killed there and then."""
-_LATEST = 0.6
-"""Seconds within which a random kill comes, some of them before the service is up."""
-_CHANCE = 0.08
+_MAX_SECONDS_TO_FAILPOINT = 4.0
+"""A process that does not reach its failpoint in this time is killed."""
+_MAX_SECONDS_TO_RANDOM_KILL = 0.6
+"""A random kill comes within this time, in some cases before the service is up."""
+_FAILPOINT_PROBABILITY = 0.08
 
 
 @dataclass
 class Clients:
-    """Threads that send requests and keep what was acknowledged.
+    """Threads that send requests and record the acknowledged ones.
 
     Attributes:
-        port: of the service.
-        key: of the API.
-        log: the file of acknowledgements, synced after each.
+        port: the port of the service.
+        key: the API key.
+        log: the file of acknowledged requests, synced after each.
+        acknowledged: the acknowledged requests by number, each with the body of its answer.
+        refused: the status and the body of each other final answer.
+        repeated: how often requests were sent again.
     """
 
     port: int
     key: str
     log: Path
-    acknowledged: dict[int, tuple[Request, bytes]] = field(default_factory=dict)
+    acknowledged: dict[int, tuple[WriteRequest, bytes]] = field(default_factory=dict)
     refused: list[tuple[int, bytes]] = field(default_factory=list)
     repeated: int = 0
     _numbers: Iterator[int] = field(default_factory=count)
@@ -67,56 +78,63 @@ class Clients:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
-        """Begins to send."""
+        """Starts the threads."""
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(CLIENTS)]
         for thread in self._threads:
             thread.start()
 
     def drain(self) -> None:
-        """Sends nothing new, and what was not acknowledged until it is."""
+        """Stops new requests, and waits until every open request has its final answer."""
         self._draining.set()
         for thread in self._threads:
             thread.join()
 
     def _run(self) -> None:
         connection = connect(self.port)
-        while (wanted := self._next()) is not None:
-            self._keep(wanted, answered(connection, self.key, wanted))
+        while (request := self._next()) is not None:
+            self._record(request, send_until_answered(connection, self.key, request))
         connection.close()
 
-    def _next(self) -> Request | None:
+    def _next(self) -> WriteRequest | None:
         if self._draining.is_set():
             return None
         with self._lock:
-            return request(next(self._numbers))
+            return write_request(next(self._numbers))
 
-    def _keep(self, wanted: Request, answer: Answer) -> None:
+    def _record(self, request: WriteRequest, answer: FinalAnswer) -> None:
         with self._lock, self.log.open("ab") as log:
             self.repeated += answer.sent_again
             if answer.status not in (200, 201):
                 self.refused.append((answer.status, answer.body))
                 return
-            log.write(b"%d\n" % wanted.number)
+            log.write(b"%d\n" % request.number)
             log.flush()
             os.fsync(log.fileno())
-            self.acknowledged[wanted.number] = (wanted, answer.body)
+            self.acknowledged[request.number] = (request, answer.body)
 
 
 @dataclass
-class Victim:
-    """The service, started anew after each death."""
+class KillableService:
+    """The service, which is started again after each crash.
+
+    Attributes:
+        process: the process that forks the service.
+        port: the port of the service.
+        deaths: the number of crashes by failpoint.
+        late: the number of processes that did not reach their failpoint in time.
+    """
 
     process: "subprocess.Popen[str]"
     port: int
     deaths: Counter[str] = field(default_factory=Counter)
     late: int = 0
 
-    def die(self, failpoint: str, chance: random.Random) -> None:
-        """Starts it and sees it die: at the failpoint, or at a random moment."""
+    def crash(self, failpoint: str, rng: random.Random) -> None:
+        """Starts the service and lets it crash: at the failpoint, or at a random moment."""
         pid = self.start(failpoint)
-        ended = threading.Thread(target=self.ended)
+        ended = threading.Thread(target=self.wait_for_end)
         ended.start()
-        ended.join(chance.uniform(0, _LATEST) if failpoint == RANDOM else _DIES_WITHIN)
+        ended.join(rng.uniform(0, _MAX_SECONDS_TO_RANDOM_KILL) if failpoint == RANDOM else _MAX_SECONDS_TO_FAILPOINT)
         if ended.is_alive():
             self.late += failpoint != RANDOM
             os.kill(pid, signal.SIGKILL)
@@ -124,22 +142,22 @@ class Victim:
         self.deaths[failpoint] += 1
 
     def start(self, failpoint: str = "none") -> int:
-        """Its process's id."""
+        """Starts the service; returns the id of its process."""
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(f"{self.port} {failpoint} {_CHANCE}\n")
+        self.process.stdin.write(f"{self.port} {failpoint} {_FAILPOINT_PROBABILITY}\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
-    def ended(self) -> None:
-        """Waits for the process's end."""
+    def wait_for_end(self) -> None:
+        """Waits until the process of the service has ended."""
         assert self.process.stdout
         self.process.stdout.readline()
 
 
 @contextmanager
-def victim(url: str, home: Path) -> Iterator[Victim]:
-    """The service on a store, to be started and killed."""
+def killable_service(url: str, home: Path) -> Iterator[KillableService]:
+    """The service on a store, ready to be started and killed."""
     environment = {**os.environ, "EQL_DATABASE_URL": url, "EQL_HOME": str(home), "EQL_RATE_LIMIT": "0"}
     command = [sys.executable, "-m", "benchmarks.evidence.failing"]
     with subprocess.Popen(
@@ -147,36 +165,36 @@ def victim(url: str, home: Path) -> Iterator[Victim]:
     ) as process:
         assert process.stdin
         try:
-            yield Victim(process, loopback_port())
+            yield KillableService(process, loopback_port())
         finally:
             process.stdin.close()
 
 
 def crashes(kind: str, kills: int, seed: int = 1) -> dict[str, Any]:
-    """Kills the service so often on a new store of a database, and says what was lost or doubled.
+    """Kills the service `kills` times on a new store, and returns the counts of lost and doubled writes.
 
     Args:
-        kind: of database.
-        kills: how many.
-        seed: of the random moments.
+        kind: the kind of database.
+        kills: the number of kills.
+        seed: the seed of the random moments.
     """
-    chance = random.Random(seed)
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, opened(url) as store:
+    rng = random.Random(seed)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, open_store(url) as store:
         with store.begin() as connection:
             key = keys.create(connection, "admin", None, at=STARTS, tokens=secrets.token_bytes)
-        with victim(url, Path(name)) as service:
+        with killable_service(url, Path(name)) as service:
             clients = Clients(service.port, key, Path(name, "acknowledged"))
             clients.start()
             for failpoint in islice(cycle((RANDOM, *FAILPOINTS)), kills):
-                service.die(failpoint, chance)
+                service.crash(failpoint, rng)
             pid = service.start()
             clients.drain()
             os.kill(pid, signal.SIGTERM)
-            service.ended()
+            service.wait_for_end()
         logged = Path(name, "acknowledged").read_text().split()
         assert len(logged) == len(clients.acknowledged)
-        faults = differences(store, [*clients.acknowledged.values()])
+        errors = differences(store, [*clients.acknowledged.values()])
     return {
         "kills": sum(service.deaths.values()),
         "deaths": dict(service.deaths),
@@ -184,46 +202,46 @@ def crashes(kind: str, kills: int, seed: int = 1) -> dict[str, Any]:
         "acknowledged": len(clients.acknowledged),
         "sent_again": clients.repeated,
         "refused": len(clients.refused),
-        **{name: sum(counted.values()) for name, counted in faults.items()},
-        "examples": {name: list(counted)[:3] for name, counted in faults.items() if counted},
-        "seconds": round(time.monotonic() - began, 1),
+        **{name: sum(counts.values()) for name, counts in errors.items()},
+        "examples": {name: list(counts)[:3] for name, counts in errors.items() if counts},
+        "seconds": round(time.monotonic() - started, 1),
     }
 
 
-def differences(store: Engine, acknowledged: Sequence[tuple[Request, bytes]]) -> dict[str, Counter[str]]:
-    """What of the acknowledged the store has not, has more than once, and what it has that nobody sent."""
-    expected = Counter(name for wanted, content in acknowledged for name in _expected(wanted, content))
-    found = _found(store)
-    lost = expected - found
-    doubled = Counter({name: found[name] - 1 for name in expected if found[name] > 1})
-    unknown = Counter({name: found[name] for name in found.keys() - expected.keys()})
+def differences(store: Engine, acknowledged: Sequence[tuple[WriteRequest, bytes]]) -> dict[str, Counter[str]]:
+    """The acknowledged rows that the store lacks or holds twice, and the rows that no client sent."""
+    expected = Counter(name for request, content in acknowledged for name in _expected(request, content))
+    stored = _stored(store)
+    lost = expected - stored
+    doubled = Counter({name: stored[name] - 1 for name in expected if stored[name] > 1})
+    unknown = Counter({name: stored[name] for name in stored.keys() - expected.keys()})
     return {"lost": lost, "doubled": doubled, "unknown": unknown}
 
 
-def _expected(wanted: Request, content: bytes) -> Iterator[str]:
-    """What a request leaves in the store."""
-    if wanted.path == "/v1/records":
-        yield from (f"touchpoints B-{wanted.number}-{line}" for line in range(LINES))
-    elif wanted.lead_id is not None:
+def _expected(request: WriteRequest, content: bytes) -> Iterator[str]:
+    """The rows that a request leaves in the store."""
+    if request.path == "/v1/records":
+        yield from (f"touchpoints B-{request.number}-{line}" for line in range(LINES))
+    elif request.lead_id is not None:
         decision = json.loads(content)["decision"]["decision_id"]
-        yield from (f"leads {wanted.lead_id}", f"decision {decision}")
-        yield from (f"current {decision}", f"lead.created {wanted.lead_id}", f"lead.scored {wanted.lead_id}")
+        yield from (f"leads {request.lead_id}", f"decision {decision}")
+        yield from (f"current {decision}", f"lead.created {request.lead_id}", f"lead.scored {request.lead_id}")
     else:
-        yield f"{wanted.path.split('/')[2]} {json.loads(content)['id']}"
+        yield f"{request.path.split('/')[2]} {json.loads(content)['id']}"
 
 
-def _found(store: Engine) -> Counter[str]:
+def _stored(store: Engine) -> Counter[str]:
     records = {name: RECORDS[name] for name in ("touchpoints", "buying_signals", "leads")}
     with reading(store) as connection:
         if connection.dialect.name == "sqlite":
             assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
-        found: Counter[str] = Counter()
+        stored: Counter[str] = Counter()
         for name, table in records.items():
-            found.update(f"{name} {row[0]}" for row in connection.execute(select(table.c[_ID[name]])))
-        found.update(f"decision {row[0]}" for row in connection.execute(select(decisions.c.decision_id)))
-        found.update(f"{a} {b}" for a, b in connection.execute(select(outbox.c.kind, outbox.c.lead_id)))
-        found.update(f"current {row[0]}" for row in connection.execute(select(current_score.c.decision_id)))
-    return found
+            stored.update(f"{name} {row[0]}" for row in connection.execute(select(table.c[_ID[name]])))
+        stored.update(f"decision {row[0]}" for row in connection.execute(select(decisions.c.decision_id)))
+        stored.update(f"{a} {b}" for a, b in connection.execute(select(outbox.c.kind, outbox.c.lead_id)))
+        stored.update(f"current {row[0]}" for row in connection.execute(select(current_score.c.decision_id)))
+    return stored
 
 
 _ID = {"touchpoints": "touchpoint_id", "buying_signals": "buying_signal_id", "leads": "lead_id"}

@@ -1,8 +1,8 @@
-"""The service that dies when told to: `python -m benchmarks.evidence.failing`, for `benchmarks.evidence.crashes`.
+"""The service with failpoints: `python -m benchmarks.evidence.failing`, for `benchmarks.evidence.crashes`.
 
-It reads `PORT FAILPOINT PROBABILITY` from standard input, line by line, and for each serves in a process of its own,
-which it forks with everything imported, so that the next one is up in a moment. With a failpoint that process kills
-itself there, with that probability; there is none of this in the service itself.
+It reads lines of `PORT FAILPOINT PROBABILITY` from standard input. For each line it forks a process that serves; all
+modules are imported already, so the service is up in a moment. The process kills itself at the failpoint with the
+given probability. The service itself contains no failpoints.
 """
 
 import os
@@ -22,68 +22,70 @@ from serving.http.dependencies import part
 from serving.store.store import Store
 
 FAILPOINTS = ("within_transaction", "before_commit", "after_commit", "before_answer", "within_answer")
-"""Where it may die: at a statement that writes, before and after the database commits, before and amid the answer."""
+"""At a writing statement, before and after the commit of the database, before the answer, and within it."""
 
-Die = Callable[[], None]
+Crash = Callable[[], None]
 
 
-def installed(app: FastAPI, failpoint: str, probability: float) -> Any:
-    """The app, which dies at the failpoint with that probability."""
-    chance = random.SystemRandom()
+def with_failpoint(app: FastAPI, failpoint: str, probability: float) -> Any:
+    """The app, which crashes at the failpoint with a probability."""
+    rng = random.SystemRandom()
 
-    def die() -> None:
-        if chance.random() < probability:
+    def crash() -> None:
+        if rng.random() < probability:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if failpoint in ("before_answer", "within_answer"):
-        return _answering(app, die, "http.response.start" if failpoint == "before_answer" else "http.response.body")
-    _in_store(part(app, Store).engine, failpoint, die)
+        return _crash_in_answer(
+            app, crash, "http.response.start" if failpoint == "before_answer" else "http.response.body"
+        )
+    _crash_in_store(part(app, Store).engine, failpoint, crash)
     return app
 
 
-def _in_store(engine: Engine, failpoint: str, die: Die) -> None:
+def _crash_in_store(engine: Engine, failpoint: str, crash: Crash) -> None:
     if failpoint == "within_transaction":
 
         @event.listens_for(engine, "after_cursor_execute")
         def _(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
             if statement.startswith(("INSERT", "UPDATE", "DELETE")):
-                die()
+                crash()
 
         return
     commit = engine.dialect.do_commit
 
-    def dying(connection: Any) -> None:
+    def crashing(connection: Any) -> None:
         if failpoint == "before_commit":
-            die()
+            crash()
         commit(connection)
         if failpoint == "after_commit":
-            die()
+            crash()
 
-    engine.dialect.do_commit = dying  # type: ignore[assignment, method-assign]
+    engine.dialect.do_commit = crashing  # type: ignore[assignment, method-assign]
 
 
-def _answering(app: FastAPI, die: Die, moment: str) -> Any:
-    async def dying(scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
+def _crash_in_answer(app: FastAPI, crash: Crash, moment: str) -> Any:
+    async def crashing(scope: Scope, receive: Receive, send: Send) -> None:
+        async def crashing_send(message: Message) -> None:
             if message["type"] == moment and scope.get("method") in ("POST", "PUT"):
-                die()
+                crash()
             await send(message)
 
-        await app(scope, receive, sending)
+        await app(scope, receive, crashing_send)
 
-    return dying
+    return crashing
 
 
 def _serve(port: int, failpoint: str, probability: float) -> None:
     app: Any = asgi.create()
     if failpoint in FAILPOINTS:
-        app = installed(app, failpoint, probability)
+        app = with_failpoint(app, failpoint, probability)
     uvicorn.run(app, port=port, log_level="error", access_log=False)
 
 
 def main() -> None:
-    """Serves once for each line, until there are none; tells of each process by its id."""
-    # What is made once and shared is then there before the first fork; no connection is.
+    """Serves once for each line; prints the id of each process, and `ended` when it has ended."""
+    # The shared parts are built before the first fork; connections must not cross a fork.
     part(asgi.create(), Store).engine.dispose()
     for line in sys.stdin:
         port, failpoint, probability = line.split()

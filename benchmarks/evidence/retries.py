@@ -1,4 +1,4 @@
-"""Each Idempotency-Key sent five times at once: one lead a key, and one answer, to the byte."""
+"""Each Idempotency-Key sent five times at once: there must be one lead a key, and five identical answers."""
 
 import os
 import secrets
@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from benchmarks.evidence.crashes import victim
-from benchmarks.evidence.places import new_store, opened
-from benchmarks.evidence.sending import answered, connect, request
+from benchmarks.evidence.crashes import killable_service
+from benchmarks.evidence.sending import connect, send_until_answered, write_request
+from benchmarks.evidence.stores import new_store, open_store
 from serving.access import keys
 from serving.records.tables import RECORDS
 from serving.store.database import reading
@@ -24,27 +24,27 @@ TIMES = 5
 
 
 def retries(kind: str, count: int) -> dict[str, Any]:
-    """So many keys on a new store of a database, and what came of them."""
-    began, differ, repeated = time.monotonic(), 0, 0
-    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, opened(url) as store:
+    """Sends `count` keys to the service on a new store, and returns the figures."""
+    started, different, repeated = time.monotonic(), 0, 0
+    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, open_store(url) as store:
         with store.begin() as connection:
             key = keys.create(connection, "crm", None, at=1, tokens=secrets.token_bytes)
-        with victim(url, Path(name)) as served, ThreadPoolExecutor(TIMES) as threads:
-            pid = served.start()
-            connections = [connect(served.port) for _ in range(TIMES)]
+        with killable_service(url, Path(name)) as service, ThreadPoolExecutor(TIMES) as threads:
+            pid = service.start()
+            connections = [connect(service.port) for _ in range(TIMES)]
             for number in range(count):
-                lead = replace(request(4 * number + 2), named=True)
-                answers = [*threads.map(answered, connections, repeat(key), repeat(lead))]
-                differ += len({(answer.status, answer.body, answer.headers) for answer in answers}) > 1
+                lead = replace(write_request(4 * number + 2), with_key=True)
+                answers = [*threads.map(send_until_answered, connections, repeat(key), repeat(lead))]
+                different += len({(answer.status, answer.body, answer.headers) for answer in answers}) > 1
                 repeated += sum(answer.sent_again for answer in answers)
             os.kill(pid, signal.SIGTERM)
-            served.ended()
+            service.wait_for_end()
         with reading(store) as connection:
             leads = connection.execute(select(func.count()).select_from(RECORDS["leads"])).scalar_one()
     return {
         "keys": count,
-        "answers_that_differ": differ,
+        "answers_that_differ": different,
         "leads_too_many_or_few": abs(leads - count),
         "sent_again": repeated,
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - started, 1),
     }

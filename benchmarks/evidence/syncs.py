@@ -1,8 +1,8 @@
-"""Watches the disk while facts, leads and decisions come in: each was synced between its request and its answer.
+"""Syncs of the disk while facts, leads and decisions arrive: a sync must come between each request and its answer.
 
-`strace` watches the process that commits: the service on SQLite, the server and its backends on PostgreSQL. Requests
-at the same time may share a commit and its sync, so at several connections there are fewer syncs than answers; none may
-be answered without one that began after it was sent.
+`strace` traces the process that commits: the service on SQLite, the server and its backends on PostgreSQL. Concurrent
+requests may share a commit and its sync, so with several connections there are fewer syncs than answers. But no answer
+may come without a sync that began after its request was sent.
 """
 
 import os
@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -24,71 +25,77 @@ import psutil
 from sqlalchemy import Engine, text
 
 from benchmarks.bodies import body
-from benchmarks.evidence.crashes import victim
-from benchmarks.evidence.places import new_store, opened
-from benchmarks.evidence.sending import Request, answered, connect, request
+from benchmarks.evidence.crashes import killable_service
+from benchmarks.evidence.sending import WriteRequest, connect, send_until_answered, write_request
+from benchmarks.evidence.stores import new_store, open_store
 from serving.access import keys
 from serving.store.database import reading
 
 CONNECTIONS = (1, 8)
 _SYNC = re.compile(r"^\d+ +([0-9.]+) (?:fsync|fdatasync)\(", re.MULTILINE)
-Span = tuple[float, float]
-"""When a request was sent and its answer had come, seconds since the epoch."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The time from sending a request until its answer, seconds since the epoch."""
+
+    sent: float
+    answered: float
 
 
 def syncs(kind: str, count: int) -> dict[str, Any]:
-    """So many writes at each number of connections on a new store of a database, and how often the disk was synced."""
+    """Sends `count` writes at each number of connections to a new store, and returns the counts of syncs."""
     figures: dict[str, Any] = {"acknowledged": 0, "without_a_sync": 0}
-    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, opened(url) as store:
+    with tempfile.TemporaryDirectory() as name, new_store(kind) as url, open_store(url) as store:
         with store.begin() as connection:
             key = keys.create(connection, "admin", None, at=1, tokens=secrets.token_bytes)
-        with victim(url, Path(name)) as served:
+        with killable_service(url, Path(name)) as service:
             for turn, connections in enumerate(CONNECTIONS):
                 trace = Path(name, f"trace-{connections}")
-                with _traced(served.process.pid if kind == "sqlite" else _postmaster(store), trace):
-                    pid = served.start()
-                    wanted = [_write(turn * count + number) for number in range(count)]
-                    spans = _sent(served.port, key, wanted, connections)
+                with _traced(service.process.pid if kind == "sqlite" else _postmaster(store), trace):
+                    pid = service.start()
+                    requests = [_mixed_write(turn * count + number) for number in range(count)]
+                    spans = _send_all(service.port, key, requests, connections)
                     os.kill(pid, signal.SIGTERM)
-                    served.ended()
+                    service.wait_for_end()
                 times = sorted(map(float, _SYNC.findall(trace.read_text())))
                 figures["acknowledged"] += len(spans)
-                figures["without_a_sync"] += sum(not _within(times, span) for span in spans)
+                figures["without_a_sync"] += sum(not _synced_within(times, span) for span in spans)
                 figures[f"syncs_per_acknowledged_{connections}"] = round(len(times) / len(spans), 3)
     return figures
 
 
-def _write(number: int) -> Request:
-    """A fact, a lead, several lines, or a decision on a lead sent along."""
-    scored = Request(number, "POST", "/v1/score", body(), named=False)
-    return scored if number % 5 == 0 else request(number)
+def _mixed_write(number: int) -> WriteRequest:
+    """A decision on a lead in the request, or else a fact, a lead or several lines."""
+    scored = WriteRequest(number=number, method="POST", path="/v1/score", body=body(), with_key=False)
+    return scored if number % 5 == 0 else write_request(number)
 
 
-def _sent(port: int, key: str, wanted: Sequence[Request], connections: int) -> list[Span]:
-    def sent(share: Sequence[Request]) -> list[Span]:
+def _send_all(port: int, key: str, requests: Sequence[WriteRequest], connections: int) -> list[Span]:
+    def send(share: Sequence[WriteRequest]) -> list[Span]:
         connection = connect(port)
-        spans = [_span(connection, key, each) for each in share]
+        spans = [_send(connection, key, each) for each in share]
         connection.close()
         return spans
 
-    # The first one waits for the service to be up.
-    first = sent(wanted[:1])
+    # The first request waits until the service is up.
+    first = send(requests[:1])
     with ThreadPoolExecutor(connections) as threads:
-        shares = [wanted[1 + number :: connections] for number in range(connections)]
-        return [*first, *(span for spans in threads.map(sent, shares) for span in spans)]
+        shares = [requests[1 + number :: connections] for number in range(connections)]
+        return [*first, *(span for spans in threads.map(send, shares) for span in spans)]
 
 
-def _span(connection: HTTPConnection, key: str, wanted: Request) -> Span:
-    began = time.time()
-    answer = answered(connection, key, wanted)
+def _send(connection: HTTPConnection, key: str, request: WriteRequest) -> Span:
+    sent = time.time()
+    answer = send_until_answered(connection, key, request)
     if answer.status not in (200, 201):
-        raise RuntimeError(f"{wanted.method} {wanted.path} was answered {answer.status}")
-    return began, time.time()
+        raise RuntimeError(f"{request.method} {request.path} was answered {answer.status}")
+    return Span(sent, time.time())
 
 
-def _within(times: Sequence[float], span: Span) -> bool:
-    place = bisect_left(times, span[0])
-    return place < len(times) and times[place] <= span[1]
+def _synced_within(times: Sequence[float], span: Span) -> bool:
+    position = bisect_left(times, span.sent)
+    return position < len(times) and times[position] <= span.answered
 
 
 def _postmaster(store: Engine) -> int:
@@ -100,20 +107,22 @@ def _postmaster(store: Engine) -> int:
 
 @contextmanager
 def _traced(pid: int, into: Path) -> Iterator[None]:
-    """Notes each sync of a process, its threads and those it starts from here on.
+    """Logs each sync of a process, its threads and its new children, while the block runs.
 
     Raises:
-        RuntimeError: strace is not installed, or may not watch the process.
+        RuntimeError: strace is not installed, or may not trace the process.
     """
     command = ["strace", "-f", "-qq", "-ttt", "-e", "trace=fsync,fdatasync", "-o", str(into), "-p", str(pid)]
     try:
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     except FileNotFoundError:
-        raise RuntimeError("strace is needed to count syncs: install it") from None
+        raise RuntimeError("strace is not installed, but counts the syncs; install it") from None
     try:
-        while not _watched(pid):
+        while not _is_traced(pid):
             if process.poll() is not None:
-                raise RuntimeError(f"strace may not watch process {pid}: run this as its user, with ptrace allowed")
+                raise RuntimeError(
+                    f"strace may not trace process {pid}; run this as the user of that process, with ptrace allowed"
+                )
             time.sleep(0.01)
         yield
     finally:
@@ -121,6 +130,6 @@ def _traced(pid: int, into: Path) -> Iterator[None]:
         process.wait()
 
 
-def _watched(pid: int) -> bool:
+def _is_traced(pid: int) -> bool:
     """Whether each thread of a process has a tracer."""
     return all("TracerPid:\t0\n" not in each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/status"))

@@ -20,7 +20,19 @@ from serving.work_list import exposures
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-FIRST = Exposure("L-1", parse_date("2026-06-01"), "D-1", 0.25, 0.05, "spring", True, "passed", 40, 7, 31)
+FIRST = Exposure(
+    lead_id="L-1",
+    day=parse_date("2026-06-01"),
+    decision_id="D-1",
+    score=0.25,
+    share=0.05,
+    seed="spring",
+    randomised=True,
+    view="passed",
+    listed=40,
+    position=7,
+    position_by_score=31,
+)
 SECOND = replace(FIRST, lead_id="L-2", score=None, randomised=False, position=8, position_by_score=7)
 
 

@@ -57,7 +57,7 @@ def test_a_head_is_kept_and_what_was_altered_since_is_named(wiring: Wiring, tmp_
         "head": json.loads(head.read_text())["head"],
         "fault": None,
     }
-    assert "3 decisions come out equal" in eql("decisions", "replay", "--from", "facts")
+    assert "3 decisions are equal" in eql("decisions", "replay", "--from", "facts")
     with wiring.engine.begin() as connection:
         chosen = decision_payloads.c.decision_id == altered
         content = decision_payloads.c.content + " "

@@ -97,7 +97,19 @@ def test_a_lead_that_is_drawn_stands_anywhere_equally_often(share: float) -> Non
 
 
 def test_an_exposure_is_flat_and_its_positions_in_the_list() -> None:
-    exposure = Exposure("L-1", DAY, "D-1", 0.2, 0.05, "s", True, "passed", 20, 3, 17)
+    exposure = Exposure(
+        lead_id="L-1",
+        day=DAY,
+        decision_id="D-1",
+        score=0.2,
+        share=0.05,
+        seed="s",
+        randomised=True,
+        view="passed",
+        listed=20,
+        position=3,
+        position_by_score=17,
+    )
     assert json.loads(json.dumps(exposure.row()))["position"] == 3
     for fault in ({"position": 21}, {"position": 0}, {"position_by_score": 21}):
         with pytest.raises(ValueError, match=f"{next(iter(fault))} must be from 1 to 20"):

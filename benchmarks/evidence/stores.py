@@ -1,4 +1,4 @@
-"""Where evidence is gathered: a new store on either database, whose commits are on the disk when they return."""
+"""New stores for the trials, on either database. Their commits are on the disk when they return."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ DATABASES = ("sqlite", "postgresql")
 
 @contextmanager
 def new_store(kind: str) -> Iterator[str]:
-    """The URL of a new store, which ends with the block."""
+    """Creates a store for the time of the block; yields its URL."""
     with tempfile.TemporaryDirectory(prefix="eql-evidence-") as name:
         if kind == "sqlite":
             yield f"sqlite:///{Path(name, 'store.sqlite')}"
@@ -25,8 +25,8 @@ def new_store(kind: str) -> Iterator[str]:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Engine]:
-    """The engine of a store, whose tables are there."""
+def open_store(url: str) -> Iterator[Engine]:
+    """Opens a store and creates its tables; yields its engine."""
     engine = database.connect(url)
     try:
         database.create(engine)
