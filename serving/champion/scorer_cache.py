@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from models.scorer import Scorer, ServedModel
 from sqlalchemy import Connection, Engine
 
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle, UntrustedBundle, read
 from models.decision import Decision
 from models.policy import Policy
+from models.scorer import Scorer, ServedModel
 from serving.champion import bundles, policies
 
 _MAX_CACHED = 16

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
-from models.scorer import Scorer, ServedModel
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +18,7 @@ from features.engines.python import Facts, evaluate
 from features.records import KINDS, PARTNER_HISTORY
 from models.bundle import Bundle, UntrustedBundle, read
 from models.policy import Policy
+from models.scorer import Scorer, ServedModel
 from serving.champion import bundles
 from serving.champion.bundles import AliasChange
 from serving.store.database import reading

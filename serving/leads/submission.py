@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from models.scorer import Scorer
 from sqlalchemy import Connection, select
 
 from features.batched import batched
 from features.records import KINDS, Kind, Record, Row, Stored
 from features.rows import stored as from_row
+from models.scorer import Scorer
 from serving.decisions import current_scores, rescore_queue, stored_decisions
 from serving.decisions.issued import IssuedDecision
 from serving.leads.duplicates import matching_lead

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from models.scorer import Scorer
 from sqlalchemy import Connection
 
 from features.engines.python import Evaluation
@@ -18,6 +17,7 @@ from models.change import (
     score_change,
 )
 from models.policy import Outcome, Qualification
+from models.scorer import Scorer
 from serving.champion.scorer_cache import ScorerCache, Unavailable
 from serving.decisions.evaluations import evaluation_from_json
 from serving.decisions.stored_decisions import StoredDecision

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.scorer import Scorer
 from sqlalchemy import Connection
 
 from features.engines.python import Evaluation, Facts, evaluate
+from models.scorer import Scorer
 from serving.decisions.evaluations import evaluation_from_json
 from serving.decisions.stored_decisions import StoredDecision
 from serving.records import versions

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from models.scorer import Scorer
 from sqlalchemy import Connection
 
 from features.engines.python import Facts
 from features.records import DERIVED, PARTNER_HISTORY, TIER_HISTORY, Row
+from models.scorer import Scorer
 from serving.decisions.issued import HistorySource
 from serving.records.facts import derived_of, tiers_of
 from serving.store.canonical_json import canonical
