@@ -136,7 +136,7 @@ class Wiring:
 
     def _sign_in(self) -> RelyingParty | None:
         provider = self.settings.provider
-        return None if provider is None else RelyingParty(provider, httpx.Client(timeout=5), now)
+        return None if provider is None else RelyingParty(provider=provider, http=httpx.Client(timeout=5), clock=now)
 
     def _traces(self) -> TracerProvider | None:
         endpoint = self.settings.otlp_endpoint

@@ -74,7 +74,7 @@ def well_formed(key: str) -> bool:
     return len(body) == len(PREFIX) + _RANDOM and body.startswith(PREFIX) and check == _checksum(body)
 
 
-def visible(key: str) -> str:
+def visible_part(key: str) -> str:
     """The part of a key that may be shown and logged."""
     return key[:_VISIBLE]
 

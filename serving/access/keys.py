@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from serving.access.tables import api_keys
-from serving.identity import Principal, Role, TokenSource, check_role, digest, new_key, visible, well_formed
+from serving.identity import Principal, Role, TokenSource, check_role, digest, new_key, visible_part, well_formed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ def create(connection: Connection, role: str, partner_id: str | None, *, at: int
         serving.identity.InvalidRole: the role does not exist, or does not fit `partner_id`.
     """
     key = new_key(tokens)
-    row = {"prefix": visible(key), "sha256": digest(key), "role": check_role(role, partner_id)}
+    row = {"prefix": visible_part(key), "sha256": digest(key), "role": check_role(role, partner_id)}
     connection.execute(insert(api_keys), row | {"partner_id": partner_id, "created_at": at})
     return key
 
@@ -60,7 +60,7 @@ def verify(connection: Connection, key: str) -> Principal | None:
     """The principal that a key identifies; None where the key is malformed, unknown or revoked."""
     if not well_formed(key):
         return None
-    candidates = connection.execute(_ACTIVE, {"visible": visible(key)}).all()
+    candidates = connection.execute(_ACTIVE, {"visible": visible_part(key)}).all()
     sha256 = digest(key)
     # The query uses the visible part alone. The hashes are compared in constant time, which reveals no prefix of them.
     rows = [row for row in candidates if hmac.compare_digest(row.sha256, sha256)]

@@ -112,7 +112,7 @@ class Provider:
             raise NoRole from None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RelyingParty:
     """This service as a client of an identity provider.
 

@@ -71,7 +71,7 @@ def verify(connection: Connection, expected_head: str | None = None) -> ChainVer
         expected_head: a head that was kept elsewhere, the newest or an earlier one. Without it, two changes stay
             undetected: a removal of the last seals with their decisions, and a rewrite of all seals from one on.
     """
-    walk = _Walk(expected_head)
+    walk = _Walk(expected_head=expected_head)
     try:
         with closing(_links(connection)) as links:
             for seal, members in links:
@@ -87,7 +87,7 @@ def verify(connection: Connection, expected_head: str | None = None) -> ChainVer
     return walk.verdict(None)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Walk:
     """The part of the chain that was verified so far."""
 

@@ -91,7 +91,7 @@ def remove(connection: Connection, kind: Kind, identity: str, now: int) -> bool:
     """Removes a record by a tombstone; returns whether the record was there."""
     versions.lock_records(connection)
     identity = own_id(connection, kind, identity)
-    row = current_versions(connection, kind, [identity], now).get(identity)
+    row = valid_versions(connection, kind, [identity], now).get(identity)
     if row is None or row["deleted"]:
         return False
     held = stored(kind, row)
@@ -99,7 +99,7 @@ def remove(connection: Connection, kind: Kind, identity: str, now: int) -> bool:
     return True
 
 
-def current_versions(connection: Connection, kind: Kind, ids: Iterable[str], now: int) -> Mapping[str, Row]:
+def valid_versions(connection: Connection, kind: Kind, ids: Iterable[str], now: int) -> Mapping[str, Row]:
     """The valid version of each of these records, by id; of a removed record the tombstone.
 
     A version that another process recorded by a clock ahead of this one is valid: it was acknowledged.
@@ -121,7 +121,7 @@ class _Comparison:
         self._recorded: dict[tuple[_RecordKey, int], list[Row]] = {}
         for kind in {each.kind: None for each in given}:
             ids = {each.id: None for each in given if each.kind is kind}
-            for identity, row in current_versions(connection, kind, ids, now).items():
+            for identity, row in valid_versions(connection, kind, ids, now).items():
                 self._current[kind.name, identity] = row
             dated = ((each.id, each.record.recorded_at) for each in given if each.kind is kind)
             moments = [(identity, at) for identity, at in dated if at is not None]

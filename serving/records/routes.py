@@ -157,7 +157,7 @@ class _Routes:
         """The current version of the record."""
         with reading(store.engine) as connection:
             own = ingest.own_id(connection, self.kind, identity)
-            row = ingest.current_versions(connection, self.kind, [own], store.clock()).get(own)
+            row = ingest.valid_versions(connection, self.kind, [own], store.clock()).get(own)
         if row is None or row["deleted"]:
             raise from_status(404)
         return JSONResponse(record_bodies.to_dict(from_row(self.kind, row)))

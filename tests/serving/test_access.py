@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from serving.access import keys, sessions
-from serving.identity import PREFIX, ROLES, InvalidRole, Principal, new_key, visible, well_formed
+from serving.identity import PREFIX, ROLES, InvalidRole, Principal, new_key, visible_part, well_formed
 from serving.store.database import reading
 
 pytestmark = pytest.mark.both_databases
@@ -53,7 +53,7 @@ def test_a_key_opens_for_its_owner_and_no_other_key_does(store: Engine, owner: t
     role, partner_id = owner
     with store.connect() as connection:
         key = keys.create(connection, role, partner_id, at=NOW, tokens=tokens)
-        assert keys.verify(connection, key) == Principal(role, partner_id, visible(key))
+        assert keys.verify(connection, key) == Principal(role, partner_id, visible_part(key))
         assert keys.verify(connection, new_key(secrets.token_bytes)) is None
         assert keys.verify(connection, key[:-1]) is None
 
@@ -65,7 +65,7 @@ def test_keys_with_the_same_visible_part_are_told_apart(store: Engine) -> None:
         created = [
             keys.create(connection, role, None, at=NOW, tokens=lambda _: next(numbers)) for role in ("crm", "viewer")
         ]
-        assert visible(created[0]) == visible(created[1])
+        assert visible_part(created[0]) == visible_part(created[1])
         assert [keys.verify(connection, key).role for key in created] == ["crm", "viewer"]
 
 
@@ -89,7 +89,7 @@ def test_no_secret_is_kept(store: Engine) -> None:
         session = sessions.redeem(connection, token, at=NOW, expires_at=NOW + 9, tokens=secrets.token_bytes)
         tables = ("api_keys", "sign_in_tokens", "sessions")
         kept = str([connection.execute(text(f"SELECT * FROM {table}")).all() for table in tables])
-    assert not any(secret in kept for secret in (key, key.removeprefix(visible(key)), token, session))
+    assert not any(secret in kept for secret in (key, key.removeprefix(visible_part(key)), token, session))
 
 
 @pytest.mark.parametrize(("role", "partner_id"), [("root", None), ("partner", None), ("partner", ""), ("crm", "P-1")])

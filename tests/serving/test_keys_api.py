@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from features.value_types import parse_instant
 from serving.access import keys
 from serving.app import create_app
-from serving.identity import Principal, visible
+from serving.identity import Principal, visible_part
 from serving.store.database import reading
 from tests.serving.conftest import asked, service_on
 
@@ -39,10 +39,10 @@ def test_a_key_is_shown_once_works_and_is_revoked(store: Engine, api: Api) -> No
     assert made.headers["cache-control"] == "no-store"
     key = made.json().pop("key")
     with reading(store) as connection:
-        assert keys.verify(connection, key) == Principal("partner", "P-1", visible(key))
+        assert keys.verify(connection, key) == Principal("partner", "P-1", visible_part(key))
     kept = api("GET", made.headers["location"])
     assert kept.json() == {name: value for name, value in made.json().items() if name != "key"}
-    assert key.removeprefix(visible(key)) not in api("GET", "/v1/keys").text
+    assert key.removeprefix(visible_part(key)) not in api("GET", "/v1/keys").text
     assert api("DELETE", made.headers["location"]).status_code == 204
     assert api("DELETE", made.headers["location"]).status_code == 404
     assert api("GET", made.headers["location"]).json()["revoked_at"] == "2026-11-20T00:00:00Z"

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from features.value_types import SECOND
 from serving.http.authentication import presented_key
 from serving.http.metrics import Metrics
-from serving.identity import TokenSource, visible, well_formed
+from serving.identity import TokenSource, visible_part, well_formed
 from serving.logs import REQUEST_ID, REQUESTS
 
 HEADER = "X-Request-Id"
@@ -81,6 +81,6 @@ class RequestLog:
                 "route": route,
                 "status": status,
                 "milliseconds": duration / 1000,
-                "key": visible(key) if key is not None and well_formed(key) else None,
+                "key": visible_part(key) if key is not None and well_formed(key) else None,
             }
             REQUESTS.info("", extra={"fields": fields})

@@ -109,7 +109,8 @@ def idp(site: Any) -> IdentityProvider:
         roles={"admins": "admin", "sales-team": "sales", "partners": "partner"},
         partner_claim="partner_id",
     )
-    party = RelyingParty(provider, httpx.Client(transport=httpx.MockTransport(found)), site.service.clock)
+    client = httpx.Client(transport=httpx.MockTransport(found))
+    party = RelyingParty(provider=provider, http=client, clock=site.service.clock)
     site.service = replace(site.service, sign_in=party)
     site.scheme = "https"
     return found
