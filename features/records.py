@@ -157,7 +157,7 @@ class SharedCustomer(Record):
     since: Date | None = None
     confidence: Share | None = None
     source: Text | None = None
-    """What says so, such as the partner's list it was matched from."""
+    """The source, such as the partner's list that it was matched from."""
     reason: Text | None = None
     """Why it is held to be the same account, or why no longer."""
 
@@ -205,7 +205,7 @@ class Spend(Fact):
 
 
 class Agreement(Fact):
-    """What a partner is paid from a day on: a share of revenue, of sourced or influenced leads."""
+    """The commission of a partner from a day on: a share of the revenue of sourced or influenced leads."""
 
     partner_id: Id
     role: Literal["sourced", "influenced"]

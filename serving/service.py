@@ -62,7 +62,7 @@ class Service:
 
     @cached_property
     def scoring(self) -> Scoring:
-        """What decides on leads."""
+        """The parts that decide on leads."""
         return Scoring(
             store=self.store,
             champion=self.champion,

@@ -38,6 +38,7 @@ from training.importing import mapping
 ROOT = Path(__file__).parent.parent
 NAMES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 POLICY = Path(str(files("models") / "default_policy.yaml"))
+ROOMS = "features|models|training|operations|serving|app|benchmarks|tests|notebooks|examples"
 LATER = parse_instant("2026-11-01T00:00:00Z")
 
 
@@ -144,6 +145,12 @@ def test_links_lead_somewhere(document: Document) -> None:
     relative = [target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:|#", target)]
     missing = [target for target in relative if not (document.path.parent / target).exists()]
     assert not missing
+
+
+def test_files_of_the_code_exist(document: Document) -> None:
+    inline = {token.content for token in document.tokens if token.type == "code_inline"}
+    files_named = {name for name in inline if re.fullmatch(rf"({ROOMS})/[\w/]+(\.py|\.yaml)?", name)}
+    assert {name for name in files_named if not (ROOT / name).exists()} == set()
 
 
 def test_every_document_is_linked_from_the_readme() -> None:

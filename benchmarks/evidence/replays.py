@@ -46,7 +46,7 @@ def replays(kind: str, count: int) -> dict[str, Any]:
         **{f"differ_from_{name}": sum(not (o and o.equal) for o in replayed) for name, replayed in outcomes.items()},
         "faults_before": int(before.error is not None),
         "alterations_unseen": int(after.error is None),
-        "told": after.error,
+        "error": after.error,
         "seconds": round(time.monotonic() - started, 1),
     }
 

@@ -1,4 +1,4 @@
-"""What every engine checks in the files of a record folder before it reads them in place.
+"""The checks that every engine makes on the files of a record folder before it reads them in place.
 
 A check is a column, a demand on its values in words, and the SQL condition of the rows that break it. The checks come
 from the typed contract (`features.bounds`). They are the same for every engine; an engine brings its `Dialect`, which

@@ -52,7 +52,7 @@ Grams: TypeAlias = frozenset[str]
 
 @dataclass(frozen=True)
 class Profile:
-    """What a company is matched by; an unknown field is None.
+    """The fields that a company is matched by; an unknown field is None.
 
     Attributes:
         id: identifies the company.

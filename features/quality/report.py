@@ -40,7 +40,7 @@ class Finding:
         share: the share (0 to 1) that the thresholds limit; None for `stale` and `unreadable`.
         examples: up to three ids, without personal data.
         detail: the figures in words; may be empty.
-        fix: what to do, in a sentence. Its key in JSON is `mend`.
+        fix: the fix in a sentence. Its key in JSON is `mend`.
     """
 
     check: str

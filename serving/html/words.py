@@ -30,7 +30,7 @@ QUALIFICATIONS: Mapping[str, str] = {
     "UNQUALIFIED": "Not qualified: no buying signal, and no engagement with us.",
     "DISQUALIFIED": "Disqualified: a rule excludes it.",
 }
-"""What each qualification means."""
+"""The meaning of each qualification."""
 
 GATES: Mapping[str, str] = {
     "disqualifier": "Not disqualified",

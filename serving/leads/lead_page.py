@@ -29,7 +29,7 @@ class LeadRecords:
 
     @property
     def facts(self) -> list[str]:
-        """What identifies the lead, in a few words each."""
+        """The identifying fields of the lead, in a few words each."""
         channel, source = self.lead.get("channel"), self.partner.get("name") or self.lead.get("source_partner_id")
         known = (
             self.account.get("domain") if self.account.get("name") else None,

@@ -6,7 +6,7 @@ from serving.http.responses import Answer, WrittenAnswer
 
 
 class SubmittedLeadAnswer(WrittenAnswer):
-    """What became of a lead that was sent; of a duplicate, the lead that was there and what is decided on it now."""
+    """The result of a submission; for a duplicate, the existing lead and its current decision."""
 
     lead_id: str
     duplicate: bool
@@ -16,7 +16,7 @@ class SubmittedLeadAnswer(WrittenAnswer):
 
 
 class SubmissionAnswer(WrittenAnswer):
-    """What a partner learns of a lead it sent; of a lead that is not its own, only that it is registered already."""
+    """The result of a submission by a partner; for another's lead, only that the lead is already registered."""
 
     lead_id: str | None
     duplicate: bool

@@ -115,7 +115,7 @@ def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision) ->
     if kept.ingest is None:
         raise Unavailable("it does not say which facts were there when it was made")
     facts = facts_of(connection, str(kept.lead_id), kept.as_of, up_to=kept.ingest)
-    # The history is derived anew daily, so the rows that the decision used are kept with it.
+    # The history is derived again each day, so the rows that the decision used are kept with it.
     kept_history = {kind.name: history.rows.get(kind.name, ()) for kind in DERIVED}
     return from_stored_facts(scorer, str(kept.lead_id), {**facts, **kept_history}, kept.as_of, kept.ingest)
 

@@ -7,11 +7,11 @@ from pydantic import BaseModel, Field
 from serving.scoring.requests import STRICT
 
 Origin = Literal["features", "facts"]
-"""What a decision can be made again from."""
+"""The inputs of a replay."""
 
 
 class ReplayRequest(BaseModel):
-    """What to make a decision again from: the features kept with it, or the facts recorded by then."""
+    """The input of the replay: the features kept with the decision, or the facts recorded by then."""
 
     model_config = STRICT
 

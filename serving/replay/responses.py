@@ -9,7 +9,7 @@ from serving.replay.requests import Origin
 
 
 class ReplayAnswer(Answer):
-    """What making a decision again came to; `differences` are JSON pointers to where the outcome is another."""
+    """The result of a replay; `differences` are JSON pointers to the parts of the outcome that differ."""
 
     equal: bool
     origin: Annotated[Origin, Field(alias="from")]

@@ -34,7 +34,7 @@ class RuleTransition:
 
 @dataclass(frozen=True, kw_only=True)
 class CauseOfChange:
-    """What one cause changed.
+    """The effect of one cause.
 
     Attributes:
         points: percentage points of probability; None where one of the decisions has none.

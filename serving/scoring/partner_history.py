@@ -16,7 +16,7 @@ from serving.store.canonical_json import canonical
 
 @dataclass(frozen=True)
 class PartnerHistoryUsed:
-    """The partner history behind a decision. It is kept with the decision, because the history is derived anew daily.
+    """The partner history behind a decision. It is kept with the decision, because the history changes each day.
 
     Attributes:
         source: where the rows came from; None where the lead has no source partner, or no history is known.

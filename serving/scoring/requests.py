@@ -39,7 +39,7 @@ _List = Annotated[tuple[_Fact, ...], Field(max_length=MAX_FACTS, strict=False)]
 
 
 class LeadRequest(BaseModel):
-    """One lead with its facts, to be kept. An absent list means none are known, an absent field that it is unknown.
+    """A lead with its facts, to be kept. An absent list means that none are known; an absent field is unknown.
 
     No record may say `recorded_at`: the service records when it learned of it (see `check_unrecorded`).
     """
@@ -69,7 +69,7 @@ class LeadRequest(BaseModel):
 
 
 class ScoreRequest(LeadRequest):
-    """One lead with its facts. An absent list means none are known, an absent field that it is unknown."""
+    """A lead with its facts. An absent list means that none are known; an absent field is unknown."""
 
     as_of: Instant | None = None
     """The moment the score speaks for; now where not given."""
@@ -100,7 +100,7 @@ _NAMES = ("leads", "accounts", *_LISTS)
 
 
 class BatchRequest(BaseModel):
-    """Up to `MAX_BATCH` requests, answered in their order as `{"items": [...]}`; one at fault refuses them all."""
+    """Up to `MAX_BATCH` requests, answered in their order as `{"items": [...]}`; one invalid request rejects all."""
 
     model_config = STRICT
 

@@ -23,7 +23,7 @@ class RuleStepAnswer(Answer):
 
 
 class StepAnswer(Answer):
-    """What one cause changed, in percentage points, log-odds, qualification and rules."""
+    """The effect of one cause, in percentage points, log-odds, qualification and rules."""
 
     points: float | None
     log_odds: float | None
@@ -33,7 +33,7 @@ class StepAnswer(Answer):
 
 
 class FeatureChangeAnswer(Answer):
-    """What a feature moved under the model of before."""
+    """The effect of a feature under the earlier model."""
 
     feature: str
     family: str
@@ -45,7 +45,7 @@ class FeatureChangeAnswer(Answer):
 
 
 class ChangeAnswer(Answer):
-    """What changed since the decision before; facts, model and policy add up to it, the features to the facts."""
+    """The change since the decision before: facts, model and policy add up to it, the features add up to the facts."""
 
     sentences: list[str]
     points: float | None

@@ -19,7 +19,7 @@ from serving.store.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """What decides on leads.
+    """The parts that decide on leads.
 
     Attributes:
         store: keeps the decisions.

@@ -18,7 +18,7 @@ from serving.store.database import reading
 
 _BATCH = 500
 _SCORED = ("lead_id", "decision_id", "qualification", "pending", "close_probability", "grade", "source_partner_id")
-"""What the event `lead.scored` holds."""
+"""The data of the event `lead.scored`."""
 
 
 def rescore(scoring: Scoring, lead_ids: Iterable[str]) -> Iterator[int]:

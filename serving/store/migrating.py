@@ -61,7 +61,7 @@ def _check(connection: Connection, known: set[str]) -> None:
     if found is None and inspect(connection).has_table(_BEFORE):
         raise UnusableStore(
             "the store was written by a version of eql before revisions were kept, which cannot be upgraded: "
-            "import the records anew into another EQL_HOME"
+            "import the records again into another EQL_HOME"
         )
 
 

@@ -1,6 +1,6 @@
-"""When scheduled work is due, who does it, and what came of it: each time one worker, however many there are.
+"""Schedules and the log of their runs: one worker claims a due schedule, however many workers run.
 
-A claim runs out, so what a worker that died was doing is done anew by another.
+A claim expires, so another worker repeats the work of a worker that died.
 """
 
 from dataclasses import dataclass
@@ -37,37 +37,37 @@ class Run:
 
 
 def offer(connection: Connection, name: str, next_at: int) -> None:
-    """Makes a schedule, unless it is there."""
+    """Adds a schedule, if it does not exist yet."""
     row = {"name": name, "next_at": next_at, "claimed_until": _UNCLAIMED}
     connection.execute(inserting(connection, table).values(row).on_conflict_do_nothing())
 
 
 def planned(connection: Connection) -> dict[str, int]:
-    """When each schedule is next due."""
+    """The time at which each schedule is next due, by name."""
     return {row.name: row.next_at for row in connection.execute(select(table.c.name, table.c.next_at))}
 
 
 def claim(connection: Connection, name: str, *, now: int, until: int) -> bool:
-    """Takes a schedule that is due and that nobody holds, for oneself until `until`; whether that was so."""
+    """Takes a schedule that is due and free, until `until`; returns whether it did."""
     free = (table.c.name == name, table.c.next_at <= now, table.c.claimed_until <= now)
     return connection.execute(update(table).where(*free).values(claimed_until=until)).rowcount == 1
 
 
 def release(connection: Connection, name: str, *, until: int, next_at: int) -> None:
-    """Gives back what was held by the claim `until`, to be due at `next_at`; nothing where the claim was lost."""
+    """Releases the claim `until` of a schedule, which is next due at `next_at`; does nothing if the claim was lost."""
     held = (table.c.name == name, table.c.claimed_until == until)
     connection.execute(update(table).where(*held).values(claimed_until=_UNCLAIMED, next_at=next_at))
 
 
 def begin(connection: Connection, task: str, at: int) -> int:
-    """Notes that a run started; returns its id."""
+    """Logs the start of a run; returns its id."""
     started = insert(runs).values(task=task, started_at=at).returning(runs.c.id)
     run_id: int = connection.execute(started).scalar_one()
     return run_id
 
 
 def end(connection: Connection, run_id: int, at: int, outcome: str, detail: str | None) -> None:
-    """Notes how a run ended."""
+    """Logs the end of a run."""
     values = {"finished_at": at, "outcome": outcome, "detail": detail}
     connection.execute(update(runs).where(runs.c.id == run_id).values(values))
 

@@ -1,4 +1,4 @@
-"""What the command says when something is wrong: the exit code, one sentence with the mend, nothing half written."""
+"""What the command says when something is wrong: the exit code, one sentence with the fix, nothing half written."""
 
 import json
 import socket

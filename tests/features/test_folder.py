@@ -1,4 +1,4 @@
-"""A folder of records: what is written is what is read, and every fault is named with its mend."""
+"""A folder of records: what is written is what is read, and every error is named with its fix."""
 
 import typing
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Data quality: a clean world has nothing to mend, every fault put into it is found, and no report is personal."""
+"""Data quality: a clean world has nothing to fix, every error put into it is found, and no report is personal."""
 
 import datetime as dt
 import json

@@ -196,7 +196,7 @@ def test_a_store_of_before_revisions_is_refused_with_the_mend(empty_url: str) ->
     engine = connect(empty_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
-    with pytest.raises(UnusableStore, match=r"before revisions.*import the records anew into another EQL_HOME"):
+    with pytest.raises(UnusableStore, match=r"before revisions.*import the records again into another EQL_HOME"):
         create(engine)
     with reading(engine) as connection:
         assert inspect(connection).get_table_names() == ["schema_version"]

@@ -1,4 +1,4 @@
-"""A PostgreSQL database that cannot be the store: one sentence with which, why and the mend, and no password."""
+"""A PostgreSQL database that cannot be the store: one sentence with which, why and the fix, and no password."""
 
 import time
 from collections.abc import Callable, Iterator
