@@ -74,7 +74,7 @@ def simulate(
     )
     if world and switches != PLAIN:
         raise UsageError(
-            f"--world {world} sets every switch; leave out --world, or leave out the switches ({switches})"
+            f"--world {world} fixes every switch; leave out --world, or leave out the switches ({switches})"
         )
     last_day = dt.datetime.now(dt.UTC).date() if until is None else _parse_day(until)
     used_switches = WORLDS[world].switches if world else switches

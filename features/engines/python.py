@@ -82,7 +82,7 @@ class _Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class _Context:
-    """The input of an expression: the visible entities, the visible facts of the lead, and the selections made so far."""
+    """The input of an expression: the visible entities, the visible facts of the lead, and the selections so far."""
 
     as_of: int
     entities: Mapping[str, Row]

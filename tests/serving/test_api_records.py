@@ -240,7 +240,8 @@ def test_attributes_are_those_that_an_import_declared(api: Api) -> None:
     declared = (Attribute("visits", "number", "at_creation"), Attribute("days", "number", "later"))
     with api.engine.begin() as connection:
         provenance.add(connection, Provenance(attributes=declared))
-        records.add(connection, [Stored(KINDS["leads"], "L", Lead(lead_id="L"), None, {"visits": 1.0}, 7, "G")])
+        lead = Stored(KINDS["leads"], "L", Lead(lead_id="L"), attributes={"visits": 1.0}, order=7, group="G")
+        records.add(connection, [lead])
     assert api("PUT", "/v1/leads/L", {"attributes": {"visits": 1}}).json()["attributes"] == {"visits": 1}
     assert len(api.versions("leads")) == 1
     assert api("PUT", "/v1/leads/L", {"region": "EMEA"}).json()["attributes"] == {}

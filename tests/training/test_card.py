@@ -72,7 +72,7 @@ def test_the_card_says_where_the_level_is_from_if_not_from_all() -> None:
 
 
 def test_the_card_names_the_leaks_that_were_allowed() -> None:
-    allowed = replace(BUNDLE, facts={"allowed_leaks": ["Lead <Quality>"]})
+    allowed = replace(BUNDLE, training_summary={"allowed_leaks": ["Lead <Quality>"]})
     assert "may leak the outcome: Lead &lt;Quality>" in written(bundle=allowed)
     assert "may leak the outcome" not in written()
 

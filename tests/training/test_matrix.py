@@ -130,7 +130,7 @@ def test_a_model_fitted_on_the_file_is_the_one_that_training_yields(
     file = File(tmp_path / "matrix.parquet")
     model = file.logistic(file.frame["part"] == "train", version.bundle.training_summary["settings"]["strength"])
     refitted = replace(version.bundle, model=model)
-    probability = sigmoid(refitted.parts(file.matrix(file.frame["part"] == "test")).sum(axis=1))
+    probability = sigmoid(refitted.contributions(file.matrix(file.frame["part"] == "test")).sum(axis=1))
     assert refitted.sha256 == version.bundle.sha256
     assert probability.tolist() == version.predictions.probability.tolist()
     assert file.says["data_sha256"] == data_sha256(version.table)

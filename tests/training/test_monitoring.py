@@ -168,7 +168,7 @@ def test_what_cannot_be_monitored_says_the_mend(champion: Bundle, tmp_path: Path
         monitor(folder, champion, CATALOGUE, START - DAY)
     with pytest.raises(NothingToMonitor, match="train on dated leads"):
         monitor(folder, replace(champion, horizon_days=None), CATALOGUE)
-    old = replace(champion, facts={**champion.training_summary, "cut": "2001-01-01T00:00:00Z"})
+    old = replace(champion, training_summary={**champion.training_summary, "cut": "2001-01-01T00:00:00Z"})
     with pytest.raises(NothingToMonitor, match="give the records of the store"):
         monitor(folder, old, CATALOGUE)
 
@@ -289,7 +289,7 @@ def test_more_is_never_less_strange_and_the_usual_is_not_strange_at_all(
 def test_a_bundle_that_says_from_when_it_was_judged_is_believed(champion: Bundle, tmp_path: Path) -> None:
     folder = write(tmp_path / "world")
     start = MADE - 60 * DAY
-    said = replace(champion, facts={**champion.training_summary, "judged_from": rfc3339(start)})
+    said = replace(champion, training_summary={**champion.training_summary, "judged_from": rfc3339(start)})
     leads = monitor(folder, said, CATALOGUE).leads
     assert leads["judged"] == (60 - HORIZON) * A_DAY + 1
     assert leads["training"] == (start - HORIZON * DAY - START) // DAY * A_DAY + 1

@@ -195,7 +195,7 @@ def test_leads_that_nothing_tells_apart_get_the_base_rate(tmp_path: Path) -> Non
     assert found.report.rung == "base_rate"
     assert found.report.features == 0
     assert found.report.rung_reason == "no feature varies among the training leads"
-    assert read(found.bundle.files).parts(np.empty((2, 0))).shape == (2, 1)
+    assert read(found.bundle.files).contributions(np.empty((2, 0))).shape == (2, 1)
 
 
 def test_an_undated_export_is_tested_on_the_last_by_order(tmp_path: Path) -> None:
