@@ -37,26 +37,12 @@ class Contribution(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        return {
-            "feature": self.feature,
-            "family": self.family,
-            "value": self.value,
-            "log_odds": self.log_odds,
-            "points": self.points,
-            "sentence": self.sentence,
-        }
+        return self._asdict()
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Contribution":
         """The contribution that `to_dict` wrote."""
-        return cls(
-            content["feature"],
-            content["family"],
-            content["value"],
-            content["log_odds"],
-            content["points"],
-            content["sentence"],
-        )
+        return cls(**content)
 
 
 @dataclass(frozen=True, slots=True)
