@@ -58,6 +58,8 @@ def score(
         return
     if out is None or out.suffix not in (".ndjson", ".jsonl", ".parquet"):
         raise UsageError("--out FILE is required with IN, and must end in .ndjson or .parquet")
+    if out.resolve() == source.resolve():
+        raise UsageError(f"--out must be another file than IN, not {out}")
     scoring, rejects = wiring().service.scoring, None
     scorer = scoring.champion.scorer()
     if source.is_dir():
