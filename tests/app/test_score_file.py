@@ -115,3 +115,10 @@ def test_a_file_and_the_api_decide_alike_by_the_partner_history_of_the_store(
     assert {answer["partner_history"] for answer in answers} == {"store"}
     # Another history changes what is decided, so the file did not read the bundle's copy.
     assert decisions != before
+
+
+def test_the_input_is_never_written_over(home: Path, run_eql: Run, tmp_path: Path) -> None:
+    source = tmp_path / "leads.ndjson"
+    source.write_text("{}\n")
+    assert run_eql(home, "score", source, "--out", source).returncode == 2
+    assert source.read_text() == "{}\n"
