@@ -22,7 +22,6 @@ from features.value_types import DAY
 FACTS = (20, 100, 500)
 REPEATS = 1000
 NOW = 20_000 * DAY
-_LEAD = {"lead_id": "L1", "account_id": "A1", "source_partner_id": "P1", "created_at": NOW - DAY}
 _EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "integration_usage": {"integration": "slack", "partner_id": "P1", "calls": 12, "active_users": 3},
     "touchpoints": {"channel": "webinar", "kind": "visit", "partner_id": "P1"},
