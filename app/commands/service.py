@@ -278,7 +278,7 @@ def _run_check(name: str, check: Callable[[Wiring], str]) -> dict[str, Any]:
 def _versions(_: Wiring) -> str:
     from importlib.metadata import version
 
-    names = ("eql", "lightgbm", "scikit-learn", "duckdb", "mlflow", "fastapi", "sqlalchemy")
+    names = ("eql-scorer", "lightgbm", "scikit-learn", "duckdb", "mlflow", "fastapi", "sqlalchemy")
     return ", ".join(f"{name} {version(name)}" for name in names)
 
 
