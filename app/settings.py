@@ -2,15 +2,17 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from operations.exploration import OFF, Exploration
-from serving.access.oidc import InvalidProvider, Provider
 from serving.identity import Role
-from serving.privacy.retention import Retention
+
+if TYPE_CHECKING:
+    from serving.access.oidc import Provider
+    from serving.privacy.retention import Retention
 
 
 class InvalidSetting(ValueError):
@@ -88,8 +90,10 @@ class Settings(BaseSettings):
         return Exploration(self.exploration_share, self.exploration_seed)
 
     @property
-    def retention(self) -> Retention:
+    def retention(self) -> "Retention":
         """How long personal data and events are kept."""
+        from serving.privacy.retention import Retention
+
         return Retention(self.retention_scored, self.retention_idle, self.retention_events)
 
     @property
@@ -98,7 +102,7 @@ class Settings(BaseSettings):
         return frozenset(host.strip().lower() for host in self.webhook_allowed_hosts.split(",")) - {""}
 
     @property
-    def provider(self) -> Provider | None:
+    def provider(self) -> "Provider | None":
         """The identity provider for the pages; None without EQL_OIDC_ISSUER.
 
         Raises:
@@ -106,6 +110,8 @@ class Settings(BaseSettings):
         """
         if self.oidc_issuer is None:
             return None
+        from serving.access.oidc import InvalidProvider, Provider
+
         if self.oidc_client_id is None or self.public_url is None or not self.oidc_roles:
             raise InvalidSetting(
                 "EQL_OIDC_ISSUER needs EQL_OIDC_CLIENT_ID, EQL_OIDC_ROLES and EQL_PUBLIC_URL too; set all of them"

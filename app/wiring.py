@@ -1,4 +1,7 @@
-"""The composition root: it builds the parts from the settings, and alone reads the clock, randomness, environment."""
+"""The composition root: it builds the parts from the settings, and alone reads the clock, randomness, environment.
+
+A part's libraries are imported where the part is built: a command pays for the parts that it uses.
+"""
 
 import os
 import secrets
@@ -11,29 +14,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
-from opentelemetry.sdk.trace import TracerProvider
-from sqlalchemy import Connection, Engine
-
 from app.settings import Settings
-from features.catalogue import CATALOGUE
-from features.provenance import Provenance
-from features.records import Stored
 from features.value_types import microseconds
-from models.bundle import Bundle
-from models.policy import Policy, load
-from serving.access.oidc import RelyingParty
-from serving.champion import bundles
-from serving.champion.watcher import ModelWatcher
-from serving.http.telemetry import exported
-from serving.http.token_bucket import RateLimit
-from serving.records import export, provenance, versions
-from serving.records.partner_history_job import derive_partner_history
-from serving.service import Service
-from serving.shadow.shadow import Shadow
 from serving.store import database
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from sqlalchemy import Connection, Engine
+
+    from features.provenance import Provenance
+    from features.records import Stored
+    from models.bundle import Bundle
+    from models.policy import Policy
+    from serving.access.oidc import RelyingParty
+    from serving.identity import TokenSource
+    from serving.service import Service
     from training.promotion.registry import Registry
 
 
@@ -62,6 +57,8 @@ def _check_reachable(tracking_uri: str) -> None:
     """
     if not tracking_uri.startswith(("http://", "https://")):
         return
+    import httpx
+
     try:
         httpx.get(f"{tracking_uri.rstrip('/')}/health", timeout=_MLFLOW_TIMEOUT)
     except (httpx.TransportError, httpx.InvalidURL):
@@ -84,9 +81,11 @@ class Wiring:
 
     Attributes:
         settings: the settings of the environment.
+        tokens: gives unpredictable bytes.
     """
 
     settings: Settings
+    tokens: "TokenSource" = secrets.token_bytes
 
     def home(self) -> Path:
         """The folder of all data, created if it does not exist.
@@ -102,7 +101,7 @@ class Wiring:
         return home
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         """The engine of the store; the tables are created if they do not exist."""
         self.home()
         engine = database.connect(self.settings.store_url)
@@ -110,20 +109,30 @@ class Wiring:
         return engine
 
     @cached_property
-    def policy(self) -> Policy:
+    def policy(self) -> "Policy":
         """The policy, checked against the catalogue."""
+        from features.catalogue import CATALOGUE
+        from models.policy import load
+
         return load(self.settings.policy, CATALOGUE)
 
     @cached_property
-    def service(self) -> Service:
+    def service(self) -> "Service":
         """The parts that the API and the pages work with."""
+        from features.catalogue import CATALOGUE
+        from serving.champion import bundles
+        from serving.champion.watcher import ModelWatcher
+        from serving.http.token_bucket import RateLimit
+        from serving.service import Service
+        from serving.shadow.shadow import Shadow
+
         challenger = ModelWatcher(self.engine, CATALOGUE, self.policy, now, bundles.CHALLENGER)
         docs = Path(__file__).parent.parent / "docs"
         return Service(
             engine=self.engine,
             champion=ModelWatcher(self.engine, CATALOGUE, self.policy, now),
             clock=now,
-            tokens=secrets.token_bytes,
+            tokens=self.tokens,
             docs=docs if docs.is_dir() else None,
             exploration=self.settings.exploration,
             webhook_hosts=self.settings.webhook_hosts,
@@ -134,13 +143,23 @@ class Wiring:
             traces=self._traces(),
         )
 
-    def _sign_in(self) -> RelyingParty | None:
+    def _sign_in(self) -> "RelyingParty | None":
         provider = self.settings.provider
-        return None if provider is None else RelyingParty(provider=provider, http=httpx.Client(timeout=5), clock=now)
+        if provider is None:
+            return None
+        import httpx
 
-    def _traces(self) -> TracerProvider | None:
+        from serving.access.oidc import RelyingParty
+
+        return RelyingParty(provider=provider, http=httpx.Client(timeout=5), clock=now)
+
+    def _traces(self) -> "TracerProvider | None":
         endpoint = self.settings.otlp_endpoint
-        return None if endpoint is None else exported(endpoint)
+        if endpoint is None:
+            return None
+        from serving.http.telemetry import exported
+
+        return exported(endpoint)
 
     @cached_property
     def registry(self) -> "Registry":
@@ -158,6 +177,8 @@ class Wiring:
     @contextmanager
     def records(self) -> Iterator[Path]:
         """The store's records as a folder, which is deleted after the block."""
+        from serving.records import export, provenance
+
         with tempfile.TemporaryDirectory(dir=self.home(), prefix="export-") as name:
             folder = Path(name) / "records"
             with database.reading(self.engine) as connection:
@@ -165,8 +186,10 @@ class Wiring:
                 export.export(connection, folder, replace(stored, cut=self._cut(connection, stored)))
             yield folder
 
-    def _cut(self, connection: Connection, stored: Provenance) -> int:
+    def _cut(self, connection: "Connection", stored: "Provenance") -> int:
         """The data cut: that of the import, or the last recording since; without an import the present moment."""
+        from serving.records import versions
+
         return now() if stored.cut is None else max(stored.cut, versions.last_recorded(connection))
 
     def close(self) -> None:
@@ -174,15 +197,20 @@ class Wiring:
         if "engine" in vars(self):
             self.engine.dispose()
 
-    def add(self, records: list[Stored], source: Provenance) -> None:
+    def add(self, records: "list[Stored]", source: "Provenance") -> None:
         """Adds imported records and their provenance in one transaction, and derives the partner history again."""
+        from serving.records import provenance, versions
+        from serving.records.partner_history_job import derive_partner_history
+
         with self.engine.begin() as connection:
             provenance.add(connection, source)
             versions.add(connection, records)
             derive_partner_history(connection)
 
-    def publish(self, bundle: Bundle, version: str, actor: str, reason: str, alias: str = bundles.CHAMPION) -> None:
+    def publish(self, bundle: "Bundle", version: str, actor: str, reason: str, alias: str | None = None) -> None:
         """Publishes a bundle to the store, by default as the champion that the service loads."""
+        from serving.champion import bundles
+
         with self.engine.begin() as connection:
             bundles.publish(
                 connection,
@@ -193,5 +221,5 @@ class Wiring:
                 actor=actor,
                 reason=reason,
                 at=now(),
-                alias=alias,
+                alias=alias or bundles.CHAMPION,
             )

@@ -22,6 +22,9 @@ from features.records import ColumnType, constraint
 from features.rows import list_fields
 from features.value_types import Scalar
 
+DEFAULT_POLICY = Path(__file__).with_name("default_policy.yaml")
+"""The policy that comes with EQL."""
+
 Outcome = Literal["pass", "fail", "unknown"]
 Gate = Literal[
     "record",

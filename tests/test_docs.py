@@ -14,7 +14,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.cli import app
+from app.cli import LateCommand, app
 from app.settings import Settings
 from features.catalogue import CATALOGUE, engagement
 from features.catalogue.catalogue import Catalogue
@@ -93,6 +93,7 @@ def find(line: str) -> tuple[Any, list[str]]:
     rest = words(line)
     while rest and rest[0] in getattr(command, "commands", {}):
         command, rest = command.commands[rest[0]], rest[1:]
+        command = command.load() if isinstance(command, LateCommand) else command
     runs = not hasattr(command, "commands") or command.invoke_without_command
     assert runs, f"there is no command: eql {line}"
     return command, rest

@@ -24,7 +24,7 @@ def matrix(
     exclude: Exclude = None,
     as_json: Json = False,
 ) -> None:
-    """Write every labelled snapshot with its features, label, weight, part (train or test) and rolling origins."""
+    """Write every labelled snapshot with its features, label and weight, with parts and rolling origins."""
     from training.data.matrix import export_table, prepare_training
     from training.data.segments import Segment
 

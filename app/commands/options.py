@@ -10,6 +10,7 @@ import typer
 
 from app.wiring import Wiring
 from features.value_types import parse_date, parse_instant
+from serving.identity import InvalidRole, Role, check_role
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RecordsFolder = Annotated[
@@ -66,3 +67,15 @@ def parse_moment(text: str) -> int:
         return parse_date(text) if len(text) == len("YYYY-MM-DD") else parse_instant(text)
     except ValueError as error:
         raise UsageError(f"--as-of {error}, not {text!r}") from None
+
+
+def check_role_option(role: Role, partner: str | None) -> None:
+    """Checks that a role fits the option --partner.
+
+    Raises:
+        UsageError: it does not.
+    """
+    try:
+        check_role(role, partner)
+    except InvalidRole as error:
+        raise UsageError(f"--partner: {error}") from None

@@ -24,7 +24,7 @@ from features.versions import newest_versions
 from serving.records import versions
 from serving.store import database
 
-overlap_app = typer.Typer(
+app = typer.Typer(
     no_args_is_help=True,
     help="Match partners' lists with our accounts.",
     epilog="Example: eql overlap match customers.csv --partner P-1",
@@ -52,7 +52,7 @@ class NotWritable(ValueError):
     """A file cannot be written."""
 
 
-@overlap_app.command("match", epilog="Example: eql overlap match customers.csv --partner P-1")
+@app.command("match", epilog="Example: eql overlap match customers.csv --partner P-1")
 def match(
     file: ListArgument,
     partner: Annotated[str, typer.Option(metavar="ID", help="Id of the partner that the list is from.")],
@@ -102,7 +102,7 @@ def match(
     _print_upload(file, path, upload, records, as_json)
 
 
-@overlap_app.command("wrong", epilog="Example: eql overlap wrong overlap-4be2f6d09a17c583")
+@app.command("wrong", epilog="Example: eql overlap wrong overlap-4be2f6d09a17c583")
 def wrong(
     overlap_id: Annotated[str, typer.Argument(metavar="ID", help="A shared_customer_id.")],
     undo: Annotated[bool, typer.Option("--undo", help="Take the mark back.")] = False,
@@ -124,7 +124,7 @@ def wrong(
     console.emit(result, "\n".join(f"{record.id} {state}" for record in changed), as_json)
 
 
-@overlap_app.command("hash", epilog="Example: eql overlap hash customers.csv --key-file key.txt --out hashed.csv")
+@app.command("hash", epilog="Example: eql overlap hash customers.csv --key-file key.txt --out hashed.csv")
 def hash_(
     file: ListArgument,
     key_file: Annotated[Path, typer.Option(help="File with the key that both sides hold, at least 16 bytes.")],

@@ -15,7 +15,7 @@ from serving.replay.replay import replay_all
 from serving.replay.requests import Origin
 from serving.store import database
 
-seals_app = typer.Typer(
+app = typer.Typer(
     no_args_is_help=True,
     help="Seal decisions, and verify the sealed chain.",
     epilog="Example: eql seals verify --head head.json",
@@ -30,7 +30,7 @@ class Altered(ValueError):
     """Stored decisions differ from their seals, or from their replay."""
 
 
-@seals_app.command("head", epilog="Example: eql seals head > head.json")
+@app.command("head", epilog="Example: eql seals head > head.json")
 def head() -> None:
     """Seal the decisions not sealed yet and print the last seal as JSON; store it where this machine cannot write."""
     parts, last = wiring(), None
@@ -48,7 +48,7 @@ def _seal(parts: Wiring) -> seals.Seal | None:
         return seals.seal(connection, now())
 
 
-@seals_app.command("verify", epilog="Example: eql seals verify --head head.json")
+@app.command("verify", epilog="Example: eql seals verify --head head.json")
 def verify(
     head_file: Annotated[
         Path | None, typer.Option("--head", help="A file with the output of `eql seals head`.")

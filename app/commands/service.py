@@ -1,43 +1,31 @@
-"""The service: up, serve, sign-in, keys, policy, doctor."""
+"""The service: up, serve, sign-in."""
 
-import json
 import os
 import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from app import console
 from app.commands import data, models
-from app.commands.options import Format, Json, UsageError, wiring
-from app.commands.worker import companion_worker, worker_state
-from app.wiring import Wiring, now, unusable_home
-from features.catalogue import CATALOGUE
-from features.value_types import SECOND, rfc3339
-from models.policy import Policy, load
-from serving.access import keys, sessions
+from app.commands.options import Format, check_role_option, wiring
+from app.commands.worker import companion_worker
+from app.wiring import Wiring, now
+from features.value_types import SECOND
+from serving.access import sessions
 from serving.http.metrics import SHARED_FOLDER
-from serving.identity import InvalidRole, Role, check_role
+from serving.identity import Role
 from serving.records import versions
 from serving.store import database
 
 app = typer.Typer()
-keys_app = typer.Typer(
-    no_args_is_help=True, help="Create, list and revoke API keys.", epilog="Example: eql keys create --role crm"
-)
-policy_app = typer.Typer(
-    no_args_is_help=True,
-    help="Check policies, and print their schema.",
-    epilog="Example: eql policy check my_policy.yaml",
-)
-doctor_app = typer.Typer()
 
 DEMO_ACCOUNTS = 5000
 _LINK_LIFETIME = 24 * 3600 * SECOND
@@ -182,153 +170,12 @@ def sign_in(
     site: Annotated[str, typer.Option(help="Address of the pages.")] = "http://127.0.0.1:8000",
 ) -> None:
     """Print a link that signs in to the pages. The link works once, within a day."""
-    _check_role(role, partner)
+    check_role_option(role, partner)
     typer.echo(_link(wiring(), site, role, partner))
-
-
-def _check_role(role: Role, partner: str | None) -> None:
-    try:
-        check_role(role, partner)
-    except InvalidRole as error:
-        raise UsageError(f"--partner: {error}") from None
 
 
 def _link(parts: Wiring, site: str, role: str = "admin", partner: str | None = None) -> str:
     with parts.engine.begin() as connection:
         expires = now() + _LINK_LIFETIME
-        token = sessions.offer(connection, role, partner, expires_at=expires, tokens=parts.service.tokens)
+        token = sessions.offer(connection, role, partner, expires_at=expires, tokens=parts.tokens)
     return f"{site}/sign-in?token={token}"
-
-
-@keys_app.command("create", epilog="Example: eql keys create --role crm")
-def create_key(
-    role: Annotated[Role, typer.Option(help="Role, which decides what the caller may do.")],
-    partner: Annotated[
-        str | None, typer.Option(metavar="ID", help="Partner whose records the caller sees; for the role partner.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Print a new API key. The key works at once, and is never shown again."""
-    _check_role(role, partner)
-    parts = wiring()
-    with parts.engine.begin() as connection:
-        key = keys.create(connection, role, partner, at=now(), tokens=parts.service.tokens)
-    console.emit({"key": key, "role": role}, key, as_json)
-
-
-@keys_app.command("list", epilog="Example: eql keys list")
-def list_keys(as_json: Json = False) -> None:
-    """List the API keys: id, prefix, role, partner, and the times of creation and revocation."""
-    with database.reading(wiring().engine) as connection:
-        api_keys = keys.listed(connection)
-    columns = ["id", "prefix", "role", "partner", "created", "revoked"]
-    rows = [
-        [str(k.id), k.prefix, k.role, k.partner_id, rfc3339(k.created_at), k.revoked_at and rfc3339(k.revoked_at)]
-        for k in api_keys
-    ]
-    result = [dict(zip(columns, row, strict=True)) for row in rows]
-    console.emit(result, console.table("API keys", columns, rows), as_json)
-
-
-@keys_app.command("revoke", epilog="Example: eql keys revoke 3")
-def revoke_key(key_id: Annotated[int, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
-    """Revoke an API key. The key stops working at once."""
-    with wiring().engine.begin() as connection:
-        revoked = keys.revoke(connection, key_id, at=now())
-    if not revoked:
-        raise ValueError(f"there is no active key {key_id}; run `eql keys list` to see the keys")
-    console.emit({"revoked": key_id}, f"key {key_id} is revoked", as_json)
-
-
-@policy_app.command("check", epilog="Example: eql policy check my_policy.yaml")
-def check_policy(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy file, YAML.")], as_json: Json = False
-) -> None:
-    """Check a policy file against the schema of policies and the feature catalogue."""
-    policy = load(file, CATALOGUE)
-    result = {"version": policy.version, "rules": len(policy.rules), "sha256": policy.sha256}
-    console.emit(result, f"{file}: version {policy.version}, {len(policy.rules)} rules, valid", as_json)
-
-
-@policy_app.command("schema", epilog="Example: eql policy schema > policy.schema.json")
-def policy_schema() -> None:
-    """Print the JSON schema of a policy file."""
-    typer.echo(json.dumps(Policy.model_json_schema(), indent=1))
-
-
-@doctor_app.callback(invoke_without_command=True, epilog="Example: eql doctor")
-def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Show the configuration, and each error with its fix; exit code 1 if there is an error."""
-    if context.invoked_subcommand is not None:
-        return
-    checks = [_run_check(name, check) for name, check in _CHECKS.items()]
-    rows = [[check["check"], "ok" if check["ok"] else "error", check["finding"]] for check in checks]
-    console.emit(checks, console.table("EQL", ["check", "state", "finding"], rows), as_json)
-    if not all(check["ok"] for check in checks):
-        raise typer.Exit(1)
-
-
-def _run_check(name: str, check: Callable[[Wiring], str]) -> dict[str, Any]:
-    try:
-        return {"check": name, "ok": True, "finding": check(wiring())}
-    except (ValueError, OSError) as error:
-        return {"check": name, "ok": False, "finding": str(error)}
-
-
-def _versions(_: Wiring) -> str:
-    from importlib.metadata import version
-
-    names = ("eql-scorer", "lightgbm", "scikit-learn", "duckdb", "mlflow", "fastapi", "sqlalchemy")
-    return ", ".join(f"{name} {version(name)}" for name in names)
-
-
-def _home(parts: Wiring) -> str:
-    home = parts.home()
-    try:
-        with tempfile.TemporaryFile(dir=home):
-            return f"{home} can be written"
-    except OSError as error:
-        raise unusable_home(home, error) from None
-
-
-def _store(parts: Wiring) -> str:
-    with database.reading(parts.engine) as connection:
-        description, counts = database.describe(connection), versions.count(connection)
-    if not counts["leads"]:
-        raise InvalidState(f"the store {description} has no leads; run `eql import`, or `make run` for simulated data")
-    return f"{description}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-
-
-def _policy(parts: Wiring) -> str:
-    policy = parts.policy
-    return f"{parts.settings.policy}: version {policy.version}, {len(policy.rules)} rules"
-
-
-def _champion(parts: Wiring) -> str:
-    champion = parts.service.champion
-    served = champion.scorer().served
-    if champion.error is not None:
-        raise InvalidState(f"{champion.error}; promote another version")
-    if served is None:
-        raise InvalidState("no model is promoted; run `eql train`, then `eql promote`")
-    return f"version {served.version}, rung {served.bundle.rung}, {served.bundle.sha256[:12]}"
-
-
-def _registry(parts: Wiring) -> str:
-    versions = parts.registry.versions()
-    return f"{parts.settings.tracking_uri}: {len(versions)} {'version' if len(versions) == 1 else 'versions'}"
-
-
-class InvalidState(ValueError):
-    """A part is not ready to serve; the message names the fix."""
-
-
-_CHECKS: dict[str, Callable[[Wiring], str]] = {
-    "versions": _versions,
-    "home": _home,
-    "store": _store,
-    "policy": _policy,
-    "champion": _champion,
-    "registry": _registry,
-    "worker": worker_state,
-}
