@@ -33,7 +33,7 @@ COMMANDS = {
     "evaluate": ("models:app", "Compare a version with the constant on the out-of-time leads, at creation."),
     "promote": ("models:app", "Make a version the champion if it is better."),
     "rollback": ("models:app", "Make the previous champion the champion again."),
-    "models": ("models:app", "List every version with its aliases, and the history of the aliases."),
+    "models": ("registered:app", "List every version with its aliases, and the history of the aliases."),
     "shadow": ("shadow:app", "Let a challenger score every decision of the service in shadow."),
     "forecast": ("forecast:app", "Forecast when each open lead is won."),
     "monitor": ("monitor:app", "Check the champion for drift, early wins and calibration."),

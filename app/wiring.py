@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from serving.identity import TokenSource
     from serving.service import Service
     from training.promotion.registry import Registry
+    from training.promotion.versions import Listing
 
 
 _MLFLOW_TIMEOUT = 5
@@ -173,6 +174,14 @@ class Wiring:
         if self.settings.artifacts is not None:
             self.settings.artifacts.mkdir(parents=True, exist_ok=True)
         return Registry(self.settings.tracking_uri, self.settings.artifacts)
+
+    @property
+    def listing(self) -> "Listing":
+        """The versions in the MLflow registry and the changes of its aliases."""
+        from training.promotion.versions import Listing, read_sqlite
+
+        known = read_sqlite(self.settings.tracking_uri)
+        return Listing(self.registry.versions(), self.registry.history()) if known is None else known
 
     @contextmanager
     def records(self) -> Iterator[Path]:

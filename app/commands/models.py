@@ -1,4 +1,4 @@
-"""Models: train, evaluate, promote, roll back, list, show."""
+"""Models: train, evaluate, promote, roll back."""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -29,10 +29,9 @@ from serving.champion.watcher import ModelWatcher
 if TYPE_CHECKING:
     from training.promotion.challenger import TrainedVersion, TrainingOptions
     from training.promotion.promotion import ComparedVersion, PromotionDecision
-    from training.promotion.registry import Version
+    from training.promotion.versions import Version
 
 app = typer.Typer()
-models_app = typer.Typer()
 VersionArgument = Annotated[str | None, typer.Argument(help="A version or alias; by default the latest version.")]
 
 
@@ -203,58 +202,3 @@ def _make_champion(version: "Version", reason: str, actor: str, as_json: bool, j
     text = f"champion is version {version.version}; {scored:,} leads scored"
     text += f", {left:,} are left to the workers" if left else ""
     console.emit({**change.__dict__, "scored": scored, "left": left}, f"{text}\n{judgement}".rstrip(), as_json)
-
-
-@models_app.callback(invoke_without_command=True, epilog="Example: eql models")
-def models(context: typer.Context, as_json: Json = False) -> None:
-    """List every version with its aliases, and the history of the aliases; `show` prints the card of one version."""
-    if context.invoked_subcommand is not None:
-        return
-    registry = wiring().registry
-    versions, history = registry.versions(), registry.history()
-    rows = [
-        [
-            v.version,
-            ", ".join(v.aliases),
-            v.tags.get("rung"),
-            v.tags.get("skill"),
-            _number(v.tags.get("log_loss")),
-            _number(v.tags.get("auc")),
-        ]
-        for v in versions
-    ]
-    changes = [[c.at[:19], c.alias, c.previous, c.version, c.actor, c.reason, c.decision] for c in history]
-    columns = ["at (UTC)", "alias", "from", "to", "actor", "reason", "decision"]
-    text = "\n".join(
-        (
-            console.table("Versions", ["version", "aliases", "rung", "skill", "log loss", "AUC"], rows),
-            console.table("History", columns, changes),
-        )
-    )
-    result = {
-        "versions": [{**v.__dict__, "tags": dict(v.tags)} for v in versions],
-        "history": [c.__dict__ for c in history],
-    }
-    console.emit(result, text, as_json)
-
-
-def _number(tag: str | None) -> float | None:
-    return None if tag is None else float(tag)
-
-
-@models_app.command(epilog="Example: eql models show champion")
-def show(version: VersionArgument = None, as_json: Json = False) -> None:
-    """Print the model card of a version: its training, its metrics, and its limits."""
-    registry = wiring().registry
-    shown = registry.resolve(version)
-    card = registry.card(shown)
-    result = {
-        "version": shown.version,
-        "tags": dict(shown.tags),
-        "report": registry.report(shown).to_dict(),
-        "card": card,
-    }
-    console.emit(result, card.rstrip(), as_json)
-
-
-app.add_typer(models_app, name="models")

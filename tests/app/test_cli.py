@@ -47,6 +47,10 @@ def test_keys_import_the_store_alone(tmp_path: Path) -> None:
     assert not imported("keys", "create", "--role", "crm", home=tmp_path) & _SLOW
 
 
+def test_models_import_neither_mlflow_nor_the_libraries_of_training(tmp_path: Path) -> None:
+    assert not imported("models", home=tmp_path) & _SLOW
+
+
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_the_help_of_eql_says_of_each_command_what_the_command_says(command: Any) -> None:
     assert isinstance(command, LateCommand)

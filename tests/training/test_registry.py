@@ -18,6 +18,7 @@ from training.evaluation.report import EvaluationReport
 from training.fitting.trainer import TrainingResult
 from training.promotion.promotion import decide
 from training.promotion.registry import NoSuchVersion, Registry
+from training.promotion.versions import Listing, read_sqlite
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow calls what its own libraries deprecate.
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
@@ -115,6 +116,17 @@ def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "artifacts")
     with pytest.raises(NoSuchVersion, match=r"cannot give card.md of version 1 .*train again"):
         registry.card(one)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert read_sqlite(uri) == Listing(registry.versions(), registry.history())
+
+
+def test_a_registry_that_is_elsewhere_or_has_other_tables_is_left_to_mlflow(
+    tmp_path: Path,
+) -> None:
+    assert read_sqlite(f"sqlite:///{tmp_path / 'absent.db'}") == Listing((), ())
+    assert read_sqlite("https://mlflow.example") is None
+    (tmp_path / "other.db").touch()
+    assert read_sqlite(f"sqlite:///{tmp_path / 'other.db'}") is None
 
 
 def test_the_digest_of_data_tells_values_and_columns_apart_and_not_how_they_lie_in_memory() -> None:

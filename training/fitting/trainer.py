@@ -19,7 +19,7 @@ from features.value_types import rfc3339
 from models.arrays import Matrix, Reals
 from models.bundle import Bundle
 from models.probability import BaseRate, Calibration, MarginModel, sigmoid
-from training import hazard, leaks
+from training import MODEL_NAME, hazard, leaks
 from training.data.matrix import Progress, TrainingData, prepare_training
 from training.data.rows import Rows, has_enough_outcomes
 from training.data.segments import Segment
@@ -33,8 +33,6 @@ from training.fitting.model_selection import Choice, choose
 from training.fitting.rolling_origins import RollingOrigins
 from training.fitting.tuning import NOT_TUNED, Search, tune
 from training.hazard import Hazard
-
-NAME = "eql-close-probability"
 
 _GOLDEN_ROWS = 20
 
@@ -185,7 +183,7 @@ def bundle_of(
     model = choice.fit(fitted, data.encoding, data.directions, origins.seed)
     rate = sigmoid(model.log_odds) if isinstance(model, BaseRate) else base_rate(data.rows.take(data.created))
     bundle = Bundle(
-        name=NAME,
+        name=MODEL_NAME,
         encoding=data.encoding,
         model=model,
         calibration=_calibration(data, origins, choice, model),

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from features.value_types import rfc3339
-from training.fitting.trainer import NAME
+from training import MODEL_NAME
 from training.monitoring.report import MonitoringReport
 
 _MAX_TAG_LENGTH = 5000
@@ -28,7 +28,7 @@ def log_report(client: MlflowClient, version: str, run_id: str, report: Monitori
     """
     tags = {"verdict": report.verdict, "reasons": "; ".join(report.reasons), "as_of": rfc3339(report.as_of)}
     for name, value in {**tags, "at": at.isoformat()}.items():
-        client.set_model_version_tag(NAME, version, f"monitoring.{name}", value[:_MAX_TAG_LENGTH])
+        client.set_model_version_tag(MODEL_NAME, version, f"monitoring.{name}", value[:_MAX_TAG_LENGTH])
     moment = int(at.timestamp() * 1000)
     metrics = [Metric(f"monitoring.{name}", value, moment, 0) for name, value in report.metrics().items()]
     client.log_batch(run_id, metrics=metrics)

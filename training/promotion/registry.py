@@ -7,10 +7,9 @@ the training data the registry keeps digests, and the features of the test leads
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mlflow
 import mlflow.data.pandas_dataset
@@ -23,6 +22,7 @@ from mlflow.exceptions import MlflowException
 
 from features.catalogue.catalogue import Catalogue
 from models.bundle import Bundle, read_folder
+from training import MODEL_NAME
 from training.data.matrix import data_sha256
 from training.evaluation.card import card
 from training.evaluation.importance import Importance, importance
@@ -31,14 +31,12 @@ from training.evaluation.metrics import Predictions
 from training.evaluation.plots import plots
 from training.evaluation.report import EvaluationReport
 from training.evaluation.test_window import FrozenWindow
-from training.fitting.trainer import NAME, TrainingResult
+from training.fitting.trainer import TrainingResult
 from training.hazard import Hazard
 from training.hazard import read_hazard as read_hazard
 from training.promotion.promotion import ComparedVersion, PromotionDecision
+from training.promotion.versions import CHANGE_TAG, Alias, AliasChange, Version, changes
 
-Alias = Literal["champion", "challenger"]
-_CHANGE = "eql.alias."
-"""Each change is a tag of its own: one tag for all changes would exceed the length that MLflow allows."""
 _PREDICTIONS = "predictions.parquet"
 _WINDOW = "test_features.parquet"
 _REPORT = "report.json"
@@ -48,48 +46,6 @@ _MAX_TAG_LENGTH = 5000
 
 class NoSuchVersion(ValueError):
     """The registry has no such version or alias; the message lists those it has."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Version:
-    """A registered version.
-
-    Attributes:
-        version: its number, as text.
-        run_id: the MLflow run that trained it.
-        created_at: the moment of registration, milliseconds since the epoch.
-        aliases: champion, challenger or none.
-        tags: rung, skill, log loss and the like.
-    """
-
-    version: str
-    run_id: str
-    created_at: int
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AliasChange:
-    """One change of an alias.
-
-    Attributes:
-        alias: the alias.
-        previous: the version that it named before; None for the first change.
-        version: the version that it names since.
-        actor: the person who made the change.
-        reason: the reason, in that person's words.
-        at: the moment (RFC 3339).
-        decision: the promotion decision in words; empty where nothing was decided.
-    """
-
-    alias: Alias
-    previous: str | None
-    version: str
-    actor: str
-    reason: str
-    at: str
-    decision: str = ""
 
 
 class Registry:
@@ -134,25 +90,25 @@ class Registry:
         tags |= {f"{name}_sha256": digest for name, digest in digests.items()}
         tags["sha256"] = trained.bundle.sha256
         source = f"{run.info.artifact_uri}/bundle"
-        version = self._client.create_model_version(NAME, source, run.info.run_id, tags=tags)
+        version = self._client.create_model_version(MODEL_NAME, source, run.info.run_id, tags=tags)
         return str(version.version)
 
     def _experiment(self) -> str:
-        experiment = self._client.get_experiment_by_name(NAME)
+        experiment = self._client.get_experiment_by_name(MODEL_NAME)
         if experiment is not None:
             return str(experiment.experiment_id)
         location = self._artifacts.absolute().as_uri() if self._artifacts else None
-        return str(self._client.create_experiment(NAME, artifact_location=location))
+        return str(self._client.create_experiment(MODEL_NAME, artifact_location=location))
 
     def _ensure_model(self) -> None:
         try:
-            self._client.get_registered_model(NAME)
+            self._client.get_registered_model(MODEL_NAME)
         except MlflowException:
-            self._client.create_registered_model(NAME)
+            self._client.create_registered_model(MODEL_NAME)
 
     def versions(self) -> list[Version]:
         """Every version, newest first."""
-        registered = self._client.search_model_versions(f"name = '{NAME}'", max_results=1000)
+        registered = self._client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=1000)
         aliases = self._aliases()
         listed = [
             Version(
@@ -228,7 +184,9 @@ class Registry:
         """Log a promotion decision with its version: tags, metrics, and one file for each decision."""
         tags = {"promoted": str(decision.promote), "words": decision.words, "actor": actor, "at": at.isoformat()}
         for name, value in tags.items():
-            self._client.set_model_version_tag(NAME, version.version, f"promotion.{name}", value[:_MAX_TAG_LENGTH])
+            self._client.set_model_version_tag(
+                MODEL_NAME, version.version, f"promotion.{name}", value[:_MAX_TAG_LENGTH]
+            )
         moment = int(at.timestamp() * 1000)
         metrics = [Metric(f"promotion.{name}", value, moment, 0) for name, value in decision.figures.items()]
         self._client.log_batch(version.run_id, metrics=metrics)
@@ -248,17 +206,19 @@ class Registry:
             at=at.isoformat(),
             decision=decision,
         )
-        self._client.set_registered_model_alias(NAME, alias, version.version)
-        self._client.set_registered_model_tag(NAME, f"{_CHANGE}{_stamp(at)}.{alias}", json.dumps(change.__dict__))
+        self._client.set_registered_model_alias(MODEL_NAME, alias, version.version)
+        self._client.set_registered_model_tag(
+            MODEL_NAME, f"{CHANGE_TAG}{_stamp(at)}.{alias}", json.dumps(change.__dict__)
+        )
         return change
 
     def history(self) -> Sequence[AliasChange]:
         """Every change of an alias, oldest first."""
         try:
-            tags = self._client.get_registered_model(NAME).tags
+            tags = self._client.get_registered_model(MODEL_NAME).tags
         except MlflowException:
             return []
-        return [AliasChange(**json.loads(tags[name])) for name in sorted(tags) if name.startswith(_CHANGE)]
+        return changes(tags)
 
     def previous_version(self, alias: Alias) -> Version:
         """The version to roll back to: the one that the alias named before; after a rollback, the one before that.
@@ -278,7 +238,7 @@ class Registry:
 
     def _aliases(self) -> Mapping[str, str]:
         try:
-            model = self._client.get_registered_model(NAME)
+            model = self._client.get_registered_model(MODEL_NAME)
         except MlflowException:
             return {}
         return {alias: str(version) for alias, version in model.aliases.items()}
