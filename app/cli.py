@@ -47,7 +47,7 @@ COMMANDS = {
     "keys": ("keys:app", "Create, list and revoke API keys."),
     "seals": ("seals:app", "Seal decisions, and verify the sealed chain."),
     "decisions": ("seals:decisions_app", "Replay stored decisions."),
-    "policy": ("policy:app", "Check policies, and print the default policy and the schema."),
+    "policy": ("policy:app", "Check and try policies, and print the default policy and the schema."),
     "privacy": ("privacy:app", "Export, erase and expire personal data."),
     "doctor": ("doctor:app", "Show the configuration, and each error with its fix."),
 }

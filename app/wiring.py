@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from training.promotion.versions import Listing
 
 
+_ROOT = Path(__file__).parent.parent
+_DOCS = (_ROOT / "serving" / "documentation" / "docs", _ROOT / "docs")
+"""The folder of the documentation: in an installed wheel, and in a checkout."""
 _MLFLOW_TIMEOUT = 5
 """Seconds that an MLflow server has to answer."""
 
@@ -128,13 +131,12 @@ class Wiring:
         from serving.shadow.shadow import Shadow
 
         challenger = ModelWatcher(self.engine, CATALOGUE, self.policy, now, bundles.CHALLENGER)
-        docs = Path(__file__).parent.parent / "docs"
         return Service(
             engine=self.engine,
             champion=ModelWatcher(self.engine, CATALOGUE, self.policy, now),
             clock=now,
             tokens=self.tokens,
-            docs=docs if docs.is_dir() else None,
+            docs=next((folder for folder in _DOCS if folder.is_dir()), None),
             exploration=self.settings.exploration,
             webhook_hosts=self.settings.webhook_hosts,
             shadow=Shadow(self.engine, challenger, now),

@@ -7,12 +7,12 @@ stays: the id, the creation time and the commitment, a salted hash of the payloa
 
 import hashlib
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, delete, insert, select, tuple_
+from sqlalchemy import Connection, delete, func, insert, select, tuple_
 
 from features.batched import batched
 from serving.decisions.issued import IssuedDecision
@@ -124,6 +124,24 @@ def of_lead(connection: Connection, lead_id: str, limit: int, before: HistoryKey
         wanted = wanted.where(tuple_(*key) < tuple_(*before))
     newest = wanted.order_by(*(column.desc() for column in key)).limit(limit)
     return [StoredDecision(**row) for row in connection.execute(newest).mappings()]
+
+
+def last_of_leads(connection: Connection, since: int) -> Iterator[StoredDecision]:
+    """Each lead's last decision, of those made since a moment (microseconds), in the order of their ids."""
+    order = (decision_payloads.c.as_of, decisions.c.created_at, decisions.c.decision_id)
+    rank = func.row_number().over(
+        partition_by=(decision_payloads.c.lead_id, decision_payloads.c.stored), order_by=[c.desc() for c in order]
+    )
+    ranked = (
+        select(decisions.c.decision_id, rank.label("age"))
+        .join_from(decisions, decision_payloads)
+        .where(decisions.c.created_at >= since)
+        .subquery()
+    )
+    last = connection.execute(select(ranked.c.decision_id).where(ranked.c.age == 1).order_by(ranked.c.decision_id))
+    for chunk in batched(last.scalars().all(), _BATCH):
+        rows = connection.execute(_WHOLE.where(decisions.c.decision_id.in_(chunk)).order_by(decisions.c.decision_id))
+        yield from (StoredDecision(**row) for row in rows.mappings())
 
 
 def ids(connection: Connection, after: str, limit: int) -> list[str]:

@@ -11,6 +11,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from serving.documentation.search import Hit, Searched, anchor, search
+
 README = "README"
 
 
@@ -32,6 +34,19 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Group:
+    """The pages that serve one task.
+
+    Attributes:
+        title: the task; empty for the first page.
+        pages: the title and the address of each page.
+    """
+
+    title: str
+    pages: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Documents:
     """The documentation in a folder, from the README in the folder or beside it on; without a folder it is empty."""
 
@@ -45,9 +60,23 @@ class Documents:
         readme = files.pop(README, self.folder.parent / f"{README}.md")
         return ({README: readme} if readme.is_file() else {}) | files
 
-    def addresses(self) -> list[tuple[str, str]]:
-        """The title and the address of each page."""
-        return [(_title(path.read_text("utf-8"), name), _address(name)) for name, path in self.contents().items()]
+    def groups(self) -> list[Group]:
+        """The pages by task: the README, then the groups and the order of its lists of links, then all other pages."""
+        contents = self.contents()
+        titles = {name: _title(path.read_text("utf-8"), name) for name, path in contents.items()}
+        listed = _listed(contents[README].read_text("utf-8"), contents) if README in contents else {}
+        named = {name for names in listed.values() for name in names}
+        first, rest = [name for name in titles if name == README], [n for n in titles if n not in {*named, README}]
+        groups = {"": first, **listed, "More": rest}
+        return [
+            Group(title, [(titles[name], _address(name)) for name in names]) for title, names in groups.items() if names
+        ]
+
+    def search(self, words: str) -> list[Hit]:
+        """The first sections that hold every one of the words, in the order of the pages."""
+        texts = {name: path.read_text("utf-8") for name, path in self.contents().items()}
+        pages = (Searched(_title(text, name), _address(name), text) for name, text in texts.items())
+        return search(pages, words)
 
     def page(self, name: str) -> Document | None:
         """The page with this name; None where no file of the folder has it."""
@@ -73,20 +102,30 @@ def _title(text: str, name: str) -> str:
     return heading[1].strip() if heading else name.replace("-", " ").capitalize()
 
 
+def _listed(text: str, contents: Mapping[str, Path]) -> dict[str, list[str]]:
+    """The pages that the first links of list items name, under the third-level headings of a text."""
+    groups: dict[str, list[str]] = {}
+    title = ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            title = line.removeprefix("### ") if line.startswith("### ") else ""
+        link = re.match(r"\* \[[^\]]*\]\(([^)#]+)\.md", line)
+        name = link and PurePosixPath(link[1]).name
+        if title and name in contents:
+            groups.setdefault(title, []).append(str(name))
+    return groups
+
+
 def _html(text: str, contents: Mapping[str, Path]) -> Markup:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
-            opening.attrSet("id", _anchor(inline.content))
+            opening.attrSet("id", anchor(inline.content))
     for token in tokens:
         _link(token.children or [], contents)
     # The renderer escapes all text, and raw HTML is off.
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
-
-
-def _anchor(heading: str) -> str:
-    return re.sub(r"[^\w-]", "", heading.strip().lower().replace(" ", "-"))
 
 
 def _link(tokens: list[Token], contents: Mapping[str, Path]) -> None:
