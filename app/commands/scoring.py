@@ -1,7 +1,9 @@
 """Scoring in bulk: files of request bodies, folders of records, and the open leads of the store."""
 
 import csv
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -66,10 +68,10 @@ def score(
         decisions = _decide_folder(source, scorer, as_of)
     else:
         rejects = _RejectFile(out.with_name(f"{out.name}.rejects.csv"))
-        decisions = _decide_bodies(source, scoring, scorer, rejects)
+        decisions = _at_least_one(_decide_bodies(source, scoring, scorer, rejects), source, rejects)
     written = _write(decisions, out)
     result = {"scored": written, "rejected": rejects.count if rejects else 0, "out": str(out)}
-    console.emit(result, f"{out}: scored {written:,}, rejected {result['rejected']:,}", as_json)
+    console.emit(result, f"{out}: scored {written:,} leads, rejected {result['rejected']:,} lines", as_json)
     if rejects is not None and rejects.count:
         console.ERRORS.print(f"rejected lines and their reasons are in {rejects.path}", markup=False)
 
@@ -95,8 +97,28 @@ def rescore_promoted(parts: Wiring) -> tuple[int, int]:
         return done, rescore_queue.length(connection)
 
 
+class NothingToScore(ValueError):
+    """A file holds no lead; the message names the first fault."""
+
+
+def _at_least_one(decisions: Iterator[Decision], source: Path, rejects: "_RejectFile") -> Iterator[Decision]:
+    """The decisions, unless there is none.
+
+    Raises:
+        NothingToScore: the file has no line, or every line is rejected.
+    """
+    first = next(decisions, None)
+    if first is None and rejects.count:
+        raise NothingToScore(
+            f"no line of {source} is a body of /v1/score; the reasons of all {rejects.count:,} are in {rejects.path}"
+        )
+    if first is None:
+        raise NothingToScore(f"{source} holds no line; give a file with one body of /v1/score a line")
+    return chain([first], decisions)
+
+
 class _RejectFile:
-    """The file of rejected lines; the first rejected line creates it."""
+    """The file of rejected lines; the first rejected line creates it. `count` is the number of these lines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -109,15 +131,17 @@ class _RejectFile:
         if self._file is None:
             self._file = self.path.open("w", newline="", encoding="utf-8")
             csv.writer(self._file).writerow(["line", "field", "reason"])
+        self.count += 1
         for error in errors:
-            self.count += 1
             csv.writer(self._file).writerow([line, error.field, error.constraint])
         self._file.flush()
 
 
 def _decide_bodies(source: Path, scoring: Scoring, scorer: Scorer, rejects: _RejectFile) -> Iterator[Decision]:
     with source.open("rb") as lines:
-        numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+        # Some editors put a byte order mark before the first line.
+        texts = (line.removeprefix(BOM_UTF8) if number == 1 else line for number, line in enumerate(lines, start=1))
+        numbered = ((number, text) for number, text in enumerate(texts, start=1) if text.strip())
         for batch in batched(numbered, _BATCH_SIZE):
             leads = [lead for number, line in batch if (lead := _read_line(number, line, scorer, rejects)) is not None]
             yield from decide(scorer, scoring.inputs(scorer, leads))

@@ -26,7 +26,6 @@ from serving.scoring.decide import NewDecision
 from serving.scoring.requests import LeadRequest
 from serving.scoring.scoring import Scoring
 from serving.scoring.stored_leads import decide_within
-from serving.store import outbox
 
 _LEADS = KINDS["leads"]
 _FACTS = tuple(KINDS[name] for name in LeadRequest.model_fields if name in KINDS and not KINDS[name].entity)
@@ -125,9 +124,7 @@ def _create(
         *_facts(connection, request, [lead_id], account_id or lead_id),
     ]
     _ingest(connection, new, lead_id, now)
-    data = {name: getattr(request.lead, name) for name in ("lead_id", "channel", "source_partner_id")}
-    outbox.add(connection, [outbox.event("lead.created", lead_id, data, at=now, tokens=scoring.store.tokens)])
-    made = decide_within(scoring, scorer, connection, lead_id, now)
+    made = decide_within(scoring, scorer, connection, lead_id, now, created={"channel": request.lead.channel})
     return Submission(lead_id=lead_id, duplicate=False, decision=made.issued, made=made)
 
 

@@ -1,6 +1,8 @@
 """Decisions on stored leads: made again, kept, and set as the leads' current scores."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -18,7 +20,7 @@ from serving.store.database import reading
 
 _BATCH = 500
 _SCORED = ("lead_id", "decision_id", "qualification", "pending", "close_probability", "grade", "source_partner_id")
-"""The data of the event `lead.scored`."""
+"""The data of the events `lead.scored` and `lead.created`."""
 
 
 def rescore(scoring: Scoring, lead_ids: Iterable[str]) -> Iterator[int]:
@@ -41,11 +43,31 @@ def _rescore(scoring: Scoring, lead_ids: Sequence[str]) -> None:
             current_scores.remove(connection, gone)
 
 
-def decide_within(scoring: Scoring, scorer: Scorer, connection: Connection, lead_id: str, now: int) -> NewDecision:
-    """Decides on a lead inside a write transaction, which sees what the transaction itself wrote of the lead."""
+def decide_within(
+    scoring: Scoring,
+    scorer: Scorer,
+    connection: Connection,
+    lead_id: str,
+    now: int,
+    *,
+    created: Mapping[str, Any] | None = None,
+) -> NewDecision:
+    """Decides on a lead inside a write transaction, which sees what the transaction itself wrote of the lead.
+
+    Args:
+        scoring: the parts to decide with.
+        scorer: the scorer that decides.
+        connection: the write transaction.
+        lead_id: the lead.
+        now: the present moment, microseconds.
+        created: where the transaction creates the lead, the data of the event `lead.created` beside the decision.
+    """
     inputs = [each for each, _ in from_store(connection, scorer, [lead_id], now)]
     policies.keep(connection, scorer.policy, now)
     decisions = decide_and_issue(scorer, inputs, scoring.store.tokens, now)
+    if created is not None:
+        score = CurrentScore.of(decisions[0].issued, inputs[0].source_partner_id, now)
+        outbox.add(connection, [_event("lead.created", score, scoring, created)])
     _keep(scoring, connection, decisions, inputs, now)
     return decisions[0]
 
@@ -77,9 +99,11 @@ def _keep(
     stored_decisions.add(connection, [each.stored for each in decisions])
     current_scores.save(connection, scores)
     changed = [s for s in scores if s.lead_id not in before or before[s.lead_id].standing != s.standing]
-    outbox.add(connection, [_scored(score, scoring) for score in changed])
+    outbox.add(connection, [_event("lead.scored", score, scoring) for score in changed])
 
 
-def _scored(score: CurrentScore, scoring: Scoring) -> outbox.Event:
-    data = {name: getattr(score, name) for name in _SCORED}
-    return outbox.event("lead.scored", score.lead_id, data, at=score.scored_at, tokens=scoring.store.tokens)
+def _event(
+    kind: outbox.EventKind, score: CurrentScore, scoring: Scoring, more: Mapping[str, Any] = MappingProxyType({})
+) -> outbox.Event:
+    data = {**{name: getattr(score, name) for name in _SCORED}, **more}
+    return outbox.event(kind, score.lead_id, data, at=score.scored_at, tokens=scoring.store.tokens)

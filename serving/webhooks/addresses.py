@@ -47,6 +47,8 @@ _CLOSED_IPV6 = tuple(
 )
 _DOTTED = re.compile(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}", re.ASCII)
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
+_LOCAL = ("localhost", "local", "internal", "home.arpa")
+"""The domains of one machine or one network: RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of `internal`."""
 # A host with such a last label is an IP address by the URL standard (https://url.spec.whatwg.org, "ends in a number").
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 
@@ -100,7 +102,7 @@ def check_url(url: str, allowed: Collection[str] = ()) -> None:
         raise ForbiddenAddress("must be https; plain http is for hosts that EQL_WEBHOOK_ALLOWED_HOSTS names")
     if parts.scheme not in ("http", "https"):
         raise ForbiddenAddress("must be https")
-    if host not in allowed and _is_address(host) and not is_public(host):
+    if host not in allowed and (_is_local(host) or (_is_address(host) and not is_public(host))):
         raise ForbiddenAddress("must not be an internal address, unless EQL_WEBHOOK_ALLOWED_HOSTS names it")
 
 
@@ -113,6 +115,12 @@ def _check_host(host: str, *, bracketed: bool) -> None:
         raise ForbiddenAddress("must have its IP address in four decimal numbers without leading zeros")
     elif not all(map(_LABEL.fullmatch, labels)):
         raise ForbiddenAddress("must have a host name such as crm.example")
+
+
+def _is_local(host: str) -> bool:
+    """Whether a name lies in one of the domains of one machine or one network."""
+    name = host.removesuffix(".")
+    return name in _LOCAL or name.endswith(tuple(f".{domain}" for domain in _LOCAL))
 
 
 def _is_address(host: str) -> bool:

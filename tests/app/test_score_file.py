@@ -122,3 +122,27 @@ def test_the_input_is_never_written_over(home: Path, run_eql: Run, tmp_path: Pat
     source.write_text("{}\n")
     assert run_eql(home, "score", source, "--out", source).returncode == 2
     assert source.read_text() == "{}\n"
+
+
+def test_a_byte_order_mark_costs_no_lead_and_rejected_lines_are_counted_once(
+    home: Path, run_eql: Run, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "leads.ndjson", tmp_path / "decisions.ndjson"
+    refused = '{"lead": {"lead_id": "L-2", "email": 1, "channel": 2}}'
+    source.write_text(f'\ufeff{{"lead": {{"lead_id": "L-1"}}}}\n\n{refused}\n')
+    done = run_eql(home, "score", source, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"scored": 1, "rejected": 1, "out": str(out)}
+    assert json.loads(out.read_text())["lead_id"] == "L-1"
+    rejects = (tmp_path / "decisions.ndjson.rejects.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in rejects[1:]] == [["3", "lead.email"], ["3", "lead.channel"]]
+
+    out.unlink()
+    source.write_text(f"{refused}\nno JSON\n")
+    failed = run_eql(home, "score", source, "--out", out)
+    assert failed.returncode == 1
+    assert "no line of" in failed.stderr
+    assert "all 2 are in" in failed.stderr
+    assert not out.exists()
+    source.write_text("\n")
+    assert "holds no line; give a file" in run_eql(home, "score", source, "--out", out).stderr

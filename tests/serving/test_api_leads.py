@@ -188,6 +188,9 @@ def test_a_lead_is_kept_decided_on_and_told_of(api: Api) -> None:
     assert (current.lead_id, current.decision_id) == ("L-1", answer["decision"]["decision_id"])
     told = [(event["type"], event["data"]["lead_id"]) for event in api.events()]
     assert told == [("lead.created", "L-1"), ("lead.scored", "L-1")]
+    created, scored = (event["data"] for event in api.events())
+    assert created == {**scored, "channel": "partner_referral"}
+    assert created["decision_id"] == answer["decision"]["decision_id"]
     assert "acme-widgets" not in json.dumps(api.events())
 
 

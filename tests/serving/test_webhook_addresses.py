@@ -153,11 +153,17 @@ def test_urls_of_other_forms_are_refused_without_repeating_them(url: str) -> Non
         "https://hooks_2.crm.example./",
         f"https://{PUBLIC}/",
         "https://[2606:4700::1111]:443/",
-        "https://localhost/",
     ],
 )
 def test_urls_of_the_right_form_pass(url: str) -> None:
     check_url(url)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "a.localhost", "nas.local", "crm.internal", "x.home.arpa"])
+def test_a_name_of_one_machine_or_one_network_is_refused(host: str) -> None:
+    with pytest.raises(ForbiddenAddress, match="must not be an internal address"):
+        check_url(f"https://{host}/")
+    check_url(f"https://{host}/", allowed={host.lower()})
 
 
 def test_what_the_operator_allows_may_be_inside_and_plain() -> None:

@@ -113,6 +113,8 @@ def test_versions_are_kept_pointed_to_and_rolled_back(tmp_path: Path) -> None:
     assert history[0].at == "2026-11-01T00:00:00+00:00"
     assert [c.decision for c in history] == ["", decision.words, ""]
 
+    with pytest.raises(NoSuchVersion, match="version 1 has no hazard model"):
+        registry.hazard(one)
     shutil.rmtree(tmp_path / "artifacts")
     with pytest.raises(NoSuchVersion, match=r"cannot give card.md of version 1 .*train again"):
         registry.card(one)

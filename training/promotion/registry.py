@@ -145,9 +145,14 @@ class Registry:
         """A version's verified hazard model.
 
         Raises:
-            NoSuchVersion: it has none.
+            NoSuchVersion: it has none, or its files cannot be read.
             UntrustedHazard: its files do not match their checksums.
         """
+        if not self._client.list_artifacts(version.run_id, "hazard"):
+            raise NoSuchVersion(
+                f"version {version.version} has no hazard model, because the closes that it learned from have no dates "
+                "or are too few; train on dated closes"
+            )
         folder = Path(self._download(version, "hazard"))
         return read_hazard({file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
 
