@@ -19,8 +19,10 @@ from typing_extensions import override
 from features.provenance import ATTRIBUTE_PREFIX
 from features.value_types import (
     DAY,
+    KEPT,
     Count,
     Country,
+    Currency,
     Date,
     Domain,
     Email,
@@ -56,7 +58,9 @@ Row: TypeAlias = Mapping[str, Any]
 class Record(BaseModel):
     """The content of one record. Frozen, strict, unknown fields refused; an absent field means unknown."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     recorded_at: Instant | None = None
     """When we learned it; the moment it happened where not given."""
@@ -70,41 +74,67 @@ class Account(Record):
     """A company, as a version: what was known of it from `recorded_at` on."""
 
     account_id: Id
+    """The account's id, as the CRM gives it."""
     domain: Domain | None = None
+    """The domain of the company's website, such as acme.example."""
     name: Text | None = None
+    """The company's name."""
     employees: Count | None = None
+    """The number of employees."""
     annual_revenue: Size | None = None
+    """The revenue of a year."""
     industry: Text | None = None
+    """The industry, in any words."""
     country: Country | None = None
+    """The country, ISO 3166-1 alpha-2."""
     technologies: Annotated[tuple[Item, ...], Field(max_length=1000, strict=False)] | None = None
+    """The products that the company uses."""
     competitor: bool | None = None
+    """Whether the company competes with us."""
 
 
 class Partner(Record):
     """A partner, as a version. `tier` is the partner's own, whatever a referral stated."""
 
     partner_id: Id
+    """The partner's id."""
     name: Text | None = None
+    """The partner's name."""
     kind: Literal["integration", "implementation", "agency", "content", "affiliate"] | None = None
+    """The kind of partner."""
     tier: Text | None = None
+    """The partner's own tier, in any words."""
     certified: bool | None = None
+    """Whether the partner is certified."""
 
 
 class Lead(Record):
     """A lead, as a version. `programme_tier` is what the referral stated; `order` ranks leads of an undated export."""
 
     lead_id: Id
+    """The lead's id."""
     account_id: Id | None = None
+    """The account's id, as the CRM gives it."""
     email: Email | None = None
+    """The e-mail address of the contact."""
     created_at: Instant | None = None
+    """When the lead was created."""
     channel: Channel | None = None
+    """The channel that the lead came through."""
     source_partner_id: Id | None = None
+    """The partner that the lead came from."""
     programme_tier: Text | None = None
+    """The programme tier that the referral stated."""
     referral_date: Date | None = None
+    """The day of the referral."""
     region: Text | None = None
+    """The sales region, in any words."""
     product_line: Text | None = None
+    """The product that the lead is about."""
     opted_out: bool | None = None
+    """Whether the contact opted out of being contacted."""
     duplicate_of: Id | None = None
+    """The lead that this one duplicates."""
 
     @override
     def happened(self) -> int | None:
@@ -115,6 +145,7 @@ class Fact(Record):
     """Something that happened at one moment."""
 
     occurred_at: Instant
+    """When it happened."""
 
     @override
     def happened(self) -> int | None:
@@ -125,24 +156,33 @@ class Referral(Fact):
     """A partner referred the lead to us."""
 
     partner_id: Id
+    """The partner that referred the lead."""
 
 
 class Confirmation(Fact):
     """One side vouches for fit, intent or both."""
 
     side: Literal["partner", "vendor"]
+    """The side that confirms."""
     partner_id: Id | None = None
+    """The partner that confirms."""
     subjects: Annotated[tuple[Literal["fit", "intent"], ...], Field(min_length=1, max_length=2, strict=False)]
+    """What the side confirms."""
 
 
 class IntegrationUsage(Record):
     """One day of an account's use of an integration; it happens, and is known, when that day (UTC) ends."""
 
     integration: Text
+    """The integration that the account uses."""
     partner_id: Id | None = None
+    """The partner that offers the integration."""
     day: Date
+    """The day of the use, in UTC."""
     calls: Count | None = None
+    """The calls on that day."""
     active_users: Count | None = None
+    """The people who used it on that day."""
 
     @override
     def happened(self) -> int | None:
@@ -153,9 +193,13 @@ class SharedCustomer(Record):
     """A partner has the account as its customer, opportunity or prospect, since a day where that is known."""
 
     partner_id: Id
+    """The partner that knows the account."""
     relationship: Literal["customer", "opportunity", "prospect"]
+    """What the account is to the partner."""
     since: Date | None = None
+    """The day or moment from which on it holds."""
     confidence: Share | None = None
+    """How sure the match is, 0 to 1."""
     source: Text | None = None
     """The source, such as the partner's list that it was matched from."""
     reason: Text | None = None
@@ -170,26 +214,37 @@ class Touchpoint(Fact):
     """A marketing touch of the lead: a visit, webinar, download. With a `partner_id` it is partner content."""
 
     channel: Channel
+    """The channel of the touch."""
     kind: Text | None = None
+    """The kind of touch, such as visit or download."""
     partner_id: Id | None = None
+    """The partner whose content was touched."""
     url: Url | None = None
+    """The address that was visited, with its UTM parameters."""
 
 
 class BuyingSignal(Fact):
     """A sign of intent recorded in the CRM."""
 
     kind: BuyingSignalKind
+    """The kind of signal."""
 
 
 class LeadEvent(Record):
     """A step of the lead's sales process. Never a feature: it gives the labels. Undated where the export is."""
 
     event: Literal["opened", "stage", "won", "lost", "reopened"]
+    """The step of the sales process."""
     occurred_at: Instant | None = None
+    """When it happened."""
     stage: Text | None = None
+    """The stage, as the CRM names it."""
     amount: Money | None = None
+    """The amount of the deal."""
     acv: Money | None = None
+    """The annual contract value."""
     arr: Money | None = None
+    """The annual recurring revenue."""
 
     @override
     def happened(self) -> int | None:
@@ -200,43 +255,61 @@ class Spend(Fact):
     """Money spent on a channel or a partner."""
 
     channel: Channel | None = None
+    """The channel that the money was spent on."""
     partner_id: Id | None = None
+    """The partner that the money was spent on."""
     amount: Size
+    """The money spent."""
 
 
 class Agreement(Fact):
     """The commission of a partner from a day on: a share of the revenue of sourced or influenced leads."""
 
     partner_id: Id
+    """The partner."""
     role: Literal["sourced", "influenced"]
+    """Whether the share is of sourced or of influenced leads."""
     share: Share
+    """The share of the revenue, 0 to 1."""
     until: Date | None = None
+    """The last day on which it holds."""
 
 
 class Payout(Fact):
     """Money paid, or taken back (negative), for a lead."""
 
     partner_id: Id
+    """The partner."""
     lead_id: Id | None = None
+    """The lead's id."""
     amount: Money
+    """The money paid; negative where it was taken back."""
     status: Literal["pending", "approved", "paid"]
+    """The state of the payment."""
 
 
 class ExchangeRate(Fact):
     """Units of `quote` that one unit of `base` buys, from `occurred_at` on."""
 
-    base: Annotated[str, Field(pattern="^[A-Z]{3}$")]
-    quote: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    base: Currency
+    """The currency that is converted, ISO 4217."""
+    quote: Currency
+    """The currency that the rate is in, ISO 4217."""
     rate: Annotated[float, Field(gt=0)]
+    """The units of `quote` for one unit of `base`."""
 
 
 class PartnerHistory(Fact):
     """Derived: what a partner's matured leads came to by the end of a day (see features.partner_history)."""
 
     partner_id: Id
+    """The partner."""
     leads: Count
+    """Matured leads by the end of the day."""
     wins: Count
+    """Won leads among them."""
     days_to_close: Measure | None = None
+    """Mean days to the win."""
 
 
 class TierHistory(Fact):
@@ -247,10 +320,15 @@ class TierHistory(Fact):
     """
 
     tier: Text
+    """The tier, in any words."""
     leads: Count
+    """Matured leads by the end of the day."""
     wins: Count
+    """Won leads among them."""
     partner_strength: Measure | None = None
+    """Leads that a partner needs for its own rate to weigh as much as its tier's."""
     tier_strength: Measure | None = None
+    """Leads that a tier needs for its own rate to weigh as much as everyone's."""
 
 
 ColumnType = Literal["text", "integer", "real", "flag", "instant", "date"]
@@ -485,14 +563,19 @@ class Stored:
         return row
 
 
-def parse(kind: Kind, content: Mapping[str, Any]) -> Record:
+def parse(kind: Kind, content: Mapping[str, Any], *, kept: bool = False) -> Record:
     """The validated content of one record; times may be RFC 3339 text or microseconds.
+
+    Args:
+        kind: of the record.
+        content: its fields by name.
+        kept: whether the record was taken in before, perhaps by an earlier version (see `features.value_types.KEPT`).
 
     Raises:
         InvalidRecord: the content breaks the contract; the error names every field, its constraint and the value.
     """
     try:
-        return kind.model.model_validate(content)
+        return kind.model.model_validate(content, context=KEPT if kept else None)
     except ValidationError as error:
         raise InvalidRecord(kind.name, tuple(map(_problem, error.errors()))) from None
 

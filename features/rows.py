@@ -8,13 +8,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from features.provenance import ATTRIBUTE_PREFIX
 from features.records import InvalidRecord, Kind, Problem, Row, Stored, constraint, parse
-from features.value_types import Id, Scalar
+from features.value_types import KEPT, Id, Scalar
 
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 
-def stored(kind: Kind, row: Row) -> Stored:
+def stored(kind: Kind, row: Row, *, kept: bool = False) -> Stored:
     """The record whose flat row is `row`; other columns of `row` are ignored.
+
+    Args:
+        kind: of the record.
+        row: its flat row.
+        kept: whether the store holds the row already (see `features.records.parse`).
 
     Raises:
         InvalidRecord: the row breaks the contract; the error names every field, its constraint and the value.
@@ -24,9 +29,9 @@ def stored(kind: Kind, row: Row) -> Stored:
     order, group = row.get("order"), row.get("group")
     return Stored(
         kind=kind,
-        id=_identifier(kind, kind.id, row),
-        record=parse(kind, {name: value for name, value in content.items() if value is not None}),
-        parent=_identifier(kind, kind.parent, row) if kind.parent else None,
+        id=_identifier(kind, kind.id, row, kept),
+        record=parse(kind, {name: value for name, value in content.items() if value is not None}, kept=kept),
+        parent=_identifier(kind, kind.parent, row, kept) if kind.parent else None,
         attributes=_attributes(kind, row) if kind.name == "leads" else {},
         order=order if isinstance(order, int) else None,
         group=group if isinstance(group, str) else None,
@@ -58,9 +63,9 @@ def _items(text: str) -> tuple[str, ...] | str:
     return tuple(text[1:-1].split("|")) if len(text) > 2 else ()
 
 
-def _identifier(kind: Kind, column: str, row: Row) -> str:
+def _identifier(kind: Kind, column: str, row: Row, kept: bool) -> str:
     try:
-        return _ID.validate_python(row.get(column), strict=True)
+        return _ID.validate_python(row.get(column), strict=True, context=KEPT if kept else None)
     except ValidationError as error:
         problem = Problem(column, constraint(error.errors()[0]), row.get(column))
         raise InvalidRecord(kind.name, (problem,)) from None

@@ -6,6 +6,7 @@ RFC 3339.
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 from email_validator import EmailNotValidError, validate_email
@@ -20,6 +21,8 @@ from pydantic import (
     WithJsonSchema,
 )
 from typing_extensions import TypeAliasType
+
+from features import codes
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -147,47 +150,146 @@ def _read_domain(text: str) -> str:
     return host
 
 
-Instant = TypeAliasType(
-    "Instant", Annotated[int, BeforeValidator(_read_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
-)
-Date = TypeAliasType(
-    "Date", Annotated[int, BeforeValidator(_read_date), WithJsonSchema({"type": "string", "format": "date"})]
-)
+def _read_id(text: str, info: ValidationInfo) -> str:
+    if info.context is KEPT:
+        return text
+    if not text.isprintable():
+        raise ValueError("must hold printable characters only, without line breaks and control characters")
+    if text != text.strip():
+        raise ValueError("must neither begin nor end with a blank")
+    return text
+
+
+def _read_country(code: str, info: ValidationInfo) -> str:
+    return code if info.context is KEPT else codes.country(code)
+
+
+def _read_currency(code: str, info: ValidationInfo) -> str:
+    return code if info.context is KEPT else codes.currency(code)
+
+
+KEPT: Mapping[str, bool] = {"kept": True}
+"""The validation context of values that an earlier version of the software took in: later constraints on ids, countries
+and currencies do not hold for them.
+"""
 _NO_NUL: dict[str, JsonValue] = {"pattern": r"^[^\x00]*$"}
 _NO_NUL_NOR_BAR: dict[str, JsonValue] = {"pattern": r"^[^\x00|]*$"}
+_PRINTABLE: dict[str, JsonValue] = {"pattern": r"^[^\x00-\x1f\x7f]*$"}
+
+Instant = TypeAliasType(
+    "Instant",
+    Annotated[
+        int,
+        BeforeValidator(_read_instant),
+        WithJsonSchema(
+            {"type": "string", "format": "date-time", "description": "A moment, RFC 3339 with an offset, 1970 to 2200."}
+        ),
+    ],
+)
+Date = TypeAliasType(
+    "Date",
+    Annotated[
+        int,
+        BeforeValidator(_read_date),
+        WithJsonSchema({"type": "string", "format": "date", "description": "A calendar day, YYYY-MM-DD."}),
+    ],
+)
 Id = TypeAliasType(
-    "Id", Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=_NO_NUL), AfterValidator(_no_nul)]
+    "Id",
+    Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=200,
+            json_schema_extra=_PRINTABLE,
+            description="An id: printable characters, without a blank at its beginning or end.",
+        ),
+        AfterValidator(_no_nul),
+        AfterValidator(_read_id),
+    ],
+)
+KeptId = TypeAliasType(
+    "KeptId",
+    Annotated[
+        str,
+        Field(min_length=1, max_length=200, json_schema_extra=_NO_NUL, description="The id of a kept record."),
+        AfterValidator(_no_nul),
+    ],
 )
 Text = TypeAliasType(
-    "Text", Annotated[str, Field(min_length=1, max_length=500, json_schema_extra=_NO_NUL), AfterValidator(_no_nul)]
+    "Text",
+    Annotated[
+        str,
+        Field(min_length=1, max_length=500, json_schema_extra=_NO_NUL, description="A text."),
+        AfterValidator(_no_nul),
+    ],
 )
-Item = TypeAliasType("Item", Annotated[Text, Field(json_schema_extra=_NO_NUL_NOR_BAR), AfterValidator(_no_bar)])
+Item = TypeAliasType(
+    "Item",
+    Annotated[
+        Text,
+        Field(json_schema_extra=_NO_NUL_NOR_BAR, description="An item of a list: a text without the character |."),
+        AfterValidator(_no_bar),
+    ],
+)
 Url = TypeAliasType(
-    "Url", Annotated[str, Field(min_length=1, max_length=2048, json_schema_extra=_NO_NUL), AfterValidator(_no_nul)]
+    "Url",
+    Annotated[
+        str,
+        Field(min_length=1, max_length=2048, json_schema_extra=_NO_NUL, description="An address on the web."),
+        AfterValidator(_no_nul),
+    ],
 )
 Email = TypeAliasType(
-    "Email", Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_read_email)]
+    "Email",
+    Annotated[
+        str,
+        Field(max_length=254, json_schema_extra={"format": "email"}, description="An e-mail address."),
+        AfterValidator(_read_email),
+    ],
 )
 Domain = TypeAliasType(
     "Domain",
-    Annotated[str, Field(max_length=253, json_schema_extra={"format": "hostname"}), AfterValidator(_read_domain)],
+    Annotated[
+        str,
+        Field(
+            max_length=253,
+            json_schema_extra={"format": "hostname"},
+            description="A domain, without scheme and path.",
+        ),
+        AfterValidator(_read_domain),
+    ],
 )
-Country = TypeAliasType("Country", Annotated[str, Field(pattern="^[A-Z]{2}$")])
-Count = TypeAliasType("Count", Annotated[int, Field(ge=0, le=MAX_INTEGER)])
-Measure = TypeAliasType("Measure", Annotated[float, Field(ge=0)])
-Share = TypeAliasType("Share", Annotated[float, Field(ge=0, le=1)])
+Country = TypeAliasType(
+    "Country",
+    Annotated[
+        str,
+        Field(pattern="^[A-Z]{2}$", description="A country, ISO 3166-1 alpha-2; UK and EL are read as GB and GR."),
+        AfterValidator(_read_country),
+    ],
+)
+Currency = TypeAliasType(
+    "Currency",
+    Annotated[str, Field(pattern="^[A-Z]{3}$", description="A currency, ISO 4217."), AfterValidator(_read_currency)],
+)
+Count = TypeAliasType("Count", Annotated[int, Field(ge=0, le=MAX_INTEGER, description="A number from 0 on.")])
+Measure = TypeAliasType("Measure", Annotated[float, Field(ge=0, description="A number from 0 on.")])
+Share = TypeAliasType("Share", Annotated[float, Field(ge=0, le=1, description="A share, 0 to 1.")])
 
 
 class Money(BaseModel):
     """An amount in integer minor units (cents) of an ISO 4217 currency."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     minor: Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    """The amount in minor units, such as cents."""
+    currency: Currency
+    """The currency, ISO 4217."""
 
 
 class Size(Money):
     """Money that measures a size, such as annual revenue, and so is never negative."""
 
     minor: Count
+    """The amount in minor units, such as cents."""

@@ -178,6 +178,7 @@ class Rule(Strict):
         description: the purpose of the rule.
         require: the condition that must hold (qualifying gates).
         forbid: the condition that must not hold (gate `disqualifier`); an unknown condition is no evidence.
+        unknown: of a disqualifier, what is true where the condition is unknown, such as "No opt-out on record".
         ask: the question that fills an unknown value, for `missing` and the next actions.
     """
 
@@ -186,6 +187,7 @@ class Rule(Strict):
     description: str
     require: Condition | None = None
     forbid: Condition | None = None
+    unknown: str | None = None
     ask: str | None = None
 
     @model_validator(mode="after")
@@ -193,6 +195,8 @@ class Rule(Strict):
         wanted = "forbid" if self.gate == "disqualifier" else "require"
         if (self.require is None) == (self.forbid is None) or getattr(self, wanted) is None:
             raise ValueError(f"a rule of gate {self.gate} has {wanted}, and only that")
+        if self.unknown is not None and self.gate != "disqualifier":
+            raise ValueError(f"a rule of gate {self.gate} has no `unknown`; its `ask` says what is unknown")
         return self
 
 
@@ -232,8 +236,13 @@ class Policy(Strict):
     @cached_property
     def sha256(self) -> str:
         """Hash of the policy's content, whatever the layout of its file."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        content = self.model_dump(mode="json")
+        # The key came later; without it the hash of a policy stays what kept decisions name.
+        content["rules"] = [
+            {name: value for name, value in rule.items() if name != "unknown" or value is not None}
+            for rule in content["rules"]
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def normalised_lists(self) -> Mapping[str, frozenset[Scalar]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from features.engines.python import Evaluation
-from features.records import PARTNER_CHANNELS
+from features.partner_lead import is_partner_lead
 from features.value_types import Scalar, iso_date, rfc3339
 from models.policy import (
     EQL_GATES,
@@ -78,9 +78,11 @@ class Verdict(NamedTuple):
     missing: tuple[str, ...]
 
 
-def is_partner_lead(lead: Mapping[str, Any]) -> bool:
-    """Whether the lead's channel is a partner channel or it names a source partner."""
-    return lead.get("channel") in PARTNER_CHANNELS or lead.get("source_partner_id") is not None
+def partner_lead(evaluation: Evaluation) -> bool:
+    """Whether an evaluated lead is a partner lead (see `features.partner_lead`)."""
+    # The feature is missing where the channel is ours, for a channel that both sides may have by the lead's facts.
+    involved = evaluation.features.get("partner_channel") is not None
+    return is_partner_lead(evaluation.lead, partner_involved=involved)
 
 
 def apply_policy(policy: Policy, evaluation: Evaluation, probability: float | None) -> Verdict:
@@ -92,7 +94,7 @@ def apply_policy(policy: Policy, evaluation: Evaluation, probability: float | No
     gates = {gate: kleene_and(o.outcome for o in outcomes if o.gate == gate) for gate in names}
     qualification = _qualification(gates, probability, policy.sql_probability)
     failed = any(gates[gate] == "fail" for gate in EQL_GATES)
-    pending = qualification != "EQL" and not failed and is_partner_lead(evaluation.lead)
+    pending = qualification != "EQL" and not failed and partner_lead(evaluation)
     unknown = {o.rule for o in outcomes if o.outcome == "unknown" and o.gate in EQL_GATES}
     missing = tuple(rule.ask or rule.description for rule in policy.rules if rule.id in unknown)
     return Verdict(
@@ -153,10 +155,14 @@ def _apply_rule(rule: Rule, policy: Policy, evaluation: Evaluation) -> RuleOutco
     # An unknown condition is no evidence, so a rule that forbids it passes.
     held = result.held if rule.forbid is None else result.held is not True
     outcome: Outcome = "unknown" if held is None else "pass" if held else "fail"
-    described = outcome == "pass" and rule.forbid is not None
-    reason = rule.description if described else "; ".join(_phrases(result))
+    reason = _unmet(rule, result) if outcome == "pass" and rule.forbid is not None else "; ".join(_phrases(result))
     evidence = {test.subject: _evidence(test, value) for test, _, value, _ in _test_results(result)}
     return RuleOutcome(rule=rule.id, gate=rule.gate, outcome=outcome, reason=reason, evidence=evidence)
+
+
+def _unmet(rule: Rule, result: "_ConditionResult") -> str:
+    """Why a disqualifier does not hold: what is known against it, or that nothing is known for it."""
+    return rule.description if result.held is False or rule.unknown is None else rule.unknown
 
 
 def _evaluate(condition: Condition | None, policy: Policy, evaluation: Evaluation) -> _ConditionResult:
@@ -190,7 +196,7 @@ def _read(test: Test, evaluation: Evaluation) -> Scalar:
         return evaluation.features[test.feature]
     entity, _, column = (test.field or "").partition(".")
     if column == "partner_lead":
-        return is_partner_lead(evaluation.lead)
+        return partner_lead(evaluation)
     value: Scalar = getattr(evaluation, entity).get(column)
     return value
 
@@ -251,6 +257,8 @@ def _phrase(test: Test, held: bool | None, value: Any) -> str:
         return f"no {label}" if test.given else f"{label} unknown"
     if isinstance(value, bool):
         return label if value else f"not {label}"
+    if test.given and isinstance(value, str):
+        return f"{label} {value}"
     if test.given:
         return f"{label} given"
     if isinstance(value, str):

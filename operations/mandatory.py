@@ -1,15 +1,15 @@
 """Mandatory fields of a partner lead: following it up, paying for it and proving it each need them."""
 
+from features.partner_lead import is_partner_lead
 from features.records import Row
-from models.verdict import is_partner_lead
 
 MANDATORY = ("source_partner_id", "programme_tier", "referral_date")
 """The fields of a complete record of a partner lead."""
 
 
-def missing_fields(lead: Row) -> tuple[str, ...]:
+def missing_fields(lead: Row, *, partner_lead: bool) -> tuple[str, ...]:
     """The mandatory fields that a lead lacks, in order; a first-party lead lacks none."""
-    if not is_partner_lead(lead):
+    if not partner_lead:
         return ()
     return tuple(name for name in MANDATORY if lead.get(name) is None)
 
@@ -24,4 +24,5 @@ def missing_at_intake(lead: Row, *, referred: bool, touched: bool) -> tuple[str,
             `referral_date`.
     """
     waived = {"referral_date"} if touched and not referred else set()
-    return tuple(name for name in missing_fields(lead) if name not in waived)
+    partner_lead = is_partner_lead(lead, partner_involved=referred or touched)
+    return tuple(name for name in missing_fields(lead, partner_lead=partner_lead) if name not in waived)

@@ -27,6 +27,7 @@ from serving.html.rendering import not_found
 from serving.http import openapi
 from serving.http.dependencies import provide
 from serving.http.middleware.body_limit import BodyLimit
+from serving.http.middleware.encoded_slashes import EncodedSlashes
 from serving.http.middleware.errors import ErrorBoundary
 from serving.http.middleware.head_requests import HeadRequests
 from serving.http.middleware.load_shedding import LoadShedding
@@ -116,6 +117,7 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
     app.add_middleware(RateLimiting, limit=service.rate_limit, clock=service.clock, metrics=service.metrics)
     app.add_middleware(ErrorBoundary)
     app.add_middleware(HeadRequests)
+    app.add_middleware(EncodedSlashes)
     app.add_middleware(RequestLog, clock=service.clock, tokens=service.tokens, metrics=service.metrics)
 
 

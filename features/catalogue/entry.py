@@ -224,7 +224,26 @@ class ShrunkRate:
     strength: "Expression"
 
 
-Expression: TypeAlias = Aggregate | Reading | Matches | Given | DaysSince | Month | Quotient | Difference | ShrunkRate
+@dataclass(frozen=True)
+class LeadChannel:
+    """The lead's channel where a partner has it, or where we have it; missing where the other side has it.
+
+    A channel that both may have is a partner's where the lead is a partner lead (see `features.partner_lead`).
+
+    Attributes:
+        side: whose channels count.
+    """
+
+    side: Literal["partner", "own"]
+
+
+REFERRALS = Aggregate("count", "referrals")
+PARTNER_TOUCHES = Aggregate("count", "touchpoints", where=(Condition("partner_id", "given"),))
+"""With `REFERRALS`, the facts that show that a partner is involved."""
+
+Expression: TypeAlias = (
+    Aggregate | Reading | Matches | Given | DaysSince | Month | Quotient | Difference | ShrunkRate | LeadChannel
+)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from features.catalogue.entry import DaysSince, Entry, Given, Month, Reading, one_of
-from features.records import OWN_CHANNELS, PARTNER_CHANNELS
+from features.catalogue.entry import DaysSince, Entry, Given, LeadChannel, Month, Reading
 
 _entry = partial(Entry, "lead", missing="unknown")
 
@@ -18,7 +17,7 @@ ENTRIES = (
     ),
     _entry(
         "own_channel",
-        Reading("lead", "channel", where=(one_of("channel", *OWN_CHANNELS),)),
+        LeadChannel("own"),
         unit="name",
         kind="category",
         description="The channel of a lead that did not come through a partner.",
@@ -27,7 +26,7 @@ ENTRIES = (
     ),
     _entry(
         "partner_channel",
-        Reading("lead", "channel", where=(one_of("channel", *PARTNER_CHANNELS),)),
+        LeadChannel("partner"),
         unit="name",
         kind="category",
         partner=True,

@@ -15,19 +15,23 @@ from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import (
     ENTITIES,
     FACTS,
+    PARTNER_TOUCHES,
+    REFERRALS,
     Aggregate,
     Condition,
     DaysSince,
     Difference,
     Expression,
     Given,
+    LeadChannel,
     Matches,
     Month,
     Quotient,
     Reading,
     ShrunkRate,
 )
-from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
+from features.partner_lead import SHARED_CHANNELS, is_partner_lead
+from features.records import EVERYONE, OWN_CHANNELS, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from features.value_types import DAY, MAX_INTEGER, Scalar, moment
 from features.versions import current_versions
 
@@ -177,6 +181,23 @@ def _(reading: Reading) -> _Evaluator:
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 """Only ASCII letters: engines differ in the lower case of others."""
+
+
+@evaluator.register
+def _(channel: LeadChannel) -> _Evaluator:
+    involved = [evaluator(aggregate) for aggregate in (REFERRALS, PARTNER_TOUCHES)]
+    ours = channel.side == "own"
+
+    def read(context: _Context) -> Scalar:
+        lead = context.entities["lead"]
+        name: Scalar = lead.get("channel")
+        own = name in OWN_CHANNELS or (
+            name in SHARED_CHANNELS
+            and not is_partner_lead(lead, partner_involved=any(count(context) for count in involved))
+        )
+        return name if own == ours else None
+
+    return read
 
 
 @evaluator.register

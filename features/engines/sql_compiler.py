@@ -27,7 +27,9 @@ from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import (
     ENTITIES,
     FACTS,
+    PARTNER_TOUCHES,
     READABLE,
+    REFERRALS,
     Aggregate,
     Condition,
     DaysSince,
@@ -35,13 +37,15 @@ from features.catalogue.entry import (
     Entry,
     Expression,
     Given,
+    LeadChannel,
     Matches,
     Month,
     Quotient,
     Reading,
     ShrunkRate,
 )
-from features.records import EVERYONE
+from features.partner_lead import PARTNER_ONLY_CHANNELS, SHARED_CHANNELS
+from features.records import EVERYONE, OWN_CHANNELS
 from features.rows import list_fields
 from features.value_types import DAY
 
@@ -161,6 +165,8 @@ def _aggregates_in(expression: Expression) -> list[Aggregate]:
             return _aggregates_in(dividend) + ([] if isinstance(divisor, int | float) else _aggregates_in(divisor))
         case ShrunkRate(successes, trials, prior, strength):
             return [part for each in (successes, trials, prior, strength) for part in _aggregates_in(each)]
+        case LeadChannel():
+            return [REFERRALS, PARTNER_TOUCHES]
         case _:
             return []
 
@@ -360,6 +366,19 @@ def _(reading: Reading) -> exp.Expr:
         holds = exp.and_(*(_tested(_column(reading.entity, c.column), c) for c in reading.where))
         expression = exp.Case().when(holds, expression)
     return expression
+
+
+@_value.register
+def _(channel: LeadChannel) -> exp.Expr:
+    name, source, none = _column("lead", "channel"), _column("lead", "source_partner_id"), exp.Literal.number(0)
+    partner = exp.or_(
+        exp.not_(source.is_(exp.null())), *(_value(aggregate) > none for aggregate in (REFERRALS, PARTNER_TOUCHES))
+    )
+    if channel.side == "partner":
+        holds = exp.or_(name.isin(*PARTNER_ONLY_CHANNELS), exp.and_(name.isin(*SHARED_CHANNELS), partner))
+    else:
+        holds = exp.or_(name.isin(*OWN_CHANNELS), exp.and_(name.isin(*SHARED_CHANNELS), exp.not_(partner)))
+    return exp.Case().when(holds, name)
 
 
 @_value.register

@@ -246,4 +246,4 @@ def _of(row: Row) -> tuple[str, str]:
 
 
 def _version(row: Row, at: int, **changed: str | float) -> Stored:
-    return stored(_OVERLAPS, {**row, "recorded_at": at, "deleted": False, **changed})
+    return stored(_OVERLAPS, {**row, "recorded_at": at, "deleted": False, **changed}, kept=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from features.bounds import bounds
 from features.outcomes import CLOSES
+from features.partner_lead import PARTNER_ONLY_CHANNELS, SHARED_CHANNELS
 from features.quality.checks import (
     ABSURD,
     ANCIENT,
@@ -25,7 +26,7 @@ from features.quality.checks import (
 )
 from features.quality.scope import Scope, identifier, text
 from features.quality.thresholds import Limits, instant
-from features.records import KINDS, PARTNER_CHANNELS, Kind
+from features.records import KINDS, Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,7 @@ _ALL = "TRUE"
 _DATED = "occurred_at IS NOT NULL"
 # Every close must come after the creation, whether or not it decides the lead's state.
 _CLOSED = f"event IN ({', '.join(map(text, CLOSES))})"
-_PARTNER_LEAD = f"channel IN ({', '.join(map(text, PARTNER_CHANNELS))})"
-_ONLY_OF = dict.fromkeys(("leads.source_partner_id", "leads.programme_tier", "leads.referral_date"), _PARTNER_LEAD)
+_ONLY_OF_PARTNER_LEADS = ("leads.source_partner_id", "leads.programme_tier", "leads.referral_date")
 
 _NAMES: Mapping[str, tuple[str, Check]] = {
     "lead_id": ("leads", UNKNOWN_LEAD),
@@ -93,8 +93,19 @@ def _missing(scope: Scope, kind: Kind) -> Iterator[ErrorQuery]:
     for name, limits in scope.thresholds.missing.items():
         of_kind, _, column = name.partition(".")
         if of_kind == kind.name and scope.has(kind.name, column):
-            of = _ONLY_OF.get(name, _ALL)
+            of = _partner_lead(scope) if name in _ONLY_OF_PARTNER_LEADS else _ALL
             yield _rows(scope, MISSING, kind, column, limits, of, f"{identifier(column)} IS NULL")
+
+
+def _partner_lead(scope: Scope) -> str:
+    """The SQL predicate of partner leads (see `features.partner_lead`)."""
+    facts = [KINDS[name] for name in ("referrals", "touchpoints") if scope.has(name, "partner_id")]
+    involved = [
+        f"lead_id IN (SELECT lead_id FROM {scope.current(kind)} AS f WHERE partner_id IS NOT NULL)" for kind in facts
+    ]
+    shared = f"channel IN ({', '.join(map(text, SHARED_CHANNELS))}) AND ({' OR '.join(involved) or 'FALSE'})"
+    named = "source_partner_id IS NOT NULL" if scope.has("leads", "source_partner_id") else "FALSE"
+    return f"channel IN ({', '.join(map(text, PARTNER_ONLY_CHANNELS))}) OR {named} OR {shared}"
 
 
 def _times(scope: Scope, kind: Kind) -> Iterator[ErrorQuery]:

@@ -14,7 +14,7 @@ from serving.http.authentication import Permitted
 from serving.http.bodies import Body, json_body, read
 from serving.http.dependencies import StoreDependency
 from serving.http.openapi import RequestBody
-from serving.http.paging import PageAnswer, Paging
+from serving.http.paging import Paging, page_answer
 from serving.http.problems import from_status
 from serving.http.responses import REFUSALS, Answer, refusals
 from serving.identity import InvalidRole, Role, check_role
@@ -25,33 +25,42 @@ _LOG = logging.getLogger(__name__)
 _MAX_ID = 2**63 - 1
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
-KeyId = Annotated[int, Path(ge=1, le=_MAX_ID)]
+KeyId = Annotated[int, Path(description="The id of the key.", ge=1, le=_MAX_ID)]
 
 
 class KeyRequest(BaseModel):
     """A new key: the role of its holder and, for the role partner, the partner's id."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     role: Role
+    """What the caller may do."""
     partner_id: Id | None = None
+    """The partner whose records the caller sees; for the role partner alone."""
 
 
 class KeyAnswer(Answer):
     """An API key without its secret part; `prefix` is the part of the key that may be shown."""
 
     id: int
+    """The id of the key."""
     prefix: str
+    """The visible beginning of the key."""
     role: Role
+    """What the caller may do."""
     partner_id: str | None
+    """The partner whose records the caller sees; for the role partner alone."""
     created_at: str
+    """When the key was created."""
     revoked_at: str | None
+    """When the key was revoked."""
 
 
 class NewKeyAnswer(KeyAnswer):
     """A new API key. No later answer has the key."""
 
     key: str
+    """The whole key; it is shown once."""
 
 
 BODIES = (RequestBody(KeyRequest, {"role": "partner", "partner_id": "P-1"}),)
@@ -83,7 +92,7 @@ def create(store: StoreDependency, caller: Permitted, body: Body) -> JSONRespons
 
 
 @router.get(
-    "", operation_id="listKeys", summary="The API keys", responses={200: {"model": PageAnswer[KeyAnswer]}, **REFUSALS}
+    "", operation_id="listKeys", summary="The API keys", responses={200: {"model": page_answer(KeyAnswer)}, **REFUSALS}
 )
 def listed(store: StoreDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of keys, with the revoked ones."""

@@ -121,13 +121,12 @@ def _parameters(operation: Mapping[str, Any]) -> Iterator[Field]:
 def _content_type(content: Mapping[str, Any]) -> FieldType:
     """The type of a body; a body of lines has the type of a line."""
     for media_type, media in content.items():
-        schema = media.get("schema", media.get("itemSchema"))
+        schema = media.get("x-itemSchema", media.get("schema"))
         if schema is not None and media_type == "application/json":
             return _type(schema)
-        if schema is not None:
-            inner = _type(schema)
-            return FieldType(f"{media_type}: {inner.words}", inner.schema)
-        return FieldType(str(media_type))
+        inner = _type(schema or {})
+        lines = "lines of " if "x-itemSchema" in media else ""
+        return FieldType(f"{media_type}: {lines}{inner.words}", inner.schema)
     return FieldType("no content")
 
 

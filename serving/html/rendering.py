@@ -6,9 +6,10 @@ of a subject.
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, Environment, FunctionLoader, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -127,5 +128,6 @@ def _environment() -> Environment:
         "capitalised": words.capitalised,
         "commands": words.commands,
         "fact": words.fact,
+        "segment": partial(quote, safe=""),
     }
     return environment

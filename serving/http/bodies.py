@@ -10,7 +10,7 @@ from serving.http.problems import Problem, from_validation
 from serving.http.strict_json import read_object
 
 _APPLICATIONS = ("json", "x-ndjson", "ndjson", "jsonl", "octet-stream", "x-www-form-urlencoded")
-_READ = ("", "text/plain", *(f"application/{kind}" for kind in _APPLICATIONS))
+_READ = ("", *(f"application/{kind}" for kind in _APPLICATIONS))
 """Content types that may hold JSON, with those that clients send when they are given none."""
 _OTHER_CHARSET = re.compile(r"charset\s*=(?!\s*\"?utf-?8\"?\s*(;|$))")
 

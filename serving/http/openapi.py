@@ -27,6 +27,7 @@ _REFUSALS: Mapping[str, str] = {
     "500": "An error of the service",
     "503": "The service is busy; send the request again",
 }
+_FORMATS = {"integer": "int64", "number": "double"}
 _UNRECORDED = "LeadRequest"
 """The body whose records must not have `recorded_at`."""
 _SECURITY = {
@@ -58,7 +59,22 @@ def document(app: FastAPI, bodies: Iterable[RequestBody]) -> dict[str, Any]:
     content["security"] = [{"key": []}, {"bearer": []}]
     for route, operation in _operations(content):
         _complete(route, operation)
+    _add_formats(content)
     return content
+
+
+def _add_formats(part: Any) -> None:
+    """Adds the format of every number, without which clients in typed languages take 32 bits."""
+    if isinstance(part, dict):
+        kind = part.get("type")
+        # Among the properties of an object, `type` may be a property of its own.
+        if isinstance(kind, str) and kind in _FORMATS and "const" not in part and "enum" not in part:
+            part.setdefault("format", _FORMATS[kind])
+        for value in part.values():
+            _add_formats(value)
+    elif isinstance(part, list):
+        for value in part:
+            _add_formats(value)
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,10 +7,11 @@ between two pages. Callers treat a cursor as opaque.
 import base64
 import json
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from serving.http.responses import Answer
 from serving.http.strict_json import MalformedBody, read_object
@@ -25,7 +26,7 @@ _Item = TypeVar("_Item")
 class Paging(BaseModel):
     """The query of a list; a list with filters adds fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     """The number of items at most."""
@@ -64,11 +65,19 @@ class Paging(BaseModel):
         return f"{path}?{urlencode(query)}"
 
 
-class PageAnswer(Answer, Generic[_Item]):
-    """A page of a list; `next` is the path of the next page, null on the last page."""
-
-    items: list[_Item]
-    next: str | None
+@cache
+def page_answer(item: type[BaseModel]) -> type[BaseModel]:
+    """The model of a page of a list; a generic model would give clients names such as `PageAnswer_LeadAnswer_`."""
+    name = item.__name__.removesuffix("Answer")
+    items: Any = list[item]  # type: ignore[valid-type]
+    model: type[BaseModel] = create_model(
+        f"{name}Page",
+        __base__=Answer,
+        __doc__="A page of a list.",
+        items=(items, Field(description="The items, in their order.")),
+        next=(str | None, Field(description="The path of the next page; null on the last page.")),
+    )
+    return model
 
 
 def _encoded(key: Key) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from features.partner_lead import is_partner_lead
 from features.records import Row
 from models.decision import Decision
 from models.explanation import Explanation
@@ -142,7 +143,8 @@ def lead_page(issued: IssuedDecision, records: LeadRecords) -> LeadPage:
 
 def _lacking(rules: Sequence[RuleOutcome], lead: Row) -> list[str]:
     passed = {rule.rule for rule in rules if rule.outcome == "pass"}
-    names = (name.removesuffix("_id") for name in missing_fields(lead))
+    partner_lead = is_partner_lead(lead, partner_involved=any(rule.evidence.get("partner_lead") for rule in rules))
+    names = (name.removesuffix("_id") for name in missing_fields(lead, partner_lead=partner_lead))
     return [name.replace("_", " ") for name in names if name not in passed]
 
 

@@ -94,11 +94,11 @@ def _moved_facts(connection: Connection, alias: str, own: str, now: int) -> Iter
             if row["lead_id"] == alias:
                 repeated = _content(kind, row) in known
                 version = {"lead_id": own, "recorded_at": recording_time(now, row), "deleted": repeated}
-                yield from_row(kind, {**row, **version})
+                yield from_row(kind, {**row, **version}, kept=True)
 
 
 def _content(kind: Kind, row: Row) -> str:
-    return fact_id(kind, None, from_row(kind, row).record)
+    return fact_id(kind, None, from_row(kind, row, kept=True).record)
 
 
 def _tombstone(connection: Connection, alias: str, now: int) -> Iterator[Stored]:

@@ -12,6 +12,7 @@ from serving.html import rendering, visitors
 from serving.html.page_routes import page_router
 from serving.html.rendering import Refusal
 from serving.http.dependencies import StoreDependency
+from serving.http.path_ids import LEAD_ID
 from serving.leads.lead_page import LeadRecords, lead_page
 from serving.records.visible import visible
 from serving.store.database import reading
@@ -20,7 +21,7 @@ from serving.work_list.addresses import list_address
 router = page_router()
 
 
-@router.get("/leads/{lead_id:path}", response_model=None)
+@router.get(f"/leads/{LEAD_ID}", response_model=None)
 def lead(request: Request, store: StoreDependency, lead_id: str) -> Response:
     """The page of a lead."""
     visitor = visitors.visitor(request)

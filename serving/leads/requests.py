@@ -13,6 +13,7 @@ class AliasRequest(BaseModel):
     model_config = STRICT
 
     alias: Id
+    """The other id of the lead."""
 
 
 def check_unrecorded(request: LeadRequest) -> None:

@@ -2,15 +2,18 @@
 
 from models.policy import Qualification
 from serving.decisions.responses import DecisionAnswer
-from serving.http.responses import Answer, WrittenAnswer
+from serving.http.responses import Answer, Time, WrittenAnswer
 
 
 class SubmittedLeadAnswer(WrittenAnswer):
     """The result of a submission; for a duplicate, the existing lead and its current decision."""
 
     lead_id: str
+    """The lead's id."""
     duplicate: bool
+    """Whether the lead was known before."""
     decision: DecisionAnswer
+    """The decision on the lead."""
     assignment: None
     """Always null: leads are not routed yet."""
 
@@ -19,18 +22,26 @@ class SubmissionAnswer(WrittenAnswer):
     """The result of a submission by a partner; for another's lead, only that the lead is already registered."""
 
     lead_id: str | None
+    """The lead's id."""
     duplicate: bool
+    """Whether the lead was known before."""
     qualification: Qualification | None
+    """The label that the policy gives."""
     pending: bool | None
+    """Whether a partner lead is not yet an EQL although no gate has failed."""
 
 
 class AliasAnswer(Answer):
     """Another id of a lead, and whether it was a lead of its own."""
 
     alias: str
+    """The other id of the lead."""
     lead_id: str
+    """The lead's id."""
     merged: bool
-    recorded_at: str
+    """Whether a lead of that id was merged into this one."""
+    recorded_at: Time
+    """When it was recorded."""
 
 
 class NewAliasAnswer(AliasAnswer, WrittenAnswer):

@@ -15,7 +15,8 @@ from serving.http.bodies import Body, json_body, read
 from serving.http.dependencies import StoreDependency
 from serving.http.idempotency import AttemptDependency, WriteRequest, WriteResponse
 from serving.http.openapi import RequestBody
-from serving.http.paging import PageAnswer, Paging
+from serving.http.paging import Paging, page_answer
+from serving.http.path_ids import LEAD_ID
 from serving.http.problems import Problem, from_status
 from serving.http.responses import refusals
 from serving.identity import Principal
@@ -149,7 +150,7 @@ def _submitted(submission: Submission, caller: Principal) -> WriteResponse:
 
 
 @router.post(
-    "/leads/{lead_id:path}/aliases",
+    f"/leads/{LEAD_ID}/aliases",
     operation_id="addLeadAlias",
     summary="Make another id known for a lead; a lead of that id is merged into it",
     status_code=201,
@@ -193,10 +194,10 @@ def _added(added: AddedAlias) -> WriteResponse:
 
 
 @router.get(
-    "/leads/{lead_id:path}/aliases",
+    f"/leads/{LEAD_ID}/aliases",
     operation_id="listLeadAliases",
     summary="The other ids of a lead",
-    responses={200: {"model": PageAnswer[AliasAnswer]}, **refusals(401, 403, 404, 422, 503)},
+    responses={200: {"model": page_answer(AliasAnswer)}, **refusals(401, 403, 404, 422, 503)},
 )
 def list_aliases(store: StoreDependency, _: Permitted, lead_id: Id, paging: Annotated[Paging, Query()]) -> JSONResponse:
     """The aliases in their order."""

@@ -195,7 +195,7 @@ def _entities(connection: Connection, request: LeadRequest, *, update: bool) -> 
 
 def _updated(kind: Kind, record: Record, before: Row) -> Stored:
     """A new version of an entity; fields that the request leaves out keep their values."""
-    known = from_row(kind, before)
+    known = from_row(kind, before, kept=True)
     given = {name: getattr(record, name) for name in record.model_fields_set} | {"recorded_at": None}
     return replace(known, record=known.record.model_copy(update=given))
 

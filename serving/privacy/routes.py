@@ -28,16 +28,19 @@ router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
 class SubjectRequest(BaseModel):
     """The subject of the request: either `email`, a person's address, or `domain`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     email: Email | None = None
+    """The e-mail address of the person."""
     domain: Domain | None = None
+    """The domain of a company: everyone with an address there."""
 
 
 class ErasureRequest(SubjectRequest):
     """The subject of an erasure and its reason. The reason is kept, so it must not name the subject."""
 
     reason: Text
+    """Why the data are erased; it is kept, so it must not name the subject."""
 
 
 class ErasureAnswer(Answer):
@@ -48,10 +51,15 @@ class ErasureAnswer(Answer):
     """
 
     id: int | None
+    """The id in the log of erasures; null for a dry run."""
     leads: int
+    """The number of leads."""
     rows: dict[str, int]
+    """The rows that were deleted, by table."""
     remains: bool
+    """Whether the store's file still holds some of the erased data."""
     dry_run: bool
+    """Present only in the answer to a dry run, which stores nothing."""
 
 
 _EMAIL = {"email": "cto@acme.example"}

@@ -34,6 +34,7 @@ class ScoredLead(Lead):
     """A lead with the extra columns that an import declared (see `check_attributes`)."""
 
     attributes: Annotated[dict[Text, _AttributeValue], Field(max_length=_MAX_ATTRIBUTES)] | None = None
+    """The extra columns that an import declared, by name."""
 
 
 def known_attributes(attributes: Mapping[str, float | str | None] | None) -> dict[str, float | str]:

@@ -29,7 +29,7 @@ _ID_DIGITS = 32
 _DATED: Mapping[str, str] = {"leads": "created_at", "integration_usage": "day", "shared_customers": "since"}
 """The field with the time of a record, where it is not `occurred_at`."""
 _FUTURE = "must not lie in the future"
-_UNKNOWN: Any = (Id | None, None)
+_UNKNOWN: Any = (Id | None, Field(default=None, description="The record's id; a fact without one gets an id."))
 
 
 def _contract(kind: Kind) -> type[Record]:
@@ -54,9 +54,15 @@ def body(kind: Kind, form: Form) -> type[BaseModel]:
     else:
         example = {kind.id: "1"} | example
     if form in ("Line", "HistoryLine"):
-        fields, example = {"record": (Literal[kind.name], ...)} | fields, {"record": kind.name} | example
+        fields, example = (
+            {"record": (Literal[kind.name], Field(description="The kind of the record."))} | fields,
+            {"record": kind.name} | example,
+        )
     if form == "HistoryLine":
-        fields |= {"recorded_at": (Instant | None, None), "deleted": (bool, False)}
+        fields |= {
+            "recorded_at": (Instant | None, Field(default=None, description="When it was recorded.")),
+            "deleted": (bool, Field(default=False, description="Whether the record was removed then.")),
+        }
     config: ConfigDict = {**Record.model_config, "json_schema_extra": {"examples": [example]}}
     model: type[BaseModel] = create_model(
         f"{kind.model.__name__}{form}", __config__=config, __doc__=kind.model.__doc__, **fields
@@ -69,7 +75,7 @@ def any_line(form: Literal["Line", "HistoryLine"]) -> type[BaseModel]:
     """The model of a line of any kind, for documentation."""
     lines: Any = reduce(or_, (body(kind, form) for kind in KINDS.values()))
     root: Any = RootModel[Annotated[lines, Field(discriminator="record")]]
-    model: type[BaseModel] = create_model(f"Record{form}", __base__=root)
+    model: type[BaseModel] = create_model(f"Record{form}", __base__=root, __doc__="A line: a record of any kind.")
     return model
 
 
@@ -77,10 +83,16 @@ def any_line(form: Literal["Line", "HistoryLine"]) -> type[BaseModel]:
 def answer(kind: Kind) -> type[BaseModel]:
     """The model of the answer with a record."""
     fields = {"id": (Id, ...)} | _fields(kind)
-    fields |= {"occurred_at": (Instant | None, ...), "recorded_at": (Instant | None, ...)}
-    fields["dry_run"] = (Literal[True] | None, None)
+    fields |= {
+        "occurred_at": (Instant | None, Field(description="When it happened; null where nothing dates it.")),
+        "recorded_at": (Instant | None, Field(description="When it was recorded.")),
+        "dry_run": (Literal[True] | None, Field(default=None, description="Present only in the answer to a dry run.")),
+    }
     if kind.name == "leads":
-        fields["attributes"] = (dict[str, float | str], ...)
+        fields["attributes"] = (
+            dict[str, float | str],
+            Field(description="The attributes that an import declared, by name."),
+        )
     model: type[BaseModel] = create_model(
         f"{kind.model.__name__}Answer", __config__=ConfigDict(extra="forbid"), __doc__=kind.model.__doc__, **fields
     )

@@ -4,8 +4,9 @@ Every line is checked by itself and answered by a line. All valid lines are kept
 is answered with its errors. Lines count in their order, so the later one of two with the same id is a correction.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
@@ -26,6 +27,7 @@ from serving.identity import Principal
 from serving.permissions import writers
 from serving.records import bodies as record_bodies
 from serving.records import ingest
+from serving.records.history_order import TIE, history_order, ties
 from serving.records.responses import LineAnswer
 from serving.records.routes import declared_for
 from serving.store.store import Store
@@ -49,10 +51,17 @@ BODIES = (
 
 
 def _documented(form: _Form, example: str) -> dict[str, Any]:
-    """The OpenAPI documentation of NDJSON; `itemSchema`, the schema of a line, belongs to OpenAPI's next version."""
-    item = {"itemSchema": {"$ref": f"#/components/schemas/Record{form}"}}
-    content = {MEDIA_TYPE: {"schema": {"type": "string", "pattern": "[^ \\t\\r\\n]"}, **item, "example": example}}
-    answer = {MEDIA_TYPE: {"schema": {"type": "string"}, "itemSchema": {"$ref": "#/components/schemas/LineAnswer"}}}
+    """The OpenAPI documentation of NDJSON, whose lines have the schema that the extension `x-itemSchema` names.
+
+    OpenAPI 3.2 has `itemSchema` for it, which generators of clients do not know yet. They do know bytes, so a body of
+    bytes is documented too.
+    """
+    item = {"x-itemSchema": {"$ref": f"#/components/schemas/Record{form}"}}
+    content = {
+        MEDIA_TYPE: {"schema": {"type": "string", "pattern": "[^ \\t\\r\\n]"}, **item, "example": example},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    }
+    answer = {MEDIA_TYPE: {"schema": {"type": "string"}, "x-itemSchema": {"$ref": "#/components/schemas/LineAnswer"}}}
     return {
         "requestBody": {"required": True, "content": content},
         "responses": {"200": {"description": "A line of result for each line", "content": answer}},
@@ -102,10 +111,14 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Ingested:
-    """The lines of a request, and the results of the valid ones in their order."""
+    """The lines of a request, and the results of the valid ones in their order.
+
+    `ties` are the positions of valid lines that give one id two versions of one moment.
+    """
 
     lines: Sequence[_Line]
     records: Sequence[ingest.Ingested]
+    ties: Collection[int]
 
 
 def _bulk(store: Store, principal: Principal, body: bytes, form: _Form) -> WriteRequest[list[_Line], _Ingested]:
@@ -117,7 +130,11 @@ def _bulk(store: Store, principal: Principal, body: bytes, form: _Form) -> Write
 
     def commit(connection: Connection, lines: list[_Line]) -> _Ingested:
         valid = [line.read for line in lines if isinstance(line.read, Stored)]
-        return _Ingested(lines, ingest.ingest(connection, valid, store.clock()))
+        now = store.clock()
+        order = history_order(valid, now) if form == "HistoryLine" else range(len(valid))
+        ingested = ingest.ingest(connection, [valid[position] for position in order], now)
+        by_line = [each for _, each in sorted(zip(order, ingested, strict=True), key=itemgetter(0))]
+        return _Ingested(lines, by_line, ties(valid) if form == "HistoryLine" else frozenset())
 
     return WriteRequest(prepare=prepare, commit=commit, respond=_response)
 
@@ -125,18 +142,19 @@ def _bulk(store: Store, principal: Principal, body: bytes, form: _Form) -> Write
 def _response(ingested: _Ingested) -> WriteResponse:
     """The result of each line, in their order."""
     leads = {lead_id for record in ingested.records if (lead_id := ingest.lead_named(record.stored))}
-    content = _ndjson(_results(ingested.lines, ingested.records))
+    content = _ndjson(_results(ingested))
     return WriteResponse(status=200, content=content, lead_ids=leads, media_type=MEDIA_TYPE)
 
 
-def _results(lines: Sequence[_Line], records: Sequence[ingest.Ingested]) -> Iterator[dict[str, Any]]:
-    remaining = iter(records)
-    for line in lines:
+def _results(ingested: _Ingested) -> Iterator[dict[str, Any]]:
+    remaining = enumerate(ingested.records)
+    for line in ingested.lines:
         if isinstance(line.read, Problem):
             yield {"line": line.number, "status": line.read.status, "id": None, "problem": line.read.content}
         else:
-            ingested = next(remaining)
-            yield {"line": line.number, "status": _STATUSES[ingested.outcome], "id": ingested.stored.id}
+            position, record = next(remaining)
+            warning = {"warning": TIE} if position in ingested.ties else {}
+            yield {"line": line.number, "status": _STATUSES[record.outcome], "id": record.stored.id, **warning}
 
 
 def _lines(body: bytes) -> Sequence[tuple[int, bytes]]:

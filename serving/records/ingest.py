@@ -94,7 +94,7 @@ def remove(connection: Connection, kind: Kind, identity: str, now: int) -> bool:
     row = valid_versions(connection, kind, [identity], now).get(identity)
     if row is None or row["deleted"]:
         return False
-    held = stored(kind, row)
+    held = stored(kind, row, kept=True)
     ingest(connection, [replace(held, record=held.record.model_copy(update={"recorded_at": None}), deleted=True)], now)
     return True
 

@@ -9,21 +9,21 @@ from urllib.parse import quote, unquote_to_bytes
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as InQuery
 from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection
-from starlette.convertors import Convertor, register_url_convertor
-from typing_extensions import override
 
 from features.provenance import Attribute
-from features.records import KINDS, Kind, Row, Stored
+from features.records import KINDS, Kind, Row, Stored, constraint
 from features.rows import stored as from_row
-from features.value_types import Id
+from features.value_types import Id, KeptId
 from serving.http.authentication import permitted
 from serving.http.bodies import Body, json_body
 from serving.http.bodies import read as read_body
 from serving.http.dependencies import StoreDependency
 from serving.http.idempotency import AttemptDependency, WriteAttempt, WriteRequest, WriteResponse
 from serving.http.openapi import RequestBody
-from serving.http.paging import PageAnswer, Paging
+from serving.http.paging import Paging, page_answer
+from serving.http.path_ids import record_id
 from serving.http.problems import from_status
 from serving.http.responses import ProblemAnswer, refusals
 from serving.records import bodies as record_bodies
@@ -32,8 +32,6 @@ from serving.store.database import reading
 from serving.store.store import Store
 from serving.validation import FieldError, InvalidFields
 
-BELOW_A_LEAD = ("aliases", "score", "scores")
-"""The paths below a lead."""
 POSTED_ELSEWHERE = frozenset({"leads"})
 """Kinds whose POST belongs to another subject."""
 
@@ -56,8 +54,6 @@ def router() -> APIRouter:
     """The routes of all kinds. An id in a path may hold slashes, so routes below a record must be included before
     these.
     """
-    register_url_convertor("text", _AnyText())
-    register_url_convertor("lead", _LeadId())
     made = APIRouter(prefix="/v1", tags=["records"])
     for kind in KINDS.values():
         _add_writes(made, _Routes(kind))
@@ -73,39 +69,21 @@ BODIES = (
 """The models of records, and of the problems that refuse them."""
 
 
-class _AnyText(Convertor[str]):
-    """Any text at the end of a path; Starlette's own `path` stops at a line break."""
-
-    regex = r"[\s\S]*"
-
-    @override
-    def convert(self, value: str) -> str:
-        return value
-
-    @override
-    def to_string(self, value: str) -> str:
-        return value
-
-
-class _LeadId(_AnyText):
-    """Any text except the paths below a lead, which have routes of their own."""
-
-    regex = rf"(?![\s\S]*/(?:{'|'.join(BELOW_A_LEAD)})\Z)[\s\S]*"
-
-
 class LeadPaging(Paging):
     """The query of a list of facts about leads."""
 
     lead_id: Id | None = None
+    """Only the records of this lead."""
 
 
 class AccountPaging(Paging):
     """The query of a list of records of accounts."""
 
     account_id: Id | None = None
+    """Only the records of this account."""
 
 
-def _identity(request: Request, id: Annotated[Id, Path(description="Percent-encoded: it may hold any text.")]) -> str:
+def _identity(request: Request, id: Annotated[KeptId, Path(description="The record's id, percent-encoded.")]) -> str:
     try:
         unquote_to_bytes(request.scope.get("raw_path", b"")).decode()
     except UnicodeDecodeError:
@@ -113,7 +91,17 @@ def _identity(request: Request, id: Annotated[Id, Path(description="Percent-enco
     return id
 
 
+def _new_identity(identity: Annotated[str, Depends(_identity)]) -> str:
+    try:
+        return _ID.validate_python(identity)
+    except ValidationError as error:
+        raise InvalidFields([FieldError("path.id", constraint(error.errors()[0]))]) from None
+
+
+_ID: TypeAdapter[str] = TypeAdapter(Id)
 Identity = Annotated[str, Depends(_identity)]
+NewIdentity = Annotated[str, Depends(_new_identity)]
+"""An id that a record may get; records that were kept before may have others."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +110,7 @@ class _Routes:
 
     kind: Kind
 
-    def put(self, store: StoreDependency, attempt: AttemptDependency, identity: Identity, body: Body) -> Response:
+    def put(self, store: StoreDependency, attempt: AttemptDependency, identity: NewIdentity, body: Body) -> Response:
         """Writes the record: a new record (201), a correction (200), or no new version where it is unchanged (200)."""
         return _write(store, attempt, body, lambda: self._put(store, identity, body))
 
@@ -160,7 +148,7 @@ class _Routes:
             row = ingest.valid_versions(connection, self.kind, [own], store.clock()).get(own)
         if row is None or row["deleted"]:
             raise from_status(404)
-        return JSONResponse(record_bodies.to_dict(from_row(self.kind, row)))
+        return JSONResponse(record_bodies.to_dict(from_row(self.kind, row, kept=True)))
 
     def all(self, store: StoreDependency, paging: Annotated[Paging, InQuery()]) -> JSONResponse:
         """The current records, in the order of their ids."""
@@ -191,7 +179,7 @@ class _Routes:
         return (str(row[self.kind.id]),)
 
     def _to_dict(self, row: Row) -> dict[str, Any]:
-        return record_bodies.to_dict(from_row(self.kind, row))
+        return record_bodies.to_dict(from_row(self.kind, row, kept=True))
 
 
 def _checked(store: Store, record: Stored) -> Stored:
@@ -219,7 +207,7 @@ def _written(ingested: ingest.Ingested) -> WriteResponse:
 
 
 def _record_path(kind: Kind) -> str:
-    return f"/{kind.name}/{{id:{'lead' if kind.name == 'leads' else 'text'}}}"
+    return f"/{kind.name}/{record_id(kind.name)}"
 
 
 def _add_writes(made: APIRouter, routes: _Routes) -> None:
@@ -231,7 +219,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         _record_path(kind),
         routes.put,
         methods=["PUT"],
-        operation_id=f"put_{name}",
+        operation_id=f"put{kind.model.__name__}",
         summary=f"Keep or correct one of {name}",
         responses=responses,
         dependencies=[Depends(permitted)],
@@ -241,7 +229,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         _record_path(kind),
         routes.delete,
         methods=["DELETE"],
-        operation_id=f"delete_{name}",
+        operation_id=f"delete{kind.model.__name__}",
         summary=f"Remove one of {name}",
         status_code=204,
         responses=refusals(400, 401, 403, 404, 409, 422, 503),
@@ -253,7 +241,7 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
         path,
         routes.post,
         methods=["POST"],
-        operation_id=f"post_{name}",
+        operation_id=f"create{kind.model.__name__}",
         summary=f"Keep or correct one of {name}, the id in the body",
         responses=responses,
         dependencies=[Depends(permitted)],
@@ -266,15 +254,16 @@ def _add_reads(made: APIRouter, routes: _Routes) -> None:
     belongs = "account_id" if kind.name == "leads" else kind.parent
     every: Any = {None: routes.all, "lead_id": routes.of_lead, "account_id": routes.of_account}[belongs]
     model: Any = record_bodies.answer(kind)
+    one, several = kind.model.__name__, kind.name.title().replace("_", "")
     for path, endpoint, answer, name, summary, statuses in (
-        (_record_path(kind), routes.get, model, "get", f"One of {kind.name}", (401, 403, 404, 422, 503)),
-        (f"/{kind.name}", every, PageAnswer[model], "list", f"All {kind.name}", (401, 403, 422, 503)),
+        (_record_path(kind), routes.get, model, f"get{one}", f"One of {kind.name}", (401, 403, 404, 422, 503)),
+        (f"/{kind.name}", every, page_answer(model), f"list{several}", f"All {kind.name}", (401, 403, 422, 503)),
     ):
         made.add_api_route(
             path,
             endpoint,
             methods=["GET"],
-            operation_id=f"{name}_{kind.name}",
+            operation_id=name,
             summary=summary,
             responses={200: {"model": answer}, **refusals(*statuses)},
             dependencies=[Depends(permitted)],

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, Engine
 
 from features.records import DERIVED
+from features.value_types import KEPT
 from models.decision import ModelReference, PolicyReference
 from models.scorer import Scorer
 from serving.champion.scorer_cache import ScorerCache, Unavailable
@@ -110,7 +112,7 @@ def _replay(
 def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision) -> DecisionInputs:
     history = PartnerHistoryUsed.from_json(kept.history)
     if kept.request is not None:
-        request = ScoreRequest.model_validate_json(kept.request)
+        request = _read(kept.request)
         return from_sent_facts(scorer, request, history, kept.as_of, kept.request)
     if kept.ingest is None:
         raise Unavailable("it does not say which facts were there when it was made")
@@ -118,6 +120,14 @@ def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision) ->
     # The history is derived again each day, so the rows that the decision used are kept with it.
     kept_history = {kind.name: history.rows.get(kind.name, ()) for kind in DERIVED}
     return from_stored_facts(scorer, str(kept.lead_id), {**facts, **kept_history}, kept.as_of, kept.ingest)
+
+
+def _read(request: str) -> ScoreRequest:
+    """A kept request, which an earlier version of the software may have taken in under weaker constraints."""
+    try:
+        return ScoreRequest.model_validate_json(request)
+    except ValidationError:
+        return ScoreRequest.model_validate_json(request, context=KEPT)
 
 
 def _differences(one: str, other: str, below: str = "") -> list[str]:

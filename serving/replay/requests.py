@@ -16,3 +16,4 @@ class ReplayRequest(BaseModel):
     model_config = STRICT
 
     origin: Annotated[Origin, Field(alias="from")] = "facts"
+    """What the decision was made from again."""

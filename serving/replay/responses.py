@@ -12,5 +12,8 @@ class ReplayAnswer(Answer):
     """The result of a replay; `differences` are JSON pointers to the parts of the outcome that differ."""
 
     equal: bool
+    """Whether the decision came out as it is kept."""
     origin: Annotated[Origin, Field(alias="from")]
+    """What the decision was made from again."""
     differences: list[str]
+    """The places that differ, as JSON pointers."""

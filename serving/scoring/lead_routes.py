@@ -17,7 +17,8 @@ from serving.decisions import stored_decisions
 from serving.decisions.responses import DecisionAnswer
 from serving.decisions.stored_decisions import HistoryKey, StoredDecision
 from serving.http.authentication import Permitted
-from serving.http.paging import PageAnswer, Paging
+from serving.http.paging import Paging, page_answer
+from serving.http.path_ids import LEAD_ID
 from serving.http.problems import from_fields, from_status
 from serving.http.responses import REFUSALS, refusals
 from serving.records import aliases, visible
@@ -40,13 +41,14 @@ LeadId = Annotated[Text, Path(description="The lead's id.")]
 class Moment(BaseModel):
     """The query of a score. Unknown names are refused: a misspelt `as_of` would be answered with the score of now."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     as_of: Annotated[Instant | None, Field(description="The moment to score as of; now by default.")] = None
+    """The moment that the score speaks for."""
 
 
 @router.get(
-    "/leads/{lead_id:path}/score",
+    f"/leads/{LEAD_ID}/score",
     operation_id="getLeadScore",
     summary="The score of a lead of the store as of a moment",
     responses={200: {"model": DecisionAnswer}, **_RESPONSES},
@@ -62,10 +64,10 @@ def score(scoring: ScoringDependency, _: Permitted, lead_id: LeadId, query: Anno
 
 
 @router.get(
-    "/leads/{lead_id:path}/scores",
+    f"/leads/{LEAD_ID}/scores",
     operation_id="listLeadScores",
     summary="The scores of a lead of the store and what changed between them",
-    responses={200: {"model": PageAnswer[ScoreAnswer]}, **_RESPONSES},
+    responses={200: {"model": page_answer(ScoreAnswer)}, **_RESPONSES},
 )
 def scores(scoring: ScoringDependency, _: Permitted, lead_id: LeadId, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of decisions, those for the latest moment first, each with the change since the one before it."""

@@ -30,7 +30,7 @@ MAX_FACTS = 10_000
 MAX_BATCH = 1_000
 """Leads in one batch."""
 
-STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
 """The configuration of a request's model: no unknown fields, no coercion."""
 
 _Fact = TypeVar("_Fact", bound=Record)
@@ -47,14 +47,23 @@ class LeadRequest(BaseModel):
     model_config = STRICT
 
     lead: ScoredLead
+    """The lead."""
     account: Account | None = None
+    """The lead's account."""
     partners: _List[Partner] | None = None
+    """The partners that the facts name."""
     referrals: _List[Referral] | None = None
+    """Referrals of the lead."""
     confirmations: _List[Confirmation] | None = None
+    """Confirmations of fit and intent."""
     integration_usage: _List[IntegrationUsage] | None = None
+    """Days of integration use by the account."""
     shared_customers: _List[SharedCustomer] | None = None
+    """Partners that know the account."""
     touchpoints: _List[Touchpoint] | None = None
+    """Marketing touches of the lead."""
     buying_signals: _List[BuyingSignal] | None = None
+    """Signs of intent in the CRM."""
 
     @model_validator(mode="after")
     def _one_account(self) -> Self:
@@ -105,6 +114,7 @@ class BatchRequest(BaseModel):
     model_config = STRICT
 
     items: Annotated[tuple[ScoreRequest, ...], Field(min_length=1, max_length=MAX_BATCH, strict=False)]
+    """The items, in their order."""
 
 
 def moment_of(request: ScoreRequest, now: int, path: str = "") -> int:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from features.value_types import Instant, Text, Url
 from serving.store.outbox import KINDS, TEST
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 _SUBSCRIBABLE = tuple(kind for kind in KINDS if kind != TEST)
 
 
@@ -36,8 +36,11 @@ class NewWebhook(BaseModel):
     model_config = _STRICT
 
     url: Url
+    """The address of the receiver, https."""
     events: _Kinds | None = None
+    """The kinds of events; all kinds where it is empty."""
     description: Text | None = None
+    """What the receiver is, in your words."""
 
 
 class WebhookChange(BaseModel):
@@ -46,9 +49,13 @@ class WebhookChange(BaseModel):
     model_config = _STRICT
 
     url: Url = ""
+    """The new address of the receiver, https."""
     events: _Kinds | None = None
+    """The kinds of events; all kinds where it is empty."""
     description: Text | None = None
+    """What the receiver is, in your words."""
     enabled: bool = True
+    """Whether events are sent."""
 
 
 class Since(BaseModel):
@@ -57,3 +64,4 @@ class Since(BaseModel):
     model_config = _STRICT
 
     since: Instant
+    """The day or moment from which on it holds."""

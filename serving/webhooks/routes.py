@@ -12,7 +12,7 @@ from serving.http.authentication import Permitted
 from serving.http.bodies import Body, json_body, read
 from serving.http.dependencies import StoreDependency, provided
 from serving.http.openapi import RequestBody
-from serving.http.paging import PageAnswer, Paging
+from serving.http.paging import Paging, page_answer
 from serving.http.problems import from_status
 from serving.http.responses import REFUSALS, refusals
 from serving.store import outbox
@@ -32,8 +32,8 @@ _REFUSALS = {**REFUSALS, **refusals(404)}
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
-Id = Annotated[int, Path(ge=1, le=MAX_INTEGER)]
-EventId = Annotated[str, Path(pattern="^evt_[0-9a-f]{32}$")]
+Id = Annotated[int, Path(description="The id of the receiver.", ge=1, le=MAX_INTEGER)]
+EventId = Annotated[str, Path(description="The id of the event.", pattern="^evt_[0-9a-f]{32}$")]
 Page = Annotated[Paging, Query()]
 HostsDependency = Annotated[AllowedHosts, Depends(provided(AllowedHosts))]
 
@@ -70,7 +70,7 @@ def create(store: StoreDependency, hosts: HostsDependency, _: Permitted, body: B
     "",
     operation_id="listWebhooks",
     summary="The receivers of events",
-    responses={200: {"model": PageAnswer[WebhookAnswer]}, **_REFUSALS},
+    responses={200: {"model": page_answer(WebhookAnswer)}, **_REFUSALS},
 )
 def listed(store: StoreDependency, _: Permitted, page: Page) -> JSONResponse:
     """A page of receivers."""
@@ -168,7 +168,7 @@ def test(store: StoreDependency, _: Permitted, webhook_id: Id) -> JSONResponse:
     "/{webhook_id}/deliveries",
     operation_id="listDeliveries",
     summary="The deliveries to a receiver with their attempts, newest first",
-    responses={200: {"model": PageAnswer[DeliveryAnswer]}, **_REFUSALS},
+    responses={200: {"model": page_answer(DeliveryAnswer)}, **_REFUSALS},
 )
 def log(store: StoreDependency, _: Permitted, webhook_id: Id, page: Page) -> JSONResponse:
     """A page of deliveries, without their bodies."""

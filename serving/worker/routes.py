@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from features.value_types import rfc3339
 from serving.http.authentication import Permitted
 from serving.http.dependencies import StoreDependency
-from serving.http.paging import PageAnswer, Paging
+from serving.http.paging import Paging, page_answer
 from serving.http.responses import REFUSALS
 from serving.store.database import reading
 from serving.worker import runs
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["runs"])
     "/runs",
     operation_id="listRuns",
     summary="The runs of scheduled work, newest first, and what came of them",
-    responses={200: {"model": PageAnswer[RunAnswer]}, **REFUSALS},
+    responses={200: {"model": page_answer(RunAnswer)}, **REFUSALS},
 )
 def listed(store: StoreDependency, _: Permitted, page: Annotated[Paging, Query()]) -> JSONResponse:
     """A page of runs."""

@@ -22,6 +22,7 @@ from features.value_types import (
     MAX_INTEGER,
     Count,
     Country,
+    Currency,
     Date,
     Domain,
     Email,
@@ -44,15 +45,16 @@ CATEGORY = Attribute("landing page", "category", "at_creation")
 PROVENANCE = Provenance(cut=LAST, attributes=(NUMBER, CATEGORY))
 
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
+ids = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
 items = st.text(st.characters(exclude_characters="\0|", exclude_categories=["Cs"]), min_size=1, max_size=9)
 counts = st.integers(0, MAX_INTEGER)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 money = {"currency": st.sampled_from(["EUR", "USD"])}
 VALUES: Mapping[Any, st.SearchStrategy[Any]] = {
-    Id: text,
+    Id: ids,
     Text: text,
     Url: text,
-    str: st.sampled_from(["EUR", "USD"]),
+    Currency: st.sampled_from(["EUR", "USD"]),
     Email: st.sampled_from(["Kai@Acme.example", "a.b+c@x-y.example", "zoë@bücher.example"]),
     Domain: st.sampled_from(["acme.example", "Bücher.example"]),
     Country: st.sampled_from(["DE", "US"]),
@@ -92,8 +94,8 @@ def records(draw: st.DrawFn, kind: Kind) -> Stored:
     if kind.name == "leads":
         values = st.fixed_dictionaries({}, optional={NUMBER.name: numbers, CATEGORY.name: st.just("") | text})
         extra = {"attributes": draw(values), "order": draw(st.none() | counts), "group": draw(st.none() | text)}
-    identity = content[kind.id] if kind.entity else draw(text)
-    parent = draw(text) if kind.parent else None
+    identity = content[kind.id] if kind.entity else draw(ids)
+    parent = draw(ids) if kind.parent else None
     return Stored(kind, identity, record, parent, deleted=draw(st.booleans()), **extra)
 
 

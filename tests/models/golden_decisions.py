@@ -156,7 +156,7 @@ _DAY = parse_instant("2026-10-20T00:00:00Z")
 _FITTING = {"employees": 400, "industry": "E_commerce", "technologies": "|Salesforce|slack|"}
 REFERRAL = _lead({**_REFERRED, "referral_date": _DAY, "opted_out": False}, _FITTING, 2)
 PENDING = _lead(_REFERRED, {"industry": "software"}, 1)
-OPTED_OUT = _lead({"lead_id": "L-1", "channel": "webinar", "opted_out": True}, _FITTING, 0)
+OPTED_OUT = _lead({"lead_id": "L-1", "channel": "co_created_content", "opted_out": True}, _FITTING, 0)
 
 CASES: Mapping[str, tuple[Scorer, int, Evaluation]] = {
     "a referral, without a model": (Scorer(CATALOGUE, OPEN, None), 1_790_000_000_123_456, REFERRAL),

@@ -222,7 +222,7 @@ def test_a_decision_says_what_decided_it(bundles: Mapping[Rung, Bundle]) -> None
     assert decision.as_of == NOW
     assert decision.to_dict()["as_of"] == rfc3339(NOW)
     assert decision.model == ModelReference(name="test", version="3", sha256=bundle.sha256)
-    assert decision.policy == PolicyReference(version="1", sha256=POLICY.sha256)
+    assert decision.policy == PolicyReference(version=POLICY.version, sha256=POLICY.sha256)
     assert decision.catalogue == CatalogueReference(sha256=CATALOGUE.sha256)
     assert decision.close_probability.horizon_days == 90
     assert decision.close_probability.rung == "logistic"

@@ -45,7 +45,7 @@ def rule(content: Content, rule_id: str) -> Content:
 
 def test_the_default_policy_loads_and_names_what_it_is() -> None:
     default = policy.load(DEFAULT, CATALOGUE)
-    assert default.version == "1"
+    assert default.version == "2"
     assert default.minimum_probability is None
     assert {each.gate for each in default.rules} >= set(policy.EQL_GATES) - {"close_probability"}
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from features.catalogue import CATALOGUE
 from features.engines.python import Evaluation, evaluate
 from models import policy
-from models.verdict import RuleOutcome, Verdict, apply_policy, is_partner_lead, kleene_and
+from models.verdict import RuleOutcome, Verdict, apply_policy, kleene_and
 from serving.scoring.requests import ScoreRequest
 
 FILE = Path(policy.__file__).with_name("default_policy.yaml")
@@ -251,17 +251,34 @@ def test_only_a_partner_lead_can_be_pending() -> None:
     assert not verdict(body).pending
 
 
-@pytest.mark.parametrize(
-    ("lead", "expected"),
-    [
-        ({"channel": "webinar"}, True),
-        ({"channel": "direct", "source_partner_id": "P-1"}, True),
-        ({"channel": "direct"}, False),
-        ({}, False),
-    ],
-)
-def test_a_partner_lead_has_a_partner_channel_or_a_source_partner(lead: Body, expected: bool) -> None:
-    assert is_partner_lead(lead) is expected
+@pytest.mark.parametrize("channel", ["webinar", "case_study", "backlink"])
+def test_our_own_content_makes_no_partner_lead_until_a_partner_is_involved(channel: str) -> None:
+    body = first_party(channel)
+    assert not is_partner(body)
+    for facts in (
+        {"referrals": [{"partner_id": "P-1", "occurred_at": "2026-10-20T09:00:00Z"}]},
+        {"touchpoints": [touch(partner_id="P-1")]},
+        {"lead": {**body["lead"], "source_partner_id": "P-1"}},
+    ):
+        assert is_partner({**body, **facts})
+    assert not is_partner({**body, "touchpoints": [touch()]})
+
+
+@pytest.mark.parametrize("channel", ["partner_referral", "integration_marketplace", "co_created_content"])
+def test_a_channel_that_only_partners_have_makes_a_partner_lead(channel: str) -> None:
+    assert is_partner(first_party(channel))
+
+
+def test_a_named_source_partner_makes_a_partner_lead_of_any_channel() -> None:
+    body = first_party("direct")
+    assert not is_partner(body)
+    body["lead"]["source_partner_id"] = "P-1"
+    assert is_partner(body)
+
+
+def is_partner(body: Body) -> bool:
+    [rule] = (rule for rule in verdict(body).rules if rule.rule == "source_partner")
+    return bool(rule.evidence["partner_lead"])
 
 
 def test_a_lead_without_a_referral_is_complete_by_its_first_partner_touch() -> None:
@@ -504,3 +521,22 @@ def test_a_test_of_a_list_holds_if_an_item_meets_it(wanted: str, expected: str) 
     rule = policy.Rule(id="extra", gate="icp", description="Uses it", require=condition)
     found = outcome(verdict(body, None, DEFAULT.model_copy(update={"rules": (*DEFAULT.rules, rule)})), "extra")
     assert (found.outcome, found.evidence) == (expected, {"technologies": "Salesforce, slack"})
+
+
+def test_a_disqualifier_says_what_is_known_and_that_nothing_is_known() -> None:
+    unknown = verdict({"as_of": "2026-11-01T00:00:00Z", "lead": {"lead_id": "L-1"}})
+    assert outcome(unknown, "opted_out").reason == "No opt-out on record"
+    assert outcome(unknown, "region_not_served").reason == "No region or country on record that we do not serve"
+    assert outcome(unknown, "free_mail").reason == "No free-mail domain on record"
+    known = first_party("demo_request")
+    known["lead"]["opted_out"] = False
+    assert outcome(verdict(known), "opted_out").reason == "Has not opted out"
+    assert outcome(verdict(known), "region_not_served").reason == "In a region we serve"
+    assert outcome(verdict(known), "free_mail").reason == "Not a free-mail domain"
+
+
+def test_a_duplicate_names_the_lead_that_it_duplicates() -> None:
+    body = first_party("demo_request")
+    body["lead"]["duplicate_of"] = "L-9"
+    found = outcome(verdict(body), "known_duplicate")
+    assert (found.outcome, found.reason) == ("fail", "duplicate of L-9")

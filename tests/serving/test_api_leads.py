@@ -28,7 +28,7 @@ from serving.decisions import rescore_queue, stored_decisions
 from serving.decisions.tables import current_score
 from serving.http.dependencies import part
 from serving.http.middleware.load_shedding import MAX_RUNNING, MAX_WAITING
-from serving.http.paging import PageAnswer
+from serving.http.paging import page_answer
 from serving.identity import Role
 from serving.leads.responses import AliasAnswer, SubmissionAnswer, SubmittedLeadAnswer
 from serving.leads.submission import submission_id, submit_lead
@@ -467,7 +467,7 @@ def test_a_lead_is_known_by_its_alias(api: Api) -> None:
     assert api.contents() == before
     for known in ("L-1", "006"):
         listed = api("GET", f"/v1/leads/{known}/aliases").json()
-        PageAnswer[AliasAnswer].model_validate(listed)
+        page_answer(AliasAnswer).model_validate(listed)
         assert [item["alias"] for item in listed["items"]] == ["006", "007"]
     page = api("GET", "/v1/leads/L-1/aliases?limit=1").json()
     assert [item["alias"] for item in api("GET", page["next"]).json()["items"]] == ["007"]

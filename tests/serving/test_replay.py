@@ -27,7 +27,7 @@ from serving.champion.watcher import CHECK_EVERY, ModelWatcher
 from serving.decisions import current_scores, seals, stored_decisions
 from serving.decisions.responses import DecisionAnswer, ProofAnswer, SealAnswer
 from serving.decisions.tables import decision_payloads
-from serving.http.paging import PageAnswer
+from serving.http.paging import page_answer
 from serving.records import versions
 from serving.replay.replay import replay_all
 from serving.replay.responses import ReplayAnswer
@@ -374,7 +374,7 @@ def test_a_history_pages_newest_first_and_its_changes_add_up(world: World) -> No
     items, path = [], "/v1/leads/L-1/scores?limit=2"
     while path:
         page = world.get(path)
-        PageAnswer[ScoreAnswer].model_validate(page)
+        page_answer(ScoreAnswer).model_validate(page)
         items, path = [*items, *page["items"]], page["next"]
     assert items == world.get("/v1/leads/L-1/scores")["items"]
     assert [item["as_of"] for item in items] == sorted((item["as_of"] for item in items), reverse=True)
