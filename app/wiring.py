@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from models.policy import Policy
     from serving.access.oidc import RelyingParty
     from serving.identity import TokenSource
+    from serving.records.reimport import Reimported
     from serving.service import Service
     from training.promotion.registry import Registry
     from training.promotion.versions import Listing
@@ -208,15 +209,21 @@ class Wiring:
         if "engine" in vars(self):
             self.engine.dispose()
 
-    def add(self, records: "list[Stored]", source: "Provenance") -> None:
-        """Adds imported records and their provenance in one transaction, and derives the partner history again."""
-        from serving.records import provenance, versions
+    def add(self, records: "list[Stored]", source: "Provenance", *, recorded: bool) -> "Reimported":
+        """Adds imported records and their provenance in one transaction, and derives the partner history again.
+
+        Of records that the store holds already, only changes are added. `recorded` tells whether the records say
+        themselves when they were recorded.
+        """
+        from serving.records import provenance, reimport, versions
         from serving.records.partner_history_job import derive_partner_history
 
         with self.engine.begin() as connection:
             provenance.add(connection, source)
-            versions.add(connection, records)
+            added, counts = reimport.compared(connection, records, source.cut, recorded=recorded)
+            versions.add(connection, added)
             derive_partner_history(connection)
+        return counts
 
     def publish(self, bundle: "Bundle", version: str, actor: str, reason: str, alias: str | None = None) -> None:
         """Publishes a bundle to the store, by default as the champion that the service loads."""

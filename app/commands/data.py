@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +17,7 @@ import typer
 from app import console
 from app.commands.options import Format, Json, UsageError, parse_moment, wiring
 from app.commands.table_files import write_table
+from app.wiring import Wiring, now
 from features.catalogue import CATALOGUE
 from features.folder import read, read_provenance
 from features.partner_history import HORIZON_DAYS
@@ -25,6 +27,8 @@ from serving.store import backup as backups
 
 if TYPE_CHECKING:
     from features.engines.engine import Engine
+    from serving.records.reimport import Reimported
+    from training.importing.mapping import Mapping
 
 app = typer.Typer()
 
@@ -123,10 +127,56 @@ def import_(
     _ = parts.engine  # opened first, so that an unusable store fails before a long read
     path = rejects or parts.settings.home / "rejects.csv"
     received: list[list[Stored]] = []
-    report = importer.run(source, loaded, received.append, path, console.count)
+    from serving.records import versions
+    from serving.store import database
+
+    with database.reading(parts.engine) as connection:
+        first = not versions.count(connection)["leads"]
+    if not first:
+        _check_again(loaded, parts)
+    report = importer.run(source, loaded, received.append, path, console.count, first=first)
     [records] = received
-    parts.add(records, report.provenance)
-    console.emit(json.loads(report.to_json()), report.text(), as_json)
+    added = parts.add(records, report.provenance, recorded=report.provenance.point_in_time)
+    content = {**json.loads(report.to_json()), "added": asdict(added)}
+    text = report.text() if first else f"{report.text()}\n{_added_text(added)}"
+    console.emit(content, text, as_json)
+
+
+class NotAgain(ValueError):
+    """An export cannot be imported into a store that holds another one; the message names the fix."""
+
+
+def _check_again(mapping: "Mapping", parts: Wiring) -> None:
+    """Checks that the records of a later export can be told from those of the first.
+
+    Raises:
+        NotAgain: the leads are numbered by their rows, or an earlier version of the software numbered the facts.
+    """
+    from serving.records import versions
+    from serving.store import database
+    from training.importing.mapping import ROW
+
+    numbered = [name for name, block in mapping.records.blocks().items() if block.id == ROW]
+    home = parts.settings.home
+    if "leads" in numbered:
+        raise NotAgain(
+            f"{home} holds leads already, and the mapping numbers leads by row, so the rows of another export would be "
+            "taken for other leads; name a column as id, or import into a new EQL_HOME"
+        )
+    with database.reading(parts.engine) as connection:
+        for name in numbered:
+            if versions.latest_versions(connection, KINDS[name], ["1"], now()):
+                raise NotAgain(
+                    f"{home} was imported by a version that numbered {name} by row, so this export would double them; "
+                    "name a column as their id, or import into a new EQL_HOME"
+                )
+
+
+def _added_text(added: "Reimported") -> str:
+    return (
+        f"beside what was there: {added.new:,} new records, {added.changed:,} changed ones, recorded at the data cut "
+        f"unless the export says when; {added.equal:,} are equal and add nothing"
+    )
 
 
 def _import_folder(source: Path, as_json: bool) -> None:
@@ -136,11 +186,12 @@ def _import_folder(source: Path, as_json: bool) -> None:
         console.progress(f"reading {kind.name}")
         records += read(source, kind)
     console.progress(f"storing {len(records):,} records")
-    wiring().add(records, provenance)
+    added = wiring().add(records, provenance, recorded=True)
     tally = Counter(record.kind.name for record in records)
     counts = {name: tally[name] for name in KINDS}
     text = "\n".join(f"{name}: {count:,}" for name, count in counts.items())
-    console.emit({"accepted": counts}, text, as_json)
+    more = f"\n{_added_text(added)}" if added.equal or added.changed else ""
+    console.emit({"accepted": counts, "added": asdict(added)}, text + more, as_json)
 
 
 @app.command(epilog="Example: eql export /tmp/records")

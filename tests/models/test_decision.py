@@ -124,7 +124,7 @@ def evaluation(body: Body, history: list[Body]) -> Evaluation:
 def without_partners(body: Body) -> Body:
     """The body with every partner fact, source field and partner channel removed."""
     gone = {"source_partner_id", "programme_tier", "referral_date"}
-    if body["lead"].get("channel") in PARTNER_CHANNELS:
+    if evaluation(body, []).features["partner_channel"] is not None:
         gone.add("channel")
     return {
         **body,

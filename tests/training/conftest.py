@@ -58,12 +58,12 @@ def sink() -> Sink:
 def import_files(export: Path, tmp_path: Path, sink: Sink) -> ImportFiles:
     """Imports files, given as text or bytes by name, by the text of a mapping."""
 
-    def run(text: str, files: dict[str, str | bytes]) -> Imported:
+    def run(text: str, files: dict[str, str | bytes], *, first: bool = False) -> Imported:
         for name, content in files.items():
             (export / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         (tmp_path / "crm.yaml").write_text(text, "utf-8")
         rejects = tmp_path / "rejects.csv"
-        report = importer.run(export, mapping.load(tmp_path / "crm.yaml"), sink, rejects)
+        report = importer.run(export, mapping.load(tmp_path / "crm.yaml"), sink, rejects, first=first)
         with rejects.open(encoding="utf-8", newline="") as stream:
             return Imported(report, sink.records, list(csv.DictReader(stream)))
 

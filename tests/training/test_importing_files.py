@@ -84,7 +84,7 @@ def test_a_header_without_rows_is_no_fault_and_is_reported(import_files: Callabl
 
 def test_the_reject_file_is_always_there(import_files: Callable[..., Any], tmp_path: Path) -> None:
     import_files(simple("a.csv"), {"a.csv": CSV})
-    assert (tmp_path / "rejects.csv").read_text().splitlines() == ["record,file,row,id,field,reason,value"]
+    assert (tmp_path / "rejects.csv").read_text().splitlines() == ["record,file,row,id,lost,field,reason,value"]
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_a_mapping_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_the_schema_knows_every_key_of_the_examples() -> None:
     schema = mapping.json_schema()
-    assert set(schema["properties"]) == {"timezone", "missing", "cut", "records"}
+    assert set(schema["properties"]) == {"timezone", "missing", "decimal", "thousands", "cut", "records"}
     leads = schema["$defs"]["Leads"]
     assert set(leads["properties"]) >= {"file", "id", "occurred_at", "group_by", "joins", "outcome", "attributes"}
     assert leads["additionalProperties"] is False

@@ -1,17 +1,23 @@
 """Leaks that only show beside a lead's history: towards the close, in the order of numbers, over time, in late wins."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from features.engines.duckdb import DuckDBEngine
+from features.folder import FolderWriter
+from features.provenance import Attribute, Provenance
+from features.records import KINDS, Lead, LeadEvent, Stored
 from features.value_types import DAY, Scalar
 from models.encoding import EncodedFeature, Encoding
+from training.data.attribute_fill import AttributeFill, attribute_fills
 from training.data.rows import Rows
 from training.data.snapshots import NEVER, WEEK, Snapshots
 from training.data.splits import split
-from training.leaks import LeadHistory, LeakSearch, search_for_leaks
+from training.leaks import LeadHistory, LeakSearch, filled_at_close, search_for_leaks
 
 LEADS, HORIZON = 600, 90
 RNG = np.random.default_rng(7)
@@ -68,6 +74,30 @@ def examined(
     )
     declared = ["column"] if attribute else []
     return search_for_leaks(rows, encoding, DIVISION, declared, pa.table(columns), history or LeadHistory.of(seen))
+
+
+def test_a_column_that_the_close_fills_in_is_decisive() -> None:
+    assert [each.decisive for each in filled_at_close.evidence(AttributeFill("closer", 40, 60, 0, 60))] == [True]
+    for honest in (
+        AttributeFill("closer", 40, 60, 1, 60),
+        AttributeFill("closer", 40, 60, 0, 58),
+        AttributeFill("closer", 9, 60, 0, 60),
+        AttributeFill("closer", 40, 9, 0, 9),
+    ):
+        assert filled_at_close.evidence(honest) == []
+
+
+def test_the_fill_of_an_attribute_is_counted_by_the_state_of_the_leads(tmp_path: Path) -> None:
+    leads, events = KINDS["leads"], KINDS["lead_events"]
+    attribute = Attribute('who "closed"', "category", "at_creation")
+    filled = {attribute.name: "x"}
+    rows = [Stored(leads, f"L-{n}", Lead(lead_id=f"L-{n}"), attributes=filled if n < 3 else {}) for n in range(5)]
+    closes = [Stored(events, f"E-{n}", LeadEvent(event="won"), f"L-{n}") for n in range(2)]
+    with FolderWriter(tmp_path / "records", Provenance(attributes=(attribute,))) as writer:
+        writer.write(leads, [each.row() for each in rows])
+        writer.write(events, [each.row() for each in closes])
+    with DuckDBEngine(tmp_path / "records", 90) as engine:
+        assert attribute_fills(engine, [attribute]) == (AttributeFill(attribute.name, 3, 2, 1, 2),)
 
 
 def test_a_feature_that_tells_only_in_the_last_week_is_ranked() -> None:

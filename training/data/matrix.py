@@ -21,6 +21,7 @@ from features.provenance import ATTRIBUTE_PREFIX, Provenance
 from features.records import DERIVED
 from features.value_types import DAY, rfc3339
 from models.encoding import EncodedFeature, Encoding
+from training.data.attribute_fill import AttributeFill, attribute_fills
 from training.data.rows import MAX_LEVELS, MIN_LEVEL_ROWS, Rows
 from training.data.segments import ExcludedSegment, Segment, segment_leads
 from training.data.snapshots import NothingToLearn, Snapshots, label_snapshots
@@ -45,6 +46,7 @@ class TrainingData:
         provenance: the provenance of the folder.
         history: the last row of each partner and tier, by derived kind.
         excluded: how many leads each excluded segment left out; a lead of two segments counts in both.
+        fills: how often each attribute is filled in, of open and of closed leads.
     """
 
     snapshots: Snapshots
@@ -56,6 +58,7 @@ class TrainingData:
     provenance: Provenance
     history: Mapping[str, Sequence[Mapping[str, Any]]]
     excluded: Mapping[Segment, int]
+    fills: tuple[AttributeFill, ...]
 
     @property
     def directions(self) -> list[int]:
@@ -97,13 +100,14 @@ def prepare_training(
         progress(f"evaluating {len(full)} features of {len(snapshots):,} snapshots")
         evaluated = engine.evaluate(full, snapshots.table(), fields=True)
         history = {kind.name: engine.sql(_LAST.format(kind=kind)).to_pylist() for kind in DERIVED}
-        provenance = engine.provenance
+        provenance, fills = engine.provenance, attribute_fills(engine, engine.provenance.attributes)
     table = _aligned(evaluated.select(["lead_id", "as_of", *full.names, "lead.source_partner_id"]), snapshots)
     left_out = {segment: segment_leads(segment, snapshots, full, table) for segment in dict.fromkeys(excluded)}
     kept = ~np.isin(snapshots.lead_id, np.concatenate([np.zeros(0, str), *left_out.values()]))
     if not kept.all():
         snapshots, table = _take(snapshots, kept), table.filter(pa.array(kept))
-    return _encoded(snapshots, full, table, provenance, history, {s: len(leads) for s, leads in left_out.items()})
+    counts = {segment: len(leads) for segment, leads in left_out.items()}
+    return _encoded(snapshots, full, table, provenance, history, counts, fills)
 
 
 _LAST = "SELECT * EXCLUDE (superseded_at) FROM {kind.name} WHERE superseded_at IS NULL ORDER BY {kind.id}"
@@ -130,6 +134,7 @@ def _encoded(
     provenance: Provenance,
     history: Mapping[str, Sequence[Mapping[str, Any]]],
     excluded: Mapping[Segment, int],
+    fills: tuple[AttributeFill, ...],
 ) -> TrainingData:
     """The snapshots split in time, and encoded with levels from the training rows alone."""
     division = split(snapshots)
@@ -154,6 +159,7 @@ def _encoded(
         provenance=provenance,
         history=history,
         excluded=excluded,
+        fills=fills,
     )
 
 

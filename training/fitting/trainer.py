@@ -91,7 +91,14 @@ def train(
     data = prepare_training(folder, catalogue, progress, horizon_days=horizon_days, excluded=excluded)
     attributes = {entry.name for entry in data.catalogue if entry.family == "attributes"}
     leak_search = leaks.search_for_leaks(
-        data.rows, data.encoding, data.split, attributes, data.table, leaks.LeadHistory.of(data.snapshots), seed
+        data.rows,
+        data.encoding,
+        data.split,
+        attributes,
+        data.table,
+        leaks.LeadHistory.of(data.snapshots),
+        seed,
+        data.fills,
     )
     allowed = {*allowed_leaks, *(f"{ATTRIBUTE_PREFIX}{name}" for name in allowed_leaks)}
     blocking = [suspect for suspect in leak_search.suspects if suspect.decisive and suspect.name not in allowed]

@@ -1,13 +1,14 @@
 """The attributes of leads: their columns, and whether they hold numbers or categories."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from features.provenance import Attribute
 from features.value_types import Scalar
-from training.importing.fields import is_number, number
+from training.importing.fields import number
 from training.importing.mapping import Extra, Leads
-from training.importing.sources import Table
+from training.importing.numbers import PLAIN, NumberFormat, likely_format
+from training.importing.tables import Table
 
 NONE_TEXT = "none"
 """The value of a category that has none, in place of the texts that an export writes for it."""
@@ -23,6 +24,8 @@ class AttributeColumn:
         none: texts that mean "none": 0 in a number.
         missing: texts that mean unknown; `none` takes precedence.
         inferred: whether the kind was inferred.
+        written: the format of its numbers.
+        likely: of an inferred category, the format in which most of its texts are numbers; None where there is none.
     """
 
     attribute: Attribute
@@ -30,6 +33,8 @@ class AttributeColumn:
     none: frozenset[str]
     missing: frozenset[str]
     inferred: bool
+    written: NumberFormat = PLAIN
+    likely: NumberFormat | None = None
 
     def value(self, cell: str) -> Scalar:
         """The value of a cell; None is unknown.
@@ -42,20 +47,20 @@ class AttributeColumn:
         if cell in self.missing:
             return None
         if self.attribute.kind == "number":
-            return number(cell)
+            return number(cell, self.written)
         if "\0" in cell:
             raise ValueError("must not contain the NUL character")
         return cell
 
 
-def columns(block: Leads, table: Table, missing: frozenset[str]) -> tuple[AttributeColumn, ...]:
+def columns(block: Leads, table: Table, missing: frozenset[str], written: NumberFormat) -> tuple[AttributeColumn, ...]:
     """The attributes that a mapping declares for a table, with `"*"` expanded and missing kinds inferred.
 
     Raises:
         InvalidFile: the table lacks a column the mapping names.
     """
     extras = {**_others(block, table), **block.attributes.named()}
-    return tuple(_column(name, extra, table, missing) for name, extra in extras.items())
+    return tuple(_column(name, extra, table, missing, written) for name, extra in extras.items())
 
 
 def _others(block: Leads, table: Table) -> Mapping[str, Extra]:
@@ -69,21 +74,20 @@ def _others(block: Leads, table: Table) -> Mapping[str, Extra]:
     return {name: Extra(known=others.known) for name in table.columns if name not in named and name not in own}
 
 
-def _column(name: str, extra: Extra, table: Table, missing: frozenset[str]) -> AttributeColumn:
+def _column(name: str, extra: Extra, table: Table, missing: frozenset[str], written: NumberFormat) -> AttributeColumn:
     position = table.position(extra.column or name)
     none = frozenset(extra.none)
-    kind = extra.kind
+    kind, likely = extra.kind, None
     if kind is None:
         texts = {cells[position] for _, cells in table.rows} - missing - none
-        kind = "number" if _all_numbers(texts) else "category"
+        kind = "number" if all(written.plain(text) is not None for text in texts) else "category"
+        likely = likely_format(texts) if kind == "category" else None
     return AttributeColumn(
         attribute=Attribute(name, kind, extra.known),
         position=position,
         none=none,
         missing=missing,
         inferred=extra.kind is None,
+        written=written,
+        likely=likely,
     )
-
-
-def _all_numbers(texts: Iterable[str]) -> bool:
-    return all(is_number(text) for text in texts)

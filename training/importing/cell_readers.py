@@ -6,7 +6,7 @@ from typing import Any
 
 from features.records import Problem
 from training.importing.mapping import Time
-from training.importing.sources import Cells, Table
+from training.importing.tables import Cells, Table
 from training.importing.time_parsing import Clock
 
 

@@ -1,7 +1,5 @@
 """The fields of a record: the source of each in a mapping, and the conversion of text to the record's types."""
 
-import math
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -11,10 +9,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from features.currencies import minor_digits
+from features.folding import fold
 from features.records import InvalidRecord, Kind, parse
-from features.value_types import MAX_INTEGER, Count, Date, Money, Size
+from features.value_types import MAX_INTEGER, Count, Currency, Date, Money, Size
 from training.importing.errors import hint
-from training.importing.mapping_base import MappingPart, Name, Text
+from training.importing.mapping_base import MappingPart, Name, Text, one_or_more
+from training.importing.numbers import PLAIN, NumberFormat
 from training.importing.time_parsing import calendar_day, check_form
 
 Shape = Literal["text", "integer", "number", "flag", "date", "money", "list"]
@@ -22,12 +22,12 @@ Shape = Literal["text", "integer", "number", "flag", "date", "money", "list"]
 Convert: TypeAlias = Callable[[str], Any]
 """Reads a cell. None is unknown; a ValueError says the constraint."""
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
-
 _EXACT = Context(prec=400, traps=[Inexact, InvalidOperation])
 
 Form = Annotated[Text, AfterValidator(check_form)]
-"""A strptime format, such as %d/%m/%Y."""
+"""A strptime format, such as %d/%m/%Y, or a form of `training.importing.time_parsing.NUMERIC`."""
+Forms = Annotated[tuple[Form, ...], BeforeValidator(one_or_more, json_schema_input_type=Form | list[Form])]
+"""The forms of a column's dates; the first that fits a cell is taken."""
 
 
 class Source(MappingPart):
@@ -36,8 +36,8 @@ class Source(MappingPart):
     column: Name | None = None
     map: Annotated[dict[Text, Text] | None, Field(description="what texts of the column mean")] = None
     default: Annotated[Text | None, Field(description="where the cell is missing or not in the map")] = None
-    currency: Annotated[str | None, Field(pattern="^[A-Z]{3}$", description="of money in major units, e.g. USD")] = None
-    format: Annotated[Form | None, Field(description="strptime format of a date; default ISO")] = None
+    currency: Annotated[Currency | None, Field(description="of money in major units, e.g. USD")] = None
+    format: Annotated[Forms, Field(description="forms of a date, tried in order; default ISO")] = ()
     split: Annotated[Name | None, Field(description="what separates the members of a list")] = None
     value: Annotated[Name | None, Field(description="a constant, instead of a column")] = None
 
@@ -63,23 +63,24 @@ FieldSource = Annotated[Source, BeforeValidator(short_form("column"), json_schem
 """A source, or just the name of a column."""
 
 
-def is_number(text: str) -> bool:
-    """Whether the text is a finite decimal number."""
-    return _NUMBER.fullmatch(text.strip()) is not None and math.isfinite(float(text))
-
-
-def number(text: str) -> float:
+def number(text: str, written: NumberFormat = PLAIN) -> float:
     """The finite number in a text.
 
     Raises:
         ValueError: the text is not a finite number.
     """
-    if not is_number(text):
-        raise ValueError("must be a finite number such as 12.5")
-    return float(text)
+    plain = written.plain(text)
+    if plain is None:
+        raise ValueError(f"must be a finite number such as {example(written)}")
+    return float(plain)
 
 
-def integer(text: str) -> int:
+def example(written: NumberFormat) -> str:
+    """A number in a format."""
+    return f"1{written.thousands or ''}250{written.decimal}5"
+
+
+def integer(text: str, written: NumberFormat = PLAIN) -> int:
     """The whole number in a text; 12.0 is one.
 
     >>> integer("12.0")
@@ -89,13 +90,13 @@ def integer(text: str) -> int:
     Raises:
         ValueError: the text is not a whole number, or exceeds 2^53.
     """
-    exact = Decimal(text.strip()) if _NUMBER.fullmatch(text.strip()) else Decimal("NaN")
+    exact = Decimal(written.plain(text) or "NaN")
     if not exact.is_finite() or abs(exact) > MAX_INTEGER or exact != exact.to_integral_value():
         raise ValueError(f"must be a whole number between -{MAX_INTEGER} and {MAX_INTEGER}")
     return int(exact)
 
 
-def money(text: str, currency: str) -> dict[str, Any]:
+def money(text: str, currency: str, written: NumberFormat = PLAIN) -> dict[str, Any]:
     """Minor units of an amount in major units, exactly.
 
     >>> money("12.5", "EUR")
@@ -107,10 +108,12 @@ def money(text: str, currency: str) -> dict[str, Any]:
     """
     digits = minor_digits(currency)
     try:
-        minor = _EXACT.scaleb(Decimal(text.strip() if is_number(text) else "NaN"), digits)
+        minor = _EXACT.scaleb(Decimal(written.plain(text) or "NaN"), digits)
         return {"minor": integer(str(minor)), "currency": currency}
     except (ValueError, ArithmeticError):
-        raise ValueError(f"must be an amount in {currency} with at most {digits} decimals, such as 1250") from None
+        raise ValueError(
+            f"must be an amount in {currency} with at most {digits} decimals, such as {example(written)}"
+        ) from None
 
 
 def flag(text: str) -> bool:
@@ -154,17 +157,20 @@ def _shape(annotation: Any) -> Shape:
     return known.get(annotation) or ("number" if typing.get_args(value)[:1] == (float,) else "text")
 
 
-def converter(kind: Kind, name: str, source: Source, missing: frozenset[str]) -> Convert:
-    """The conversion of a cell of the source's column to the field; a text in `map` is never missing."""
-    read = _reader(shapes(kind)[name], source)
-    words = source.map
+def converter(kind: Kind, name: str, source: Source, missing: frozenset[str], written: NumberFormat = PLAIN) -> Convert:
+    """The conversion of a cell of the source's column to the field; a text in `map` is never missing.
+
+    Texts are compared folded (see `features.folding`): in an export `Partner` and `PARTNER` are one.
+    """
+    read = _reader(shapes(kind)[name], source, written)
+    words = {fold(text): meaning for text, meaning in source.map.items()} if source.map is not None else None
     if words is None and source.default is not None:
-        words = {word: word for word in _choices(kind, name)}
+        words = {fold(word): word for word in _choices(kind, name)}
 
     def convert(cell: str) -> Any:
         text: str | None = cell
-        if words and cell in words:
-            text = words[cell]
+        if words and fold(cell) in words:
+            text = words[fold(cell)]
         elif cell in missing or (words and source.default is not None):
             text = source.default
         return read(text) if text else None
@@ -177,15 +183,22 @@ def constant(kind: Kind, name: str, source: Source) -> Any:
     return _reader(shapes(kind)[name], source)(source.value or "")
 
 
-def _reader(shape: Shape, source: Source) -> Convert:
-    if shape == "money":
-        return lambda text: money(text, source.currency or "")
-    if shape == "date":
-        return lambda text: calendar_day(text, source.format)
-    if shape == "list":
-        return lambda text: tuple(part.strip() for part in (text.split(source.split) if source.split else [text]))
-    readers: Mapping[Shape, Convert] = {"integer": integer, "number": number, "flag": flag}
+def _reader(shape: Shape, source: Source, written: NumberFormat = PLAIN) -> Convert:
+    readers: Mapping[Shape, Convert] = {
+        "money": lambda text: money(text, source.currency or "", written),
+        "date": lambda text: calendar_day(text, source.format),
+        "list": lambda text: _members(text, source.split),
+        "integer": lambda text: integer(text, written),
+        "number": lambda text: number(text, written),
+        "flag": flag,
+    }
     return readers.get(shape, _text)
+
+
+def _members(text: str, separator: str | None) -> tuple[str, ...]:
+    """The members of a list, without empty and repeated ones."""
+    parts = (part.strip() for part in (text.split(separator) if separator else [text]))
+    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def _choices(kind: Kind, name: str) -> tuple[str, ...]:
@@ -207,7 +220,7 @@ def check(kind: Kind, name: str, source: Source) -> None:
     if shape == "money" and source.currency is None:
         raise ValueError("is money; name its currency, such as currency: USD")
     for key, needs in (("currency", "money"), ("format", "date"), ("split", "list")):
-        if getattr(source, key) is not None and shape != needs:
+        if getattr(source, key) not in (None, ()) and shape != needs:
             raise ValueError(f"is no {needs}; leave out {key}")
     for text in source.constants():
         _check_constant(kind, name, source, text)

@@ -1,32 +1,55 @@
 """Import of a CRM export: read and check everything first, then hand it over at once."""
 
 import csv
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from features.provenance import Provenance
-from features.records import KINDS, InvalidRecord, Stored
+from features.records import KINDS, InvalidRecord, Problem, Stored
+from features.value_types import DAY, rfc3339
 from training.importing.errors import ImportFailure
 from training.importing.integrity import IntegrityCheck
 from training.importing.mapping import Mapping as MappingFile
 from training.importing.mapping import Records
-from training.importing.report import ImportReport, Reason, Rejection
+from training.importing.numbers import PLAIN
+from training.importing.outcomes import OutcomeText
+from training.importing.report import ImportReport, Lost, Reason, Rejection
 from training.importing.rows import RowReader, reader
-from training.importing.sources import STEP, Export, Progress
+from training.importing.sources import Export
+from training.importing.table_files import STEP, Progress
+from training.importing.tables import Cells
 
 Sink: TypeAlias = Callable[[list[Stored]], object]
 """Takes every record of the import, in one call."""
+
+
+_ID_DIGITS = 32
+"""Hexadecimal digits of an id that follows from content: 128 bits."""
+_USUAL = 0.99
+_MIN_TIMES = 20
+_FAR = 180 * DAY
+"""How far beyond the usual times the latest one must lie for a warning, at least; also half of their span."""
 
 
 def silent(_what: str, _done: int) -> None:
     """Progress that is not shown."""
 
 
-def run(source: Path, mapping: MappingFile, sink: Sink, rejects: Path, progress: Progress = silent) -> ImportReport:
+def run(
+    source: Path,
+    mapping: MappingFile,
+    sink: Sink,
+    rejects: Path,
+    progress: Progress = silent,
+    *,
+    first: bool = False,
+) -> ImportReport:
     """Imports the export in the folder `source` as `mapping` says.
 
     Args:
@@ -35,13 +58,15 @@ def run(source: Path, mapping: MappingFile, sink: Sink, rejects: Path, progress:
         sink: takes all records at once; it is called once, after every file was read and checked.
         rejects: a CSV file for the errors of rejected rows; replaced.
         progress: gets the current step and its number of rows done.
+        first: whether no lead was imported before; a later export may have open leads alone.
 
     Returns:
         The counts of imported and rejected rows.
 
     Raises:
         InvalidFile: a file is absent, unreadable or lacks a column the mapping names; nothing was written.
-        ImportFailure: the reject file cannot be written; nothing was written.
+        ImportFailure: the reject file cannot be written, every row was rejected, or a first import has neither a won
+            nor a lost lead although the mapping names their texts; nothing was imported.
     """
     export = Export(source, progress)
     blocks = mapping.records.blocks()
@@ -51,8 +76,24 @@ def run(source: Path, mapping: MappingFile, sink: Sink, rejects: Path, progress:
         batch.take(one, progress)
     report = _report(batch, readers, mapping, rejects)
     with _replaced(rejects, batch.rejections):
-        sink(batch.records)
+        failure = _failure(report, first)
+        if failure is None:
+            sink(batch.records)
+    if failure is not None:
+        raise ImportFailure(failure)
     return report
+
+
+def _failure(report: ImportReport, first: bool) -> str | None:
+    """Why an import brings nothing that could be used; None where it brings something."""
+    if report.rejected and not any(report.accepted.values()):
+        return f"every row was rejected, so nothing was imported; the reasons are in {report.rejects}"
+    known = [text for text in report.outcome_texts if text.means != "open"]
+    if first and known and not any(text.count for text in known):
+        wanted, there = (", ".join(repr(text.text) for text in texts) for texts in (known, report.outcome_texts))
+        found = there.removesuffix(f", {wanted}")
+        return f"no row has a text of won or lost ({wanted}), so nothing was imported; the column holds {found}"
+    return None
 
 
 @dataclass
@@ -62,6 +103,20 @@ class _Batch:
     integrity: IntegrityCheck
     records: list[Stored] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    _equal: Counter[str] = field(default_factory=Counter)
+
+    def _identified(self, one: RowReader, records: tuple[Stored, ...]) -> tuple[Stored, ...]:
+        """The records of a row; a fact whose export has no ids gets one from its content.
+
+        A later export has other rows at the same numbers, so the number of a row identifies nothing. Equal rows of one
+        file are counted, so that two equal touches stay two, and are the same two in the next export.
+        """
+        first, *others = records
+        if one.id is not None or one.kind.entity:
+            return records
+        content = content_id(first)
+        self._equal[content] += 1
+        return (replace(first, id=f"{content}-{self._equal[content]}"), *others)
 
     def take(self, one: RowReader, progress: Progress) -> None:
         """Reads every row of a block."""
@@ -73,6 +128,7 @@ class _Batch:
                     file=one.table.file,
                     row=number,
                     id="",
+                    lost="row",
                     field="row",
                     reason=must,
                     value=str(width),
@@ -80,27 +136,41 @@ class _Batch:
             )
         for number, cells in one.table.rows:
             try:
-                self.records += self.integrity.admit(one.read(number, cells))
+                read = one.read(number, cells)
+                self.records += self.integrity.admit(self._identified(one, read.records))
+                self.rejections += _told(one, number, cells, read.dropped, "field")
             except InvalidRecord as error:
-                self.rejections += [
-                    Rejection(
-                        record=one.kind.name,
-                        file=one.table.file,
-                        row=number,
-                        id=one.id_of(number, cells),
-                        field=problem.field,
-                        reason=problem.constraint,
-                        value=_shown(problem.value),
-                    )
-                    for problem in error.problems
-                ]
+                self.rejections += _told(one, number, cells, error.problems, "row")
             if number % STEP == 0:
                 progress(f"checking {one.kind.name}", number)
         progress(f"checking {one.kind.name}", len(one.table.rows))
 
 
+def _told(one: RowReader, number: int, cells: Cells, problems: Iterable[Problem], lost: Lost) -> list[Rejection]:
+    return [
+        Rejection(
+            record=one.kind.name,
+            file=one.table.file,
+            row=number,
+            id=one.id_of(number, cells),
+            lost=lost,
+            field=problem.field,
+            reason=problem.constraint,
+            value=_shown(problem.value),
+        )
+        for problem in problems
+    ]
+
+
 def _shown(value: object) -> str:
     return "" if value is None else str(value)
+
+
+def content_id(stored: Stored) -> str:
+    """An id that follows from a fact's content alone: the beginning of a SHA-256 in hex."""
+    row = {name: value for name, value in stored.row().items() if name != stored.kind.id}
+    text = json.dumps([stored.kind.name, row], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
 
 
 @contextmanager
@@ -122,14 +192,16 @@ def _replaced(path: Path, rejections: list[Rejection]) -> Iterator[None]:
 
 
 def _report(batch: _Batch, readers: Mapping[str, RowReader], mapping: MappingFile, rejects: Path) -> ImportReport:
-    rows = {(rejection.record, rejection.row) for rejection in batch.rejections}
-    errors = Counter((rejection.record, rejection.field, rejection.reason) for rejection in batch.rejections)
+    rows = {(rejection.record, rejection.row) for rejection in batch.rejections if rejection.lost == "row"}
     accepted = Counter(stored.kind.name for stored in batch.records)
     lead = readers["leads"].lead if "leads" in readers else None
     return ImportReport(
         accepted={name: accepted[name] for name in KINDS if name in readers or name in accepted},
         rejected=dict(Counter(record for record, _ in sorted(rows))),
-        reasons=tuple(Reason(*reason, count) for reason, count in errors.most_common()),
+        reasons=_reasons(batch.rejections, "row"),
+        dropped=_reasons(batch.rejections, "field"),
+        outcome_texts=_outcome_texts(readers),
+        notes=(*_notes(readers), *_undated_closes(batch.rejections, readers), *_far_cut(batch, mapping)),
         outcomes=batch.integrity.outcomes(),
         provenance=Provenance(_cut(batch, mapping), _recorded(mapping.records), lead.declared() if lead else ()),
         inferred={column.attribute.name: column.attribute.kind for column in lead.columns if column.inferred}
@@ -138,6 +210,69 @@ def _report(batch: _Batch, readers: Mapping[str, RowReader], mapping: MappingFil
         left_out=_left_out(mapping.records, readers),
         rejects=str(rejects),
     )
+
+
+def _reasons(rejections: Iterable[Rejection], lost: Lost) -> tuple[Reason, ...]:
+    """The errors that lost a row, or a field, the most frequent first."""
+    errors = Counter((each.record, each.field, each.reason) for each in rejections if each.lost == lost)
+    return tuple(Reason(*reason, count) for reason, count in errors.most_common())
+
+
+def _outcome_texts(readers: Mapping[str, RowReader]) -> tuple[OutcomeText, ...]:
+    leads = readers.get("leads")
+    if leads is None or leads.lead is None or leads.lead.outcome is None:
+        return ()
+    return tuple(leads.lead.outcome.texts(cells for _, cells in leads.table.rows))
+
+
+def _notes(readers: Mapping[str, RowReader]) -> tuple[str, ...]:
+    """What the readers of files chose or did not find, and the columns that may hold numbers of another format."""
+    notes = dict.fromkeys(note for each in readers.values() for note in each.table.notes)
+    columns = [column for each in readers.values() if each.lead for column in each.lead.columns if column.likely]
+    for column in columns:
+        likely = column.likely or PLAIN
+        options = f'decimal: "{likely.decimal}"' + (f', thousands: "{likely.thousands}"' if likely.thousands else "")
+        how = (
+            f"set {options}"
+            if likely != column.written
+            else "declare kind: number, and list the other texts as missing"
+        )
+        notes[f"{column.attribute.name} is a category, but most of its texts are numbers: {how}"] = None
+    for table in {id(each.table): each.table for each in readers.values()}.values():
+        if table.unreadable:
+            notes[f"{table.file}: left out {', '.join(table.unreadable)}, which hold no single values"] = None
+    return tuple(notes)
+
+
+def _undated_closes(rejections: Iterable[Rejection], readers: Mapping[str, RowReader]) -> Iterator[str]:
+    """The share of won and of lost leads whose row was rejected because their close has no time."""
+    leads = readers.get("leads")
+    outcome = leads.lead.outcome if leads and leads.lead else None
+    if leads is None or outcome is None or outcome.closed_at is None:
+        return
+    lost = {each.row for each in rejections if each.field == "closed_at" and each.lost == "row"}
+    events = [(number in lost, outcome.event(cells)) for number, cells in leads.table.rows]
+    shares = [
+        f"{sum(gone for gone, of in events if of == event):,} of {total:,} {event} leads"
+        for event in ("won", "lost")
+        if (total := sum(of == event for _, of in events))
+    ]
+    if lost and shares:
+        fix = "name another time as closed_at_fallback" if outcome.fallback is None else "complete the export"
+        yield f"rejected because the close has no time: {' and '.join(shares)}; {fix}"
+
+
+def _far_cut(batch: _Batch, mapping: MappingFile) -> Iterator[str]:
+    """A warning where the latest times, and so the data cut, lie far beyond all others."""
+    times = sorted(time for stored in batch.records if (time := stored.record.happened()) is not None)
+    if mapping.cut is not None or len(times) < _MIN_TIMES:
+        return
+    usual, latest = times[int(_USUAL * (len(times) - 1))], times[-1]
+    if latest - usual > max(_FAR, (usual - times[0]) // 2):
+        yield (
+            f"the data cut is {rfc3339(latest)}, but {_USUAL:.0%} of the times lie before {rfc3339(usual)}; if later "
+            "ones are errors of entry, set `cut` in the mapping"
+        )
 
 
 def _cut(batch: _Batch, mapping: MappingFile) -> int | None:

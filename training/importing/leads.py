@@ -7,40 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.provenance import Attribute
-from features.records import KINDS, Problem, Stored, parse
+from features.records import Problem
 from training.importing.attributes import AttributeColumn, columns
-from training.importing.cell_readers import CellReader, read_cells, required, time_reader
+from training.importing.cell_readers import CellReader, read_cells, required
 from training.importing.fields import integer
 from training.importing.mapping import NONE, ROW, Leads
-from training.importing.sources import Cells, Table
+from training.importing.numbers import NumberFormat
+from training.importing.outcomes import OutcomeReader, outcome_reader
+from training.importing.tables import Cells, Table
 from training.importing.time_parsing import Clock
 
 _NOT_IN_PROFILE = frozenset({"account_id", "duplicate_of", "referral_date"})
 """Ids and times among the fields of leads: profiles are compared without them."""
-
-
-@dataclass(frozen=True)
-class OutcomeReader:
-    """Reads the outcome from the row of a lead.
-
-    Attributes:
-        position: of the outcome in a row.
-        events: the meaning of its texts; with any other text the lead is still open.
-        closed_at: reads the time of the close, where the export has it.
-    """
-
-    position: int
-    events: Mapping[str, str]
-    closed_at: CellReader | None
-
-    def read(self, lead_id: str, cells: Cells, problems: list[Problem]) -> tuple[Stored, ...]:
-        """The close of a lead as a lead event; empty while it is open."""
-        event = self.events.get(cells[self.position])
-        if event is None:
-            return ()
-        when = read_cells([self.closed_at], cells, problems).get("closed_at") if self.closed_at else None
-        kind = KINDS["lead_events"]
-        return (Stored(kind, f"outcome:{lead_id}", parse(kind, {"event": event, "occurred_at": when}), lead_id),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +47,12 @@ class LeadParts:
         """The declared attributes."""
         return tuple(column.attribute for column in self.columns)
 
-    def read(self, number: int, cells: Cells, content: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
-        """The attributes, order and group of a lead, as `Stored` takes them."""
+    def read(
+        self, number: int, cells: Cells, content: Mapping[str, Any], problems: list[Problem], dropped: list[Problem]
+    ) -> dict[str, Any]:
+        """The attributes, order and group of a lead, as `Stored` takes them; an attribute with an error is dropped."""
         return {
-            "attributes": read_cells(self.attributes, cells, problems),
+            "attributes": read_cells(self.attributes, cells, dropped),
             "order": self._rank(number, cells, problems),
             "group": self._group(cells) if self.grouped or "account_id" not in content else None,
         }
@@ -90,13 +70,13 @@ class LeadParts:
         return hashlib.blake2b(json.dumps(shared).encode(), digest_size=8).hexdigest()
 
 
-def lead_parts(block: Leads, table: Table, missing: frozenset[str], clock: Clock) -> LeadParts:
+def lead_parts(block: Leads, table: Table, missing: frozenset[str], clock: Clock, written: NumberFormat) -> LeadParts:
     """The readers of the parts that only leads have.
 
     Raises:
         InvalidFile: the table lacks a column the mapping names.
     """
-    declared = columns(block, table, missing)
+    declared = columns(block, table, missing, written)
     kept = tuple(
         CellReader(c.attribute.name, c.position, c.value) for c in declared if c.attribute.known == "at_creation"
     )
@@ -109,7 +89,7 @@ def lead_parts(block: Leads, table: Table, missing: frozenset[str], clock: Clock
         group=positions,
         grouped=bool(block.group_by),
         missing=missing,
-        outcome=_outcome(block, table, missing, clock),
+        outcome=outcome_reader(block.outcome, table, missing, clock, written) if block.outcome else None,
     )
 
 
@@ -125,13 +105,3 @@ def _profile(block: Leads, table: Table, kept: tuple[CellReader, ...]) -> tuple[
     }
     own = set() if block.id == ROW else {table.position(block.id)}
     return tuple(sorted({reader.position for reader in kept} | fields - own))
-
-
-def _outcome(block: Leads, table: Table, missing: frozenset[str], clock: Clock) -> OutcomeReader | None:
-    outcome = block.outcome
-    if outcome is None:
-        return None
-    events = {**dict.fromkeys(outcome.won, "won"), **dict.fromkeys(outcome.lost, "lost")}
-    closed = outcome.closed_at
-    when = time_reader("closed_at", closed, table, missing, clock) if closed else None
-    return OutcomeReader(table.position(outcome.column), events, when)

@@ -16,10 +16,23 @@ from pydantic import (
 )
 from typing_extensions import override
 
+from features.folding import fold
 from features.records import KINDS, constraint
+from features.value_types import Currency
 from training.importing.errors import InvalidMapping, hint
-from training.importing.fields import FieldSource, Form, Source, check, short_form
-from training.importing.mapping_base import MappingPart, Name, Names, Text, Texts, listed, read_yaml
+from training.importing.fields import FieldSource, Forms, Source, check, short_form
+from training.importing.mapping_base import (
+    MappingPart,
+    Name,
+    Names,
+    Text,
+    Texts,
+    listed,
+    read_yaml,
+    truth,
+    whole_number,
+)
+from training.importing.numbers import NumberFormat
 from training.importing.time_parsing import Clock
 
 ROW = "row"
@@ -45,12 +58,17 @@ def _zone(name: str) -> str:
 
 
 class Time(MappingPart):
-    """A column of times, ISO 8601 or of a strptime format."""
+    """A column of times, ISO 8601 or of other forms."""
 
     column: Name
-    format: Form | None = None
+    format: Annotated[Forms, Field(description="forms of the times, tried in order; default ISO")] = ()
 
 
+Decimal = Annotated[Literal[".", ","], BeforeValidator(str, json_schema_input_type=Literal[".", ","])]
+Thousands = Annotated[
+    Literal[",", ".", " ", "'", "’"],
+    BeforeValidator(str, json_schema_input_type=Literal[",", ".", " ", "'", "’"]),
+]
 TimeColumn = Annotated[Time, BeforeValidator(short_form("column"), json_schema_input_type=Name | Time)]
 SameOrColumn = Annotated[
     Time | None,
@@ -62,11 +80,17 @@ SameOrColumn = Annotated[
 
 
 class File(MappingPart):
-    """A CSV or Parquet file of the export, relative to its folder; .gz is unpacked."""
+    """A CSV, Parquet or .xlsx file of the export, relative to its folder; .gz is unpacked."""
 
     file: Name
     separator: Annotated[Text, Field(pattern=r'^[^"\r\n]$')] = ","
     encoding: Annotated[Text, AfterValidator(_encoding)] = "utf-8"
+    skip_lines: Annotated[
+        int,
+        BeforeValidator(whole_number, json_schema_input_type=int),
+        Field(description="lines above the line with the names of the columns"),
+    ] = 0
+    sheet: Annotated[Name | None, Field(description="of an .xlsx file; by default the first")] = None
 
 
 class Join(File):
@@ -76,18 +100,53 @@ class Join(File):
     columns: Annotated[Names, Field(min_length=1)]
 
 
+class Amount(MappingPart):
+    """A column of amounts in major units of one currency."""
+
+    column: Name
+    currency: Currency
+
+
 class Outcome(MappingPart):
-    """The column that tells won and lost rows; any other value is still open."""
+    """The column that tells won and lost rows; any other value is still open.
+
+    Texts are compared folded, without blanks at their ends, unless `exact` is true.
+    """
 
     column: Name
     won: Annotated[Texts, Field(min_length=1)]
     lost: Texts = ()
+    exact: Annotated[
+        bool,
+        BeforeValidator(truth, json_schema_input_type=bool),
+        Field(description="true: upper and lower case differ"),
+    ] = False
     closed_at: TimeColumn | None = None
+    closed_at_fallback: Annotated[
+        TimeColumn | None, Field(description="the time of the close where closed_at is missing")
+    ] = None
+    amount: Annotated[Amount | None, Field(description="the amount of the deal, on its close or while it is open")] = (
+        None
+    )
+
+    def compared(self, text: str) -> str:
+        """A text as it is compared with those of `won` and `lost`."""
+        return text.strip() if self.exact else fold(text)
+
+    def events(self) -> dict[str, str]:
+        """The event of each text, as `compared` gives it."""
+        return {
+            **{self.compared(text): "won" for text in self.won},
+            **{self.compared(text): "lost" for text in self.lost},
+        }
 
     @model_validator(mode="after")
     def _apart(self) -> "Outcome":
-        if both := set(self.won) & set(self.lost):
+        lost = {*map(self.compared, self.lost)}
+        if both := [text for text in self.won if self.compared(text) in lost]:
             raise ValueError(f"has {min(both)!r} as both won and lost; keep it in one of them")
+        if self.closed_at_fallback is not None and self.closed_at is None:
+            raise ValueError("has closed_at_fallback without closed_at; name closed_at too")
         return self
 
 
@@ -124,6 +183,12 @@ class Block(File):
 
     id: Name = ROW
     missing: Texts | None = None
+    decimal: Decimal | None = None
+    thousands: Thousands | None = None
+    where: Annotated[
+        dict[Name, Annotated[Texts, Field(min_length=1)]],
+        Field(default_factory=dict, description="only rows with one of these texts in each of these columns"),
+    ]
     recorded_at: SameOrColumn = None
     joins: Annotated[tuple[Join, ...], BeforeValidator(listed, json_schema_input_type=list[Join])] = ()
     fields: Annotated[dict[Name, FieldSource], Field(default_factory=dict)]
@@ -141,7 +206,8 @@ class Block(File):
         times = [time.column for time in (self.happened(), self.recorded_at) if time]
         fields = [source.column for source in self.fields.values()]
         keys = [None if self.id == ROW else self.id, self.parent()]
-        return tuple(name for name in (*keys, *times, *fields, *(join.on for join in self.joins)) if name)
+        on = (join.on for join in self.joins)
+        return tuple(name for name in (*keys, *times, *fields, *on, *self.where) if name)
 
 
 class Entity(Block):
@@ -174,7 +240,8 @@ class Leads(Block):
     @override
     def columns(self) -> tuple[str, ...]:
         outcome = [self.outcome.column] if self.outcome else []
-        closed = [self.outcome.closed_at.column] if self.outcome and self.outcome.closed_at else []
+        parts = (self.outcome.closed_at, self.outcome.closed_at_fallback, self.outcome.amount) if self.outcome else ()
+        closed = [part.column for part in parts if part]
         order = [self.order] if self.order not in (ROW, NONE) else []
         return (*super().columns(), *outcome, *closed, *order, *self.group_by)
 
@@ -288,6 +355,8 @@ class Mapping(MappingPart):
 
     timezone: Annotated[Text, AfterValidator(_zone), Field(description="of times without an offset")] = "UTC"
     missing: Annotated[Texts, Field(description="texts that mean unknown, beside the empty text")] = ("",)
+    decimal: Annotated[Decimal, Field(description="the decimal sign of numbers")] = "."
+    thousands: Annotated[Thousands | None, Field(description="the sign between groups of three digits")] = None
     cut: Annotated[
         str | None,
         BeforeValidator(str, json_schema_input_type=str),
@@ -311,6 +380,19 @@ class Mapping(MappingPart):
     def data_cut(self) -> int | None:
         """Microseconds of the declared cut; a date is the end of its day."""
         return None if self.cut is None else self.clock().end(self.cut)
+
+    def numbers(self, block: Block) -> NumberFormat:
+        """The format of a block's numbers."""
+        return NumberFormat(block.decimal or self.decimal, block.thousands or self.thousands)
+
+    @model_validator(mode="after")
+    def _number_formats(self) -> "Mapping":
+        for name, block in self.records.blocks().items():
+            try:
+                self.numbers(block)
+            except ValueError as error:
+                raise ValueError(f".records.{name} {error}") from None
+        return self
 
     def unknown(self, block: Block) -> frozenset[str]:
         """The texts that mean unknown in a block; the empty text always does."""

@@ -80,6 +80,25 @@ def listed(value: Any) -> Any:
     return tuple(value)
 
 
+def one_or_more(value: Any) -> Any:
+    """A text, or a list of texts, as a tuple."""
+    return (value,) if isinstance(value, str) else listed(value)
+
+
+def whole_number(value: Any) -> Any:
+    """The whole number that a scalar of a mapping is."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    raise ValueError(f"must be a whole number such as 2, not {value!r}")
+
+
+def truth(value: Any) -> Any:
+    """The truth value that a scalar of a mapping is."""
+    if value in ("true", "false"):
+        return value == "true"
+    raise ValueError(f"must be true or false, not {value!r}")
+
+
 Text = Annotated[str, BeforeValidator(_quoted)]
 """Text that YAML reads as text."""
 Texts = Annotated[tuple[Text, ...], BeforeValidator(listed, json_schema_input_type=list[Text])]

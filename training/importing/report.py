@@ -3,19 +3,28 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from features.provenance import Provenance
 from features.value_types import rfc3339
+from training.importing.outcomes import OutcomeText
+
+Lost = Literal["row", "field"]
+_MAX_TEXTS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """One error of a row that was not imported. The value is for files and terminals, never HTTP."""
+    """One error of a row. The value is for files and terminals, never HTTP.
+
+    `lost` says what the error cost: the row, or the field alone.
+    """
 
     record: str
     file: str
     row: int
     id: str
+    lost: Lost
     field: str
     reason: str
     value: str
@@ -39,7 +48,10 @@ class ImportReport:
         accepted: records by kind; closes read from an outcome are lead_events.
         rejected: rows by their kind.
         reasons: the errors of the rejected rows, the most frequent first.
+        dropped: the errors of optional fields that were dropped from imported rows, the most frequent first.
         outcomes: leads won, lost and open at the cut.
+        outcome_texts: each text of the outcome's column with its meaning and count.
+        notes: what the readers of files chose or did not find.
         provenance: the cut, whether recorded times are real, the declared attributes.
         inferred: the inferred kinds of attributes, where the mapping gives none.
         left_out: columns that no record, join or attribute uses, by file.
@@ -49,7 +61,10 @@ class ImportReport:
     accepted: Mapping[str, int]
     rejected: Mapping[str, int]
     reasons: tuple[Reason, ...]
+    dropped: tuple[Reason, ...]
     outcomes: Mapping[str, int]
+    outcome_texts: tuple[OutcomeText, ...]
+    notes: tuple[str, ...]
     provenance: Provenance
     inferred: Mapping[str, str]
     left_out: Mapping[str, tuple[str, ...]]
@@ -67,7 +82,8 @@ class ImportReport:
 
     def text(self) -> str:
         """This report for a person to read."""
-        return "\n".join([*self._counts(), *self._reasons(), *self._times(), *self._columns()])
+        parts = (self._counts(), self._outcome_texts(), self._reasons(), self.notes, self._times(), self._columns())
+        return "\n".join(line for part in parts for line in part)
 
     def _counts(self) -> Iterable[str]:
         for kind in dict.fromkeys([*self.accepted, *self.rejected]):
@@ -75,11 +91,22 @@ class ImportReport:
             yield f"{kind}: {self.accepted.get(kind, 0):,} imported" + (f", {refused:,} rejected" if refused else "")
         yield "outcomes: " + ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.items())
 
+    def _outcome_texts(self) -> Iterable[str]:
+        for means in ("won", "lost", "open"):
+            texts = [f"{each.text or '(empty)'} ({each.count:,})" for each in self.outcome_texts if each.means == means]
+            if texts:
+                more = f", and {len(texts) - _MAX_TEXTS} more" if len(texts) > _MAX_TEXTS else ""
+                yield f"  {means}: {', '.join(texts[:_MAX_TEXTS])}{more}"
+
     def _reasons(self) -> Iterable[str]:
         if self.reasons:
             yield f"rejected rows, each with its reason, are in {self.rejects}:"
         for reason in self.reasons:
-            yield f"  {reason.count:,} x {reason.record}: {reason.field} {reason.reason}".replace(":  ", ": ")
+            yield _line(reason)
+        if self.dropped:
+            yield f"fields dropped from imported rows, each with its reason, are in {self.rejects}:"
+        for reason in self.dropped:
+            yield _line(reason)
 
     def _times(self) -> Iterable[str]:
         cut = self.provenance.cut
@@ -97,3 +124,7 @@ class ImportReport:
             yield f"kept out, known later: {', '.join(self.later)}"
         for file, columns in self.left_out.items():
             yield f"left out of {file}, not declared: {', '.join(columns)}"
+
+
+def _line(reason: Reason) -> str:
+    return f"  {reason.count:,} x {reason.record}: {reason.field} {reason.reason}".replace(":  ", ": ")

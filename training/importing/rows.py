@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,10 +13,20 @@ from training.importing.fields import constant, converter
 from training.importing.leads import LeadParts, lead_parts
 from training.importing.mapping import ROW, Block, LeadEvents, Leads
 from training.importing.mapping import Mapping as MappingFile
-from training.importing.sources import Cells, Table
+from training.importing.numbers import NumberFormat
+from training.importing.tables import Cells, Table
 from training.importing.time_parsing import Clock
 
 _ID: TypeAdapter[str] = TypeAdapter(Id)
+_TIMES = frozenset({"created_at", "occurred_at", "recorded_at"})
+"""Without its time a record would be placed at another moment, so a row with an error there is rejected."""
+
+
+class ReadRow(NamedTuple):
+    """The records of a row, and the errors of the optional fields that were dropped from them."""
+
+    records: tuple[Stored, ...]
+    dropped: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +38,8 @@ class RowReader:
         table: the rows.
         id: the reader of the id; None where rows are numbered.
         parent: the reader of the id of the lead or account, where the kind has one.
-        readers: the readers of the content.
+        required: the readers of the content that a record needs, with its times.
+        optional: the readers of the content that a record may lack.
         constants: content that is the same in every row.
         lead: the parts that only leads have.
     """
@@ -37,7 +48,8 @@ class RowReader:
     table: Table
     id: CellReader | None
     parent: CellReader | None
-    readers: tuple[CellReader, ...]
+    required: tuple[CellReader, ...]
+    optional: tuple[CellReader, ...]
     constants: Mapping[str, Any]
     lead: LeadParts | None
 
@@ -45,37 +57,53 @@ class RowReader:
         """The id of a row's record, as written in the row."""
         return str(number) if self.id is None else cells[self.id.position]
 
-    def read(self, number: int, cells: Cells) -> tuple[Stored, ...]:
+    def read(self, number: int, cells: Cells) -> ReadRow:
         """The record of a row and, where the row has an outcome, its close.
+
+        An optional field with an error is dropped: the record is kept without it.
 
         Raises:
             InvalidRecord: the row has errors; it holds all of them.
         """
         problems: list[Problem] = []
+        dropped: list[Problem] = []
         identity = self.id_of(number, cells)
         parent = read_cells([reader for reader in (self.id, self.parent) if reader], cells, problems).get(
             self.kind.parent or ""
         )
-        content = {**self.constants, **read_cells(self.readers, cells, problems)}
+        content = {
+            **self.constants,
+            **read_cells(self.required, cells, problems),
+            **read_cells(self.optional, cells, dropped),
+        }
         if self.kind.entity:
             content[self.kind.id] = identity
-        own: dict[str, Any] = self.lead.read(number, cells, content, problems) if self.lead else {}
-        record = _parsed(self.kind, content, self._raw(cells), problems)
-        closing = self.lead.outcome.read(identity, cells, problems) if self.lead and self.lead.outcome else ()
+        own: dict[str, Any] = self.lead.read(number, cells, content, problems, dropped) if self.lead else {}
+        record = _parsed(self.kind, content, self._raw(cells), problems, dropped)
+        closing: tuple[Stored, ...] = ()
+        if self.lead and self.lead.outcome:
+            closing = self.lead.outcome.read(identity, content.get("created_at"), cells, problems, dropped)
         if problems:
             raise InvalidRecord(self.kind.name, tuple(problems))
-        return (Stored(self.kind, identity, record, parent, **own), *closing)
+        return ReadRow((Stored(self.kind, identity, record, parent, **own), *closing), tuple(dropped))
 
     def attribute_columns(self) -> tuple[str, ...]:
         """The columns that the mapping declares as attributes."""
         return tuple(self.table.header[column.position] for column in self.lead.columns) if self.lead else ()
 
     def _raw(self, cells: Cells) -> Mapping[str, str]:
-        return {reader.name: cells[reader.position] for reader in self.readers}
+        return {reader.name: cells[reader.position] for reader in (*self.required, *self.optional)}
 
 
 def _id_reader(name: str, column: str, table: Table, missing: frozenset[str]) -> CellReader:
-    return CellReader(name, table.position(column), required(_valid_id, missing))
+    inexact = column in table.floats
+    return CellReader(name, table.position(column), required(_exact_id if inexact else _valid_id, missing))
+
+
+def _exact_id(cell: str) -> str:
+    if not cell.isdigit():
+        raise ValueError("must be a whole number up to 2^53, because the file holds it as a floating-point number")
+    return _valid_id(cell)
 
 
 def _valid_id(cell: str) -> str:
@@ -85,17 +113,24 @@ def _valid_id(cell: str) -> str:
         raise ValueError(constraint(error.errors()[0])) from None
 
 
-def _parsed(kind: Kind, content: Mapping[str, Any], raw: Mapping[str, str], problems: list[Problem]) -> Any:
-    """The record; errors of fields without a problem so far are added to `problems`, with the texts of the row."""
+def _parsed(
+    kind: Kind, content: dict[str, Any], raw: Mapping[str, str], problems: list[Problem], dropped: list[Problem]
+) -> Any:
+    """The record without the optional fields that have errors; errors of other fields are added to `problems`."""
     try:
         return parse(kind, content)
     except InvalidRecord as error:
-        reported = {problem.field for problem in problems}
-        for problem in error.problems:
-            name = problem.field.split(".")[0]
-            if name not in reported:
-                problems.append(Problem(name, problem.constraint, raw.get(name, problem.value)))
-    return None
+        found = {problem.field.split(".")[0]: problem for problem in error.problems}
+    reported = {problem.field for problem in problems}
+    optional = {name for name in found if name in raw and not kind.model.model_fields[name].is_required()} - _TIMES
+    for name, problem in found.items():
+        told = Problem(name, problem.constraint, raw.get(name, problem.value))
+        if name in optional:
+            dropped.append(told)
+        elif name not in reported:
+            problems.append(told)
+    left = {name: value for name, value in content.items() if name not in optional}
+    return _parsed(kind, left, raw, problems, dropped) if optional and not found.keys() - optional else None
 
 
 def reader(kind: Kind, block: Block, table: Table, mapping: MappingFile) -> RowReader:
@@ -104,21 +139,25 @@ def reader(kind: Kind, block: Block, table: Table, mapping: MappingFile) -> RowR
     Raises:
         InvalidFile: the table lacks a column the mapping names.
     """
-    missing, clock = mapping.unknown(block), mapping.clock()
+    missing, clock, written = mapping.unknown(block), mapping.clock(), mapping.numbers(block)
     parent = block.parent()
+    identity = None if block.id == ROW else _id_reader(kind.id, block.id, table, missing)
+    readers = tuple(_content_readers(kind, block, table, missing, clock, written))
+    required = {name for name, info in kind.model.model_fields.items() if info.is_required()} | _TIMES
     return RowReader(
         kind=kind,
         table=table,
-        id=None if block.id == ROW else _id_reader(kind.id, block.id, table, missing),
+        id=identity,
         parent=_id_reader(kind.parent or "", parent, table, missing) if parent else None,
-        readers=tuple(_content_readers(kind, block, table, missing, clock)),
+        required=tuple(each for each in readers if each.name in required),
+        optional=tuple(each for each in readers if each.name not in required),
         constants=_constants(kind, block),
-        lead=lead_parts(block, table, missing, clock) if isinstance(block, Leads) else None,
+        lead=lead_parts(block, table, missing, clock, written) if isinstance(block, Leads) else None,
     )
 
 
 def _content_readers(
-    kind: Kind, block: Block, table: Table, missing: frozenset[str], clock: Clock
+    kind: Kind, block: Block, table: Table, missing: frozenset[str], clock: Clock, written: NumberFormat
 ) -> Iterable[CellReader]:
     time = "created_at" if isinstance(block, Leads) else "occurred_at"
     for name, column in ((time, block.happened()), ("recorded_at", block.recorded_at)):
@@ -126,7 +165,7 @@ def _content_readers(
             yield time_reader(name, column, table, missing, clock)
     for name, source in block.fields.items():
         if source.column:
-            yield CellReader(name, table.position(source.column), converter(kind, name, source, missing))
+            yield CellReader(name, table.position(source.column), converter(kind, name, source, missing, written))
 
 
 def _constants(kind: Kind, block: Block) -> Mapping[str, Any]:

@@ -1,63 +1,23 @@
-"""The files of an export, read as tables of text."""
+"""The files of an export: each is read once, joined with others, and reduced to the rows that the mapping wants."""
 
-import csv
-import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TypeAlias
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from features.folding import fold
+from training.importing import table_files
 from training.importing.errors import InvalidFile, hint
 from training.importing.mapping import Block, File, Join
+from training.importing.table_files import Progress
+from training.importing.tables import Cells, Table
 
-Cells: TypeAlias = Sequence[str]
-Progress: TypeAlias = Callable[[str, int], None]
-"""Gets the current step, and its number of rows done."""
-
-STEP = 10_000
-"""Rows between two reports of progress."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of a file as text; a null in Parquet, or a value that a join lacks, is the empty text.
-
-    Attributes:
-        file: its name, as in the mapping.
-        header: the names of its columns; a column without a name cannot be named and is "".
-        rows: the number of each row, from 1, and its cells.
-        ragged: the number of each row with more or fewer cells than the header, and its number of cells.
-    """
-
-    file: str
-    header: tuple[str, ...]
-    rows: Sequence[tuple[int, Cells]]
-    ragged: tuple[tuple[int, int], ...] = ()
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {name: position for position, name in enumerate(self.header) if name}
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of the columns that have one."""
-        return tuple(self._positions)
-
-    def position(self, column: str) -> int:
-        """The position of a column in each row.
-
-        Raises:
-            InvalidFile: there is no such column.
-        """
-        if column not in self._positions:
-            raise InvalidFile(f"{self.file} has no column {column!r}; {hint(column, self.columns)}")
-        return self._positions[column]
+_MAX_SHOWN = 3
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Export:
@@ -66,7 +26,7 @@ class Export:
     def __init__(self, folder: Path, progress: Progress) -> None:
         self._folder = folder
         self._progress = progress
-        self._read: dict[tuple[str, str, str], Table] = {}
+        self._read: dict[tuple[object, ...], Table] = {}
         if not folder.is_dir():
             raise InvalidFile(f"{folder} is not a folder; name the folder that holds the files of the export")
 
@@ -79,10 +39,10 @@ class Export:
         table = self._file(block)
         for join in block.joins:
             table = _joined(table, self._file(join), join)
-        return table
+        return _filtered(table, block) if block.where else table
 
     def _file(self, file: File) -> Table:
-        key = (file.file, file.separator, file.encoding)
+        key = (file.file, file.separator, file.encoding, file.skip_lines, file.sheet)
         if key not in self._read:
             self._read[key] = self._parse(file)
         return self._read[key]
@@ -92,18 +52,20 @@ class Export:
         if not path.is_file():
             near = sorted(each.name for each in self._folder.iterdir() if each.is_file())
             raise InvalidFile(f"{self._folder} has no file {file.file!r}; {hint(file.file, near)}")
-        with _reading(file):
-            table = _parquet(path, file) if path.suffix == ".parquet" else _csv(path, file, self._progress)
+        with _reading(file, path):
+            table = table_files.read(path, file, self._progress)
         self._progress(f"reading {file.file}", len(table.rows))
         return _checked(table)
 
 
 @contextmanager
-def _reading(file: File) -> Iterator[None]:
+def _reading(file: File, path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeError:
-        fix = "name the file's encoding in the mapping, such as encoding: cp1252"
+        with path.open("rb") as stream:
+            likely = "utf-16" if stream.read(2) in _UTF_16 else "cp1252"
+        fix = f"name the file's encoding in the mapping, such as encoding: {likely}"
         raise InvalidFile(f"{file.file} is not {file.encoding} text; {fix}") from None
     except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -120,55 +82,6 @@ def _checked(table: Table) -> Table:
     return table
 
 
-def _csv(path: Path, file: File, progress: Progress) -> Table:
-    with _open(path, file.encoding) as stream:
-        lines = csv.reader(stream, delimiter=file.separator, strict=True)
-        try:
-            return _rows(lines, file.file, progress)
-        except csv.Error as error:
-            raise InvalidFile(
-                f"{file.file} is broken before line {lines.line_num + 1} ({error}); fix it there"
-            ) from None
-
-
-def _open(path: Path, encoding: str) -> IO[str]:
-    # Some programs write a byte order mark before UTF-8 text; it would become part of the first column's name.
-    encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding=encoding, newline="")
-
-
-def _rows(lines: Iterator[list[str]], name: str, progress: Progress) -> Table:
-    filled = (line for line in lines if line)
-    header = tuple(next(filled, ()))
-    rows: list[tuple[int, Cells]] = []
-    ragged = []
-    for number, cells in enumerate(filled, 1):
-        if len(cells) == len(header):
-            rows.append((number, cells))
-        else:
-            ragged.append((number, len(cells)))
-        if number % STEP == 0:
-            progress(f"reading {name}", number)
-    return Table(name, header, rows, tuple(ragged))
-
-
-def _parquet(path: Path, file: File) -> Table:
-    content = pq.ParquetFile(path).read()
-    columns = [_texts(content.column(position), name, file.file) for position, name in enumerate(content.column_names)]
-    rows = list(enumerate(zip(*columns, strict=True), 1))
-    return Table(file.file, tuple(content.column_names), rows)
-
-
-def _texts(column: pa.ChunkedArray, name: str, file: str) -> list[str]:
-    try:
-        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        return [text or "" for text in plain.cast(pa.string()).to_pylist()]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise InvalidFile(f"{file}: column {name!r} holds {column.type}, not single values; leave it out") from None
-
-
 def _joined(table: Table, other: Table, join: Join) -> Table:
     key, other_key = table.position(join.on), other.position(join.on)
     positions = [other.position(column) for column in join.columns]
@@ -183,4 +96,31 @@ def _joined(table: Table, other: Table, join: Join) -> Table:
         looked_up[cells[other_key]] = [cells[position] for position in positions]
     nothing = [""] * len(positions)
     rows = [(number, [*cells, *looked_up.get(cells[key], nothing)]) for number, cells in table.rows]
-    return replace(table, header=(*table.header, *join.columns), rows=rows)
+    missed = Counter(cells[key] for _, cells in table.rows if cells[key] not in looked_up)
+    return replace(
+        table,
+        header=(*table.header, *join.columns),
+        rows=rows,
+        unreadable=table.unreadable,
+        floats=table.floats | (other.floats & {*join.columns}),
+        notes=(*table.notes, *other.notes, *_missed(table, other, join, missed)),
+    )
+
+
+def _missed(table: Table, other: Table, join: Join, missed: Counter[str]) -> Iterator[str]:
+    """The rows that a join does not find, and their commonest values."""
+    if missed:
+        shown = ", ".join(f"{value or '(empty)'} ({count:,})" for value, count in missed.most_common(_MAX_SHOWN))
+        more = ", ..." if len(missed) > _MAX_SHOWN else ""
+        of = f"{missed.total():,} of {len(table.rows):,} rows of {table.file}"
+        yield f"{of} are not in {other.file} by {join.on}: {shown}{more}"
+
+
+def _filtered(table: Table, block: Block) -> Table:
+    """The rows whose cells have one of the texts that `where` wants, compared folded."""
+    wanted = [(table.position(column), {*map(fold, texts)}) for column, texts in block.where.items()]
+    rows = [row for row in table.rows if all(fold(row[1][position]) in texts for position, texts in wanted)]
+    if not rows and table.rows:
+        raise InvalidFile(f"{table.file} has no row that fits `where` ({', '.join(block.where)}); check its texts")
+    left = len(table.rows) - len(rows)
+    return replace(table, rows=rows, notes=(*table.notes, f"{left:,} rows of {table.file} do not fit `where`"))

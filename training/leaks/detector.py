@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from features.provenance import ATTRIBUTE_PREFIX
 from models.encoding import Encoding
+from training.data.attribute_fill import AttributeFill
 from training.data.rows import Rows
 from training.data.snapshots import MAX_SNAPSHOTS
 from training.data.splits import Split
 from training.evaluation.leak_findings import DriftingFeature, Evidence, Suspect
-from training.leaks import drift, id_order, near_close, single_feature_auc
+from training.leaks import drift, filled_at_close, id_order, near_close, single_feature_auc
 from training.leaks.columns import FeatureColumn, feature_column
 from training.leaks.evidence import ranked
 from training.leaks.sample import FAMILY, LeadHistory, Sample
@@ -42,6 +44,7 @@ def search_for_leaks(
     table: pa.Table,
     history: LeadHistory | None = None,
     seed: int = 0,
+    fills: Collection[AttributeFill] = (),
 ) -> LeakSearch:
     """Search all features for leaks; only features among an import's `attributes` can be decisive.
 
@@ -58,12 +61,16 @@ def search_for_leaks(
         history: the history of the rows' leads; without it the searches near the close and for numbers given in order
             are skipped, and leads count as independent.
         seed: random seed of the halves that judge each other.
+        fills: how often each attribute is filled in, of open and of closed leads.
     """
     sample = Sample.of(rows, split, history)
     columns = [feature_column(name, table[name], split.train) for name in dict.fromkeys((*encoding.names, *attributes))]
     findings: dict[str, list[Evidence]] = {each.name: [] for each in columns}
     declared = [each for each in columns if each.name in attributes]
     skipped = [*_search_marks(declared, sample, findings), *_search_id_order(declared, sample, history, findings)]
+    for fill in fills:
+        name = fill.name if fill.name in findings else f"{ATTRIBUTE_PREFIX}{fill.name}"
+        findings.get(name, []).extend(filled_at_close.evidence(fill))
     aucs = _search_single_features(columns, rows, split, sample, findings)
     rng = np.random.default_rng(seed)
     skipped += _search_near_close(columns, rows, split, sample, history, findings, rng)

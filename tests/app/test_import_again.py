@@ -1,0 +1,93 @@
+"""A second import into a home: the same export adds nothing, a later one only what it says anew."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import Settings
+from app.wiring import Wiring
+from features.records import KINDS
+from features.value_types import parse_instant
+from serving.records import versions
+from serving.store.database import reading
+
+MAPPING = """
+cut: {cut}
+records:
+  leads:
+    file: leads.csv
+    id: {id}
+    occurred_at: created
+    fields: {{region: region}}
+  touchpoints:
+    file: touches.csv
+    lead: lead
+    occurred_at: at
+    fields: {{channel: {{value: webinar}}}}
+"""
+FIRST = {
+    "leads.csv": "id,created,region\nL-1,2026-01-05,EMEA\nL-2,2026-01-06,APAC\n",
+    "touches.csv": "lead,at\nL-1,2026-01-07\nL-1,2026-01-07\nL-2,2026-01-08\n",
+}
+LATER = {
+    "leads.csv": "id,created,region\nL-1,2026-01-05,AMER\nL-2,2026-01-06,APAC\nL-3,2026-02-01,EMEA\n",
+    "touches.csv": "lead,at\nL-3,2026-02-02\nL-1,2026-01-07\nL-2,2026-01-08\nL-1,2026-01-07\n",
+}
+Import = Callable[..., Any]
+
+
+@pytest.fixture
+def imported(run_eql: Any, tmp_path: Path) -> Import:
+    def run(files: dict[str, str], cut: str, identity: str = "id", code: int = 0) -> Any:
+        (tmp_path / "export").mkdir(exist_ok=True)
+        for name, content in files.items():
+            (tmp_path / "export" / name).write_text(content)
+        (tmp_path / "crm.yaml").write_text(MAPPING.format(cut=cut, id=identity))
+        done = run_eql(tmp_path / "home", "import", tmp_path / "export", "--mapping", tmp_path / "crm.yaml", "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)["added"] if code == 0 else done.stderr
+
+    return run
+
+
+def rows(home: Path, kind: str) -> list[Any]:
+    parts = Wiring(Settings(home=home))
+    try:
+        with reading(parts.engine) as connection:
+            return list(versions.versions(connection, KINDS[kind]))
+    finally:
+        parts.close()
+
+
+def test_the_same_export_twice_adds_nothing_and_two_equal_touches_stay_two(imported: Import, tmp_path: Path) -> None:
+    assert imported(FIRST, "2026-01-31") == {"new": 5, "changed": 0, "equal": 0}
+    assert imported(FIRST, "2026-01-31") == {"new": 0, "changed": 0, "equal": 5}
+    assert len(rows(tmp_path / "home", "touchpoints")) == 3
+
+
+def test_a_later_export_changes_nothing_that_was_known_before(imported: Import, tmp_path: Path) -> None:
+    imported(FIRST, "2026-01-31")
+    assert imported(LATER, "2026-02-28") == {"new": 2, "changed": 1, "equal": 4}
+    first, changed = [row for row in rows(tmp_path / "home", "leads") if row["lead_id"] == "L-1"]
+    assert (first["region"], first["recorded_at"]) == ("EMEA", parse_instant("2026-01-05T00:00:00Z"))
+    assert (changed["region"], changed["recorded_at"]) == ("AMER", parse_instant("2026-03-01T00:00:00Z"))
+
+
+def test_leads_numbered_by_row_are_imported_once(imported: Import) -> None:
+    leads = {**FIRST, "touches.csv": "lead,at\n1,2026-01-07\n"}
+    imported(leads, "2026-01-31", "row")
+    assert "numbers leads by row" in imported(leads, "2026-01-31", "row", code=1)
+
+
+def test_a_folder_of_records_twice_adds_nothing(run_eql: Any, imported: Import, tmp_path: Path) -> None:
+    imported(FIRST, "2026-01-31")
+    imported(LATER, "2026-02-28")
+    assert run_eql(tmp_path / "home", "export", tmp_path / "records").returncode == 0
+    counts = [
+        json.loads(run_eql(tmp_path / "other", "import", tmp_path / "records", "--json").stdout)["added"]
+        for _ in range(2)
+    ]
+    assert counts == [{"new": 8, "changed": 0, "equal": 0}, {"new": 0, "changed": 0, "equal": 8}]

@@ -1,0 +1,146 @@
+"""The formats of an export's files: CSV, Parquet and .xlsx, each read as rows of trimmed text."""
+
+import csv
+import datetime as dt
+import gzip
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.value_types import MAX_INTEGER
+from training.importing.errors import InvalidFile, hint
+from training.importing.mapping import File
+from training.importing.tables import Cells, Table
+
+Progress = Callable[[str, int], None]
+"""Gets the current step, and its number of rows done."""
+
+STEP = 10_000
+"""Rows between two reports of progress."""
+
+_INDEX = "__index_level_"
+"""The beginning of the names that pandas gives the index of a frame in Parquet."""
+
+
+def read(path: Path, file: File, progress: Progress) -> Table:
+    """The rows of a file.
+
+    Raises:
+        InvalidFile: the file breaks its format.
+    """
+    if path.suffix == ".parquet":
+        return _parquet(path, file)
+    return _xlsx(path, file) if path.suffix == ".xlsx" else _csv(path, file, progress)
+
+
+def _csv(path: Path, file: File, progress: Progress) -> Table:
+    # The default of 131,072 characters is less than a long note in a CRM.
+    csv.field_size_limit(sys.maxsize)
+    with _open(path, file.encoding) as stream:
+        for _ in range(file.skip_lines):
+            stream.readline()
+        lines = csv.reader(stream, delimiter=file.separator, strict=True)
+        try:
+            return _rows(lines, file.file, progress)
+        except csv.Error as error:
+            line = lines.line_num + 1 + file.skip_lines
+            raise InvalidFile(f"{file.file} is broken before line {line} ({error}); fix it there") from None
+
+
+def _open(path: Path, encoding: str) -> IO[str]:
+    # Some programs write a byte order mark before UTF-8 text; it would become part of the first column's name.
+    encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding=encoding, newline="")
+    return path.open(encoding=encoding, newline="")
+
+
+def _rows(lines: Iterator[list[str]], name: str, progress: Progress) -> Table:
+    filled = (line for line in lines if line)
+    header = trimmed(next(filled, ()))
+    rows: list[tuple[int, Cells]] = []
+    ragged = []
+    for number, cells in enumerate(filled, 1):
+        if len(cells) == len(header):
+            rows.append((number, trimmed(cells)))
+        else:
+            ragged.append((number, len(cells)))
+        if number % STEP == 0:
+            progress(f"reading {name}", number)
+    return Table(name, header, rows, tuple(ragged))
+
+
+def trimmed(cells: Sequence[str]) -> tuple[str, ...]:
+    """Cells without blanks at their ends; a cell of blanks is empty, which means missing."""
+    return tuple([cell.strip() for cell in cells])
+
+
+def _parquet(path: Path, file: File) -> Table:
+    content = pq.ParquetFile(path).read()
+    names = tuple("" if name.startswith(_INDEX) else name for name in content.column_names)
+    columns, unreadable = [], {}
+    for position, name in enumerate(names):
+        texts = _texts(content.column(position))
+        if texts is None:
+            unreadable[name] = str(content.column(position).type)
+        columns.append(texts or [""] * len(content))
+    floats = frozenset(
+        name for position, name in enumerate(names) if pa.types.is_floating(content.column(position).type)
+    )
+    rows = list(enumerate(zip(*columns, strict=True), 1))
+    return Table(file.file, names, rows, unreadable=unreadable, floats=floats)
+
+
+def _texts(column: pa.ChunkedArray) -> list[str] | None:
+    """The texts of a column; None where it does not hold single values."""
+    try:
+        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        if pa.types.is_floating(plain.type):
+            return [number_text(value) for value in plain.to_pylist()]
+        if pa.types.is_binary(plain.type) or pa.types.is_large_binary(plain.type):
+            return None
+        return [(text or "").strip() for text in plain.cast(pa.string()).to_pylist()]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def number_text(value: float | None) -> str:
+    """The text of a floating-point number: whole numbers up to 2^53 without a point; NaN and null are missing."""
+    if value is None or math.isnan(value):
+        return ""
+    return str(int(value)) if value.is_integer() and abs(value) <= MAX_INTEGER else repr(value)
+
+
+def _xlsx(path: Path, file: File) -> Table:
+    from python_calamine import CalamineError, load_workbook
+
+    try:
+        with load_workbook(path) as book:
+            if file.sheet is not None and file.sheet not in book.sheet_names:
+                raise InvalidFile(f"{file.file} has no sheet {file.sheet!r}; {hint(file.sheet, book.sheet_names)}")
+            sheet = file.sheet or book.sheet_names[0]
+            others = () if file.sheet else tuple(book.sheet_names[1:])
+            found = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    except CalamineError as error:
+        raise InvalidFile(f"{file.file} is no workbook that can be read ({error}); save it as .xlsx again") from None
+    lines = [tuple(map(_cell_text, line)) for line in found[file.skip_lines :]]
+    filled = [line for line in lines if any(line)]
+    header = filled[0] if filled else ()
+    notes = (f"{file.file}: read the sheet {sheet!r}, not {', '.join(map(repr, others))}",) if others else ()
+    return Table(file.file, header, list(enumerate(filled[1:], 1)), notes=notes)
+
+
+def _cell_text(value: Any) -> str:
+    """The text of a cell as a CSV file would have it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return number_text(value)
+    if isinstance(value, dt.datetime):
+        return value.date().isoformat() if value.time() == dt.time.min else value.isoformat(sep=" ")
+    return str(value).strip()
