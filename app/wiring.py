@@ -215,13 +215,14 @@ class Wiring:
         Of records that the store holds already, only changes are added. `recorded` tells whether the records say
         themselves when they were recorded.
         """
-        from serving.records import provenance, reimport, versions
+        from serving.records import closes, provenance, reimport, versions
         from serving.records.partner_history_job import derive_partner_history
 
         with self.engine.begin() as connection:
             provenance.add(connection, source)
             added, counts = reimport.compared(connection, records, source.cut, recorded=recorded)
             versions.add(connection, added)
+            closes.refresh(connection, (r.parent for r in added if r.kind.name == "lead_events" and r.parent), now())
             derive_partner_history(connection)
         return counts
 

@@ -207,6 +207,8 @@ class Policy(Strict):
         version: named in every decision.
         sql_probability: close probability from which a lead with ICP fit and a buying signal is an SQL.
         minimum_probability: close probability that an EQL needs; null for none.
+        pending_days: days since its creation after which a lead is no longer pending, because what is missing no
+            longer arrives; null for never.
         actions: the next action for each qualification.
         lists: named lists for `in_list` tests.
         rules: the rules, in the order in which decisions show them.
@@ -215,6 +217,7 @@ class Policy(Strict):
     version: str
     sql_probability: Annotated[float, Field(ge=0, le=1)]
     minimum_probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    pending_days: Annotated[int, Field(ge=1)] | None = None
     actions: dict[Qualification, str]
     lists: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] = {}
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, strict=False)]
@@ -237,7 +240,9 @@ class Policy(Strict):
     def sha256(self) -> str:
         """Hash of the policy's content, whatever the layout of its file."""
         content = self.model_dump(mode="json")
-        # The key came later; without it the hash of a policy stays what kept decisions name.
+        # These keys came later; without them the hash of a policy stays what kept decisions name.
+        if self.pending_days is None:
+            del content["pending_days"]
         content["rules"] = [
             {name: value for name, value in rule.items() if name != "unknown" or value is not None}
             for rule in content["rules"]

@@ -188,4 +188,5 @@ def _next_actions(policy: Policy, verdict: Verdict, evaluation: Evaluation) -> t
     name = evaluation.partner.get("name")
     if name:
         asks = tuple(ask.replace("the partner", name, 1) for ask in asks)
-    return (*asks, action) if action else asks
+    # A pending lead waits for its partner, so its actions are what is missing: sales has no part in it yet.
+    return (*asks, action) if action and not asks else asks

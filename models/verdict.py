@@ -67,7 +67,7 @@ class Verdict(NamedTuple):
     Attributes:
         qualification: the label.
         pending: whether a partner lead is not yet an EQL although no gate has failed, so that only unknown or
-            unconfirmed rules remain.
+            unconfirmed rules remain, and the policy still waits for them.
         rules: every rule's outcome, in the policy's order.
         missing: what to ask for: the questions of the unknown rules in the EQL's gates.
     """
@@ -94,7 +94,8 @@ def apply_policy(policy: Policy, evaluation: Evaluation, probability: float | No
     gates = {gate: kleene_and(o.outcome for o in outcomes if o.gate == gate) for gate in names}
     qualification = _qualification(gates, probability, policy.sql_probability)
     failed = any(gates[gate] == "fail" for gate in EQL_GATES)
-    pending = qualification != "EQL" and not failed and partner_lead(evaluation)
+    waiting = qualification != "EQL" and not failed and partner_lead(evaluation)
+    pending = waiting and not _expired(policy, evaluation)
     unknown = {o.rule for o in outcomes if o.outcome == "unknown" and o.gate in EQL_GATES}
     missing = tuple(rule.ask or rule.description for rule in policy.rules if rule.id in unknown)
     return Verdict(
@@ -103,6 +104,12 @@ def apply_policy(policy: Policy, evaluation: Evaluation, probability: float | No
         rules=tuple(outcomes),
         missing=() if qualification == "DISQUALIFIED" else missing,
     )
+
+
+def _expired(policy: Policy, evaluation: Evaluation) -> bool:
+    """Whether a lead has waited for so long that what is missing no longer arrives."""
+    age = evaluation.features.get("lead_age_days")
+    return policy.pending_days is not None and isinstance(age, int | float) and age > policy.pending_days
 
 
 def kleene_and(outcomes: Iterable[Outcome]) -> Outcome:

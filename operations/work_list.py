@@ -1,7 +1,8 @@
 """The work list: the views of each role, the leads of each view, and their order.
 
 Sales works the leads that passed, the best first. Partner managers follow up pending leads. A partner sees its own
-leads. Every lead is in exactly one of the views `passed`, `pending` and `aside`.
+leads. Every open lead is in exactly one of the views `passed`, `pending` and `aside`, and each names who acts. A closed
+lead is in none.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ class View:
         name: the name in URLs.
         title: the name on pages.
         purpose: a sentence on the leads of the view.
+        acts: who works the leads of the view.
         qualifications: the qualifications that the view shows, best first.
         pending: True if the view shows pending leads only, False if it shows no pending leads, None if it shows both.
     """
@@ -24,6 +26,7 @@ class View:
     name: str
     title: str
     purpose: str
+    acts: str
     qualifications: tuple[Qualification, ...]
     pending: bool | None = False
 
@@ -36,30 +39,35 @@ PASSED = View(
     name="passed",
     title="Work now",
     purpose="Leads that passed: EQLs first, then SQLs and MQLs.",
+    acts="Sales works this list.",
     qualifications=("EQL", "SQL", "MQL"),
 )
 _EQL = View(
     name="eql",
     title="EQL",
     purpose="Leads whose fit and intent both sides confirmed, and that passed every gate.",
+    acts="Sales works this list.",
     qualifications=("EQL",),
 )
 _SQL = View(
     name="sql",
     title="SQL",
     purpose="Leads whose account fits, gave a buying signal and is likely to close.",
+    acts="Sales works this list.",
     qualifications=("SQL",),
 )
 _MQL = View(
     name="mql",
     title="MQL",
     purpose="Leads with a buying signal or engagement, but no more yet.",
+    acts="Sales works this list.",
     qualifications=("MQL",),
 )
 PENDING = View(
     name="pending",
     title="Pending",
     purpose="Partner leads that are not EQLs yet: no gate failed, and a fact is still unknown or unconfirmed.",
+    acts="Partner managers work this list; sales sees a lead of it once nothing is missing.",
     qualifications=("SQL", "MQL", "UNQUALIFIED"),
     pending=True,
 )
@@ -67,15 +75,24 @@ ASIDE = View(
     name="aside",
     title="Set aside",
     purpose="Unqualified and disqualified leads, which need no work now.",
+    acts="Nobody works this list.",
     qualifications=("UNQUALIFIED", "DISQUALIFIED"),
 )
 _OWN = View(
     name="own",
     title="All",
-    purpose="Every lead that came from you, the best first.",
+    purpose="Every open lead that came from you, the best first.",
+    acts="You see what each lead waits for.",
     qualifications=("EQL", "SQL", "MQL", "UNQUALIFIED", "DISQUALIFIED"),
     pending=None,
 )
+
+ORDER = (
+    "The qualification comes first, and within one qualification the highest close probability. The rules say whether "
+    "a lead is confirmed and fits; the probability says how likely a lead like it is to close. So a confirmed EQL "
+    "stands above an SQL that is likelier to close."
+)
+"""How every view is ordered, and how rules and probability go together."""
 
 _RANKS = (_EQL, _SQL, _MQL)
 _BY_ROLE = {

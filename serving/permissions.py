@@ -36,6 +36,7 @@ _OTHERS: Mapping[str, tuple[Role, ...] | None] = {
     "GET /v1/leads/{lead_id}/aliases": OWN_STAFF,
     "GET /v1/leads/{lead_id}/score": OWN_STAFF,
     "GET /v1/leads/{lead_id}/scores": OWN_STAFF,
+    "GET /v1/scores": ALL,
     "POST /v1/records": ("crm", "partner_manager"),
     "POST /v1/history": ADMIN,
     "GET /v1/runs": ("viewer",),

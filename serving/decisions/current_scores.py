@@ -4,16 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, select
+from sqlalchemy import Connection, Select, case, delete, func, select, update
 
 from serving.decisions.issued import IssuedDecision
-from serving.decisions.tables import current_score
+from serving.decisions.tables import current_score, score_counter
 from serving.store.database import inserting
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurrentScore:
-    """The columns of a lead's latest decision in lists; times are microseconds, money is in minor units."""
+    """The columns of a lead's latest decision in lists; times are microseconds, money is in minor units.
+
+    `closed` is `won` or `lost` for a lead that is closed, since `closed_at` (None where undated). `change` numbers the
+    changes of all current scores in the order of commits, and `changed_at` is when this one changed.
+    """
 
     lead_id: str
     decision_id: str
@@ -25,6 +29,10 @@ class CurrentScore:
     expected_value_currency: str | None
     source_partner_id: str | None
     scored_at: int
+    closed: str | None = None
+    closed_at: int | None = None
+    change: int = 0
+    changed_at: int = 0
 
     @classmethod
     def of(cls, issued: IssuedDecision, source_partner_id: str | None, now: int) -> "CurrentScore":
@@ -53,13 +61,67 @@ class CurrentScore:
 def save(connection: Connection, scores: Iterable[CurrentScore]) -> None:
     """Sets the current scores of leads. The decisions must be stored already, and each lead may appear once.
 
-    Of concurrent writers, the last commit wins.
+    Of concurrent writers, the last commit wins. Whether a lead is closed stays as it is.
     """
     # In the order of leads: two transactions that lock rows in different orders would wait for each other.
-    if rows := sorted((asdict(score) for score in scores), key=lambda row: str(row["lead_id"])):
+    if rows := sorted((_decided(score) for score in scores), key=lambda row: str(row["lead_id"])):
+        for number, row in enumerate(rows, _allot(connection, len(rows))):
+            row["change"] = number
         statement = inserting(connection, current_score)
         replaced = {column: statement.excluded[column] for column in rows[0] if column != "lead_id"}
         connection.execute(statement.on_conflict_do_update(index_elements=["lead_id"], set_=replaced), rows)
+
+
+def _decided(score: CurrentScore) -> dict[str, Any]:
+    """The columns that a decision sets."""
+    row = {name: value for name, value in asdict(score).items() if name not in ("closed", "closed_at")}
+    return {**row, "changed_at": score.scored_at}
+
+
+def set_closed(connection: Connection, states: Mapping[str, tuple[str, int | None] | None], now: int) -> list[str]:
+    """Marks leads as closed or open, and returns the leads that a current score has and whose state changed.
+
+    Args:
+        connection: the store's, in a write transaction.
+        states: by lead, `won` or `lost` with the moment of the close (None where undated); None for an open lead.
+        now: the moment of the change, microseconds.
+    """
+    changed = [
+        score
+        for score in of_leads(connection, sorted(states))
+        if (states[score.lead_id] or (None, None)) != (score.closed, score.closed_at)
+    ]
+    for number, score in enumerate(changed, _allot(connection, len(changed)) if changed else 0):
+        closed, at = states[score.lead_id] or (None, None)
+        values = {"closed": closed, "closed_at": at, "change": number, "changed_at": now}
+        connection.execute(update(current_score).where(current_score.c.lead_id == score.lead_id).values(values))
+    return [score.lead_id for score in changed]
+
+
+def changed_since(
+    connection: Connection, moment: int, after: int, limit: int, source_partner_id: str | None = None
+) -> list[CurrentScore]:
+    """The current scores that changed at or after a moment (microseconds), in the order of their changes.
+
+    Args:
+        connection: the store's.
+        moment: the earliest change.
+        after: the number of the last change that the caller has; 0 for none.
+        limit: the number of scores at most.
+        source_partner_id: only the leads of this partner; None for all.
+    """
+    wanted = select(current_score).where(current_score.c.change > after, current_score.c.changed_at >= moment)
+    if source_partner_id is not None:
+        wanted = wanted.where(current_score.c.source_partner_id == source_partner_id)
+    rows = connection.execute(wanted.order_by(current_score.c.change).limit(limit))
+    return [CurrentScore(**row) for row in rows.mappings()]
+
+
+def _allot(connection: Connection, numbers: int) -> int:
+    """The first of so many new numbers of changes."""
+    counted = update(score_counter).values(last=score_counter.c.last + numbers).returning(score_counter.c.last)
+    last: int = connection.execute(counted).scalar_one()
+    return last - numbers + 1
 
 
 def remove(connection: Connection, lead_ids: Iterable[str]) -> None:
@@ -83,7 +145,7 @@ def ranked(
     limit: int,
     offset: int = 0,
 ) -> list[CurrentScore]:
-    """The best leads first: by qualification in the given order, then by close probability, leads without one last.
+    """The best open leads first: by qualification as given, then by close probability, leads without one last.
 
     Args:
         connection: the store's.
@@ -101,6 +163,13 @@ def ranked_ids(connection: Connection, *, qualifications: Sequence[str], pending
     """The ids of all leads that `ranked` would list without a limit, in its order."""
     ids = _matching(select(current_score.c.lead_id), qualifications, pending, None)
     return list(connection.execute(_best_first(ids, qualifications)).scalars())
+
+
+def qualified(qualification: str) -> Select[tuple[str]]:
+    """The query of the ids of open leads whose current score has a qualification."""
+    return select(current_score.c.lead_id).where(
+        current_score.c.qualification == qualification, current_score.c.closed.is_(None)
+    )
 
 
 def of_leads(connection: Connection, lead_ids: Sequence[str]) -> list[CurrentScore]:
@@ -131,16 +200,20 @@ def _best_first(query: Any, qualifications: Sequence[str]) -> Any:
 
 def _matching(query: Any, qualifications: Sequence[str], pending: bool | None, partner_id: str | None) -> Any:
     table = current_score.c
-    query = query.where(table.qualification.in_(qualifications))
+    query = query.where(table.qualification.in_(qualifications), table.closed.is_(None))
     if pending is not None:
         query = query.where(table.pending == pending)
     return query if partner_id is None else query.where(table.source_partner_id == partner_id)
 
 
 def tallies(connection: Connection, source_partner_id: str | None = None) -> Mapping[tuple[str, bool], int]:
-    """The number of scored leads with each qualification and pending flag, of one partner or of all."""
+    """The number of open, scored leads with each qualification and pending flag, of one partner or of all."""
     table = current_score.c
-    counted = select(table.qualification, table.pending, func.count()).group_by(table.qualification, table.pending)
+    counted = (
+        select(table.qualification, table.pending, func.count())
+        .where(table.closed.is_(None))
+        .group_by(table.qualification, table.pending)
+    )
     if source_partner_id is not None:
         counted = counted.where(table.source_partner_id == source_partner_id)
     return {(row[0], row[1]): row[2] for row in connection.execute(counted)}

@@ -115,6 +115,17 @@ class CatalogueAnswer(Answer):
     """The hash of the content."""
 
 
+class ClosedAnswer(Answer):
+    """The close of a lead that is won or lost."""
+
+    outcome: Literal["won", "lost"]
+    """Whether the lead was won or lost."""
+    at: Time | None
+    """When the lead was closed; null where the close is undated."""
+    amount: Money | None
+    """The amount of the deal."""
+
+
 class DecisionAnswer(WrittenAnswer):
     """The decision on one lead. Without a promoted model the probability is null, and its reason is given."""
 
@@ -156,6 +167,8 @@ class DecisionAnswer(WrittenAnswer):
     """The source of the source partner's history; null where the lead has no source partner or no history exists."""
     created_at: Time
     """When the decision was made."""
+    closed: ClosedAnswer | None = None
+    """Present only in the score of a lead that is won or lost."""
 
 
 class PartnerDecisionAnswer(Answer):

@@ -1,4 +1,8 @@
-"""The tables of decisions, the current score of each lead, the rescore queue and the seals."""
+"""The tables of decisions, the current score of each lead, the rescore queue and the seals.
+
+Each change of a current score gets the next number of `score_counter`, whose row the writing transaction locks. So the
+numbers appear in the order of commits, and a reader that follows them misses none.
+"""
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Table
 
@@ -42,8 +46,14 @@ current_score = Table(
     Column("expected_value_currency", TEXT),
     Column("source_partner_id", TEXT, index=True),
     Column("scored_at", BigInteger, nullable=False),
+    Column("closed", TEXT),
+    Column("closed_at", BigInteger),
+    Column("change", BigInteger, nullable=False, index=True),
+    Column("changed_at", BigInteger, nullable=False),
     Index("ix_current_score_rank", "qualification", "close_probability"),
 )
+
+score_counter = Table("score_counter", metadata, Column("last", BigInteger, nullable=False))
 
 due_scores = Table(
     "due_scores",

@@ -1,7 +1,7 @@
 """The text forms of numbers, money, moments and names on pages: rounded in the text, exact in the markup beside it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
@@ -102,6 +102,17 @@ def ago(instant: int, now: int) -> str:
         return f"{passed // _HOUR} h ago"
     days = passed // DAY
     return "1 day ago" if days == 1 else f"{days:,} days ago"
+
+
+def grades(cut_offs: Sequence[float] | None) -> str:
+    """What the grades mean: the least probability of each, by the served model's cut-offs."""
+    if cut_offs is None:
+        return "There are no grades, because the model gives every lead one probability, or no model is promoted."
+    a, b, c = (percent(cut_off) for cut_off in cut_offs)
+    return (
+        f"A grade is a lead's quarter among the leads that the model learned from, by close probability: A from {a}, "
+        f"B from {b}, C from {c}, D below."
+    )
 
 
 def label(name: str) -> str:

@@ -12,6 +12,9 @@ from serving.http.dependencies import part_of
 from serving.http.problems import Problem
 from serving.identity import Principal
 
+_NO_KEY = "An API key is needed, in Authorization: Bearer or X-Api-Key; `eql keys create` prints one."
+_WRONG_KEY = "The API key is not valid: it is mistyped, revoked, or of another service; `eql keys list` shows the keys."
+
 
 @dataclass(frozen=True)
 class Identification:
@@ -31,11 +34,8 @@ def permitted(request: Request) -> Principal:
     roles = permissions.roles(f"{request.method} {request.scope['route'].path_format}")
     principal = part_of(request, Identification).caller(request)
     if principal is None:
-        raise Problem(
-            401,
-            "An API key is needed, in Authorization: Bearer or X-Api-Key; `eql keys create` prints one.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+        wrong = presented_key(request.headers) is not None
+        raise Problem(401, _WRONG_KEY if wrong else _NO_KEY, headers={"WWW-Authenticate": "Bearer"})
     if principal.role not in roles:
         raise Problem(403, f"The role {principal.role} may not call this route; it is open to {', '.join(roles)}.")
     return principal

@@ -61,7 +61,7 @@ class Paging(BaseModel):
         return {"items": [show(item) for item in items], "next": self._next(path, key(items[-1])) if more else None}
 
     def _next(self, path: str, key: Key) -> str:
-        query = self.model_dump(mode="json", exclude_none=True) | {"cursor": _encoded(key)}
+        query = self.model_dump(mode="json", exclude_none=True) | {"cursor": cursor(key)}
         return f"{path}?{urlencode(query)}"
 
 
@@ -80,7 +80,8 @@ def page_answer(item: type[BaseModel]) -> type[BaseModel]:
     return model
 
 
-def _encoded(key: Key) -> str:
+def cursor(key: Key) -> str:
+    """The cursor behind the item with this key."""
     return base64.urlsafe_b64encode(json.dumps({"after": key}).encode()).decode().rstrip("=")
 
 

@@ -1,9 +1,10 @@
 """Errors as RFC 9457 problem details. They name fields and constraints, and never repeat sent values."""
 
+import difflib
 import logging
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -93,7 +94,7 @@ def as_problem(error: Exception) -> Problem:
         case HTTPException(status_code=status, headers=headers):
             return from_status(status, headers)
         case RequestValidationError():
-            return _from_parameters(error)
+            return _from_parameters(error, ())
         case OperationalError() | InternalError() if unwritable(error):
             _LOG.error("the store accepts no writes: %s", error.orig)
             detail = "The store's disk is full, or the store is read-only. Nothing was kept; try again later."
@@ -125,6 +126,8 @@ def from_validation(error: ValidationError, model: type[BaseModel]) -> Problem:
 
 
 def _answer(request: Request, error: Exception) -> Response:
+    if isinstance(error, RequestValidationError):
+        return _from_parameters(error, _query_names(request)).response()
     problem = as_problem(error)
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
         problem.headers["Allow"] = ", ".join(_allowed(request))
@@ -150,8 +153,14 @@ def _field_error(detail: Mapping[str, Any], model: type[BaseModel]) -> FieldErro
     if detail["type"] != "extra_forbidden":
         return FieldError(_locate(model, detail["loc"])[0], _constraint(detail))
     field, parent = _locate(model, detail["loc"][:-1])
-    fields = getattr(parent, "model_fields", {})
-    return FieldError(field, f"has a field that is not known; known are: {', '.join(fields)}")
+    return FieldError(field, f"has a field that is not known; {_nearest(detail, getattr(parent, 'model_fields', {}))}")
+
+
+def _nearest(detail: Mapping[str, Any], known: Iterable[str]) -> str:
+    """The known name that an unknown one was perhaps meant to be, else all of them; the unknown one is not repeated."""
+    names = list(known)
+    close = difflib.get_close_matches(str(detail["loc"][-1]), names, n=1)
+    return f"did you mean `{close[0]}`?" if close else f"known are: {', '.join(names)}"
 
 
 def _constraint(detail: Mapping[str, Any]) -> str:
@@ -189,8 +198,22 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def _from_parameters(error: RequestValidationError) -> Problem:
-    return from_fields([FieldError(_parameter(detail), _constraint(detail)) for detail in error.errors()])
+def _query_names(request: Request) -> list[str]:
+    """The names of the query that the route at a request's path takes."""
+    parameters = getattr(getattr(request.scope.get("route"), "dependant", None), "query_params", ())
+    models = (
+        getattr(parameter.field_info.annotation, "model_fields", {parameter.alias: None}) for parameter in parameters
+    )
+    return [name for model in models for name in model]
+
+
+def _from_parameters(error: RequestValidationError, known: Sequence[str]) -> Problem:
+    def told(detail: Mapping[str, Any]) -> str:
+        if detail["type"] != "extra_forbidden":
+            return _constraint(detail)
+        return f"has a name that is not known; {_nearest(detail, known)}"
+
+    return from_fields([FieldError(_parameter(detail), told(detail)) for detail in error.errors()])
 
 
 def _parameter(detail: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from features.records import KINDS, Kind, Lead, Row, Stored
 from features.rows import stored as from_row
 from serving.decisions import current_scores, rescore_queue
 from serving.leads.submission import recording_time
-from serving.records import aliases, versions
+from serving.records import aliases, closes, versions
 from serving.records.aliases import Alias
 from serving.records.bodies import fact_id
 from serving.records.visible import EVER, visible, visible_about
@@ -77,6 +77,7 @@ def _add(store: Store, connection: Connection, own: str, name: str) -> Alias:
     aliases.add(connection, alias)
     if moved:
         versions.add(connection, moved)
+        closes.refresh(connection, [own, name], now, store.tokens)
         current_scores.remove(connection, [name])
         # The merged lead too: a worker that scores it now would set its current score again, and then finds it gone.
         rescore_queue.enqueue(connection, [own, name], now)

@@ -8,13 +8,15 @@ from features.records import KINDS, Row
 from operations import work_list as views
 from serving.decisions import current_scores, stored_decisions
 from serving.decisions.stored_decisions import StoredDecision
-from serving.html import rendering, visitors
+from serving.html import rendering, visitors, words
 from serving.html.page_routes import page_router
 from serving.html.rendering import Refusal
 from serving.http.dependencies import StoreDependency
 from serving.http.path_ids import LEAD_ID
 from serving.leads.lead_page import LeadRecords, lead_page
+from serving.records.closes import closes
 from serving.records.visible import visible
+from serving.scoring.dependencies import ScoringDependency
 from serving.store.database import reading
 from serving.work_list.addresses import list_address
 
@@ -22,7 +24,7 @@ router = page_router()
 
 
 @router.get(f"/leads/{LEAD_ID}", response_model=None)
-def lead(request: Request, store: StoreDependency, lead_id: str) -> Response:
+def lead(request: Request, store: StoreDependency, scoring: ScoringDependency, lead_id: str) -> Response:
     """The page of a lead."""
     visitor = visitors.visitor(request)
     with reading(store.engine) as connection:
@@ -32,13 +34,24 @@ def lead(request: Request, store: StoreDependency, lead_id: str) -> Response:
         if score is None or kept is None or hidden:
             raise Refusal(404, "No such lead", "No lead of that name is scored, or none that you may see.")
         records = _records(connection, lead_id, kept)
+        closed = closes(connection, [lead_id], store.clock()).get(lead_id)
     own_views = views.views(visitor.role)
     back = next((view for view in own_views if view.shows(score.qualification, score.pending)), None)
-    around = {"visitor": visitor, "back": (back, list_address(back or own_views[0], own_views)), "now": store.clock()}
+    if score.closed is not None:
+        back = None
+    around = {
+        "visitor": visitor,
+        "back": (back, list_address(back or own_views[0], own_views)),
+        "now": store.clock(),
+        "closed": closed,
+    }
     if visitor.role == "partner":
         content = {"decision": kept.issued.decision, "records": records}
         return rendering.page("leads/partner_lead.html", {**around, **content})
-    return rendering.page("leads/lead.html", {**around, "page": lead_page(kept.issued, records)})
+    served = scoring.champion.scorer().served
+    meaning = words.grades(served.bundle.grades if served else None)
+    content = {"page": lead_page(kept.issued, records), "grades": meaning, "order": views.ORDER}
+    return rendering.page("leads/lead.html", {**around, **content})
 
 
 def _records(connection: Connection, lead_id: str, decision: StoredDecision) -> LeadRecords:

@@ -132,7 +132,7 @@ def _bulk(store: Store, principal: Principal, body: bytes, form: _Form) -> Write
         valid = [line.read for line in lines if isinstance(line.read, Stored)]
         now = store.clock()
         order = history_order(valid, now) if form == "HistoryLine" else range(len(valid))
-        ingested = ingest.ingest(connection, [valid[position] for position in order], now)
+        ingested = ingest.ingest(connection, [valid[position] for position in order], now, store.tokens)
         by_line = [each for _, each in sorted(zip(order, ingested, strict=True), key=itemgetter(0))]
         return _Ingested(lines, by_line, ties(valid) if form == "HistoryLine" else frozenset())
 

@@ -6,7 +6,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Select, delete, select
 
 from features.records import Lead, Stored
 from operations.emails import email_key
@@ -29,6 +29,11 @@ def add(connection: Connection, known: Iterable[tuple[str, str]]) -> None:
     """Stores pairs of a lead's id and its address."""
     if rows := [{"email_sha256": digest(email), "lead_id": lead_id} for lead_id, email in known]:
         connection.execute(inserting(connection, table).on_conflict_do_nothing(), rows)
+
+
+def having(email: str) -> Select[tuple[str]]:
+    """The query of the ids of leads that ever had this address."""
+    return select(table.c.lead_id).where(table.c.email_sha256 == digest(email))
 
 
 def leads_with(connection: Connection, email: str) -> list[str]:

@@ -14,7 +14,8 @@ from features.records import Kind, Row, Stored
 from features.rows import stored
 from features.value_types import SECOND
 from serving.decisions import current_scores, rescore_queue
-from serving.records import aliases, versions
+from serving.identity import TokenSource
+from serving.records import aliases, closes, versions
 
 CLOCKS_DIFFER = 60 * SECOND
 """Microseconds by which the clock of another process, or of a CRM, may be ahead of this one."""
@@ -40,7 +41,9 @@ class Ingested:
     outcome: IngestOutcome
 
 
-def ingest(connection: Connection, given: Sequence[Stored], now: int) -> list[Ingested]:
+def ingest(
+    connection: Connection, given: Sequence[Stored], now: int, tokens: TokenSource | None = None
+) -> list[Ingested]:
     """Ingests records one after another, and queues the affected leads for scoring.
 
     A record without `recorded_at` is recorded now and compared with the valid version. A record with `recorded_at` is
@@ -52,12 +55,16 @@ def ingest(connection: Connection, given: Sequence[Stored], now: int) -> list[In
             `versions.lock_records`, which this function calls.
         given: the records in the order they were sent; a tombstone removes its record.
         now: the moment to record them at, microseconds.
+        tokens: gives the ids of the events that announce closed leads; without it none is announced.
     """
     versions.lock_records(connection)
     given = _under_own_ids(connection, given)
     comparison = _Comparison(connection, given, now)
     ingested = [comparison.ingest(each) for each in given]
     versions.add(connection, (each.stored for each in ingested if each.outcome != "equal"))
+    # Current scores are marked first: their counter is locked before any of their rows, as in every transaction.
+    if ended := {str(row["lead_id"]) for kind, row in comparison.changed if kind.name == "lead_events"}:
+        closes.refresh(connection, ended, now + CLOCKS_DIFFER, tokens)
     _queue_affected(connection, comparison.changed, now)
     return ingested
 

@@ -1,6 +1,6 @@
 """The routes of single records: written, read and removed, for every kind of the typed contract."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -10,12 +10,14 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as InQuery
 from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from features.provenance import Attribute
 from features.records import KINDS, Kind, Row, Stored, constraint
 from features.rows import stored as from_row
-from features.value_types import Id, KeptId
+from features.value_types import Email, Id, KeptId
+from models.policy import Qualification
+from serving.decisions import current_scores
 from serving.http.authentication import permitted
 from serving.http.bodies import Body, json_body
 from serving.http.bodies import read as read_body
@@ -27,7 +29,7 @@ from serving.http.path_ids import record_id
 from serving.http.problems import from_status
 from serving.http.responses import ProblemAnswer, refusals
 from serving.records import bodies as record_bodies
-from serving.records import ingest, provenance, versions
+from serving.records import emails, ingest, provenance, versions
 from serving.store.database import reading
 from serving.store.store import Store
 from serving.validation import FieldError, InvalidFields
@@ -67,6 +69,19 @@ BODIES = (
     *(RequestBody(record_bodies.body(kind, "Post")) for kind in KINDS.values() if kind.name not in POSTED_ELSEWHERE),
 )
 """The models of records, and of the problems that refuse them."""
+
+
+class LeadsPaging(Paging):
+    """The query of the list of leads; a lead fits all filters that are given."""
+
+    account_id: Id | None = None
+    """Only the leads of this account."""
+    email: Email | None = None
+    """Only leads with this e-mail address."""
+    partner_id: Id | None = None
+    """Only leads that this partner is the source of."""
+    qualification: Qualification | None = None
+    """Only open leads whose current score has this qualification."""
 
 
 class LeadPaging(Paging):
@@ -162,7 +177,20 @@ class _Routes:
         """The current records, in the order of their ids; with `account_id` only those of one account."""
         return self._page(store, paging, {"account_id": paging.account_id})
 
-    def _page(self, store: Store, paging: Paging, where: dict[str, str | None]) -> JSONResponse:
+    def leads(self, store: StoreDependency, paging: Annotated[LeadsPaging, InQuery()]) -> JSONResponse:
+        """The current leads, in the order of their ids.
+
+        The filters are `account_id`, `email`, `partner_id` and `qualification`.
+        """
+        where = {"account_id": paging.account_id, "source_partner_id": paging.partner_id, "email": paging.email}
+        among = [emails.having(paging.email)] if paging.email is not None else []
+        if paging.qualification is not None:
+            among.append(current_scores.qualified(paging.qualification))
+        return self._page(store, paging, where, among)
+
+    def _page(
+        self, store: Store, paging: Paging, where: dict[str, str | None], among: Sequence[Select[Any]] = ()
+    ) -> JSONResponse:
         (after,) = paging.after(str) or ("",)
         with reading(store.engine) as connection:
             rows = versions.page(
@@ -172,6 +200,7 @@ class _Routes:
                 after=str(after),
                 limit=paging.limit + 1,
                 where={column: value for column, value in where.items() if value is not None},
+                among=among,
             )
         return JSONResponse(paging.answer(f"/v1/{self.kind.name}", rows, self._key, self._to_dict))
 
@@ -190,7 +219,7 @@ def _checked(store: Store, record: Stored) -> Stored:
 
 def _write(store: Store, attempt: WriteAttempt, body: bytes, prepare: Callable[[], Stored]) -> Response:
     def commit(connection: Connection, record: Stored) -> ingest.Ingested:
-        [ingested] = ingest.ingest(connection, [record], store.clock())
+        [ingested] = ingest.ingest(connection, [record], store.clock(), store.tokens)
         return ingested
 
     return attempt.answer(body, WriteRequest(prepare=prepare, commit=commit, respond=_written))
@@ -251,8 +280,8 @@ def _add_writes(made: APIRouter, routes: _Routes) -> None:
 
 def _add_reads(made: APIRouter, routes: _Routes) -> None:
     kind = routes.kind
-    belongs = "account_id" if kind.name == "leads" else kind.parent
-    every: Any = {None: routes.all, "lead_id": routes.of_lead, "account_id": routes.of_account}[belongs]
+    by_parent = {None: routes.all, "lead_id": routes.of_lead, "account_id": routes.of_account}
+    every: Any = routes.leads if kind.name == "leads" else by_parent[kind.parent]
     model: Any = record_bodies.answer(kind)
     one, several = kind.model.__name__, kind.name.title().replace("_", "")
     for path, endpoint, answer, name, summary, statuses in (

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     RowMapping,
+    Select,
     Subquery,
     delete,
     func,
@@ -124,7 +125,14 @@ def recorded_at(connection: Connection, kind: Kind, moments: Iterable[tuple[str,
 
 
 def page(
-    connection: Connection, kind: Kind, *, as_of: int, after: str, limit: int, where: Mapping[str, str]
+    connection: Connection,
+    kind: Kind,
+    *,
+    as_of: int,
+    after: str,
+    limit: int,
+    where: Mapping[str, str],
+    among: Iterable[Select[Any]] = (),
 ) -> list[Row]:
     """The first `limit` records after an id, in the order of ids, in their current version at `as_of`.
 
@@ -134,12 +142,13 @@ def page(
         as_of: the moment, microseconds.
         after: the id before the first record; empty for the first page.
         limit: the number of records at most.
-        where: the values that columns must have; the columns should be indexed.
+        where: the values that columns must have; the columns should be indexed, or `among` narrow the search.
+        among: queries of ids; a record's id must be in every one.
     """
     table, found = RECORDS[kind.name], list[Row]()
     key = table.c[kind.id]
     # Any version with the value narrows the search; the current version is checked below.
-    ever = [table.c[column] == value for column, value in where.items()]
+    ever = [*(table.c[column] == value for column, value in where.items()), *(key.in_(ids) for ids in among)]
     while len(found) < limit:
         candidates = select(key).where(key > after, *ever).distinct().order_by(key).limit(limit)
         ids = list(connection.execute(candidates).scalars())

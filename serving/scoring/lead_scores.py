@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 
+from sqlalchemy import Connection
+
 from features.engines.python import Facts
+from features.outcomes import closed_leads
 from features.records import Row
 from features.value_types import DAY
 from models.scorer import Scorer
@@ -19,7 +22,7 @@ VALID_FOR = DAY
 """Microseconds after which a decision is made again, because features depend on the time."""
 
 
-def decision_as_of(scoring: Scoring, lead_id: str, as_of: int | None) -> StoredDecision | None:
+def decision_as_of(scoring: Scoring, lead_id: str, as_of: int | None) -> tuple[StoredDecision, Row | None] | None:
     """The decision on a stored lead.
 
     Args:
@@ -29,7 +32,8 @@ def decision_as_of(scoring: Scoring, lead_id: str, as_of: int | None) -> StoredD
             decision is kept beside the current one; None for now.
 
     Returns:
-        The decision; None where the lead was unknown at the moment.
+        The decision, and the event that closed the lead by the moment, if any. Of a lead that is closed now, the
+        decision is the last one that was made while it was open. None where the lead was unknown at the moment.
     """
     scorer, now, engine = scoring.champion.scorer(), scoring.store.clock(), scoring.store.engine
     with reading(engine) as connection:
@@ -37,17 +41,25 @@ def decision_as_of(scoring: Scoring, lead_id: str, as_of: int | None) -> StoredD
         ((inputs, facts),) = from_store(connection, scorer, [lead_id], now if as_of is None else as_of)
         if not inputs.evaluation.lead:
             return None
-        score = current_scores.get(connection, lead_id) if as_of is None else None
-        current = None if score is None else stored_decisions.get(connection, score.decision_id)
-    if current is not None and _valid(current, scorer, facts, now):
-        return current
-    if as_of is None:
-        return decide_current(scoring, scorer, [inputs], now)[0]
+        closed = closed_leads(facts["lead_events"], now if as_of is None else as_of).get(lead_id)
+        current = _current(connection, lead_id, closed=closed is not None) if as_of is None else None
+    if current is not None and (closed is not None or _valid(current, scorer, facts, now)):
+        return current, closed
+    if as_of is None and closed is None:
+        return decide_current(scoring, scorer, [inputs], now)[0], None
     (decision,) = decide_and_issue(scorer, [inputs], scoring.store.tokens, now)
     scoring.keep_policy(scorer, now)
     with engine.begin() as connection:
         stored_decisions.add(connection, [decision.stored])
-    return decision.stored
+    return decision.stored, closed
+
+
+def _current(connection: Connection, lead_id: str, *, closed: bool) -> StoredDecision | None:
+    """The current decision on a lead; of a closed lead that has no current score, the last one on it."""
+    score = current_scores.get(connection, lead_id)
+    if score is not None:
+        return stored_decisions.get(connection, score.decision_id)
+    return next(iter(stored_decisions.of_lead(connection, lead_id, 1)), None) if closed else None
 
 
 def _valid(current: StoredDecision, scorer: Scorer, facts: Facts, now: int) -> bool:

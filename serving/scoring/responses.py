@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from features.value_types import Scalar
+from features.value_types import Money, Scalar
 from models.policy import Outcome, Qualification
 from serving.decisions.responses import DecisionAnswer, ModelAnswer, PolicyAnswer
 from serving.http.responses import Answer, Time, WrittenAnswer
@@ -58,6 +58,53 @@ class FeatureChangeAnswer(Answer):
     """The effect in percentage points."""
     sentence: str
     """The feature in words."""
+
+
+class ClosedStateAnswer(Answer):
+    """The close of a lead."""
+
+    outcome: Literal["won", "lost"]
+    """Whether the lead was won or lost."""
+    at: Time | None
+    """When the lead was closed; null where the close is undated."""
+
+
+class CurrentScoreAnswer(Answer):
+    """The current score of a lead. A partner gets neither probability nor grade nor value."""
+
+    lead_id: str
+    """The lead's id."""
+    decision_id: str
+    """The id of the decision."""
+    qualification: Qualification
+    """The label that the policy gives."""
+    pending: bool
+    """Whether a partner lead is not yet an EQL although no gate has failed."""
+    source_partner_id: str | None
+    """The partner that the lead came from."""
+    scored_at: Time
+    """When the decision was made."""
+    changed_at: Time
+    """When the score changed, or the lead was closed or reopened."""
+    closed: ClosedStateAnswer | None
+    """The close of a lead that is won or lost."""
+    close_probability: float | None = None
+    """The probability of closing within the horizon."""
+    grade: Literal["A", "B", "C", "D"] | None = None
+    """The grade by the model's cut-offs, A the best."""
+    expected_value: Money | None = None
+    """The amount times the probability."""
+
+
+class CurrentScorePage(Answer):
+    """A page of the current scores."""
+
+    items: list[CurrentScoreAnswer]
+    """The scores, in the order in which they changed."""
+    next: str | None
+    """The path of the next page; null on the last page."""
+    cursor: str | None
+    """The cursor behind the last score of this page, to ask later for what changed since."""
 
 
 class ChangeAnswer(Answer):

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from features.batched import batched
+from features.outcomes import closed_leads
 from models.scorer import Scorer
 from serving.champion import policies
 from serving.decisions import current_scores, stored_decisions
@@ -35,7 +36,9 @@ def rescore(scoring: Scoring, lead_ids: Iterable[str]) -> Iterator[int]:
 def _rescore(scoring: Scoring, lead_ids: Sequence[str]) -> None:
     scorer, now = scoring.champion.scorer(), scoring.store.clock()
     with reading(scoring.store.engine) as connection:
-        inputs = [each for each, _ in from_store(connection, scorer, lead_ids, now)]
+        # A closed lead keeps its last decision: nobody works it any more.
+        found = from_store(connection, scorer, lead_ids, now)
+        inputs = [each for each, facts in found if each.lead_id not in closed_leads(facts["lead_events"], now)]
     decide_current(scoring, scorer, [each for each in inputs if each.evaluation.lead], now)
     # A lead may have been removed, or merged into another one, while it waited.
     if gone := [each.lead_id for each in inputs if not each.evaluation.lead]:

@@ -15,7 +15,7 @@ from features.value_types import rfc3339
 from serving.identity import TokenSource
 from serving.store.tables import outbox as table
 
-EventKind = Literal["lead.created", "lead.scored", "lead.merged", "model.promoted", "webhook.test"]
+EventKind = Literal["lead.created", "lead.scored", "lead.merged", "lead.closed", "model.promoted", "webhook.test"]
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
 TEST: EventKind = "webhook.test"
 """The kind of a test event, which goes to the tested webhook only."""

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from operations import work_list as views
 from operations.exploration import Exploration
-from serving.html import rendering, visitors
+from serving.html import rendering, visitors, words
 from serving.html.page_routes import page_router
 from serving.html.rendering import NOT_FOUND, Refusal
 from serving.http.dependencies import StoreDependency, provided
@@ -55,7 +55,9 @@ def leads(
             requested_limit=limit,
         )
     model = scoring.champion.scorer().served
-    content = {"visitor": visitor, "list": listed, "now": now, "model": model, "error": scoring.champion.error}
+    around = {"visitor": visitor, "now": now, "model": model, "error": scoring.champion.error}
+    meanings = {"order": views.ORDER, "grades": words.grades(model.bundle.grades if model else None)}
+    content = {**around, **meanings, "list": listed}
     answer = rendering.page("work_list/work_list.html", content)
     if visitor.role == "sales" and listed.exposures:
         log(store.engine, listed.exposures)

@@ -23,7 +23,7 @@ def _lead(lead_id: str, at: int) -> Stored:
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wiring:
     monkeypatch.setenv("EQL_HOME", str(tmp_path))
     made = Wiring(settings.read())
-    made.add([_lead("L-1", CUT - DAY)], Provenance(CUT))
+    made.add([_lead("L-1", CUT - DAY)], Provenance(CUT), recorded=True)
     return made
 
 

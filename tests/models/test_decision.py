@@ -277,13 +277,22 @@ def test_a_model_without_features_serves_its_base_rate(bundles: Mapping[Rung, Bu
     assert decision.explanation.contributions == ()
 
 
-def test_what_is_missing_is_asked_of_the_partner_by_name_before_sales_is_told() -> None:
+def test_the_actions_of_a_pending_lead_are_what_is_missing_asked_of_the_partner_by_name() -> None:
     decision = scorer(None).decide("L-1", NOW, evaluation(BODY, []))
-    assert decision.missing
-    asks, last = decision.next_actions[:-1], decision.next_actions[-1]
-    assert len(asks) == len(decision.missing)
-    assert "Ask Integrators to confirm fit and intent" in asks
-    assert last == POLICY.actions["MQL"]
+    assert decision.pending
+    assert len(decision.next_actions) == len(decision.missing)
+    assert "Ask Integrators to confirm fit and intent" in decision.next_actions
+    assert not {*POLICY.actions.values()} & {*decision.next_actions}
+
+
+def test_a_lead_that_waited_too_long_is_no_longer_pending_and_sales_sees_it() -> None:
+    created = {**BODY, "lead": {**BODY["lead"], "created_at": NOW - (POLICY.pending_days or 0) * DAY}}
+    waiting = scorer(None).decide("L-1", NOW, evaluation(created, []))
+    expired = scorer(None).decide(
+        "L-1", NOW + DAY, evaluate(CATALOGUE, ScoreRequest.model_validate(created).facts(), NOW + DAY)
+    )
+    assert (waiting.pending, expired.pending) == (True, False)
+    assert expired.next_actions == (POLICY.actions[expired.qualification],)
 
 
 def test_the_disqualified_are_not_worked_and_the_reason_is_named() -> None:

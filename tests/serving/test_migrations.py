@@ -39,6 +39,8 @@ SCORE = CurrentScore(
     expected_value_currency="USD",
     source_partner_id="P-1",
     scored_at=20,
+    change=1,
+    changed_at=20,
 )
 
 _HEADER = """
