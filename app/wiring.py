@@ -153,9 +153,9 @@ class Wiring:
             return None
         import httpx
 
-        from serving.access.oidc import RelyingParty
+        from serving.access import oidc
 
-        return RelyingParty(provider=provider, http=httpx.Client(timeout=5), clock=now)
+        return oidc.RelyingParty(provider=provider, http=httpx.Client(timeout=oidc.DEADLINE), clock=now)
 
     def _traces(self) -> "TracerProvider | None":
         endpoint = self.settings.otlp_endpoint

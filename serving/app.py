@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from serving.access import pages as access_pages
 from serving.access import routes as access
@@ -26,6 +27,7 @@ from serving.html import page_routes
 from serving.html.rendering import not_found
 from serving.http import openapi
 from serving.http.dependencies import provide
+from serving.http.metrics import Metrics
 from serving.http.middleware.body_limit import BodyLimit
 from serving.http.middleware.encoded_slashes import EncodedSlashes
 from serving.http.middleware.errors import ErrorBoundary
@@ -52,6 +54,8 @@ from serving.worker import routes as worker
 
 _MIN_COMPRESSED = 1024
 """Bytes from which on answers are compressed; a smaller answer fits into one packet anyway."""
+_SIGN_INS = 2
+"""Requests that wait on the identity provider at once, and that wait for a place to do so."""
 _COMPRESSION_LEVEL = 4
 """Of 1 to 9: higher levels take longer and hardly save bytes."""
 _SUBJECTS = (health, scoring, lead_routes, decisions, replay, leads, bulk_routes, webhooks, worker, access, privacy)
@@ -112,13 +116,19 @@ def include_pages(app: FastAPI) -> None:
 def _add_middleware(app: FastAPI, service: Service) -> None:
     """Adds the layers from the innermost to the outermost."""
     app.add_middleware(GZipMiddleware, minimum_size=_MIN_COMPRESSED, compresslevel=_COMPRESSION_LEVEL)
-    app.add_middleware(LoadShedding, metrics=service.metrics)
+    app.add_middleware(_load_shedding, metrics=service.metrics)
     app.add_middleware(BodyLimit)
     app.add_middleware(RateLimiting, limit=service.rate_limit, clock=service.clock, metrics=service.metrics)
     app.add_middleware(ErrorBoundary)
     app.add_middleware(HeadRequests)
     app.add_middleware(EncodedSlashes)
     app.add_middleware(RequestLog, clock=service.clock, tokens=service.tokens, metrics=service.metrics)
+
+
+def _load_shedding(app: ASGIApp, metrics: Metrics) -> LoadShedding:
+    """The layer that bounds the running requests; those that wait on the identity provider have places of their own."""
+    waiting = LoadShedding(app, metrics, max_running=_SIGN_INS, max_waiting=_SIGN_INS)
+    return LoadShedding(app, metrics, apart=waiting)
 
 
 def _not_found(request: Request, error: Exception) -> Response:

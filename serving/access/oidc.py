@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
@@ -20,8 +21,9 @@ import httpx
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
+from pydantic import TypeAdapter, ValidationError
 
-from features.value_types import SECOND
+from features.value_types import SECOND, Id
 from serving.identity import InvalidRole, Principal, Role, check_role
 
 _LOG = logging.getLogger(__name__)
@@ -36,6 +38,11 @@ _LEEWAY = 60
 """Seconds by which the provider's clock may differ."""
 _MIN_KEYS_AGE = 10 * SECOND
 """Microseconds between two downloads of the provider's keys at least."""
+DEADLINE = 5.0
+"""Seconds that the provider has for one answer."""
+MAX_ANSWER = 1024 * 1024
+"""The size of an answer of the provider, in bytes."""
+_ID: TypeAdapter[str] = TypeAdapter(Id)
 _Purpose = Literal["state", "nonce", "verifier"]
 
 
@@ -104,11 +111,13 @@ class Provider:
         values = claim if isinstance(claim, list) else [claim]
         role = next((role for value, role in self.roles.items() if value in values), None)
         partner = claims.get(self.partner_claim) if role == "partner" else None
-        if role is None or not isinstance(partner, str | None):
+        if role is None:
             raise NoRole
         try:
-            return Principal(check_role(role, partner), partner, "session")
-        except InvalidRole:
+            # The id names the partner's records, so it must be one that a record can have.
+            own = None if partner is None else _ID.validate_python(partner, strict=True)
+            return Principal(check_role(role, own), own, "session")
+        except (InvalidRole, ValidationError):
             raise NoRole from None
 
 
@@ -120,11 +129,13 @@ class RelyingParty:
         provider: the provider.
         http: sends the requests to the provider.
         clock: the current time in microseconds.
+        timer: seconds that only grow, for the deadline of an answer.
     """
 
     provider: Provider
     http: httpx.Client
     clock: Callable[[], int]
+    timer: Callable[[], float] = time.monotonic
     _metadata: Mapping[str, Any] | None = None
     _keys: KeySet | None = None
     _keys_at: int = 0
@@ -200,7 +211,10 @@ class RelyingParty:
         """The verified claims of an ID token (OpenID Connect Core 1.0, 3.1.3.7)."""
         provider = self.provider
         try:
-            claims = self._decode(token).claims
+            decoded = self._decode(token)
+            claims = decoded.claims
+            if str(decoded.header.get("typ", "JWT")).upper() != "JWT":
+                raise SignInRefused("the token is of another type than an ID token")
             jwt.JWTClaimsRegistry(
                 now=self.clock() // SECOND,
                 leeway=_LEEWAY,
@@ -253,12 +267,24 @@ class RelyingParty:
 
     def _request(self, method: str, url: str, **content: Any) -> httpx.Response:
         try:
-            answer = self.http.request(method, url, headers={"Accept": "application/json"}, **content)
+            answer = self._read(method, url, content)
         except httpx.HTTPError as error:
             raise ProviderUnavailable(type(error).__name__) from None
         if method == "GET" and answer.status_code != 200:
             raise ProviderUnavailable(f"it answers with {answer.status_code}")
         return answer
+
+    def _read(self, method: str, url: str, content: Mapping[str, Any]) -> httpx.Response:
+        """An answer with its content. The deadline is for the whole answer: a provider may send it byte by byte."""
+        until, body = self.timer() + DEADLINE, b""
+        with self.http.stream(method, url, headers={"Accept": "application/json"}, **content) as answer:
+            for part in answer.iter_bytes():
+                body += part
+                if len(body) > MAX_ANSWER:
+                    raise ProviderUnavailable(f"its answer is larger than {MAX_ANSWER:,} bytes")
+                if self.timer() > until:
+                    raise ProviderUnavailable(f"its answer took longer than {DEADLINE:.0f} seconds")
+        return httpx.Response(answer.status_code, content=body, request=answer.request)
 
 
 def _json_object(answer: httpx.Response) -> Mapping[str, Any]:

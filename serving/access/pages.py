@@ -2,6 +2,7 @@
 
 import logging
 from typing import Annotated
+from urllib.parse import parse_qs
 
 from fastapi import Depends, Query
 from starlette.requests import Request
@@ -12,8 +13,9 @@ from serving.access import sessions
 from serving.access.callers import HOW_TO_SIGN_IN, SignIn
 from serving.access.oidc import CALLBACK, NoRole, ProviderUnavailable, RelyingParty, SignInRefused
 from serving.html.page_routes import page_router
-from serving.html.rendering import NOT_FOUND, Refusal, redirect
+from serving.html.rendering import NOT_FOUND, Refusal, page, redirect
 from serving.html.visitors import SESSION_COOKIE, cookie_name, drop_cookie, from_this_site, keep_cookie
+from serving.http.bodies import Body
 from serving.http.dependencies import StoreDependency, provided
 from serving.identity import Principal, new_token
 from serving.store.store import Store
@@ -27,15 +29,29 @@ _BINDING_MINUTES = 10
 
 SignInDependency = Annotated[SignIn, Depends(provided(SignIn))]
 Returned = Annotated[str, Query(max_length=4096)]
+Token = Annotated[str, Query(max_length=200)]
 router = page_router()
 
 
 @router.get("/sign-in", response_model=None)
-def sign_in(request: Request, store: StoreDependency, token: str = "") -> Response:
-    """Redeems the token of a sign-in link for a session."""
+def offer_sign_in(token: Token = "") -> Response:
+    """Shows the button of a sign-in link. Nothing is used up: mail scanners and previews open links too."""
+    if not token:
+        raise Refusal(401, "This link does not work", f"The link is incomplete. {HOW_TO_SIGN_IN}")
+    return page("access/sign_in.html", {"token": token})
+
+
+@router.post("/sign-in", response_model=None)
+def sign_in(request: Request, store: StoreDependency, body: Body) -> Response:
+    """Redeems the token of a sign-in link for a session, and ends the session that this browser held."""
+    if not from_this_site(request):
+        raise Refusal(403, "Not signed in", "Open the link, and use the button on its page.")
     now = store.clock()
-    ends = now + SESSION_LASTS
+    ends, before = now + SESSION_LASTS, request.cookies.get(cookie_name(request))
+    token = parse_qs(body.decode("latin-1")).get("token", [""])[0]
     with store.engine.begin() as connection:
+        if before is not None:
+            sessions.close(connection, before)
         session = sessions.redeem(connection, token, at=now, expires_at=ends, tokens=store.tokens)
     if session is None:
         detail = f"The link was used before, has expired or is incomplete. {HOW_TO_SIGN_IN}"

@@ -71,6 +71,22 @@ def test_so_many_are_worked_on_so_many_wait_and_the_rest_is_told_at_once(at_once
     anyio.run(scenario)
 
 
+def test_requests_that_wait_on_the_identity_provider_take_no_place_of_others() -> None:
+    async def scenario() -> None:
+        waiting, endpoint, metrics = Endpoint(), Endpoint(), Metrics()
+        endpoint.go.set()
+        layer = LoadShedding(endpoint, metrics, 4, 8, apart=LoadShedding(waiting, metrics, 2, 2))
+        async with client(layer) as ask, asyncio.TaskGroup() as group:
+            signing_in = [group.create_task(ask.get("/sign-in/oidc")) for _ in range(9)]
+            await settled()
+            refused = [task.result().status_code for task in signing_in if task.done()]
+            assert refused == [503] * 5
+            assert {(await ask.post("/v1/score")).status_code for _ in range(20)} == {200}
+            waiting.go.set()
+
+    anyio.run(scenario)
+
+
 def test_a_large_request_takes_half_of_the_places_and_is_not_overtaken_for_ever() -> None:
     async def scenario() -> None:
         endpoint = Endpoint()

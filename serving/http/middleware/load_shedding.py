@@ -22,6 +22,8 @@ MAX_WAIT = 2.0
 """Seconds that a request waits at most."""
 LARGE = 64 * 1024
 """Bytes of a body from which on a request takes half of the places, because it runs long and holds much memory."""
+APART = "/sign-in/oidc"
+"""Paths whose requests wait on the identity provider; a slow provider must not take the places of all others."""
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that are answered under any load."""
 
@@ -36,6 +38,7 @@ class LoadShedding:
         max_running: the places.
         max_waiting: requests that may wait for a place.
         max_wait: seconds that a request may wait.
+        apart: the layer for requests that wait on another service, with places of its own; None for no such requests.
     """
 
     app: ASGIApp
@@ -43,6 +46,7 @@ class LoadShedding:
     max_running: int = MAX_RUNNING
     max_waiting: int = MAX_WAITING
     max_wait: float = MAX_WAIT
+    apart: "LoadShedding | None" = None
     _free: int = field(init=False)
     _waiting: int = 0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -56,6 +60,9 @@ class LoadShedding:
         """Passes one request on, now or after a short wait, or refuses it."""
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self.app(scope, receive, send)
+            return
+        if self.apart is not None and scope["path"].startswith(APART):
+            await self.apart(scope, receive, send)
             return
         places = self._places(Headers(scope=scope))
         try:

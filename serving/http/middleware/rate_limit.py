@@ -13,8 +13,8 @@ from serving.http.problems import Problem
 from serving.http.token_bucket import Allowance, RateLimit
 from serving.identity import digest, well_formed
 
-PREFIX = "/v1/"
-"""The paths that are limited: those of the API."""
+PREFIXES = ("/v1/", "/sign-in")
+"""The paths that are limited: those of the API, and those that anyone may call to sign in."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RateLimiting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on, or refuses it."""
-        if self.limit is None or scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        if self.limit is None or scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
             await self.app(scope, receive, send)
             return
         caller, policy = _caller(scope)

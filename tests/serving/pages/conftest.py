@@ -114,7 +114,9 @@ class Site:
     scheme: str = "http"
     _cookies: dict[tuple[str, str | None], str] = field(default_factory=dict)
 
-    def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    def ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, form: dict[str, str] | None = None
+    ) -> httpx.Response:
         app = FastAPI(docs_url=None)
         install(app)
         provide_parts(app, self.service)
@@ -123,7 +125,7 @@ class Site:
         async def ask() -> httpx.Response:
             base = f"{self.scheme}://eql.test"
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base) as client:
-                return await client.request(method, path, headers=headers)
+                return await client.request(method, path, headers=headers, data=form)
 
         return anyio.run(ask)
 
@@ -144,6 +146,10 @@ class Site:
     def link(self) -> str:
         with self.engine.begin() as connection:
             return f"/sign-in?token={self._offer(connection, 'sales', None)}"
+
+    def redeem(self, link: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        """Presses the button that a sign-in link shows."""
+        return self.ask("POST", "/sign-in", headers, {"token": link.partition("token=")[2]})
 
     def _offer(self, connection: Any, role: str, partner_id: str | None) -> str:
         return sessions.offer(connection, role, partner_id, expires_at=NOW + 10, tokens=secrets.token_bytes)

@@ -28,19 +28,55 @@ def test_a_session_ends(site: Any) -> None:
 @pytest.mark.both_databases
 def test_a_sign_in_link_opens_a_session_once(site: Any) -> None:
     link = site.link()
-    answer = site.ask("GET", link)
+    answer = site.redeem(link)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     name, value = answer.headers["set-cookie"].split(";")[0].split("=")
     assert name == "eql_session"
     assert site.ask("GET", "/", {"Cookie": f"{name}={value}"}).status_code == 200
-    again = site.ask("GET", link)
+    again = site.redeem(link)
     assert again.status_code == 401
     assert "set-cookie" not in again.headers
     assert link.partition("token=")[2] not in again.text
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/sign-in?token=", "/sign-in?token=%00%F0%9F%92%A9"])
-def test_a_link_that_is_none_is_refused_as_a_page(site: Any, path: str) -> None:
+@pytest.mark.both_databases
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_preview_of_a_sign_in_link_uses_nothing_up(site: Any, reader: Any, method: str) -> None:
+    link = site.link()
+    for _ in range(3):
+        preview = site.ask(method, link)
+        assert "set-cookie" not in preview.headers
+    if method == "GET":
+        assert reader(preview.text).attributes("form", "method") == ["post"]
+        assert reader(preview.text).attributes("input", "value") == [link.partition("token=")[2]]
+    assert site.redeem(link).status_code == 303
+
+
+@pytest.mark.both_databases
+def test_signing_in_ends_the_session_that_this_browser_held(site: Any) -> None:
+    before = {"Cookie": site.cookie()}
+    assert site.redeem(site.link(), before).status_code == 303
+    assert site.ask("GET", "/", before).status_code == 401
+
+
+def test_another_site_cannot_sign_a_visitor_in(site: Any) -> None:
+    link, before = site.link(), {"Cookie": site.cookie()}
+    answer = site.redeem(link, before | {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.test"})
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    assert site.ask("GET", "/", before).status_code == 200
+    assert site.redeem(link).status_code == 303
+
+
+@pytest.mark.parametrize("token", ["", "unknown", "\x00💩", "a" * 5000])
+def test_a_link_that_is_none_is_refused_as_a_page(site: Any, token: str) -> None:
+    answer = site.ask("POST", "/sign-in", form={"token": token})
+    assert answer.status_code == 401
+    assert "This link does not work" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-in?token="])
+def test_a_link_without_a_token_is_refused_as_a_page(site: Any, path: str) -> None:
     answer = site.ask("GET", path)
     assert answer.status_code == 401
     assert "This link does not work" in answer.text
@@ -49,7 +85,7 @@ def test_a_link_that_is_none_is_refused_as_a_page(site: Any, path: str) -> None:
 @pytest.mark.parametrize(("scheme", "name"), [("http", "eql_session"), ("https", "__Host-eql_session")])
 def test_the_session_cookie_is_kept_from_scripts_and_other_sites(site: Any, scheme: str, name: str) -> None:
     site.scheme = scheme
-    [cookie] = SimpleCookie(site.ask("GET", site.link()).headers["set-cookie"]).values()
+    [cookie] = SimpleCookie(site.redeem(site.link()).headers["set-cookie"]).values()
     assert cookie.key == name
     assert (cookie["httponly"], cookie["samesite"].lower(), cookie["path"], cookie["domain"]) == (True, "lax", "/", "")
     assert bool(cookie["secure"]) == (scheme == "https")
@@ -133,7 +169,8 @@ def test_a_partner_is_not_told_of_views_or_addresses_that_are_not_its_own(site: 
         ("GET", "/leads/unknown", 404),
         ("GET", "/?view=unknown", 404),
         ("GET", "/?offset=-1", 404),
-        ("GET", "/sign-in?token=unknown", 401),
+        ("GET", "/sign-in?token=unknown", 200),
+        ("POST", "/sign-in", 401),
         ("GET", "/docs", 404),
         ("GET", "/static/eql.css", 200),
         ("POST", "/sign-out", 303),

@@ -6,7 +6,7 @@ import hmac
 import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -19,7 +19,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from features.value_types import SECOND
 from serving.access import sessions
-from serving.access.oidc import InvalidProvider, Provider, RelyingParty
+from serving.access.oidc import DEADLINE, MAX_ANSWER, InvalidProvider, Provider, RelyingParty
 from serving.store.database import reading
 
 ISSUER = "https://id.example.org/tenant"
@@ -43,6 +43,7 @@ class IdentityProvider:
     token: Callable[["IdentityProvider", Claims], str] | None = None
     issuer: str = ISSUER
     away: bool = False
+    content: Callable[[], Iterator[bytes]] | None = None
     asked: list[str] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -64,6 +65,8 @@ class IdentityProvider:
         self.asked.append(request.url.path)
         if self.away:
             raise httpx.ConnectError("no route", request=request)
+        if self.content is not None:
+            return httpx.Response(200, content=self.content())
         match request.url.path.removeprefix("/tenant"):
             case "/.well-known/openid-configuration":
                 ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
@@ -196,6 +199,9 @@ def test_a_partner_comes_with_its_id_and_the_first_group_counts(site: Any, idp: 
         {"groups": "partners"},
         {"groups": "partners", "partner_id": ""},
         {"groups": "partners", "partner_id": ["P-1"]},
+        {"groups": "partners", "partner_id": " P-1"},
+        {"groups": "partners", "partner_id": "P-1\n"},
+        {"groups": "partners", "partner_id": "P" * 201},
     ],
     ids=str,
 )
@@ -327,6 +333,34 @@ def test_a_provider_that_is_away_is_tried_again(site: Any, idp: IdentityProvider
     assert refused(come_back(site, cookie, returned), 503)
     idp.away = False
     assert come_back(site, cookie, returned).status_code == 303
+
+
+def test_a_provider_that_drips_or_never_ends_is_given_up(site: Any, idp: IdentityProvider) -> None:
+    passed = [0.0]
+    site.service.sign_in.timer = lambda: passed[0]
+
+    def dripping() -> Iterator[bytes]:
+        while passed[0] < 100 * DEADLINE:
+            passed[0] += DEADLINE / 10
+            yield b" "
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(100):
+            yield bytes(MAX_ANSWER // 10)
+
+    for idp.content in (dripping, endless):
+        assert refused(site.ask("GET", "/sign-in/oidc"), 503)
+    assert passed[0] < 2 * DEADLINE
+    idp.content = None
+    assert sign_in(site, idp).status_code == 303
+
+
+@pytest.mark.parametrize("kind", ["at+jwt", "logout+jwt", ""])
+def test_a_token_of_another_type_is_refused(site: Any, idp: IdentityProvider, kind: str) -> None:
+    idp.header = {"typ": kind}
+    assert refused(sign_in(site, idp))
+    idp.header = {"typ": "jwt"}
+    assert sign_in(site, idp).status_code == 303
 
 
 def test_a_provider_of_another_name_is_not_used(site: Any, idp: IdentityProvider) -> None:
