@@ -1,7 +1,7 @@
 """The current score of each lead: the columns of its latest decision that lists show and rank by."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Select, case, delete, func, select, update
@@ -31,8 +31,8 @@ class CurrentScore:
     scored_at: int
     closed: str | None = None
     closed_at: int | None = None
-    change: int = 0
-    changed_at: int = 0
+    change: int = field(default=0, compare=False)
+    changed_at: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, issued: IssuedDecision, source_partner_id: str | None, now: int) -> "CurrentScore":

@@ -383,8 +383,8 @@ def test_what_is_over_is_deleted_and_what_is_not_stays(store: Engine) -> None:
     expected = rehearse(store, policy, NOW)
     assert held(store) == before or store.dialect.name == "sqlite"
     assert purge(store, policy, NOW) == expected
-    # The idle lead's two events and its kept answer go with it.
-    assert [*expected.values()] == [1, 1, 3 * 2 - 2, 3 - 1, 1, 0]
+    # Each lead has two events, and the won lead a third; the idle lead's events and its kept answer go with it.
+    assert [*expected.values()] == [1, 1, 3 * 2 + 1 - 2, 3 - 1, 1, 0]
     assert not any(purge(store, policy, NOW).values())
     assert [api("GET", f"/v1/leads/{name}").status_code for name in ("L-idle", "L-won", "L-active")] == [404, 200, 200]
     assert [api("GET", f"/v1/decisions/{name}").status_code for name in (sent, kept)] == [410, 200]

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from features.outcomes import closed_leads
-
 revision: str = "0022"
 down_revision: str | None = "0021"
 branch_labels: str | Sequence[str] | None = None
@@ -19,6 +17,9 @@ _LAST = 2**62
 
 def upgrade() -> None:
     """Adds the columns, marks closed leads, and numbers the scores in the order in which they were made."""
+    # Commands that migrate an up-to-date store load this file, and should start without the compiler of SQL.
+    from features.outcomes import closed_leads
+
     op.create_table("score_counter", sa.Column("last", sa.BigInteger(), nullable=False))
     with op.batch_alter_table("current_score") as table:
         table.add_column(sa.Column("closed", TEXT))
