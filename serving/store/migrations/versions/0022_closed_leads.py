@@ -17,9 +17,6 @@ _LAST = 2**62
 
 def upgrade() -> None:
     """Adds the columns, marks closed leads, and numbers the scores in the order in which they were made."""
-    # Commands that migrate an up-to-date store load this file, and should start without the compiler of SQL.
-    from features.outcomes import closed_leads
-
     op.create_table("score_counter", sa.Column("last", sa.BigInteger(), nullable=False))
     with op.batch_alter_table("current_score") as table:
         table.add_column(sa.Column("closed", TEXT))
@@ -30,11 +27,25 @@ def upgrade() -> None:
     scored = (
         connection.execute(sa.text("SELECT lead_id FROM current_score ORDER BY scored_at, lead_id")).scalars().all()
     )
-    set_change = sa.text("UPDATE current_score SET change = :change, changed_at = scored_at WHERE lead_id = :lead_id")
-    if scored:
-        numbered = [{"change": number, "lead_id": lead} for number, lead in enumerate(scored, 1)]
-        connection.execute(set_change, numbered)
     connection.execute(sa.text("INSERT INTO score_counter (last) VALUES (:last)"), {"last": len(scored)})
+    if scored:
+        _number(connection, scored)
+        _mark_closed(connection)
+    with op.batch_alter_table("current_score") as table:
+        table.alter_column("change", server_default=None)
+        table.alter_column("changed_at", server_default=None)
+    op.create_index("ix_current_score_change", "current_score", ["change"])
+
+
+def _number(connection: sa.Connection, scored: Sequence[str]) -> None:
+    change = sa.text("UPDATE current_score SET change = :change, changed_at = scored_at WHERE lead_id = :lead_id")
+    connection.execute(change, [{"change": number, "lead_id": lead} for number, lead in enumerate(scored, 1)])
+
+
+def _mark_closed(connection: sa.Connection) -> None:
+    # A command that creates an empty store should start without the compiler of SQL.
+    from features.outcomes import closed_leads
+
     events = connection.execute(
         sa.text(
             "SELECT lead_event_id, lead_id, event, occurred_at, recorded_at, deleted FROM lead_events "
@@ -46,7 +57,3 @@ def upgrade() -> None:
     if closed:
         states = [{"event": row["event"], "at": row["occurred_at"], "lead_id": lead} for lead, row in closed.items()]
         connection.execute(set_closed, states)
-    with op.batch_alter_table("current_score") as table:
-        table.alter_column("change", server_default=None)
-        table.alter_column("changed_at", server_default=None)
-    op.create_index("ix_current_score_change", "current_score", ["change"])
