@@ -45,6 +45,7 @@ __all__ = ["UnusableStore", "connect", "create", "describe", "inserting", "readi
 
 _EXAMPLES = "sqlite:////folder/store.sqlite or postgresql://user:password@host:5432/database"
 _BUSY_MILLISECONDS = 5_000
+_MIGRATION_MILLISECONDS = 600_000
 _STATEMENT_MILLISECONDS = 60_000
 _MIGRATION_LOCK = 0x45514C
 """The key of the advisory lock: EQL in ASCII."""
@@ -122,7 +123,7 @@ def create(engine: Engine, scripts: Path = migrating.SCRIPTS, wanted: str = migr
             found = migrating.revision(connection)
         if found != wanted:
             with engine.connect() as connection:
-                _disable_foreign_keys(connection)
+                _detach(connection)
                 with connection.begin():
                     _prepare(connection)
                     migrating.upgrade(connection, scripts)
@@ -173,12 +174,17 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _disable_foreign_keys(connection: Connection) -> None:
-    """Switches SQLite's foreign keys off, so that rebuilding a table does not delete the rows that refer to it."""
+def _detach(connection: Connection) -> None:
+    """Gives SQLite's migration a connection of its own, because the two pragmas must not outlive the migration.
+
+    Without foreign keys, rebuilding a table does not delete the rows that refer to it. The wait for the migration of
+    another process has a limit that only a process that hangs can reach.
+    """
     if connection.dialect.name == "sqlite":
-        # The pragma works outside transactions only. A detached connection is not reused with foreign keys off.
         connection.detach()
+        # The pragma of foreign keys works outside transactions only.
         _driver(connection).execute("PRAGMA foreign_keys = OFF").close()
+        _driver(connection).execute(f"PRAGMA busy_timeout = {_MIGRATION_MILLISECONDS}").close()
 
 
 def _driver(connection: Connection) -> Any:
