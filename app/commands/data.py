@@ -154,7 +154,7 @@ def _check_again(mapping: "Mapping", parts: Wiring) -> None:
     """
     from serving.records import versions
     from serving.store import database
-    from training.importing.mapping import ROW
+    from training.importing.blocks import ROW
 
     numbered = [name for name, block in mapping.records.blocks().items() if block.id == ROW]
     home = parts.settings.home

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from features.provenance import Attribute
 from features.value_types import Scalar
+from training.importing.blocks import Extra, Leads
 from training.importing.fields import number
-from training.importing.mapping import Extra, Leads
 from training.importing.numbers import PLAIN, NumberFormat, likely_format
 from training.importing.tables import Table
 

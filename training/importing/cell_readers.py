@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.records import Problem
-from training.importing.mapping import Time
+from training.importing.blocks import Time
 from training.importing.tables import Cells, Table
 from training.importing.time_parsing import Clock
 

@@ -12,12 +12,11 @@ from typing import TypeAlias
 
 from features.provenance import Provenance
 from features.records import KINDS, InvalidRecord, Problem, Stored
-from features.value_types import DAY, rfc3339
 from training.importing.errors import ImportFailure
 from training.importing.integrity import IntegrityCheck
 from training.importing.mapping import Mapping as MappingFile
 from training.importing.mapping import Records
-from training.importing.numbers import PLAIN
+from training.importing.notes import notes
 from training.importing.outcomes import OutcomeText
 from training.importing.report import ImportReport, Lost, Reason, Rejection
 from training.importing.rows import RowReader, reader
@@ -31,10 +30,6 @@ Sink: TypeAlias = Callable[[list[Stored]], object]
 
 _ID_DIGITS = 32
 """Hexadecimal digits of an id that follows from content: 128 bits."""
-_USUAL = 0.99
-_MIN_TIMES = 20
-_FAR = 180 * DAY
-"""How far beyond the usual times the latest one must lie for a warning, at least; also half of their span."""
 
 
 def silent(_what: str, _done: int) -> None:
@@ -201,7 +196,7 @@ def _report(batch: _Batch, readers: Mapping[str, RowReader], mapping: MappingFil
         reasons=_reasons(batch.rejections, "row"),
         dropped=_reasons(batch.rejections, "field"),
         outcome_texts=_outcome_texts(readers),
-        notes=(*_notes(readers), *_undated_closes(batch.rejections, readers), *_far_cut(batch, mapping)),
+        notes=notes(readers, batch.rejections, batch.records, mapping.data_cut()),
         outcomes=batch.integrity.outcomes(),
         provenance=Provenance(_cut(batch, mapping), _recorded(mapping.records), lead.declared() if lead else ()),
         inferred={column.attribute.name: column.attribute.kind for column in lead.columns if column.inferred}
@@ -223,56 +218,6 @@ def _outcome_texts(readers: Mapping[str, RowReader]) -> tuple[OutcomeText, ...]:
     if leads is None or leads.lead is None or leads.lead.outcome is None:
         return ()
     return tuple(leads.lead.outcome.texts(cells for _, cells in leads.table.rows))
-
-
-def _notes(readers: Mapping[str, RowReader]) -> tuple[str, ...]:
-    """What the readers of files chose or did not find, and the columns that may hold numbers of another format."""
-    notes = dict.fromkeys(note for each in readers.values() for note in each.table.notes)
-    columns = [column for each in readers.values() if each.lead for column in each.lead.columns if column.likely]
-    for column in columns:
-        likely = column.likely or PLAIN
-        options = f'decimal: "{likely.decimal}"' + (f', thousands: "{likely.thousands}"' if likely.thousands else "")
-        how = (
-            f"set {options}"
-            if likely != column.written
-            else "declare kind: number, and list the other texts as missing"
-        )
-        notes[f"{column.attribute.name} is a category, but most of its texts are numbers: {how}"] = None
-    for table in {id(each.table): each.table for each in readers.values()}.values():
-        if table.unreadable:
-            notes[f"{table.file}: left out {', '.join(table.unreadable)}, which hold no single values"] = None
-    return tuple(notes)
-
-
-def _undated_closes(rejections: Iterable[Rejection], readers: Mapping[str, RowReader]) -> Iterator[str]:
-    """The share of won and of lost leads whose row was rejected because their close has no time."""
-    leads = readers.get("leads")
-    outcome = leads.lead.outcome if leads and leads.lead else None
-    if leads is None or outcome is None or outcome.closed_at is None:
-        return
-    lost = {each.row for each in rejections if each.field == "closed_at" and each.lost == "row"}
-    events = [(number in lost, outcome.event(cells)) for number, cells in leads.table.rows]
-    shares = [
-        f"{sum(gone for gone, of in events if of == event):,} of {total:,} {event} leads"
-        for event in ("won", "lost")
-        if (total := sum(of == event for _, of in events))
-    ]
-    if lost and shares:
-        fix = "name another time as closed_at_fallback" if outcome.fallback is None else "complete the export"
-        yield f"rejected because the close has no time: {' and '.join(shares)}; {fix}"
-
-
-def _far_cut(batch: _Batch, mapping: MappingFile) -> Iterator[str]:
-    """A warning where the latest times, and so the data cut, lie far beyond all others."""
-    times = sorted(time for stored in batch.records if (time := stored.record.happened()) is not None)
-    if mapping.cut is not None or len(times) < _MIN_TIMES:
-        return
-    usual, latest = times[int(_USUAL * (len(times) - 1))], times[-1]
-    if latest - usual > max(_FAR, (usual - times[0]) // 2):
-        yield (
-            f"the data cut is {rfc3339(latest)}, but {_USUAL:.0%} of the times lie before {rfc3339(usual)}; if later "
-            "ones are errors of entry, set `cut` in the mapping"
-        )
 
 
 def _cut(batch: _Batch, mapping: MappingFile) -> int | None:

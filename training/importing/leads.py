@@ -9,9 +9,9 @@ from typing import Any
 from features.provenance import Attribute
 from features.records import Problem
 from training.importing.attributes import AttributeColumn, columns
+from training.importing.blocks import NONE, ROW, Leads
 from training.importing.cell_readers import CellReader, read_cells, required
 from training.importing.fields import integer
-from training.importing.mapping import NONE, ROW, Leads
 from training.importing.numbers import NumberFormat
 from training.importing.outcomes import OutcomeReader, outcome_reader
 from training.importing.tables import Cells, Table

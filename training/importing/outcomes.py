@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any
 
 from features.records import KINDS, Problem, Stored, parse
+from training.importing.blocks import Amount, Outcome
 from training.importing.cell_readers import CellReader, read_cells, time_reader
 from training.importing.fields import money
-from training.importing.mapping import Amount, Outcome
 from training.importing.numbers import NumberFormat
 from training.importing.tables import Cells, Table
 from training.importing.time_parsing import Clock

@@ -8,10 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from features.records import InvalidRecord, Kind, Problem, Stored, constraint, parse
 from features.value_types import Id
+from training.importing.blocks import ROW, Block, LeadEvents, Leads
 from training.importing.cell_readers import CellReader, read_cells, required, time_reader
 from training.importing.fields import constant, converter
 from training.importing.leads import LeadParts, lead_parts
-from training.importing.mapping import ROW, Block, LeadEvents, Leads
 from training.importing.mapping import Mapping as MappingFile
 from training.importing.numbers import NumberFormat
 from training.importing.tables import Cells, Table

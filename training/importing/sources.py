@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from features.folding import fold
 from training.importing import table_files
+from training.importing.blocks import Block, File, Join
 from training.importing.errors import InvalidFile, hint
-from training.importing.mapping import Block, File, Join
 from training.importing.table_files import Progress
 from training.importing.tables import Cells, Table
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.value_types import MAX_INTEGER
+from training.importing.blocks import File
 from training.importing.errors import InvalidFile, hint
-from training.importing.mapping import File
 from training.importing.tables import Cells, Table
 
 Progress = Callable[[str, int], None]

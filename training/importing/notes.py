@@ -1,0 +1,78 @@
+"""What an import chose, did not find or finds odd, in sentences for the report."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from features.records import Stored
+from features.value_types import DAY, rfc3339
+from training.importing.numbers import PLAIN
+from training.importing.report import Rejection
+from training.importing.rows import RowReader
+
+_USUAL = 0.99
+_MIN_TIMES = 20
+_FAR = 180 * DAY
+"""How far beyond the usual times the latest one must lie for a warning, at least; also half of their span."""
+
+
+def notes(
+    readers: Mapping[str, RowReader], rejections: Iterable[Rejection], records: Iterable[Stored], cut: int | None
+) -> tuple[str, ...]:
+    """The sentences about an import.
+
+    Args:
+        readers: the readers of the mapping's blocks, by kind.
+        rejections: the errors of all rows.
+        records: the records that were admitted.
+        cut: the declared data cut, microseconds; None where it is the latest time.
+    """
+    return (*_of_files(readers), *_undated_closes(rejections, readers), *_far_cut(records, cut))
+
+
+def _of_files(readers: Mapping[str, RowReader]) -> tuple[str, ...]:
+    """What the readers of files chose or did not find, and the columns that may hold numbers of another format."""
+    found = dict.fromkeys(note for each in readers.values() for note in each.table.notes)
+    columns = [column for each in readers.values() if each.lead for column in each.lead.columns if column.likely]
+    for column in columns:
+        likely = column.likely or PLAIN
+        options = f'decimal: "{likely.decimal}"' + (f', thousands: "{likely.thousands}"' if likely.thousands else "")
+        how = (
+            f"set {options}"
+            if likely != column.written
+            else "declare kind: number, and list the other texts as missing"
+        )
+        found[f"{column.attribute.name} is a category, but most of its texts are numbers: {how}"] = None
+    for table in {id(each.table): each.table for each in readers.values()}.values():
+        if table.unreadable:
+            found[f"{table.file}: left out {', '.join(table.unreadable)}, which hold no single values"] = None
+    return tuple(found)
+
+
+def _undated_closes(rejections: Iterable[Rejection], readers: Mapping[str, RowReader]) -> Iterator[str]:
+    """The share of won and of lost leads whose row was rejected because their close has no time."""
+    leads = readers.get("leads")
+    outcome = leads.lead.outcome if leads and leads.lead else None
+    if leads is None or outcome is None or outcome.closed_at is None:
+        return
+    lost = {each.row for each in rejections if each.field == "closed_at" and each.lost == "row"}
+    events = [(number in lost, outcome.event(cells)) for number, cells in leads.table.rows]
+    shares = [
+        f"{sum(gone for gone, of in events if of == event):,} of {total:,} {event} leads"
+        for event in ("won", "lost")
+        if (total := sum(of == event for _, of in events))
+    ]
+    if lost and shares:
+        fix = "name another time as closed_at_fallback" if outcome.fallback is None else "complete the export"
+        yield f"rejected because the close has no time: {' and '.join(shares)}; {fix}"
+
+
+def _far_cut(records: Iterable[Stored], cut: int | None) -> Iterator[str]:
+    """A warning where the latest times, and so the data cut, lie far beyond all others."""
+    times = sorted(time for stored in records if (time := stored.record.happened()) is not None)
+    if cut is not None or len(times) < _MIN_TIMES:
+        return
+    usual, latest = times[int(_USUAL * (len(times) - 1))], times[-1]
+    if latest - usual > max(_FAR, (usual - times[0]) // 2):
+        yield (
+            f"the data cut is {rfc3339(latest)}, but {_USUAL:.0%} of the times lie before {rfc3339(usual)}; if later "
+            "ones are errors of entry, set `cut` in the mapping"
+        )
