@@ -1,12 +1,14 @@
 """The page of a lead: its current decision with the reasons; a partner sees the state of its own leads alone."""
 
+from dataclasses import replace
+
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from features.records import KINDS, Row
 from operations import work_list as views
-from serving.decisions import current_scores, stored_decisions
+from serving.decisions import current_scores, partner_view, stored_decisions
 from serving.decisions.stored_decisions import StoredDecision
 from serving.html import rendering, visitors, words
 from serving.html.page_routes import page_router
@@ -46,7 +48,10 @@ def lead(request: Request, store: StoreDependency, scoring: ScoringDependency, l
         "closed": closed,
     }
     if visitor.role == "partner":
-        content = {"decision": kept.issued.decision, "records": records}
+        own = replace(records, account={})
+        lacking = partner_view.missing(kept.issued.decision)
+        name = partner_view.lead_name({"lead_id": lead_id, **records.lead})
+        content = {"decision": kept.issued.decision, "records": own, "name": name, "missing": lacking}
         return rendering.page("leads/partner_lead.html", {**around, **content})
     served = scoring.champion.scorer().served
     meaning = words.grades(served.bundle.grades if served else None)

@@ -26,9 +26,11 @@ class SubmissionAnswer(WrittenAnswer):
     duplicate: bool
     """Whether the lead was known before."""
     qualification: Qualification | None
-    """The label that the policy gives."""
+    """The label that the policy gives, by what the partner sent."""
     pending: bool | None
-    """Whether a partner lead is not yet an EQL although no gate has failed."""
+    """Whether a partner lead is not yet an EQL although no gate has failed, by what the partner sent."""
+    missing: list[str] | None = None
+    """The questions that the partner can answer, while the lead is pending; left out for another's lead."""
 
 
 class AliasAnswer(Answer):

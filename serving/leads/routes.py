@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from features.records import KINDS
 from features.value_types import Id, rfc3339
 from operations.mandatory import missing_at_intake
+from serving.decisions import partner_view
 from serving.http.authentication import Permitted
 from serving.http.bodies import Body, json_body, read
 from serving.http.dependencies import StoreDependency
@@ -136,11 +137,10 @@ def _submitted(submission: Submission, caller: Principal) -> WriteResponse:
     if caller.partner_id is None:
         content |= {"decision": submission.content, "assignment": None}
     else:
-        decision = None if submission.decision is None else submission.decision.decision
-        content |= {
-            "qualification": None if decision is None else decision.qualification,
-            "pending": None if decision is None else decision.pending,
-        }
+        content |= {"qualification": None, "pending": None}
+        if (standing := submission.standing) is not None:
+            content |= {"qualification": standing.qualification, "pending": standing.pending}
+            content["missing"] = partner_view.missing(standing)
     return WriteResponse(
         status=200 if submission.duplicate else 201,
         content=content,

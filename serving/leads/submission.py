@@ -1,6 +1,5 @@
 """Submitting a lead with its facts: kept once, by whatever id and however often it is sent, and decided on at once."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +10,14 @@ from sqlalchemy import Connection, select
 from features.batched import batched
 from features.records import KINDS, Kind, Record, Row, Stored
 from features.rows import stored as from_row
+from models.decision import Decision
 from models.scorer import Scorer
 from serving.decisions import current_scores, rescore_queue, stored_decisions
 from serving.decisions.issued import IssuedDecision
 from serving.decisions.stored_decisions import StoredDecision
 from serving.leads.duplicates import matching_lead
+from serving.leads.partner_namespace import our_account, under_own_ids
+from serving.leads.partner_standing import partner_standing
 from serving.records import aliases, versions
 from serving.records.attributes import known_attributes
 from serving.records.bodies import fact_id
@@ -31,8 +33,6 @@ _LEADS = KINDS["leads"]
 _FACTS = tuple(KINDS[name] for name in LeadRequest.model_fields if name in KINDS and not KINDS[name].entity)
 _MAX_IDS = 5_000
 """Ids that one query names."""
-_ID_DIGITS = 32
-"""Hexadecimal digits of the id of a partner's lead: 128 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class Submission:
         decision: the current decision on it; None where it stays hidden.
         made: that decision, where this submission made it.
         stored: that decision, where an earlier request or a worker made it.
+        standing: for a partner, the decision by what the partner knows; None where it stays hidden.
         sent_as: the id that the request named.
     """
 
@@ -53,6 +54,7 @@ class Submission:
     decision: IssuedDecision | None
     made: NewDecision | None = None
     stored: StoredDecision | None = None
+    standing: Decision | None = None
     sent_as: str = ""
 
     @property
@@ -76,15 +78,26 @@ def submit_lead(
         partner_id: the partner that sends the lead; a partner changes nothing that is known of leads and accounts.
     """
     versions.lock_records(connection)
-    submission = _submit(scoring, scorer, connection, request, partner_id)
+    if partner_id is None:
+        submission = _submit(scoring, scorer, connection, request, None)
+    else:
+        own = under_own_ids(connection, request, partner_id)
+        submission = _submit(scoring, scorer, connection, own, partner_id)
+        submission = replace(submission, standing=_standing(scoring, scorer, connection, own, submission.lead_id))
     return replace(submission, sent_as=request.lead.lead_id)
+
+
+def _standing(
+    scoring: Scoring, scorer: Scorer, connection: Connection, request: LeadRequest, lead_id: str | None
+) -> Decision | None:
+    if lead_id is None:
+        return None
+    return partner_standing(connection, scorer, lead_id, _account_id(request), scoring.store.clock())
 
 
 def _submit(
     scoring: Scoring, scorer: Scorer, connection: Connection, request: LeadRequest, partner_id: str | None
 ) -> Submission:
-    if partner_id is not None:
-        request = _under_own_id(connection, request, partner_id)
     known = matching_lead(connection, request.lead.lead_id, request.lead.email)
     if known is None:
         return _create(scoring, scorer, connection, request, update_entities=partner_id is None)
@@ -93,33 +106,14 @@ def _submit(
     return _add_facts(scoring, scorer, connection, request, known)
 
 
-def submission_id(partner_id: str, reference: str) -> str:
-    """The id of a lead that a partner calls `reference`: always the same, and no id that a CRM would give."""
-    text = json.dumps(["leads", partner_id, reference], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
-
-
-def _under_own_id(connection: Connection, request: LeadRequest, partner_id: str) -> LeadRequest:
-    """A partner's request under an id of its own, unless it names a lead of that partner by the kept id.
-
-    Only the vendor's side gives ids. The CRM may give another lead any id that a partner chose, and a partner that
-    tries ids must not learn which ones are taken.
-    """
-    lead = request.lead
-    known = matching_lead(connection, lead.lead_id, None)
-    if known is not None and known["source_partner_id"] == partner_id:
-        return request
-    own = lead.model_copy(update={"lead_id": submission_id(partner_id, lead.lead_id)})
-    return request.model_copy(update={"lead": own})
-
-
 def _create(
     scoring: Scoring, scorer: Scorer, connection: Connection, request: LeadRequest, *, update_entities: bool
 ) -> Submission:
     # The clock is read here, under the lock: a transaction that waited must not record earlier than the one before.
     now, lead_id, account_id = scoring.store.clock(), request.lead.lead_id, _account_id(request)
+    ours = None if update_entities else our_account(connection, request.lead.email)
     new = [
-        _lead(request, account_id, now),
+        _lead(request, ours or account_id, now),
         *_entities(connection, request, update=update_entities),
         *_facts(connection, request, [lead_id], account_id or lead_id),
     ]

@@ -22,7 +22,7 @@ _TYPES: Mapping[str, TypeEngine[Any]] = {
     "date": BigInteger(),
 }
 
-_INDEXED: Mapping[str, tuple[str, ...]] = {"leads": ("account_id", "source_partner_id")}
+_INDEXED: Mapping[str, tuple[str, ...]] = {"leads": ("account_id", "source_partner_id"), "accounts": ("domain",)}
 """Indexed columns of a kind, beside its id and the id of the lead or account that it is about."""
 
 

@@ -9,7 +9,7 @@ from features.records import KINDS, Row
 from models.decision import CloseProbability, Decision
 from operations.exploration import OFF, Exploration, Exposure
 from operations.work_list import PASSED, View
-from serving.decisions import current_scores, stored_decisions
+from serving.decisions import current_scores, partner_view, stored_decisions
 from serving.decisions.current_scores import CurrentScore
 from serving.decisions.reasons import strongest_reason
 from serving.html import charts
@@ -26,7 +26,7 @@ class LeadLine:
 
     Attributes:
         score: the lead's current score.
-        name: the account's name, else the account's domain, else the lead's id.
+        name: the account's name, else the account's domain, else the lead's id; for a partner see `partner_view`.
         domain: the account's domain, where `name` is not the domain already.
         partner: the source partner's name, else its id; None where the lead has none.
         probability: the decision's `close_probability`.
@@ -140,9 +140,7 @@ def work_list(
         page = exploring.page(connection, view, exploration, now=now, limit=limit, offset=offset)
     else:
         page = exploring.ListPage(_ranked(connection, view, partner_id, limit, offset))
-    lines = _lines(connection, page.scores, now)
-    if partner_id is not None:
-        lines = [_for_partner(line) for line in lines]
+    lines = _lines(connection, page.scores, now, of_partner=partner_id is not None)
     before, after = max(offset - limit, 0), offset + limit
     return WorkList(
         view=view,
@@ -176,37 +174,49 @@ def _count(view: View, tallies: Mapping[tuple[str, bool], int]) -> int:
     return sum(count for standing, count in tallies.items() if view.shows(*standing))
 
 
-def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int) -> list[LeadLine]:
+def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int, *, of_partner: bool) -> list[LeadLine]:
     issued = stored_decisions.issued(connection, [score.decision_id for score in scores])
     leads = visible(connection, KINDS["leads"], [score.lead_id for score in scores], now)
-    accounts = visible(connection, KINDS["accounts"], _ids(leads.values(), "account_id"), now)
+    accounts = {} if of_partner else visible(connection, KINDS["accounts"], _ids(leads.values(), "account_id"), now)
     partner_ids = {score.source_partner_id for score in scores if score.source_partner_id}
     partners = visible(connection, KINDS["partners"], partner_ids, now)
     lines = []
     for score in scores:
-        decision = issued[score.decision_id].decision
-        account = accounts.get(leads.get(score.lead_id, {}).get("account_id") or "", {})
-        partner = partners.get(score.source_partner_id or "", {})
-        lines.append(
-            LeadLine(
-                score=score,
-                name=account.get("name") or account.get("domain") or score.lead_id,
-                domain=account.get("domain") if account.get("name") else None,
-                partner=partner.get("name") or score.source_partner_id,
-                probability=decision.close_probability,
-                note=_note(decision),
-                missing=decision.missing if decision.pending else (),
-            )
-        )
+        decision, lead = issued[score.decision_id].decision, leads.get(score.lead_id, {"lead_id": score.lead_id})
+        partner = partners.get(score.source_partner_id or "", {}).get("name") or score.source_partner_id
+        if of_partner:
+            lines.append(_line_of_partner(score, decision, lead, partner))
+        else:
+            lines.append(_line(score, decision, accounts.get(lead.get("account_id") or "", {}), partner))
     return lines
 
 
-def _for_partner(line: LeadLine) -> LeadLine:
-    """The part of a line that a partner sees; see `serving.decisions.partner_view`."""
-    score = replace(
-        line.score, close_probability=None, grade=None, expected_value_minor=None, expected_value_currency=None
+def _line(score: CurrentScore, decision: Decision, account: Row, partner: str | None) -> LeadLine:
+    return LeadLine(
+        score=score,
+        name=account.get("name") or account.get("domain") or score.lead_id,
+        domain=account.get("domain") if account.get("name") else None,
+        partner=partner,
+        probability=decision.close_probability,
+        note=_note(decision),
+        missing=decision.missing if decision.pending else (),
     )
-    return replace(line, score=score, probability=None, note=next(iter(line.missing), ""))
+
+
+def _line_of_partner(score: CurrentScore, decision: Decision, lead: Row, partner: str | None) -> LeadLine:
+    """The part of a line that a partner sees; see `serving.decisions.partner_view`."""
+    missing = partner_view.missing(decision)
+    return LeadLine(
+        score=replace(
+            score, close_probability=None, grade=None, expected_value_minor=None, expected_value_currency=None
+        ),
+        name=partner_view.lead_name(lead),
+        domain=None,
+        partner=partner,
+        probability=None,
+        note=next(iter(missing), ""),
+        missing=missing,
+    )
 
 
 def _ids(rows: Iterable[Row], column: str) -> set[str]:

@@ -30,8 +30,9 @@ from serving.http.dependencies import part
 from serving.http.middleware.load_shedding import MAX_RUNNING, MAX_WAITING
 from serving.http.paging import page_answer
 from serving.identity import Role
+from serving.leads.partner_namespace import partner_account_id, submission_id
 from serving.leads.responses import AliasAnswer, SubmissionAnswer, SubmittedLeadAnswer
-from serving.leads.submission import submission_id, submit_lead
+from serving.leads.submission import submit_lead
 from serving.records import aliases, versions, visible
 from serving.records.facts import facts_of
 from serving.scoring.scoring import Scoring
@@ -564,7 +565,7 @@ def test_a_partner_sends_its_own_lead_and_learns_its_standing(api: Api) -> None:
     standing = api("POST", "/v1/score", OWN).json()
     shown = {name: standing[name] for name in ("qualification", "pending")}
     own = submission_id("P-1", "L-1")
-    assert response.json() == {"lead_id": own, "duplicate": False, **shown}
+    assert response.json() == {"lead_id": own, "duplicate": False, **shown, "missing": []}
     assert api("GET", response.headers["location"]).json()["id"] == own
     again = api.post(OWN, role="partner", partner="P-1")
     assert (again.status_code, again.json()) == (200, {**response.json(), "duplicate": True})
@@ -631,6 +632,69 @@ def test_a_partner_does_not_learn_which_ids_are_taken(api: Api) -> None:
         theirs = {**LEAD, "source_partner_id": "P-2", "lead_id": lead_id, "email": None}
         response = api.post({"lead": theirs}, role="partner", partner="P-2")
         assert (response.status_code, response.json()["duplicate"]) == (201, False)
+
+
+_OURS = {"account_id": "A-1", "domain": "victim.example", "name": "Victim Plc", "employees": 900, "country": "DE"}
+
+
+@both_databases
+def test_a_partner_reads_and_plants_no_account_by_its_id(api: Api) -> None:
+    api("PUT", "/v1/accounts/A-1", {**_OURS, "industry": "software"})
+    guess = {"lead": {**LEAD, "account_id": "A-1", "email": None}, "referrals": BODY["referrals"]}
+    answer = api.post(guess, role="partner", partner="P-1").json()
+    stored = api("GET", f"/v1/leads/{answer['lead_id']}").json()
+    assert stored["account_id"] == partner_account_id("P-1", "A-1")
+    planted = {**guess, "lead": {**LEAD, "lead_id": "L-2", "account_id": None, "email": None}}
+    api.post({**planted, "account": {"account_id": "A-2", "employees": 100}}, role="partner", partner="P-1")
+    assert api("GET", "/v1/accounts/A-2").status_code == 404
+    again = {**planted, "lead": {**LEAD, "lead_id": "L-3", "account_id": "A-2", "email": None}}
+    theirs = api.post(again, role="partner", partner="P-1").json()["lead_id"]
+    assert api("GET", f"/v1/leads/{theirs}").json()["account_id"] == partner_account_id("P-1", "A-2")
+
+
+@both_databases
+def test_a_partner_names_no_lead_of_another_as_the_original(api: Api) -> None:
+    api.create(BODY)
+    named = {"lead": {**LEAD, "lead_id": "L-2", "email": None, "duplicate_of": "L-1"}}
+    kept = api.post({"lead": {**named["lead"], "source_partner_id": "P-2"}}, role="partner", partner="P-2").json()
+    duplicate_of = api("GET", f"/v1/leads/{kept['lead_id']}").json()["duplicate_of"]
+    assert duplicate_of == submission_id("P-2", "L-1")
+
+
+@both_databases
+@pytest.mark.parametrize(
+    ("email", "known", "joined"),
+    [
+        ("cto@victim.example", {}, True),
+        ("cto@mail.victim.example", {}, True),
+        ("cto@VICTIM.example", {"domain": "www.victim.example"}, True),
+        ("cto@gmail.com", {"domain": "gmail.com"}, False),
+        ("cto@other.example", {}, False),
+    ],
+)
+def test_an_address_joins_our_account_for_our_score_and_the_partner_sees_no_difference(
+    api: Api, email: str, known: dict[str, Any], joined: bool
+) -> None:
+    sent = {**OWN, "lead": {**LEAD, "email": email}, "account": {"account_id": "A-1", "employees": 9}}
+    unmatched = api.post(sent, role="partner", partner="P-1").json()
+    assert api("DELETE", f"/v1/leads/{unmatched['lead_id']}").status_code == 204
+    account = {**_OURS, "industry": "software", **known, "account_id": "A-7"}
+    assert api("PUT", "/v1/accounts/A-7", account).status_code == 201
+    sent["lead"] = {**sent["lead"], "lead_id": "L-2"}
+    matched = api.post(sent, role="partner", partner="P-1").json()
+    assert {**matched, "lead_id": ""} == {**unmatched, "lead_id": ""}
+    lead = api("GET", f"/v1/leads/{matched['lead_id']}").json()
+    assert (lead["account_id"] == "A-7") == joined
+    score = api("GET", f"/v1/leads/{matched['lead_id']}/score").json()
+    assert ("900 employees" in json.dumps(score["rules"])) == joined
+
+
+def test_an_account_that_a_partner_sent_is_matched_to_nobody_elses_lead(api: Api) -> None:
+    planted = {"account_id": "A-1", "domain": "victim.example", "employees": 400}
+    api.post({**OWN, "account": planted}, role="partner", partner="P-1")
+    theirs = {"lead": {**LEAD, "lead_id": "L-2", "source_partner_id": "P-2", "email": "cto@victim.example"}}
+    answer = api.post(theirs, role="partner", partner="P-2").json()
+    assert api("GET", f"/v1/leads/{answer['lead_id']}").json()["account_id"] is None
 
 
 def test_a_partner_changes_nothing_known_of_a_company(api: Api) -> None:

@@ -155,6 +155,28 @@ def test_a_partner_learns_how_its_lead_stands_and_what_is_missing_and_nothing_of
     assert "sk the partner to confirm fit" in theirs
 
 
+def test_a_partner_is_asked_for_what_it_can_supply_and_sees_no_account_of_ours(site: Any) -> None:
+    site.store("accounts", "A-1", account_id="A-1", name="Victim Plc", domain="victim.example")
+    known = {"lead_id": "L-1", "account_id": "A-1", "email": "cto@victim.example", "source_partner_id": "P-1"}
+    site.store("leads", "L-1", **known)
+    asked = {
+        rule: {"rule": rule, "gate": "confirmation", "outcome": "unknown", "reason": "unknown", "evidence": evidence}
+        for rule, evidence in (
+            ("confirmed_by_partner", {"partner_fit_confirmations": 0}),
+            ("confirmed_by_vendor", {"vendor_fit_confirmations": 0}),
+        )
+    }
+    missing = ["Ask the partner", "Have our own side"]
+    site.decide("L-1", "P-1", qualification="MQL", pending=True, rules=[*asked.values()], missing=missing)
+    for address in ("/leads/L-1", "/"):
+        ours, theirs = site.read(address, "admin").text, site.read(address, "partner", "P-1").text
+        assert "Ask the partner" in theirs
+        assert "Have our own side" not in theirs
+        assert "Victim Plc" not in theirs
+        assert "victim.example" in theirs
+    assert "Victim Plc" in ours + site.read("/?view=pending", "admin").text
+
+
 def test_a_partner_is_not_told_of_views_or_addresses_that_are_not_its_own(site: Any) -> None:
     site.decide("L-1", "P-1")
     assert site.get("/?view=aside", "partner", "P-1").status_code == 404
