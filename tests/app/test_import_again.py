@@ -76,6 +76,31 @@ def test_a_later_export_changes_nothing_that_was_known_before(imported: Import, 
     assert (changed["region"], changed["recorded_at"]) == ("AMER", parse_instant("2026-03-01T00:00:00Z"))
 
 
+CLOSES = """
+records:
+  leads: {file: leads.csv, id: id, occurred_at: created, outcome: {column: region, won: ["Won"], lost: ["Lost"]}}
+"""
+
+
+def test_the_first_import_must_close_a_lead_and_a_later_one_need_not(run_eql: Any, tmp_path: Path) -> None:
+    mapping, export = tmp_path / "crm.yaml", tmp_path / "export"
+    export.mkdir()
+    mapping.write_text(CLOSES)
+
+    def run(rows: str) -> Any:
+        (export / "leads.csv").write_text(f"id,created,region\n{rows}")
+        return run_eql(tmp_path / "home", "import", export, "--mapping", mapping)
+
+    refused = run("L-1,2026-01-05,EMEA\n")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no row has a text of won or lost ('Won', 'Lost'), so nothing was imported" in refused.stderr
+    assert "region holds 'EMEA' (1)" in refused.stderr
+    assert run("L-1,2026-01-05,WON \n").returncode == 0
+    later = run("L-2,2026-01-06,EMEA\n")
+    assert later.returncode == 0
+    assert "won: Won (0)" in later.stdout
+
+
 def test_leads_numbered_by_row_are_imported_once(imported: Import) -> None:
     leads = {**FIRST, "touches.csv": "lead,at\n1,2026-01-07\n"}
     imported(leads, "2026-01-31", "row")

@@ -259,7 +259,7 @@ def test_a_first_import_without_a_won_or_lost_row_fails(
     import_files: Callable[..., Any], sink: Any, tmp_path: Path
 ) -> None:
     files = {"a.csv": "id,size\n1,gewonnen\n2,verloren\n"}
-    with pytest.raises(ImportFailure, match=r"'Won', 'Lost'.*the column holds 'gewonnen', 'verloren'"):
+    with pytest.raises(ImportFailure, match=r"'Won', 'Lost'.*size holds 'gewonnen' \(1\), 'verloren' \(1\)"):
         import_files(flat(more=OUTCOME), files, first=True)
     assert sink.calls == 0
     later = import_files(flat(more=OUTCOME), files)
@@ -272,7 +272,7 @@ def test_a_first_import_without_a_won_or_lost_row_fails(
 def test_an_import_of_which_every_row_is_rejected_fails_and_tells_the_reasons(
     import_files: Callable[..., Any], sink: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(ImportFailure, match=r"every row was rejected.*rejects\.csv"):
+    with pytest.raises(ImportFailure, match=r"every row of leads was rejected.*lead_id is missing \(2\).*rejects\.csv"):
         import_files(flat(), {"a.csv": "id,size\n,1\n,2\n"})
     assert sink.calls == 0
     assert "is missing" in (tmp_path / "rejects.csv").read_text()

@@ -7,6 +7,7 @@ from features.provenance import Attribute
 from features.value_types import Scalar
 from training.importing.blocks import Extra, Leads
 from training.importing.fields import number
+from training.importing.mapping_base import FoldedTexts
 from training.importing.numbers import PLAIN, NumberFormat, likely_format
 from training.importing.tables import Table
 
@@ -30,8 +31,8 @@ class AttributeColumn:
 
     attribute: Attribute
     position: int
-    none: frozenset[str]
-    missing: frozenset[str]
+    none: FoldedTexts
+    missing: FoldedTexts
     inferred: bool
     written: NumberFormat = PLAIN
     likely: NumberFormat | None = None
@@ -53,7 +54,7 @@ class AttributeColumn:
         return cell
 
 
-def columns(block: Leads, table: Table, missing: frozenset[str], written: NumberFormat) -> tuple[AttributeColumn, ...]:
+def columns(block: Leads, table: Table, missing: FoldedTexts, written: NumberFormat) -> tuple[AttributeColumn, ...]:
     """The attributes that a mapping declares for a table, with `"*"` expanded and missing kinds inferred.
 
     Raises:
@@ -74,12 +75,13 @@ def _others(block: Leads, table: Table) -> Mapping[str, Extra]:
     return {name: Extra(known=others.known) for name in table.columns if name not in named and name not in own}
 
 
-def _column(name: str, extra: Extra, table: Table, missing: frozenset[str], written: NumberFormat) -> AttributeColumn:
+def _column(name: str, extra: Extra, table: Table, missing: FoldedTexts, written: NumberFormat) -> AttributeColumn:
     position = table.position(extra.column or name)
-    none = frozenset(extra.none)
+    none = FoldedTexts.of(extra.none)
     kind, likely = extra.kind, None
     if kind is None:
-        texts = {cells[position] for _, cells in table.rows} - missing - none
+        cells = {cells[position] for _, cells in table.rows}
+        texts = {cell for cell in cells if cell not in missing and cell not in none}
         kind = "number" if all(written.plain(text) is not None for text in texts) else "category"
         likely = likely_format(texts) if kind == "category" else None
     return AttributeColumn(

@@ -6,6 +6,7 @@ from typing import Any
 
 from features.records import Problem
 from training.importing.blocks import Time
+from training.importing.mapping_base import FoldedTexts
 from training.importing.tables import Cells, Table
 from training.importing.time_parsing import Clock
 
@@ -40,7 +41,7 @@ def read_cells(readers: Iterable[CellReader], cells: Cells, problems: list[Probl
     return values
 
 
-def required(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[str], Any]:
+def required(read: Callable[[str], Any], missing: FoldedTexts) -> Callable[[str], Any]:
     """A reader of a cell that must not be missing."""
 
     def check(cell: str) -> Any:
@@ -51,7 +52,7 @@ def required(read: Callable[[str], Any], missing: frozenset[str]) -> Callable[[s
     return check
 
 
-def time_reader(name: str, time: Time, table: Table, missing: frozenset[str], clock: Clock) -> CellReader:
+def time_reader(name: str, time: Time, table: Table, missing: FoldedTexts, clock: Clock) -> CellReader:
     """The reader of a time that must not be missing.
 
     Raises:

@@ -4,6 +4,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -13,7 +14,7 @@ from features.folding import fold
 from features.records import InvalidRecord, Kind, parse
 from features.value_types import MAX_INTEGER, Count, Currency, Date, Money, Size
 from training.importing.errors import hint
-from training.importing.mapping_base import MappingPart, Name, Text, one_or_more
+from training.importing.mapping_base import FoldedTexts, MappingPart, Name, Text, one_or_more
 from training.importing.numbers import PLAIN, NumberFormat
 from training.importing.time_parsing import calendar_day, check_form
 
@@ -47,11 +48,30 @@ class Source(MappingPart):
             raise ValueError("must have either a column or a constant value")
         if self.value is not None and (self.map is not None or self.default is not None):
             raise ValueError("has a constant value, which needs no map and no default")
+        if twice := _two_meanings(self.map or {}):
+            one, other = twice
+            raise ValueError(f"has {one!r} and {other!r} in its map, which are one text (folded); keep one of them")
         return self
+
+    def words(self, choices: Mapping[str, str]) -> Mapping[str, str]:
+        """What folded texts of the column mean: by the map, else by the `choices` that the field has."""
+        if self.map is None:
+            return choices
+        return {fold(text): meaning for text, meaning in self.map.items()}
 
     def constants(self) -> tuple[str, ...]:
         """The texts of the mapping that end up in the field."""
         return tuple(text for text in (self.value, self.default, *(self.map or {}).values()) if text)
+
+
+def _two_meanings(texts: Mapping[str, str]) -> tuple[str, str] | None:
+    """Two texts of a map that are equal after folding and mean different things."""
+    first: dict[str, str] = {}
+    for text, meaning in texts.items():
+        known = first.setdefault(fold(text), text)
+        if texts[known] != meaning:
+            return known, text
+    return None
 
 
 def short_form(key: str) -> Callable[[Any], Any]:
@@ -127,10 +147,6 @@ def flag(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _text(text: str) -> str:
-    return text
-
-
 def shapes(kind: Kind) -> Mapping[str, Shape]:
     """The type of each mappable field of a kind; its id and its times have keys of their own in a mapping."""
     own = {kind.id, "occurred_at", "recorded_at", *(("created_at",) if kind.name == "leads" else ())}
@@ -157,22 +173,23 @@ def _shape(annotation: Any) -> Shape:
     return known.get(annotation) or ("number" if typing.get_args(value)[:1] == (float,) else "text")
 
 
-def converter(kind: Kind, name: str, source: Source, missing: frozenset[str], written: NumberFormat = PLAIN) -> Convert:
+def converter(kind: Kind, name: str, source: Source, missing: FoldedTexts, written: NumberFormat = PLAIN) -> Convert:
     """The conversion of a cell of the source's column to the field; a text in `map` is never missing.
 
     Texts are compared folded (see `features.folding`): in an export `Partner` and `PARTNER` are one.
     """
-    read = _reader(shapes(kind)[name], source, written)
-    words = {fold(text): meaning for text, meaning in source.map.items()} if source.map is not None else None
-    if words is None and source.default is not None:
-        words = {fold(word): word for word in _choices(kind, name)}
+    choices = {fold(word): word for word in _choices(kind, name)}
+    read = _reader(shapes(kind)[name], source, written, choices)
+    words = source.words(choices)
 
     def convert(cell: str) -> Any:
-        text: str | None = cell
-        if words and fold(cell) in words:
-            text = words[fold(cell)]
+        folded = fold(cell)
+        if folded in words:
+            text: str | None = words[folded]
         elif cell in missing or (words and source.default is not None):
             text = source.default
+        else:
+            text = cell
         return read(text) if text else None
 
     return convert
@@ -183,25 +200,32 @@ def constant(kind: Kind, name: str, source: Source) -> Any:
     return _reader(shapes(kind)[name], source)(source.value or "")
 
 
-def _reader(shape: Shape, source: Source, written: NumberFormat = PLAIN) -> Convert:
+def _reader(
+    shape: Shape, source: Source, written: NumberFormat = PLAIN, choices: Mapping[str, str] = MappingProxyType({})
+) -> Convert:
     readers: Mapping[Shape, Convert] = {
         "money": lambda text: money(text, source.currency or "", written),
         "date": lambda text: calendar_day(text, source.format),
-        "list": lambda text: _members(text, source.split),
+        "list": lambda text: _members(text, source.split, choices),
         "integer": lambda text: integer(text, written),
         "number": lambda text: number(text, written),
         "flag": flag,
     }
-    return readers.get(shape, _text)
+    return readers.get(shape, lambda text: choices.get(fold(text), text))
 
 
-def _members(text: str, separator: str | None) -> tuple[str, ...]:
-    """The members of a list, without empty and repeated ones."""
+def _members(text: str, separator: str | None, choices: Mapping[str, str]) -> tuple[str, ...]:
+    """The members of a list, without empty and repeated ones; of members that are equal after folding, the first."""
     parts = (part.strip() for part in (text.split(separator) if separator else [text]))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    first: dict[str, str] = {}
+    for part in parts:
+        if part:
+            first.setdefault(fold(part), choices.get(fold(part), part))
+    return tuple(first.values())
 
 
 def _choices(kind: Kind, name: str) -> tuple[str, ...]:
+    """The texts that a field, or a member of its list, may have; empty where any text may."""
     annotation = kind.model.model_fields[name].annotation
     inner = [annotation, *typing.get_args(annotation)]
     return next((typing.get_args(part) for part in inner if typing.get_origin(part) is Literal), ())

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from features.provenance import Provenance
 from features.records import KINDS, InvalidRecord, Problem, Stored
 from training.importing.errors import ImportFailure
+from training.importing.failures import failure
 from training.importing.integrity import IntegrityCheck
 from training.importing.mapping import Mapping as MappingFile
 from training.importing.mapping import Records
@@ -71,24 +72,12 @@ def run(
         batch.take(one, progress)
     report = _report(batch, readers, mapping, rejects)
     with _replaced(rejects, batch.rejections):
-        failure = _failure(report, first)
-        if failure is None:
+        reason = failure(report, readers, mapping.records, batch.records, first=first)
+        if reason is None:
             sink(batch.records)
-    if failure is not None:
-        raise ImportFailure(failure)
+    if reason is not None:
+        raise ImportFailure(reason)
     return report
-
-
-def _failure(report: ImportReport, first: bool) -> str | None:
-    """Why an import brings nothing that could be used; None where it brings something."""
-    if report.rejected and not any(report.accepted.values()):
-        return f"every row was rejected, so nothing was imported; the reasons are in {report.rejects}"
-    known = [text for text in report.outcome_texts if text.means != "open"]
-    if first and known and not any(text.count for text in known):
-        wanted, there = (", ".join(repr(text.text) for text in texts) for texts in (known, report.outcome_texts))
-        found = there.removesuffix(f", {wanted}")
-        return f"no row has a text of won or lost ({wanted}), so nothing was imported; the column holds {found}"
-    return None
 
 
 @dataclass
@@ -196,7 +185,7 @@ def _report(batch: _Batch, readers: Mapping[str, RowReader], mapping: MappingFil
         reasons=_reasons(batch.rejections, "row"),
         dropped=_reasons(batch.rejections, "field"),
         outcome_texts=_outcome_texts(readers),
-        notes=notes(readers, batch.rejections, batch.records, mapping.data_cut()),
+        notes=notes(readers, batch.rejections, batch.records, mapping),
         outcomes=batch.integrity.outcomes(),
         provenance=Provenance(_cut(batch, mapping), _recorded(mapping.records), lead.declared() if lead else ()),
         inferred={column.attribute.name: column.attribute.kind for column in lead.columns if column.inferred}

@@ -12,6 +12,7 @@ from training.importing.attributes import AttributeColumn, columns
 from training.importing.blocks import NONE, ROW, Leads
 from training.importing.cell_readers import CellReader, read_cells, required
 from training.importing.fields import integer
+from training.importing.mapping_base import FoldedTexts
 from training.importing.numbers import NumberFormat
 from training.importing.outcomes import OutcomeReader, outcome_reader
 from training.importing.tables import Cells, Table
@@ -40,7 +41,7 @@ class LeadParts:
     order: CellReader | str
     group: tuple[int, ...]
     grouped: bool
-    missing: frozenset[str]
+    missing: FoldedTexts
     outcome: OutcomeReader | None
 
     def declared(self) -> tuple[Attribute, ...]:
@@ -70,7 +71,7 @@ class LeadParts:
         return hashlib.blake2b(json.dumps(shared).encode(), digest_size=8).hexdigest()
 
 
-def lead_parts(block: Leads, table: Table, missing: frozenset[str], clock: Clock, written: NumberFormat) -> LeadParts:
+def lead_parts(block: Leads, table: Table, missing: FoldedTexts, clock: Clock, written: NumberFormat) -> LeadParts:
     """The readers of the parts that only leads have.
 
     Raises:
@@ -93,7 +94,7 @@ def lead_parts(block: Leads, table: Table, missing: frozenset[str], clock: Clock
     )
 
 
-def _order(column: str, table: Table, missing: frozenset[str]) -> CellReader:
+def _order(column: str, table: Table, missing: FoldedTexts) -> CellReader:
     return CellReader("order", table.position(column), required(integer, missing))
 
 

@@ -28,7 +28,7 @@ from training.importing.blocks import (
 )
 from training.importing.errors import InvalidMapping, hint
 from training.importing.fields import Source, check
-from training.importing.mapping_base import MappingPart, Text, Texts, read_yaml
+from training.importing.mapping_base import FoldedTexts, MappingPart, Text, Texts, read_yaml
 from training.importing.numbers import NumberFormat
 from training.importing.time_parsing import Clock
 
@@ -128,9 +128,9 @@ class Mapping(MappingPart):
                 raise ValueError(f".records.{name} {error}") from None
         return self
 
-    def unknown(self, block: Block) -> frozenset[str]:
+    def unknown(self, block: Block) -> FoldedTexts:
         """The texts that mean unknown in a block; the empty text always does."""
-        return frozenset({"", *(self.missing if block.missing is None else block.missing)})
+        return FoldedTexts.of(("", *(self.missing if block.missing is None else block.missing)))
 
 
 def load(path: Path) -> Mapping:

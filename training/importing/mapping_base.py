@@ -4,11 +4,14 @@ YAML 1.1 reads an unquoted `yes`, `1`, `1.5` or `2018-12-31` as something other 
 text, so such scalars are kept as written and marked. Where a mapping compares text they are refused.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from features.folding import fold
 from training.importing.errors import hint
 
 _TEXT_TAG = "tag:yaml.org,2002:str"
@@ -107,6 +110,25 @@ Name = Annotated[Text, Field(min_length=1)]
 """The name of a column, file or field."""
 Names = Annotated[tuple[Name, ...], BeforeValidator(listed, json_schema_input_type=list[Name])]
 """A list of names."""
+
+
+@dataclass(frozen=True)
+class FoldedTexts:
+    """Texts of a mapping. A cell is one of them if it is equal after folding (see `features.folding`).
+
+    >>> "n/a" in FoldedTexts.of(["N/A ", ""]), " " in FoldedTexts.of([""])
+    (True, True)
+    """
+
+    folded: frozenset[str]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "FoldedTexts":
+        """These texts, folded."""
+        return cls(frozenset(map(fold, texts)))
+
+    def __contains__(self, cell: str) -> bool:
+        return fold(cell) in self.folded
 
 
 class MappingPart(BaseModel):

@@ -1,12 +1,15 @@
 """What an import chose, did not find or finds odd, in sentences for the report."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from features.records import Stored
 from features.value_types import DAY, rfc3339
+from training.importing.mapping import Mapping as MappingFile
 from training.importing.numbers import PLAIN
 from training.importing.report import Rejection
 from training.importing.rows import RowReader
+from training.importing.word_use import unused_texts
 
 _USUAL = 0.99
 _MIN_TIMES = 20
@@ -15,7 +18,7 @@ _FAR = 180 * DAY
 
 
 def notes(
-    readers: Mapping[str, RowReader], rejections: Iterable[Rejection], records: Iterable[Stored], cut: int | None
+    readers: Mapping[str, RowReader], rejections: Iterable[Rejection], records: Iterable[Stored], mapping: MappingFile
 ) -> tuple[str, ...]:
     """The sentences about an import.
 
@@ -23,9 +26,24 @@ def notes(
         readers: the readers of the mapping's blocks, by kind.
         rejections: the errors of all rows.
         records: the records that were admitted.
-        cut: the declared data cut, microseconds; None where it is the latest time.
+        mapping: of the import.
     """
-    return (*_of_files(readers), *_undated_closes(rejections, readers), *_far_cut(records, cut))
+    return (
+        *_of_files(readers),
+        *unused_texts(mapping, readers),
+        *_all_rejected(readers, rejections),
+        *_undated_closes(rejections, readers),
+        *_far_cut(records, mapping.data_cut()),
+    )
+
+
+def _all_rejected(readers: Mapping[str, RowReader], rejections: Iterable[Rejection]) -> Iterator[str]:
+    """The files of which every row was rejected: most often the mapping is what is wrong there."""
+    lost = Counter(kind for kind, _ in {(each.record, each.row) for each in rejections if each.lost == "row"})
+    for kind, each in readers.items():
+        total = len(each.table.rows) + len(each.table.ragged)
+        if total and lost[kind] == total:
+            yield f"every row of {each.table.file} was rejected, so the import has no {kind} of it; check their mapping"
 
 
 def _of_files(readers: Mapping[str, RowReader]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from features.records import KINDS, Problem, Stored, parse
 from training.importing.blocks import Amount, Outcome
 from training.importing.cell_readers import CellReader, read_cells, time_reader
 from training.importing.fields import money
+from training.importing.mapping_base import FoldedTexts
 from training.importing.numbers import NumberFormat
 from training.importing.tables import Cells, Table
 from training.importing.time_parsing import Clock
@@ -94,7 +95,7 @@ def _event(identity: str, lead_id: str, event: str, at: int | None, amount: Mapp
 
 
 def outcome_reader(
-    outcome: Outcome, table: Table, missing: frozenset[str], clock: Clock, written: NumberFormat
+    outcome: Outcome, table: Table, missing: FoldedTexts, clock: Clock, written: NumberFormat
 ) -> OutcomeReader:
     """The reader of an outcome.
 
@@ -112,5 +113,5 @@ def outcome_reader(
     )
 
 
-def _amount(amount: Amount, missing: frozenset[str], written: NumberFormat) -> Callable[[str], Any]:
+def _amount(amount: Amount, missing: FoldedTexts, written: NumberFormat) -> Callable[[str], Any]:
     return lambda cell: None if cell in missing else money(cell, amount.currency, written)

@@ -13,6 +13,7 @@ from training.importing.cell_readers import CellReader, read_cells, required, ti
 from training.importing.fields import constant, converter
 from training.importing.leads import LeadParts, lead_parts
 from training.importing.mapping import Mapping as MappingFile
+from training.importing.mapping_base import FoldedTexts
 from training.importing.numbers import NumberFormat
 from training.importing.tables import Cells, Table
 from training.importing.time_parsing import Clock
@@ -41,6 +42,7 @@ class RowReader:
         required: the readers of the content that a record needs, with its times.
         optional: the readers of the content that a record may lack.
         constants: content that is the same in every row.
+        missing: texts that mean unknown.
         lead: the parts that only leads have.
     """
 
@@ -51,6 +53,7 @@ class RowReader:
     required: tuple[CellReader, ...]
     optional: tuple[CellReader, ...]
     constants: Mapping[str, Any]
+    missing: FoldedTexts
     lead: LeadParts | None
 
     def id_of(self, number: int, cells: Cells) -> str:
@@ -95,7 +98,7 @@ class RowReader:
         return {reader.name: cells[reader.position] for reader in (*self.required, *self.optional)}
 
 
-def _id_reader(name: str, column: str, table: Table, missing: frozenset[str]) -> CellReader:
+def _id_reader(name: str, column: str, table: Table, missing: FoldedTexts) -> CellReader:
     inexact = column in table.floats
     return CellReader(name, table.position(column), required(_exact_id if inexact else _valid_id, missing))
 
@@ -152,12 +155,13 @@ def reader(kind: Kind, block: Block, table: Table, mapping: MappingFile) -> RowR
         required=tuple(each for each in readers if each.name in required),
         optional=tuple(each for each in readers if each.name not in required),
         constants=_constants(kind, block),
+        missing=missing,
         lead=lead_parts(block, table, missing, clock, written) if isinstance(block, Leads) else None,
     )
 
 
 def _content_readers(
-    kind: Kind, block: Block, table: Table, missing: frozenset[str], clock: Clock, written: NumberFormat
+    kind: Kind, block: Block, table: Table, missing: FoldedTexts, clock: Clock, written: NumberFormat
 ) -> Iterable[CellReader]:
     time = "created_at" if isinstance(block, Leads) else "occurred_at"
     for name, column in ((time, block.happened()), ("recorded_at", block.recorded_at)):

@@ -15,6 +15,7 @@ from training.importing.blocks import Block, File, Join
 from training.importing.errors import InvalidFile, hint
 from training.importing.table_files import Progress
 from training.importing.tables import Cells, Table
+from training.importing.word_use import column_counts, counted, unused_where
 
 _MAX_SHOWN = 3
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -121,6 +122,7 @@ def _filtered(table: Table, block: Block) -> Table:
     wanted = [(table.position(column), {*map(fold, texts)}) for column, texts in block.where.items()]
     rows = [row for row in table.rows if all(fold(row[1][position]) in texts for position, texts in wanted)]
     if not rows and table.rows:
-        raise InvalidFile(f"{table.file} has no row that fits `where` ({', '.join(block.where)}); check its texts")
-    left = len(table.rows) - len(rows)
-    return replace(table, rows=rows, notes=(*table.notes, f"{left:,} rows of {table.file} do not fit `where`"))
+        held = "; ".join(f"{column} holds {counted(column_counts(table, column))}" for column in block.where)
+        raise InvalidFile(f"{table.file} has no row that fits `where`: {held}")
+    left = f"{len(table.rows) - len(rows):,} rows of {table.file} do not fit `where`"
+    return replace(table, rows=rows, notes=(*table.notes, left, *unused_where(block, table)))
