@@ -19,7 +19,7 @@ from app.commands.options import Format, Json, UsageError, parse_moment, wiring
 from app.commands.table_files import write_table
 from app.wiring import Wiring, now
 from features.catalogue import CATALOGUE
-from features.folder import read, read_provenance
+from features.folder import PROVENANCE, FolderError, read, read_provenance
 from features.partner_history import HORIZON_DAYS
 from features.records import KINDS, Stored
 from features.value_types import parse_date, rfc3339
@@ -180,6 +180,9 @@ def _added_text(added: "Reimported") -> str:
 
 
 def _import_folder(source: Path, as_json: bool) -> None:
+    if not (source / PROVENANCE).is_file():
+        fix = "for a CRM export add --mapping FILE.yaml, or name a folder that `eql simulate` or `eql export` wrote"
+        raise FolderError(f"{source} is no folder of EQL records, because it has no {PROVENANCE}; {fix}")
     provenance = read_provenance(source)
     records: list[Stored] = []
     for kind in KINDS.values():

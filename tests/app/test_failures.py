@@ -37,7 +37,7 @@ def test_a_faulty_mapping_or_folder_writes_nothing(eql: Run, tmp_path: Path) -> 
     mapping = tmp_path / "mapping.yaml"
     mapping.write_text("recrods: {}\n")
     failed(eql("import", tmp_path, "--mapping", mapping), "recrods", "records")
-    failed(eql("import", tmp_path / "nowhere"), "nowhere")
+    failed(eql("import", tmp_path / "nowhere"), "nowhere", "for a CRM export add --mapping")
     assert eql("doctor").returncode == 1
 
 

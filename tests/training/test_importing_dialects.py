@@ -168,7 +168,7 @@ def test_a_title_above_the_header_and_rows_that_are_not_wanted_are_left_out(impo
     content = "Pipeline of May\n\nid,kind,size\n1,deal ,5\n2,Task,6\n3,DEAL,7\n"
     done = import_files(flat(more=more), {"a.csv": content})
     assert set(done.of("leads")) == {"1", "3"}
-    assert "1 rows of a.csv do not fit `where`" in done.report.text()
+    assert "1 rows of a.csv do not fit `where` by kind" in done.report.text()
 
 
 def test_a_long_note_is_no_fault(import_files: Callable[..., Any]) -> None:
@@ -238,7 +238,7 @@ def test_parquet_ids_with_gaps_stay_whole_numbers(import_files: Callable[..., An
 @pytest.mark.parametrize(
     ("content", "fix"),
     [
-        (b"id;size\n1;2\n", "separator: ';'"),
+        (b"id;size\n1;2\n", 'separator: ";"'),
         (b"id\tsize\n1\t2\n", 'separator: "\\t"'),
         ("id,size\n1,2\n".encode("utf-16"), "encoding: utf-16"),
         (b"Report\nid,size\n", "skip_lines"),

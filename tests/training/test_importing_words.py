@@ -75,7 +75,7 @@ def test_a_map_whose_texts_never_occur_is_told_with_what_became_the_default(impo
 def test_where_tells_its_texts_that_occur_in_no_row(import_files: Callable[..., Any]) -> None:
     done = import_files(flat('where: {x: ["Deal", "Renwal"]}'), {"a.csv": "id,x\n1,deal\n2,Renewal\n"})
     assert done.report.notes == (
-        "1 rows of a.csv do not fit `where`",
+        "1 rows of a.csv do not fit `where` by x",
         "where.x has texts that occur in no row: 'Renwal' (0)",
     )
     with pytest.raises(InvalidFile, match=r"no row that fits `where`: x holds 'deal' \(1\), 'Renewal' \(1\)"):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from features.provenance import Attribute
 from features.value_types import Scalar
 from training.importing.blocks import Extra, Leads
+from training.importing.dialect import Dialect
 from training.importing.fields import number
 from training.importing.mapping_base import FoldedTexts
-from training.importing.numbers import PLAIN, NumberFormat, likely_format
 from training.importing.tables import Table
 
 NONE_TEXT = "none"
@@ -23,19 +23,15 @@ class AttributeColumn:
         attribute: its name, kind and when it is known.
         position: of the cell in a row.
         none: texts that mean "none": 0 in a number.
-        missing: texts that mean unknown; `none` takes precedence.
+        dialect: of its texts; `none` takes precedence over the texts that mean unknown.
         inferred: whether the kind was inferred.
-        written: the format of its numbers.
-        likely: of an inferred category, the format in which most of its texts are numbers; None where there is none.
     """
 
     attribute: Attribute
     position: int
     none: FoldedTexts
-    missing: FoldedTexts
+    dialect: Dialect
     inferred: bool
-    written: NumberFormat = PLAIN
-    likely: NumberFormat | None = None
 
     def value(self, cell: str) -> Scalar:
         """The value of a cell; None is unknown.
@@ -45,23 +41,23 @@ class AttributeColumn:
         """
         if cell in self.none:
             return 0.0 if self.attribute.kind == "number" else NONE_TEXT
-        if cell in self.missing:
+        if cell in self.dialect.missing:
             return None
         if self.attribute.kind == "number":
-            return number(cell, self.written)
+            return number(cell, self.dialect.numbers)
         if "\0" in cell:
             raise ValueError("must not contain the NUL character")
-        return cell
+        return str(cell)
 
 
-def columns(block: Leads, table: Table, missing: FoldedTexts, written: NumberFormat) -> tuple[AttributeColumn, ...]:
+def columns(block: Leads, table: Table, dialect: Dialect) -> tuple[AttributeColumn, ...]:
     """The attributes that a mapping declares for a table, with `"*"` expanded and missing kinds inferred.
 
     Raises:
         InvalidFile: the table lacks a column the mapping names.
     """
     extras = {**_others(block, table), **block.attributes.named()}
-    return tuple(_column(name, extra, table, missing, written) for name, extra in extras.items())
+    return tuple(_column(name, extra, table, dialect) for name, extra in extras.items())
 
 
 def _others(block: Leads, table: Table) -> Mapping[str, Extra]:
@@ -75,21 +71,18 @@ def _others(block: Leads, table: Table) -> Mapping[str, Extra]:
     return {name: Extra(known=others.known) for name in table.columns if name not in named and name not in own}
 
 
-def _column(name: str, extra: Extra, table: Table, missing: FoldedTexts, written: NumberFormat) -> AttributeColumn:
+def _column(name: str, extra: Extra, table: Table, dialect: Dialect) -> AttributeColumn:
     position = table.position(extra.column or name)
     none = FoldedTexts.of(extra.none)
-    kind, likely = extra.kind, None
+    kind = extra.kind
     if kind is None:
         cells = {cells[position] for _, cells in table.rows}
-        texts = {cell for cell in cells if cell not in missing and cell not in none}
-        kind = "number" if all(written.plain(text) is not None for text in texts) else "category"
-        likely = likely_format(texts) if kind == "category" else None
+        known = (cell for cell in cells if cell not in dialect.missing and cell not in none)
+        kind = "number" if all(dialect.numbers.plain(text) is not None for text in known) else "category"
     return AttributeColumn(
         attribute=Attribute(name, kind, extra.known),
         position=position,
         none=none,
-        missing=missing,
+        dialect=dialect,
         inferred=extra.kind is None,
-        written=written,
-        likely=likely,
     )

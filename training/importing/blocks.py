@@ -1,5 +1,7 @@
 """The blocks of a mapping file: the files of an export, and what their columns mean for each kind of record."""
 
+from collections.abc import Collection
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
@@ -46,6 +48,11 @@ SameOrColumn = Annotated[
 """A column of times, or `same`: recorded when it happened."""
 
 
+PARQUET = (".parquet",)
+WORKBOOKS = (".xlsx", ".xlsm")
+OTHER_WORKBOOKS = (".xls", ".xlsb", ".ods", ".numbers")
+
+
 class File(MappingPart):
     """A CSV, Parquet or .xlsx file of the export, relative to its folder; .gz is unpacked."""
 
@@ -58,6 +65,15 @@ class File(MappingPart):
         Field(description="lines above the line with the names of the columns"),
     ] = 0
     sheet: Annotated[Name | None, Field(description="of an .xlsx file; by default the first")] = None
+
+    @model_validator(mode="after")
+    def _of_its_format(self) -> "File":
+        suffix = PurePath(self.file).suffix.lower()
+        if self.sheet is not None and suffix not in WORKBOOKS:
+            raise ValueError(f"has a sheet, but {self.file} is no .xlsx file; leave out sheet")
+        if self.skip_lines and suffix in PARQUET:
+            raise ValueError(f"has skip_lines, but {self.file} is Parquet, which has no lines; leave out skip_lines")
+        return self
 
 
 class Join(File):
@@ -168,6 +184,10 @@ class Block(File):
         """The column that names the lead or account it speaks of."""
         return None
 
+    def used(self) -> Collection[str] | None:
+        """Every column that the block reads, of its own file or of those it joins; None for all columns."""
+        return {*self.columns(), *(column for join in self.joins for column in join.columns)}
+
     def columns(self) -> tuple[str, ...]:
         """Every column the block names but for its attributes."""
         times = [time.column for time in (self.happened(), self.recorded_at) if time]
@@ -211,6 +231,13 @@ class Leads(Block):
         closed = [part.column for part in parts if part]
         order = [self.order] if self.order not in (ROW, NONE) else []
         return (*super().columns(), *outcome, *closed, *order, *self.group_by)
+
+    @override
+    def used(self) -> Collection[str] | None:
+        if self.attributes.others is not None:
+            return None
+        named = self.attributes.named()
+        return {*(super().used() or ()), *(extra.column or name for name, extra in named.items())}
 
 
 class AccountRecord(Block):

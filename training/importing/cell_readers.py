@@ -6,9 +6,9 @@ from typing import Any
 
 from features.records import Problem
 from training.importing.blocks import Time
+from training.importing.dialect import Dialect
 from training.importing.mapping_base import FoldedTexts
 from training.importing.tables import Cells, Table
-from training.importing.time_parsing import Clock
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,11 @@ def required(read: Callable[[str], Any], missing: FoldedTexts) -> Callable[[str]
     return check
 
 
-def time_reader(name: str, time: Time, table: Table, missing: FoldedTexts, clock: Clock) -> CellReader:
+def time_reader(name: str, time: Time, table: Table, dialect: Dialect) -> CellReader:
     """The reader of a time that must not be missing.
 
     Raises:
         InvalidFile: the table lacks its column.
     """
-    return CellReader(
-        name, table.position(time.column), required(lambda cell: clock.instant(cell, time.format), missing)
-    )
+    read = required(lambda cell: dialect.clock.instant(cell, time.format), dialect.missing)
+    return CellReader(name, table.position(time.column), read)

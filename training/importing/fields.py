@@ -1,5 +1,6 @@
 """The fields of a record: the source of each in a mapping, and the conversion of text to the record's types."""
 
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -12,21 +13,25 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from features.currencies import minor_digits
 from features.folding import fold
 from features.records import InvalidRecord, Kind, parse
-from features.value_types import MAX_INTEGER, Count, Currency, Date, Money, Size
+from features.value_types import MAX_INTEGER, Count, Currency, Date, Id, Money, Size
+from training.importing.currency_signs import meanings
+from training.importing.dialect import MAPPING, Dialect
 from training.importing.errors import hint
-from training.importing.mapping_base import FoldedTexts, MappingPart, Name, Text, one_or_more
-from training.importing.numbers import PLAIN, NumberFormat
-from training.importing.time_parsing import calendar_day, check_form
+from training.importing.mapping_base import MappingPart, Name, Text, one_or_more
+from training.importing.numbers import PLAIN, NumberFormat, split_currency
+from training.importing.tables import FloatText
+from training.importing.time_parsing import check_form
 
-Shape = Literal["text", "integer", "number", "flag", "date", "money", "list"]
+Shape = Literal["text", "id", "integer", "number", "flag", "date", "money", "list"]
 """The type that the text of a field is read as."""
 Convert: TypeAlias = Callable[[str], Any]
 """Reads a cell. None is unknown; a ValueError says the constraint."""
 
+_SHORTENED = re.compile(r"\d(\.\d+)?[eE]\+\d+", re.ASCII)
 _EXACT = Context(prec=400, traps=[Inexact, InvalidOperation])
 
 Form = Annotated[Text, AfterValidator(check_form)]
-"""A strptime format, such as %d/%m/%Y, or a form of `training.importing.time_parsing.NUMERIC`."""
+"""A strptime format, such as %d/%m/%Y, or a form of `training.importing.time_parsing.NAMED`."""
 Forms = Annotated[tuple[Form, ...], BeforeValidator(one_or_more, json_schema_input_type=Form | list[Form])]
 """The forms of a column's dates; the first that fits a cell is taken."""
 
@@ -124,8 +129,11 @@ def money(text: str, currency: str, written: NumberFormat = PLAIN) -> dict[str, 
 
 
     Raises:
-        ValueError: the text is not a number, or has more decimals than the currency.
+        ValueError: the text is not a number, has more decimals than the currency, or the sign of another currency.
     """
+    sign, _ = split_currency(text.strip())
+    if sign and currency not in (meanings(sign) or {currency}):
+        raise ValueError(f"must be an amount in {currency}, not of another currency")
     digits = minor_digits(currency)
     try:
         minor = _EXACT.scaleb(Decimal(written.plain(text) or "NaN"), digits)
@@ -134,6 +142,19 @@ def money(text: str, currency: str, written: NumberFormat = PLAIN) -> dict[str, 
         raise ValueError(
             f"must be an amount in {currency} with at most {digits} decimals, such as {example(written)}"
         ) from None
+
+
+def identity(text: str) -> str:
+    """A text as an id.
+
+    Raises:
+        ValueError: it is what a program made of a number: digits of the id may be lost.
+    """
+    if isinstance(text, FloatText):
+        raise ValueError("must be a whole number up to 2^53, because the file holds it as a floating-point number")
+    if _SHORTENED.fullmatch(text):
+        raise ValueError("was shortened by a program that took it for a number; export the column as text")
+    return str(text)
 
 
 def flag(text: str) -> bool:
@@ -166,6 +187,7 @@ def _shape(annotation: Any) -> Shape:
         int: "integer",
         bool: "flag",
         float: "number",
+        Id: "id",
     }
     if typing.get_origin(annotation) is tuple:
         return "list"
@@ -173,20 +195,20 @@ def _shape(annotation: Any) -> Shape:
     return known.get(annotation) or ("number" if typing.get_args(value)[:1] == (float,) else "text")
 
 
-def converter(kind: Kind, name: str, source: Source, missing: FoldedTexts, written: NumberFormat = PLAIN) -> Convert:
+def converter(kind: Kind, name: str, source: Source, dialect: Dialect) -> Convert:
     """The conversion of a cell of the source's column to the field; a text in `map` is never missing.
 
     Texts are compared folded (see `features.folding`): in an export `Partner` and `PARTNER` are one.
     """
     choices = {fold(word): word for word in _choices(kind, name)}
-    read = _reader(shapes(kind)[name], source, written, choices)
+    read = _reader(shapes(kind)[name], source, dialect, choices)
     words = source.words(choices)
 
     def convert(cell: str) -> Any:
         folded = fold(cell)
         if folded in words:
             text: str | None = words[folded]
-        elif cell in missing or (words and source.default is not None):
+        elif cell in dialect.missing or (words and source.default is not None):
             text = source.default
         else:
             text = cell
@@ -201,17 +223,18 @@ def constant(kind: Kind, name: str, source: Source) -> Any:
 
 
 def _reader(
-    shape: Shape, source: Source, written: NumberFormat = PLAIN, choices: Mapping[str, str] = MappingProxyType({})
+    shape: Shape, source: Source, dialect: Dialect = MAPPING, choices: Mapping[str, str] = MappingProxyType({})
 ) -> Convert:
     readers: Mapping[Shape, Convert] = {
-        "money": lambda text: money(text, source.currency or "", written),
-        "date": lambda text: calendar_day(text, source.format),
+        "id": identity,
+        "money": lambda text: money(text, source.currency or "", dialect.numbers),
+        "date": lambda text: dialect.clock.day(text, source.format),
         "list": lambda text: _members(text, source.split, choices),
-        "integer": lambda text: integer(text, written),
-        "number": lambda text: number(text, written),
+        "integer": lambda text: integer(text, dialect.numbers),
+        "number": lambda text: number(text, dialect.numbers),
         "flag": flag,
     }
-    return readers.get(shape, lambda text: choices.get(fold(text), text))
+    return readers.get(shape, lambda text: choices.get(fold(text), str(text)))
 
 
 def _members(text: str, separator: str | None, choices: Mapping[str, str]) -> tuple[str, ...]:

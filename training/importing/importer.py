@@ -64,8 +64,8 @@ def run(
         ImportFailure: the reject file cannot be written, every row was rejected, or a first import has neither a won
             nor a lost lead although the mapping names their texts; nothing was imported.
     """
-    export = Export(source, progress)
     blocks = mapping.records.blocks()
+    export = Export(source, blocks.values(), progress)
     readers = {name: reader(KINDS[name], block, export.table(block), mapping) for name, block in blocks.items()}
     batch = _Batch(IntegrityCheck(mapping.clock(), mapping.data_cut()))
     for one in readers.values():

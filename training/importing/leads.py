@@ -11,12 +11,11 @@ from features.records import Problem
 from training.importing.attributes import AttributeColumn, columns
 from training.importing.blocks import NONE, ROW, Leads
 from training.importing.cell_readers import CellReader, read_cells, required
+from training.importing.dialect import Dialect
 from training.importing.fields import integer
 from training.importing.mapping_base import FoldedTexts
-from training.importing.numbers import NumberFormat
 from training.importing.outcomes import OutcomeReader, outcome_reader
 from training.importing.tables import Cells, Table
-from training.importing.time_parsing import Clock
 
 _NOT_IN_PROFILE = frozenset({"account_id", "duplicate_of", "referral_date"})
 """Ids and times among the fields of leads: profiles are compared without them."""
@@ -71,31 +70,32 @@ class LeadParts:
         return hashlib.blake2b(json.dumps(shared).encode(), digest_size=8).hexdigest()
 
 
-def lead_parts(block: Leads, table: Table, missing: FoldedTexts, clock: Clock, written: NumberFormat) -> LeadParts:
+def lead_parts(block: Leads, table: Table, dialect: Dialect) -> LeadParts:
     """The readers of the parts that only leads have.
 
     Raises:
         InvalidFile: the table lacks a column the mapping names.
     """
-    declared = columns(block, table, missing, written)
+    declared = columns(block, table, dialect)
     kept = tuple(
         CellReader(c.attribute.name, c.position, c.value) for c in declared if c.attribute.known == "at_creation"
     )
     positions = tuple(map(table.position, block.group_by)) or _profile(block, table, kept)
-    order = block.order if block.order in (ROW, NONE) else _order(block.order, table, missing)
+    order = block.order if block.order in (ROW, NONE) else _order(block.order, table, dialect)
     return LeadParts(
         columns=declared,
         attributes=kept,
         order=order,
         group=positions,
         grouped=bool(block.group_by),
-        missing=missing,
-        outcome=outcome_reader(block.outcome, table, missing, clock, written) if block.outcome else None,
+        missing=dialect.missing,
+        outcome=outcome_reader(block.outcome, table, dialect) if block.outcome else None,
     )
 
 
-def _order(column: str, table: Table, missing: FoldedTexts) -> CellReader:
-    return CellReader("order", table.position(column), required(integer, missing))
+def _order(column: str, table: Table, dialect: Dialect) -> CellReader:
+    read = required(lambda cell: integer(cell, dialect.numbers), dialect.missing)
+    return CellReader("order", table.position(column), read)
 
 
 def _profile(block: Leads, table: Table, kept: tuple[CellReader, ...]) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ from training.importing.blocks import (
     Leads,
     Thousands,
 )
+from training.importing.dialect import Dialect
 from training.importing.errors import InvalidMapping, hint
 from training.importing.fields import Source, check
 from training.importing.mapping_base import FoldedTexts, MappingPart, Text, Texts, read_yaml
@@ -107,6 +108,11 @@ class Mapping(MappingPart):
             raise ValueError(f"{error}, not {cut!r}") from None
         return cut
 
+    def dialect(self, block: Block) -> Dialect:
+        """How the cells of a block are written."""
+        missing = self.missing if block.missing is None else block.missing
+        return Dialect(FoldedTexts.of(("", *missing)), self.clock(), self._numbers(block))
+
     def clock(self) -> Clock:
         """The clock of the export."""
         return Clock(ZoneInfo(self.timezone))
@@ -115,22 +121,17 @@ class Mapping(MappingPart):
         """Microseconds of the declared cut; a date is the end of its day."""
         return None if self.cut is None else self.clock().end(self.cut)
 
-    def numbers(self, block: Block) -> NumberFormat:
-        """The format of a block's numbers."""
+    def _numbers(self, block: Block) -> NumberFormat:
         return NumberFormat(block.decimal or self.decimal, block.thousands or self.thousands)
 
     @model_validator(mode="after")
     def _number_formats(self) -> "Mapping":
         for name, block in self.records.blocks().items():
             try:
-                self.numbers(block)
+                self._numbers(block)
             except ValueError as error:
                 raise ValueError(f".records.{name} {error}") from None
         return self
-
-    def unknown(self, block: Block) -> FoldedTexts:
-        """The texts that mean unknown in a block; the empty text always does."""
-        return FoldedTexts.of(("", *(self.missing if block.missing is None else block.missing)))
 
 
 def load(path: Path) -> Mapping:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from features.records import Stored
 from features.value_types import DAY, rfc3339
+from training.importing.doubtful_cells import doubts
 from training.importing.mapping import Mapping as MappingFile
-from training.importing.numbers import PLAIN
 from training.importing.report import Rejection
 from training.importing.rows import RowReader
 from training.importing.word_use import unused_texts
@@ -31,6 +31,7 @@ def notes(
     return (
         *_of_files(readers),
         *unused_texts(mapping, readers),
+        *doubts(mapping, readers),
         *_all_rejected(readers, rejections),
         *_undated_closes(rejections, readers),
         *_far_cut(records, mapping.data_cut()),
@@ -47,19 +48,11 @@ def _all_rejected(readers: Mapping[str, RowReader], rejections: Iterable[Rejecti
 
 
 def _of_files(readers: Mapping[str, RowReader]) -> tuple[str, ...]:
-    """What the readers of files chose or did not find, and the columns that may hold numbers of another format."""
+    """What the readers of files chose or did not find."""
     found = dict.fromkeys(note for each in readers.values() for note in each.table.notes)
-    columns = [column for each in readers.values() if each.lead for column in each.lead.columns if column.likely]
-    for column in columns:
-        likely = column.likely or PLAIN
-        options = f'decimal: "{likely.decimal}"' + (f', thousands: "{likely.thousands}"' if likely.thousands else "")
-        how = (
-            f"set {options}"
-            if likely != column.written
-            else "declare kind: number, and list the other texts as missing"
-        )
-        found[f"{column.attribute.name} is a category, but most of its texts are numbers: {how}"] = None
     for table in {id(each.table): each.table for each in readers.values()}.values():
+        if option := table.other_separator():
+            found[f"the first line of {table.file} is one cell; if it holds several names, set {option}"] = None
         if table.unreadable:
             found[f"{table.file}: left out {', '.join(table.unreadable)}, which hold no single values"] = None
     return tuple(found)

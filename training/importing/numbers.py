@@ -2,18 +2,14 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
-from features import codes
+from training.importing.currency_signs import is_currency
+from training.importing.tables import TypedText
 
 _PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
-_SIGNS = frozenset(
-    {"kr", "kr.", "zł", "Kč", "Ft", "lei", "лв", "лв.", "Fr", "Fr.", "R$", "US$", "A$", "C$", "HK$", "S$", "NZ$", "MX$"}
-)
-"""The signs of currencies that are written in letters."""
 _CURRENCY = r"(?P<currency>[^\d\s.,+()'’-]{1,3}\.?)"
 _BEFORE = re.compile(rf"(?P<left>[+(-]*)\s*{_CURRENCY}\s*(?P<right>[+-]?\d.*|[+-]?\.\d.*)")
 _AFTER = re.compile(rf"(?P<left>.*[\d.,])\s*{_CURRENCY}\s*(?P<right>\)?)")
@@ -46,8 +42,10 @@ class NumberFormat:
         >>> NumberFormat(",", ".").plain("1.234,50 €"), NumberFormat(thousands=",").plain("($1,200)")
         ('1234.50', '-1200')
         """
-        sign, bare = _unsigned(_without_currency(text.strip()))
-        written = self._written.fullmatch(bare)
+        _, amount = split_currency(text.strip())
+        sign, bare = _unsigned(amount)
+        # A file that holds a number as a number gives it with a decimal point.
+        written = (PLAIN if isinstance(text, TypedText) else self)._written.fullmatch(bare)
         if written is None:
             return None
         grouped, fraction = written["whole"], written["fraction"]
@@ -79,6 +77,20 @@ _MOST = 0.8
 """The share of distinct texts that must be numbers, so that a column is held to be one of numbers."""
 
 
+def maybe_grouped(texts: Collection[str], written: NumberFormat) -> str | None:
+    """A text whose decimal sign may separate thousands instead, if the same is true of all texts that have the sign.
+
+    >>> maybe_grouped(["1.234", "12.500", "7"], PLAIN), maybe_grouped(["1.234", "0.5"], PLAIN)
+    ('1.234', None)
+    """
+    if written.thousands is not None:
+        return None
+    amounts = {text: split_currency(text)[1] for text in texts if not isinstance(text, TypedText)}
+    signed = [text for text, amount in amounts.items() if written.decimal in amount]
+    grouped = re.compile(rf"[+-]?[1-9]\d{{0,2}}{re.escape(written.decimal)}\d{{3}}", re.ASCII)
+    return min(signed) if signed and all(grouped.fullmatch(amounts[text]) for text in signed) else None
+
+
 def likely_format(texts: Collection[str]) -> NumberFormat | None:
     """The format in which most of these distinct texts are numbers; None where no format is."""
     for known in _KNOWN:
@@ -87,23 +99,16 @@ def likely_format(texts: Collection[str]) -> NumberFormat | None:
     return None
 
 
-def _without_currency(text: str) -> str:
-    """A text without a currency sign or code at one of its ends."""
+def split_currency(text: str) -> tuple[str, str]:
+    """The currency sign or code at one end of a text, "" for none, and the text without it.
+
+    >>> split_currency("R$ 12.500,50"), split_currency("7 pcs")
+    (('R$', '12.500,50'), ('', '7 pcs'))
+    """
     for written in (_BEFORE.fullmatch(text), _AFTER.fullmatch(text)):
-        if written is not None and _is_currency(written["currency"]):
-            return f"{written['left']}{written['right']}"
-    return text
-
-
-def _is_currency(text: str) -> bool:
-    if len(text) == 1:
-        return unicodedata.category(text) == "Sc"
-    if text in _SIGNS:
-        return True
-    try:
-        return bool(codes.currency(text))
-    except ValueError:
-        return False
+        if written is not None and is_currency(written["currency"]):
+            return written["currency"], f"{written['left']}{written['right']}"
+    return "", text
 
 
 def _unsigned(text: str) -> tuple[str, str]:

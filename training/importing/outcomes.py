@@ -9,11 +9,9 @@ from typing import Any
 from features.records import KINDS, Problem, Stored, parse
 from training.importing.blocks import Amount, Outcome
 from training.importing.cell_readers import CellReader, read_cells, time_reader
+from training.importing.dialect import Dialect
 from training.importing.fields import money
-from training.importing.mapping_base import FoldedTexts
-from training.importing.numbers import NumberFormat
 from training.importing.tables import Cells, Table
-from training.importing.time_parsing import Clock
 
 _EVENTS = KINDS["lead_events"]
 
@@ -94,24 +92,22 @@ def _event(identity: str, lead_id: str, event: str, at: int | None, amount: Mapp
     return Stored(_EVENTS, identity, parse(_EVENTS, {"event": event, "occurred_at": at, **amount}), lead_id)
 
 
-def outcome_reader(
-    outcome: Outcome, table: Table, missing: FoldedTexts, clock: Clock, written: NumberFormat
-) -> OutcomeReader:
+def outcome_reader(outcome: Outcome, table: Table, dialect: Dialect) -> OutcomeReader:
     """The reader of an outcome.
 
     Raises:
         InvalidFile: the table lacks a column the mapping names.
     """
     closed, fallback, amount = outcome.closed_at, outcome.closed_at_fallback, outcome.amount
-    read = _amount(amount, missing, written) if amount else None
+    read = _amount(amount, dialect) if amount else None
     return OutcomeReader(
         position=table.position(outcome.column),
         outcome=outcome,
-        closed_at=time_reader("closed_at", closed, table, missing, clock) if closed else None,
-        fallback=time_reader("closed_at", fallback, table, missing, clock) if fallback else None,
+        closed_at=time_reader("closed_at", closed, table, dialect) if closed else None,
+        fallback=time_reader("closed_at", fallback, table, dialect) if fallback else None,
         amount=CellReader("amount", table.position(amount.column), read) if amount and read else None,
     )
 
 
-def _amount(amount: Amount, missing: FoldedTexts, written: NumberFormat) -> Callable[[str], Any]:
-    return lambda cell: None if cell in missing else money(cell, amount.currency, written)
+def _amount(amount: Amount, dialect: Dialect) -> Callable[[str], Any]:
+    return lambda cell: None if cell in dialect.missing else money(cell, amount.currency, dialect.numbers)

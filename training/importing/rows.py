@@ -10,13 +10,11 @@ from features.records import InvalidRecord, Kind, Problem, Stored, constraint, p
 from features.value_types import Id
 from training.importing.blocks import ROW, Block, LeadEvents, Leads
 from training.importing.cell_readers import CellReader, read_cells, required, time_reader
-from training.importing.fields import constant, converter
+from training.importing.dialect import Dialect
+from training.importing.fields import constant, converter, identity
 from training.importing.leads import LeadParts, lead_parts
 from training.importing.mapping import Mapping as MappingFile
-from training.importing.mapping_base import FoldedTexts
-from training.importing.numbers import NumberFormat
 from training.importing.tables import Cells, Table
-from training.importing.time_parsing import Clock
 
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 _TIMES = frozenset({"created_at", "occurred_at", "recorded_at"})
@@ -42,7 +40,7 @@ class RowReader:
         required: the readers of the content that a record needs, with its times.
         optional: the readers of the content that a record may lack.
         constants: content that is the same in every row.
-        missing: texts that mean unknown.
+        dialect: of its cells.
         lead: the parts that only leads have.
     """
 
@@ -53,12 +51,12 @@ class RowReader:
     required: tuple[CellReader, ...]
     optional: tuple[CellReader, ...]
     constants: Mapping[str, Any]
-    missing: FoldedTexts
+    dialect: Dialect
     lead: LeadParts | None
 
     def id_of(self, number: int, cells: Cells) -> str:
         """The id of a row's record, as written in the row."""
-        return str(number) if self.id is None else cells[self.id.position]
+        return str(number if self.id is None else cells[self.id.position])
 
     def read(self, number: int, cells: Cells) -> ReadRow:
         """The record of a row and, where the row has an outcome, its close.
@@ -68,9 +66,11 @@ class RowReader:
         Raises:
             InvalidRecord: the row has errors; it holds all of them.
         """
+        if not any(cells):
+            raise InvalidRecord(self.kind.name, (Problem("row", "has only blank cells", None),))
         problems: list[Problem] = []
         dropped: list[Problem] = []
-        identity = self.id_of(number, cells)
+        own_id = self.id_of(number, cells)
         parent = read_cells([reader for reader in (self.id, self.parent) if reader], cells, problems).get(
             self.kind.parent or ""
         )
@@ -80,15 +80,15 @@ class RowReader:
             **read_cells(self.optional, cells, dropped),
         }
         if self.kind.entity:
-            content[self.kind.id] = identity
+            content[self.kind.id] = own_id
         own: dict[str, Any] = self.lead.read(number, cells, content, problems, dropped) if self.lead else {}
         record = _parsed(self.kind, content, self._raw(cells), problems, dropped)
         closing: tuple[Stored, ...] = ()
         if self.lead and self.lead.outcome:
-            closing = self.lead.outcome.read(identity, content.get("created_at"), cells, problems, dropped)
+            closing = self.lead.outcome.read(own_id, content.get("created_at"), cells, problems, dropped)
         if problems:
             raise InvalidRecord(self.kind.name, tuple(problems))
-        return ReadRow((Stored(self.kind, identity, record, parent, **own), *closing), tuple(dropped))
+        return ReadRow((Stored(self.kind, own_id, record, parent, **own), *closing), tuple(dropped))
 
     def attribute_columns(self) -> tuple[str, ...]:
         """The columns that the mapping declares as attributes."""
@@ -98,20 +98,13 @@ class RowReader:
         return {reader.name: cells[reader.position] for reader in (*self.required, *self.optional)}
 
 
-def _id_reader(name: str, column: str, table: Table, missing: FoldedTexts) -> CellReader:
-    inexact = column in table.floats
-    return CellReader(name, table.position(column), required(_exact_id if inexact else _valid_id, missing))
-
-
-def _exact_id(cell: str) -> str:
-    if not cell.isdigit():
-        raise ValueError("must be a whole number up to 2^53, because the file holds it as a floating-point number")
-    return _valid_id(cell)
+def _id_reader(name: str, column: str, table: Table, dialect: Dialect) -> CellReader:
+    return CellReader(name, table.position(column), required(_valid_id, dialect.missing))
 
 
 def _valid_id(cell: str) -> str:
     try:
-        return _ID.validate_python(cell)
+        return _ID.validate_python(identity(cell))
     except ValidationError as error:
         raise ValueError(constraint(error.errors()[0])) from None
 
@@ -142,34 +135,32 @@ def reader(kind: Kind, block: Block, table: Table, mapping: MappingFile) -> RowR
     Raises:
         InvalidFile: the table lacks a column the mapping names.
     """
-    missing, clock, written = mapping.unknown(block), mapping.clock(), mapping.numbers(block)
+    dialect = mapping.dialect(block)
     parent = block.parent()
-    identity = None if block.id == ROW else _id_reader(kind.id, block.id, table, missing)
-    readers = tuple(_content_readers(kind, block, table, missing, clock, written))
+    own_id = None if block.id == ROW else _id_reader(kind.id, block.id, table, dialect)
+    readers = tuple(_content_readers(kind, block, table, dialect))
     required = {name for name, info in kind.model.model_fields.items() if info.is_required()} | _TIMES
     return RowReader(
         kind=kind,
         table=table,
-        id=identity,
-        parent=_id_reader(kind.parent or "", parent, table, missing) if parent else None,
+        id=own_id,
+        parent=_id_reader(kind.parent or "", parent, table, dialect) if parent else None,
         required=tuple(each for each in readers if each.name in required),
         optional=tuple(each for each in readers if each.name not in required),
         constants=_constants(kind, block),
-        missing=missing,
-        lead=lead_parts(block, table, missing, clock, written) if isinstance(block, Leads) else None,
+        dialect=dialect,
+        lead=lead_parts(block, table, dialect) if isinstance(block, Leads) else None,
     )
 
 
-def _content_readers(
-    kind: Kind, block: Block, table: Table, missing: FoldedTexts, clock: Clock, written: NumberFormat
-) -> Iterable[CellReader]:
+def _content_readers(kind: Kind, block: Block, table: Table, dialect: Dialect) -> Iterable[CellReader]:
     time = "created_at" if isinstance(block, Leads) else "occurred_at"
     for name, column in ((time, block.happened()), ("recorded_at", block.recorded_at)):
         if column:
-            yield time_reader(name, column, table, missing, clock)
+            yield time_reader(name, column, table, dialect)
     for name, source in block.fields.items():
         if source.column:
-            yield CellReader(name, table.position(source.column), converter(kind, name, source, missing, written))
+            yield CellReader(name, table.position(source.column), converter(kind, name, source, dialect))
 
 
 def _constants(kind: Kind, block: Block) -> Mapping[str, Any]:

@@ -3,9 +3,12 @@
 import csv
 import datetime as dt
 import gzip
+import io
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,29 +16,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.value_types import MAX_INTEGER
-from training.importing.blocks import File
+from training.importing.blocks import OTHER_WORKBOOKS, PARQUET, WORKBOOKS, File
 from training.importing.errors import InvalidFile, hint
-from training.importing.tables import Cells, Table
+from training.importing.tables import Cells, FloatText, Table, TypedText
 
 Progress = Callable[[str, int], None]
 """Gets the current step, and its number of rows done."""
 
+_BEGINNING = 64 * 1024
 STEP = 10_000
 """Rows between two reports of progress."""
 
-_INDEX = "__index_level_"
-"""The beginning of the names that pandas gives the index of a frame in Parquet."""
+Used = Collection[str] | None
+"""The names of the columns that a mapping uses; None for all."""
 
 
-def read(path: Path, file: File, progress: Progress) -> Table:
-    """The rows of a file.
+def read(path: Path, file: File, used: Used, progress: Progress) -> Table:
+    """The rows of a file; the cells of columns that are not used may be empty.
 
     Raises:
         InvalidFile: the file breaks its format.
     """
-    if path.suffix == ".parquet":
-        return _parquet(path, file)
-    return _xlsx(path, file) if path.suffix == ".xlsx" else _csv(path, file, progress)
+    suffix = path.suffix.lower()
+    if suffix in OTHER_WORKBOOKS:
+        raise InvalidFile(f"{file.file} is a workbook in a format that is not read; save it as .xlsx")
+    if suffix in PARQUET:
+        return _parquet(path, file, used)
+    return _xlsx(path, file) if suffix in WORKBOOKS else _csv(path, file, progress)
 
 
 def _csv(path: Path, file: File, progress: Progress) -> Table:
@@ -52,12 +59,23 @@ def _csv(path: Path, file: File, progress: Progress) -> Table:
             raise InvalidFile(f"{file.file} is broken before line {line} ({error}); fix it there") from None
 
 
-def _open(path: Path, encoding: str) -> IO[str]:
-    # Some programs write a byte order mark before UTF-8 text; it would become part of the first column's name.
-    encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding=encoding, newline="")
+@contextmanager
+def _open(path: Path, encoding: str) -> Iterator[IO[str]]:
+    with _unpacked(path) as binary, io.TextIOWrapper(binary, encoding, newline="") as stream:
+        # Some programs write a byte order mark before the text; it would become part of the first column's name.
+        if stream.read(1) != "\ufeff":
+            stream.seek(0)
+        yield stream
+
+
+def _unpacked(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def beginning(path: Path) -> bytes:
+    """The first bytes of a file's text, unpacked."""
+    with _unpacked(path) as stream:
+        return stream.read(_BEGINNING)
 
 
 def _rows(lines: Iterator[list[str]], name: str, progress: Progress) -> Table:
@@ -80,32 +98,34 @@ def trimmed(cells: Sequence[str]) -> tuple[str, ...]:
     return tuple([cell.strip() for cell in cells])
 
 
-def _parquet(path: Path, file: File) -> Table:
-    content = pq.ParquetFile(path).read()
-    names = tuple("" if name.startswith(_INDEX) else name for name in content.column_names)
-    columns, unreadable = [], {}
-    for position, name in enumerate(names):
-        texts = _texts(content.column(position))
-        if texts is None:
-            unreadable[name] = str(content.column(position).type)
-        columns.append(texts or [""] * len(content))
-    floats = frozenset(
-        name for position, name in enumerate(names) if pa.types.is_floating(content.column(position).type)
-    )
-    rows = list(enumerate(zip(*columns, strict=True), 1))
-    return Table(file.file, names, rows, unreadable=unreadable, floats=floats)
+def _parquet(path: Path, file: File, used: Used) -> Table:
+    with pq.ParquetFile(path) as content:
+        names = tuple(content.schema_arrow.names)
+        wanted = [name for name in names if used is None or name in used]
+        columns, unreadable = {}, {}
+        for name in wanted if len({*names}) == len(names) else ():
+            column = content.read(columns=[name]).column(name)
+            columns[name] = texts = _texts(column)
+            if texts is None:
+                unreadable[name] = str(column.type)
+        unused = [""] * content.metadata.num_rows
+    rows = list(enumerate(zip(*(columns.get(name) or unused for name in names), strict=True), 1))
+    return Table(file.file, names, rows, unreadable=unreadable)
 
 
 def _texts(column: pa.ChunkedArray) -> list[str] | None:
-    """The texts of a column; None where it does not hold single values."""
+    """The texts of a column; None where it does not hold single values that are text, numbers or times."""
     try:
         plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         if pa.types.is_floating(plain.type):
             return [number_text(value) for value in plain.to_pylist()]
         if pa.types.is_binary(plain.type) or pa.types.is_large_binary(plain.type):
             return None
-        return [(text or "").strip() for text in plain.cast(pa.string()).to_pylist()]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        if pa.types.is_decimal(plain.type):
+            return [_decimal_text(value) for value in plain.to_pylist()]
+        texts = [(text or "").strip() for text in plain.cast(pa.string()).to_pylist()]
+        return list(map(TypedText, texts)) if pa.types.is_temporal(plain.type) else texts
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeError):
         return None
 
 
@@ -113,7 +133,13 @@ def number_text(value: float | None) -> str:
     """The text of a floating-point number: whole numbers up to 2^53 without a point; NaN and null are missing."""
     if value is None or math.isnan(value):
         return ""
-    return str(int(value)) if value.is_integer() and abs(value) <= MAX_INTEGER else repr(value)
+    return str(int(value)) if value.is_integer() and abs(value) <= MAX_INTEGER else FloatText(repr(value))
+
+
+def _decimal_text(value: Decimal | None) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if value == value.to_integral_value() else TypedText(format(value, "f"))
 
 
 def _xlsx(path: Path, file: File) -> Table:
@@ -142,5 +168,7 @@ def _cell_text(value: Any) -> str:
     if isinstance(value, float):
         return number_text(value)
     if isinstance(value, dt.datetime):
-        return value.date().isoformat() if value.time() == dt.time.min else value.isoformat(sep=" ")
+        return TypedText(value.date() if value.time() == dt.time.min else value)
+    if isinstance(value, dt.date):
+        return TypedText(value)
     return str(value).strip()

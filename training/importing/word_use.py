@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from features.folding import fold
-from training.importing.blocks import Block, Leads
+from training.importing.blocks import Leads
 from training.importing.fields import Source
 from training.importing.mapping import Mapping as MappingFile
 from training.importing.mapping_base import FoldedTexts
@@ -32,7 +32,7 @@ def unused_texts(mapping: MappingFile, readers: Mapping[str, RowReader]) -> Iter
         for field, source in block.fields.items():
             if source.column is not None and source.map is not None:
                 cells = column_counts(table, source.column)
-                yield from _unused_of_map(f"{name}.{field}", source, cells, readers[name].missing)
+                yield from _unused_of_map(f"{name}.{field}", source, cells, readers[name].dialect.missing)
         if isinstance(block, Leads):
             yield from _unused_of_none(block, table)
         if block.missing:
@@ -80,7 +80,7 @@ def _never(place: str, texts: Iterable[str], folded: set[str]) -> Iterator[str]:
         yield f"{place} has texts that occur in no row: {counted(absent)}"
 
 
-def unused_where(block: Block, table: Table) -> Iterator[str]:
+def unused_where(where: Mapping[str, Iterable[str]], table: Table) -> Iterator[str]:
     """A sentence for each column of `where` with texts that occur in no row."""
-    for column, texts in block.where.items():
+    for column, texts in where.items():
         yield from _never(f"where.{column}", texts, {fold(cell) for cell in column_counts(table, column)})
