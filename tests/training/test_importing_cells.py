@@ -11,10 +11,13 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from features.records import Account, Lead
 from features.value_types import parse_instant
 from training.importing.errors import InvalidFile, InvalidMapping
+from training.importing.numbers import NumberFormat
 
 FLAT = """
 {options}
@@ -74,6 +77,23 @@ def test_numbers_as_they_are_written(import_files: Callable[..., Any], options: 
     done = import_files(flat(more='separator: ";"', options=options), {"a.csv": f"id;x\n1;{cell}\n"})
     assert done.of("leads")["1"].attributes == {"x": number}
     assert done.report.inferred == {"x": "number"}
+
+
+FORMATS = st.builds(NumberFormat, st.just("."), st.sampled_from([None, ",", " ", "'"])) | st.builds(
+    NumberFormat, st.just(","), st.sampled_from([None, ".", " ", "’"])
+)
+
+
+@given(
+    number=st.decimals(min_value=-(10**12), max_value=10**12, places=2),
+    written=FORMATS,
+    sign=st.sampled_from(["{}", "${}", "{} zł", "EUR {}", "{}\u00a0€", " {} "]),
+)
+def test_a_number_written_in_a_format_is_read_as_itself(number: Decimal, written: NumberFormat, sign: str) -> None:
+    text = f"{number:,.2f}".translate(str.maketrans({",": written.thousands or "", ".": written.decimal}))
+    plain = written.plain(sign.format(text))
+    assert plain is not None
+    assert Decimal(plain) == number
 
 
 @pytest.mark.parametrize("cell", ["1,23,4", "12 pcs", "5 all", "1.2.3", "--5", "$", "1 €€", "12,5000"])
@@ -196,6 +216,32 @@ def test_blank_cells_join_nothing(import_files: Callable[..., Any]) -> None:
     more = "joins: [{file: b.csv, on: shop, columns: [city]}]"
     done = import_files(flat(more), {"a.csv": "id,shop\n1,X\n2, \n", "b.csv": "shop,city\n,Rome\n ,Oslo\nX,Bonn\n"})
     assert [done.of("leads")[name].attributes.get("city") for name in "12"] == ["Bonn", None]
+
+
+REFERENCES = """
+records:
+  accounts: {file: b.csv, id: account}
+  partners: {file: p.csv, id: partner}
+  leads: {file: a.csv, id: id, time: none, fields: {account_id: account, source_partner_id: partner}}
+  touchpoints: {file: t.csv, lead: id, occurred_at: at, fields: {channel: {value: email}, partner_id: partner}}
+  integration_usage: {file: u.csv, account: account, fields: {integration: {value: slack}, day: day}}
+"""
+
+
+def test_names_that_the_export_does_not_have_are_told(import_files: Callable[..., Any]) -> None:
+    files = {
+        "b.csv": "account\nA\n",
+        "p.csv": "partner\nP\n",
+        "a.csv": "id,account,partner\n1,A ,P\n2,Z,Q\n3,Z,\n",
+        "t.csv": "id,at,partner\n1,2026-01-05, P\n7,2026-01-05,\n7,2026-01-05,\n8,2026-01-05,\n",
+        "u.csv": "account,day\nA,2026-01-05\nQ,2026-01-05\n",
+    }
+    assert import_files(REFERENCES, files).report.notes == (
+        "1 rows of u.csv name an account that is not imported: 'Q' (1)",
+        "3 rows of t.csv name a lead that is not imported: '7' (2), '8' (1)",
+        "leads.account_id is not among the accounts of the export in 2 records: 'Z' (2)",
+        "leads.source_partner_id is not among the partners of the export in 1 records: 'Q' (1)",
+    )
 
 
 def test_a_row_of_blank_cells_is_no_lead(import_files: Callable[..., Any]) -> None:

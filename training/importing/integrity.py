@@ -8,6 +8,9 @@ from features.records import InvalidRecord, Lead, LeadEvent, Problem, Stored
 from features.value_types import rfc3339
 from training.importing.time_parsing import Clock
 
+NOT_IMPORTED = "must be the id of an imported"
+"""The beginning of the reason why a fact without its lead or account is rejected."""
+
 
 @dataclass
 class IntegrityCheck:
@@ -56,7 +59,7 @@ class IntegrityCheck:
             return None
         entity, known = ("lead", self._created) if stored.kind.parent == "lead_id" else ("account", self._accounts)
         if stored.parent not in known:
-            raise _invalid(stored, f"{entity}_id", f"must be the id of an imported {entity}", stored.parent)
+            raise _invalid(stored, f"{entity}_id", f"{NOT_IMPORTED} {entity}", stored.parent)
         return known[stored.parent]
 
     def _timely(self, stored: Stored, created: int | None) -> Stored:

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from features.records import Stored
 from features.value_types import DAY, rfc3339
 from training.importing.doubtful_cells import doubts
+from training.importing.integrity import NOT_IMPORTED
 from training.importing.mapping import Mapping as MappingFile
 from training.importing.report import Rejection
 from training.importing.rows import RowReader
-from training.importing.word_use import unused_texts
+from training.importing.word_use import counted, unused_texts
 
+_PARENTS = {"lead_id": "a lead", "account_id": "an account"}
+_REFERENCES = {"account_id": "accounts", "partner_id": "partners", "source_partner_id": "partners"}
 _USUAL = 0.99
 _MIN_TIMES = 20
 _FAR = 180 * DAY
@@ -32,10 +35,40 @@ def notes(
         *_of_files(readers),
         *unused_texts(mapping, readers),
         *doubts(mapping, readers),
+        *_unknown_parents(rejections),
+        *_unknown_references(records, readers),
         *_all_rejected(readers, rejections),
         *_undated_closes(rejections, readers),
         *_far_cut(records, mapping.data_cut()),
     )
+
+
+def _unknown_parents(rejections: Iterable[Rejection]) -> Iterator[str]:
+    """The facts that name a lead or an account which is not imported, and the commonest of these names."""
+    names: dict[tuple[str, str], Counter[str]] = {}
+    for each in rejections:
+        if each.field in _PARENTS and each.reason.startswith(NOT_IMPORTED):
+            names.setdefault((each.file, _PARENTS[each.field]), Counter())[each.value] += 1
+    for (file, parent), values in names.items():
+        yield f"{values.total():,} rows of {file} name {parent} that is not imported: {counted(values)}"
+
+
+def _unknown_references(records: Iterable[Stored], readers: Mapping[str, RowReader]) -> Iterator[str]:
+    """The records whose account or partner the export should have and has not."""
+    ids: dict[str, set[str]] = {kind: set() for kind in _REFERENCES.values() if kind in readers}
+    named: Counter[tuple[str, str, str]] = Counter()
+    for each in records:
+        if each.kind.name in ids:
+            ids[each.kind.name].add(each.id)
+        for field, kind in _REFERENCES.items():
+            if kind in ids and (value := getattr(each.record, field, None)) is not None:
+                named[f"{each.kind.name}.{field}", kind, value] += 1
+    absent: dict[tuple[str, str], Counter[str]] = {}
+    for (place, kind, value), count in named.items():
+        if value not in ids[kind]:
+            absent.setdefault((place, kind), Counter())[value] = count
+    for (place, kind), values in absent.items():
+        yield f"{place} is not among the {kind} of the export in {values.total():,} records: {counted(values)}"
 
 
 def _all_rejected(readers: Mapping[str, RowReader], rejections: Iterable[Rejection]) -> Iterator[str]:
