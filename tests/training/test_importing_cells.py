@@ -90,7 +90,7 @@ FORMATS = st.builds(NumberFormat, st.just("."), st.sampled_from([None, ",", " ",
     sign=st.sampled_from(["{}", "${}", "{} zł", "EUR {}", "{}\u00a0€", " {} "]),
 )
 def test_a_number_written_in_a_format_is_read_as_itself(number: Decimal, written: NumberFormat, sign: str) -> None:
-    text = f"{number:,.2f}".translate(str.maketrans({",": written.thousands or "", ".": written.decimal}))
+    text = f"{number:,.2f}".translate({ord(","): written.thousands or "", ord("."): written.decimal})
     plain = written.plain(sign.format(text))
     assert plain is not None
     assert Decimal(plain) == number
