@@ -53,6 +53,9 @@ COMMANDS = {
 }
 """Each command with the place of its Typer application under `app.commands`, and its line in `eql --help`."""
 
+CREATING = frozenset(("up", "serve", "import"))
+"""The commands that make a home. In others, a folder without a store is a spelling mistake in EQL_HOME."""
+
 
 class LateCommand(TyperCommand):
     """A command, or a group of commands, whose module is imported when it runs or prints its own help.
@@ -111,7 +114,7 @@ def _set_up(context: typer.Context) -> None:
     from app.commands.options import set_wiring
     from app.wiring import Wiring
 
-    parts = Wiring(settings.read())
+    parts = Wiring(settings.read(), creates=context.invoked_subcommand in CREATING)
     context.call_on_close(parts.close)
     set_wiring(parts)
 
@@ -125,13 +128,21 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="mlflow|sqlalchemy|pyspark")
     try:
         app()
-    except (ValueError, OSError) as error:
-        console.ERRORS.print(f"eql: {' '.join(_message(error).split())}", markup=False, style="red")
+    except Exception as error:
+        message = _message(error)
+        if message is None:
+            raise
+        console.fail(message)
         raise SystemExit(1) from None
 
 
-def _message(error: ValueError | OSError) -> str:
-    """The message of an error; for a file that the system refused, its path and the reason."""
+def _message(error: Exception) -> str | None:
+    """The message of an expected error; for a file that the system refused, its path and the reason."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}; check the path and its permissions"
-    return str(error)
+    if isinstance(error, ValueError | OSError):
+        return str(error)
+    from serving.store.errors import failed
+
+    unusable = failed(error)
+    return None if unusable is None else str(unusable)

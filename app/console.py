@@ -2,18 +2,29 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+_ESCAPED: Mapping[str, Callable[[str], str]] = dict.fromkeys(
+    ("Cc", "Cf", "Cs", "Zl", "Zp"), lambda each: each.encode("unicode_escape").decode()
+)
+"""By Unicode's general category, how a character is shown that has no look of its own."""
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """A text with its control and formatting characters escaped, because a terminal would obey them."""
+    return "".join(_ESCAPED.get(unicodedata.category(each), str)(each) for each in text)
 
 
 def progress(message: str) -> None:
     """Print a step that begins."""
-    ERRORS.print(f"… {message}", markup=False, style="dim")
+    ERRORS.print(f"… {printable(message)}", markup=False, style="dim")
 
 
 def count(what: str, done: int) -> None:
@@ -27,11 +38,16 @@ def emit(result: Mapping[str, Any] | Sequence[Any], text: str, as_json: bool) ->
     sys.stdout.write(f"{json.dumps(result, indent=1, ensure_ascii=False) if as_json else text}\n")
 
 
+def fail(error: str) -> None:
+    """Print the sentence of an error that ends the command."""
+    ERRORS.print(f"eql: {printable(' '.join(error.split()))}", markup=False, style="red")
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows as a table in plain text."""
-    printed = Table(*columns, title=title, title_justify="left")
+    """Rows as a table in plain text; a cell is text as it is, never markup."""
+    printed = Table(*columns, title=Text(title), title_justify="left")
     for row in rows:
-        printed.add_row(*(_cell_text(cell) for cell in row))
+        printed.add_row(*(Text(_cell_text(cell)) for cell in row))
     console = Console(width=140, no_color=True)
     with console.capture() as captured:
         console.print(printed)
@@ -43,4 +59,4 @@ def _cell_text(cell: object) -> str:
         return f"{cell:.4f}"
     if isinstance(cell, int) and not isinstance(cell, bool):
         return f"{cell:,}"
-    return "" if cell is None else str(cell)
+    return "" if cell is None else printable(str(cell))

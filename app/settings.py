@@ -2,10 +2,11 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+import jiter
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from operations.exploration import OFF, Exploration
 from serving.identity import Role
@@ -22,6 +23,11 @@ class InvalidSetting(ValueError):
 _MAX_RETENTION_DAYS = 36_500
 """A hundred years. A longer time would reach back to a moment that the store cannot hold."""
 _ROLES_CONSTRAINT = 'must be a JSON object of roles by group, such as {"sales-team": "sales"}'
+
+
+def _roles(value: object) -> object:
+    """The roles of a JSON object; a group that is there twice is refused, because one of its roles would be lost."""
+    return jiter.from_json(value.encode(), catch_duplicate_keys=True) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -75,7 +81,7 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr = SecretStr("")
     oidc_scopes: str = "openid"
     oidc_role_claim: str = "groups"
-    oidc_roles: dict[str, Role] = Field(default_factory=dict)
+    oidc_roles: Annotated[dict[str, Role], NoDecode, BeforeValidator(_roles)] = Field(default_factory=dict)
     oidc_partner_claim: str = "partner_id"
     rate_limit: int = Field(default=100, ge=0)
     retention_scored: int | None = Field(default=None, ge=1, le=_MAX_RETENTION_DAYS)
@@ -134,7 +140,12 @@ class Settings(BaseSettings):
     @property
     def store_url(self) -> str:
         """The store's URL."""
-        return self.database_url or f"sqlite:///{self.home.absolute() / 'eql.sqlite'}"
+        return self.database_url or f"sqlite:///{self.store_file}"
+
+    @property
+    def store_file(self) -> Path | None:
+        """The file of the store in the home; None if EQL_DATABASE_URL names another store."""
+        return None if self.database_url else self.home.absolute() / "eql.sqlite"
 
     @property
     def tracking_uri(self) -> str:
@@ -155,9 +166,9 @@ def read() -> Settings:
     """
     try:
         return Settings()
-    except SettingsError:
-        raise InvalidSetting(f"EQL_OIDC_ROLES: {_ROLES_CONSTRAINT}") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = f"EQL_{'_'.join(map(str, first['loc'])).upper()}"
+        if first["loc"][0] == "oidc_roles":
+            raise InvalidSetting(f"EQL_OIDC_ROLES: {_ROLES_CONSTRAINT}, each group once") from None
         raise InvalidSetting(f"{name}: {first['msg']}, not {first['input']!r}; correct it or leave it out") from None

@@ -5,7 +5,6 @@ A part's libraries are imported where the part is built: a command pays for the 
 
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.scratch import scratch_folder
 from app.settings import Settings
 from features.value_types import microseconds
 from serving.store import database
@@ -43,6 +43,10 @@ _MLFLOW_TIMEOUT = 5
 
 class UnreachableRegistry(ValueError):
     """The MLflow server does not answer; the message names the server and the fix."""
+
+
+class NoStore(ValueError):
+    """The folder of all data holds no store; the message names the folder and what creates one."""
 
 
 class UnusableHome(ValueError):
@@ -87,18 +91,26 @@ class Wiring:
     Attributes:
         settings: the settings of the environment.
         tokens: gives unpredictable bytes.
+        creates: whether a home is made where there is none.
     """
 
     settings: Settings
     tokens: "TokenSource" = secrets.token_bytes
+    creates: bool = True
 
     def home(self) -> Path:
-        """The folder of all data, created if it does not exist.
+        """The folder of all data, created if it does not exist and may be.
 
         Raises:
+            NoStore: the folder holds no store, and this run may not create one.
             UnusableHome: the folder cannot be created.
         """
-        home = self.settings.home.absolute()
+        home, file = self.settings.home.absolute(), self.settings.store_file
+        if file is not None and not self.creates and not file.exists():
+            raise NoStore(
+                f"the home {home} holds no store; correct EQL_HOME, or create one with `eql up`, `eql serve` or "
+                "`eql import`"
+            )
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -171,11 +183,14 @@ class Wiring:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        self.home()
         _check_reachable(self.settings.tracking_uri)
         from training.promotion.registry import Registry
+        from training.promotion.versions import relocate
 
         if self.settings.artifacts is not None:
             self.settings.artifacts.mkdir(parents=True, exist_ok=True)
+            relocate(self.settings.tracking_uri, self.settings.artifacts)
         return Registry(self.settings.tracking_uri, self.settings.artifacts)
 
     @property
@@ -183,6 +198,7 @@ class Wiring:
         """The versions in the MLflow registry and the changes of its aliases."""
         from training.promotion.versions import Listing, read_sqlite
 
+        self.home()
         known = read_sqlite(self.settings.tracking_uri)
         return Listing(self.registry.versions(), self.registry.history()) if known is None else known
 
@@ -191,8 +207,8 @@ class Wiring:
         """The store's records as a folder, which is deleted after the block."""
         from serving.records import export, provenance
 
-        with tempfile.TemporaryDirectory(dir=self.home(), prefix="export-") as name:
-            folder = Path(name) / "records"
+        with scratch_folder(self.home(), "export-") as parent:
+            folder = parent / "records"
             with database.reading(self.engine) as connection:
                 stored = provenance.read(connection)
                 export.export(connection, folder, replace(stored, cut=self._cut(connection, stored)))

@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from features import yaml_document
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES
 from features.records import ColumnType, constraint
@@ -315,13 +315,15 @@ def load(path: Path, catalogue: Catalogue) -> Policy:
         InvalidPolicy: the file breaks a constraint; the message names the file, the place, the constraint and the fix.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml_document.load(path.read_text(encoding="utf-8"))
         policy = Policy.model_validate(content)
         policy.check(catalogue)
     except OSError as error:
         raise InvalidPolicy(f"{path}: cannot be read ({error.strerror}); give the path of a policy file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidPolicy(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError:
+        raise InvalidPolicy(f"{path}: not YAML: the file is not UTF-8; save it as UTF-8") from None
+    except yaml_document.InvalidYaml as error:
+        raise InvalidPolicy(f"{path}: {error}") from None
     except ValidationError as error:
         raise InvalidPolicy(f"{path}: {_describe(error, content)}") from None
     except InvalidPolicy as error:

@@ -16,7 +16,7 @@ import typer
 
 from app import console
 from app.commands.options import Format, Json, UsageError, parse_moment, wiring
-from app.commands.table_files import write_table
+from app.commands.table_files import check_ending, write_table
 from app.wiring import Wiring, now
 from features.catalogue import CATALOGUE
 from features.folder import PROVENANCE, FolderError, read, read_provenance
@@ -241,6 +241,7 @@ def features(
     as_json: Json = False,
 ) -> None:
     """Write every feature of each lead that is open at a moment."""
+    check_ending(out)
     moment = parse_moment(as_of)
     if spark_master is not None and engine is not EngineName.spark:
         raise UsageError(f"--spark-master needs --engine spark, not {engine.value}")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import console
 from app.commands import quality
@@ -13,6 +14,7 @@ from app.commands.worker import worker_state
 from app.wiring import Wiring, unusable_home
 from serving.records import versions
 from serving.store import database
+from serving.store.errors import failed
 
 app = typer.Typer()
 app.add_typer(quality.app)
@@ -35,6 +37,8 @@ def _run_check(name: str, check: Callable[[Wiring], str]) -> dict[str, Any]:
         return {"check": name, "ok": True, "finding": check(wiring())}
     except (ValueError, OSError) as error:
         return {"check": name, "ok": False, "finding": str(error)}
+    except SQLAlchemyError as error:
+        return {"check": name, "ok": False, "finding": str(failed(error) or error)}
 
 
 def _versions(_: Wiring) -> str:
@@ -55,7 +59,10 @@ def _home(parts: Wiring) -> str:
 
 def _store(parts: Wiring) -> str:
     with database.reading(parts.engine) as connection:
-        description, counts = database.describe(connection), versions.count(connection)
+        description, damage = database.describe(connection), database.damage(connection)
+        if damage is not None:
+            raise InvalidState(f"the store {description} is damaged ({damage}); restore a backup")
+        counts = versions.count(connection)
     if not counts["leads"]:
         raise InvalidState(f"the store {description} has no leads; run `eql import`, or `make run` for simulated data")
     return f"{description}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)

@@ -8,7 +8,7 @@ import typer
 
 from app import console
 from app.commands.options import Json, wiring
-from app.commands.table_files import write_table
+from app.commands.table_files import check_ending, write_table
 from features.value_types import iso_date
 from operations.exploration import Exposure
 from serving.store import database
@@ -39,6 +39,7 @@ def exposures(
     as_json: Json = False,
 ) -> None:
     """Write the positions at which sales saw leads, one row a lead and day, while EQL_EXPLORATION_SHARE was above 0."""
+    check_ending(out)
     with database.reading(wiring().engine) as connection:
         rows = [_row(exposure) for exposure in store.logged(connection)]
     write_table(pa.Table.from_pylist(rows, _SCHEMA), out)

@@ -21,6 +21,7 @@ from features.overlap.upload import Upload
 from features.records import KINDS, Stored
 from features.value_types import rfc3339
 from features.versions import newest_versions
+from operations.csv_text import guarded_rows
 from serving.records import versions
 from serving.store import database
 
@@ -199,7 +200,7 @@ def _replaced_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[obj
     try:
         try:
             with part.open("w", encoding="utf-8", newline="") as stream:
-                csv.writer(stream).writerows([header, *rows])
+                csv.writer(stream).writerows([header, *guarded_rows(rows)])
         except OSError as error:
             raise NotWritable(f"{path} cannot be written: {error.strerror}; name another file") from None
         yield

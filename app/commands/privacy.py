@@ -36,11 +36,13 @@ def export(
     subject = _subject(email, domain)
     if out.exists():
         raise ValueError(f"{out} exists already; name a new file")
-    with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        rows = sum(
-            file.write(f"{json.dumps(line, ensure_ascii=False)}\n") > 0
-            for line in subject_rights.export(wiring().engine, subject)
-        )
+    lines = subject_rights.export(wiring().engine, subject)
+    try:
+        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            rows = sum(file.write(f"{json.dumps(line, ensure_ascii=False)}\n") > 0 for line in lines)
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
     console.emit({"file": str(out), "rows": rows}, f"{out}: {rows:,} rows", as_json)
 
 

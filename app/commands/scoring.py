@@ -17,6 +17,7 @@ from app.wiring import Wiring, now
 from features.batched import batched
 from models.decision import Decision
 from models.scorer import Scorer
+from operations.csv_text import guarded_rows
 from serving.decisions import rescore_queue
 from serving.http.bodies import read
 from serving.http.problems import Problem
@@ -132,8 +133,7 @@ class _RejectFile:
             self._file = self.path.open("w", newline="", encoding="utf-8")
             csv.writer(self._file).writerow(["line", "field", "reason"])
         self.count += 1
-        for error in errors:
-            csv.writer(self._file).writerow([line, error.field, error.constraint])
+        csv.writer(self._file).writerows(guarded_rows([line, error.field, error.constraint] for error in errors))
         self._file.flush()
 
 

@@ -17,6 +17,7 @@ from app import console
 from app.commands import data, models
 from app.commands.options import Format, check_role_option, wiring
 from app.commands.worker import companion_worker
+from app.scratch import remove_leftovers, scratch_folder
 from app.wiring import Wiring, now
 from features.value_types import SECOND
 from serving.access import sessions
@@ -40,6 +41,8 @@ _KEEP_ALIVE_SECONDS = 75
 So the service does not close a connection just as a client sends a request, which would then get no answer."""
 _HANG_SECONDS = 30
 """The time without a sign of life after which a process is replaced."""
+_ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104, compared with and not listened on
+_DEFAULT_SITE = "http://127.0.0.1:8000"
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, only a folder with a random name is created in it
 """A file system in memory, on Linux."""
@@ -67,8 +70,8 @@ def up(port: Port = 8000, host: Host = "127.0.0.1", with_worker: WithWorker = Tr
 
 def _simulate(parts: Wiring) -> None:
     console.progress(f"no data yet: simulating an ecosystem of {DEMO_ACCOUNTS:,} accounts")
-    with tempfile.TemporaryDirectory(dir=parts.settings.home, prefix="simulated-") as name:
-        folder = Path(name) / "records"
+    with scratch_folder(parts.home(), "simulated-") as parent:
+        folder = parent / "records"
         data.simulate(folder, DEMO_ACCOUNTS, 1, None, Format.parquet, False)
         data.import_(folder, None, None, False, False)
 
@@ -102,6 +105,9 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
     from app.draining import SingleProcessServer, WorkerProcesses
 
     site = f"http://{host}:{port}"
+    if left := remove_leftovers(parts.home()):
+        console.progress(f"removed what an earlier run left half done: {', '.join(left)}")
+    _site_file(parts).write_text(f"http://{'127.0.0.1' if host in _ANY else host}:{port}", encoding="utf-8")
     console.ERRORS.print(f"EQL serves at {site}; {_sign_in_hint(parts, host, site)}", markup=False)
     parts.engine.dispose()
     # uvicorn raises SIGTERM again after its shutdown. Without this handler that would end the process as a failure.
@@ -167,11 +173,25 @@ def sign_in(
     partner: Annotated[
         str | None, typer.Option(metavar="ID", help="Partner whose records the caller sees; for the role partner.")
     ] = None,
-    site: Annotated[str, typer.Option(help="Address of the pages.")] = "http://127.0.0.1:8000",
+    site: Annotated[
+        str | None,
+        typer.Option(help="Address of the pages; by default EQL_PUBLIC_URL, else that of the last `eql serve` here."),
+    ] = None,
 ) -> None:
     """Print a link that signs in to the pages. The link works once, within a day."""
     check_role_option(role, partner)
-    typer.echo(_link(wiring(), site, role, partner))
+    parts = wiring()
+    typer.echo(_link(parts, (site or parts.settings.public_url or _last_site(parts)).rstrip("/"), role, partner))
+
+
+def _site_file(parts: Wiring) -> Path:
+    """The file with the address that the service of this home listens on, which `eql sign-in` reads."""
+    return parts.home() / "site"
+
+
+def _last_site(parts: Wiring) -> str:
+    file = _site_file(parts)
+    return file.read_text(encoding="utf-8") if file.exists() else _DEFAULT_SITE
 
 
 def _link(parts: Wiring, site: str, role: str = "admin", partner: str | None = None) -> str:

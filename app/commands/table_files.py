@@ -11,22 +11,26 @@ import pyarrow.parquet as pq
 from app.commands.options import UsageError
 
 
-def write_table(table: pa.Table, out: Path) -> None:
-    """Writes a table to a file. The file appears once it is complete.
+def check_ending(out: Path) -> None:
+    """Checks that a file is of a known format, before the work that fills it.
 
     Raises:
         UsageError: the file's name has another ending than .csv, .parquet, .ndjson or .jsonl.
     """
+    if out.suffix not in (".csv", ".parquet", ".ndjson", ".jsonl"):
+        raise UsageError(f"--out must end in .csv, .parquet or .ndjson, not {out.name!r}")
+
+
+def write_table(table: pa.Table, out: Path) -> None:
+    """Writes a table to a file of a checked ending. The file appears once it is complete."""
     part = out.with_name(f"{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".parquet":
         pq.write_table(table, part)
     elif out.suffix == ".csv":
         pc.write_csv(table, part)
-    elif out.suffix in (".ndjson", ".jsonl"):
-        part.write_text("".join(f"{_json_line(row)}\n" for row in table.to_pylist()), encoding="utf-8")
     else:
-        raise UsageError(f"--out must end in .csv, .parquet or .ndjson, not {out.name!r}")
+        part.write_text("".join(f"{_json_line(row)}\n" for row in table.to_pylist()), encoding="utf-8")
     part.replace(out)
 
 

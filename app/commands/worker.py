@@ -125,8 +125,9 @@ def _supervise(closing: Event) -> None:
             if closing.is_set():
                 _terminate(process)
                 return
-        _LOG.error("the worker ended with exit code %s; a new one is started", process.returncode)
-        closing.wait(_RESTART_SECONDS)
+        # A signal to the process group ends the worker before the service asks for it.
+        if not closing.wait(_RESTART_SECONDS):
+            _LOG.error("the worker ended with exit code %s; a new one is started", process.returncode)
 
 
 def _terminate(process: "subprocess.Popen[bytes]") -> None:

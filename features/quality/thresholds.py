@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from features import yaml_document
 from features.provenance import ATTRIBUTE_PREFIX
 from features.records import KINDS, constraint
 from features.value_types import microseconds
@@ -167,12 +167,14 @@ def load(path: Path) -> Thresholds:
         InvalidThresholds: the file cannot be read, or holds no valid thresholds.
     """
     try:
-        return Thresholds.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Thresholds.model_validate(yaml_document.load(path.read_text(encoding="utf-8")))
     except OSError as error:
         fix = "give the path of a file of thresholds"
         raise InvalidThresholds(f"{path}: cannot be read ({error.strerror}); {fix}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidThresholds(f"{path}: not YAML: {' '.join(str(error).split())}; correct its syntax") from None
+    except UnicodeDecodeError:
+        raise InvalidThresholds(f"{path}: not YAML: the file is not UTF-8; save it as UTF-8") from None
+    except yaml_document.InvalidYaml as error:
+        raise InvalidThresholds(f"{path}: {error}") from None
     except ValidationError as error:
         raise InvalidThresholds(f"{path}: {_errors(error.errors())}; {DEFAULT.name} explains each key") from None
 

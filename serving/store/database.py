@@ -41,7 +41,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from serving.store import migrating
 from serving.store.errors import UnusableStore, safe_url, unopened
 
-__all__ = ["UnusableStore", "connect", "create", "describe", "inserting", "reading"]
+__all__ = ["UnusableStore", "connect", "create", "damage", "describe", "inserting", "reading"]
 
 _EXAMPLES = "sqlite:////folder/store.sqlite or postgresql://user:password@host:5432/database"
 _BUSY_MILLISECONDS = 5_000
@@ -136,6 +136,14 @@ def describe(connection: Connection) -> str:
     version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
     kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[connection.dialect.name]
     return f"{safe_url(connection.engine.url)} ({kind} {version}, revision {migrating.revision(connection)})"
+
+
+def damage(connection: Connection) -> str | None:
+    """What SQLite's quick check finds first; None for a sound file, and for a server, which checks its own."""
+    if connection.dialect.name != "sqlite":
+        return None
+    found: str = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    return None if found == "ok" else " ".join(found.split())
 
 
 def inserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:

@@ -1,5 +1,6 @@
 """The errors of a store that cannot be opened or written. A message names the store, the reason and the fix."""
 
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 _FIXES: Mapping[str, str] = {
     "file is not a database": "name another file in EQL_DATABASE_URL",
+    "malformed": "restore a backup of the store; `eql doctor` checks the file",
+    "disk is full": "make room on its disk; nothing of this command was stored",
     "readonly database": "let this user write that file and its folder",
     "database is locked": "wait until the other process is done, then try again",
     "lock timeout": "wait until the other process is done, then try again",
@@ -54,6 +57,16 @@ def unopened(url: URL, error: DBAPIError) -> UnusableStore:
     if reason == _NO_FILE:
         fix = _LOCKED_FOLDER if Path(str(url.database)).parent.is_dir() else _NO_FOLDER
     return UnusableStore(f"the store {safe_url(url)} cannot be opened: {reason}; {fix}")
+
+
+def failed(error: Exception) -> UnusableStore | None:
+    """The error of a store that failed while it was in use, such as for a damaged file; None of another error."""
+    driver = getattr(error, "orig", error)
+    if not isinstance(error, DBAPIError) and not isinstance(error, sqlite3.Error):
+        return None
+    reason = _reason(str(driver))
+    fix = next((fix for words, fix in _FIXES.items() if words in reason.lower()), _OTHERWISE)
+    return UnusableStore(f"the store failed: {reason}; {fix}")
 
 
 def unwritable(error: BaseException | None) -> bool:

@@ -13,6 +13,8 @@ from unittest.mock import patch
 import pytest
 
 from app.cli import main
+from app.settings import Settings
+from app.wiring import Wiring
 
 ROOT = Path(__file__).parent.parent.parent
 Eql = Callable[..., subprocess.CompletedProcess[str]]
@@ -47,6 +49,12 @@ def start(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 def _environment(home: Path) -> dict[str, str]:
     return {"EQL_HOME": str(home), "COLUMNS": "200"}
+
+
+def with_store(home: Path) -> Path:
+    """The home, with an empty store."""
+    Wiring(Settings(home=home)).engine.dispose()
+    return home
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from app.cli import LateCommand, app
+from tests.app.conftest import with_store
 
 _RUN = """
 import json, sys
@@ -44,11 +45,11 @@ def test_help_imports_neither_the_store_nor_the_models(tmp_path: Path) -> None:
 
 
 def test_keys_import_the_store_alone(tmp_path: Path) -> None:
-    assert not imported("keys", "create", "--role", "crm", home=tmp_path) & _SLOW
+    assert not imported("keys", "create", "--role", "crm", home=with_store(tmp_path)) & _SLOW
 
 
 def test_models_import_neither_mlflow_nor_the_libraries_of_training(tmp_path: Path) -> None:
-    assert not imported("models", home=tmp_path) & _SLOW
+    assert not imported("models", home=with_store(tmp_path)) & _SLOW
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

@@ -17,6 +17,7 @@ from operations.exploration import Exploration, Exposure
 from serving.decisions import stored_decisions
 from serving.decisions.stored_decisions import StoredDecision
 from serving.work_list import exposures
+from tests.app.conftest import with_store
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -76,5 +77,5 @@ def test_what_was_logged_comes_out_as_it_went_in(wiring: Wiring, run_eql: Run, t
 
 def test_an_empty_log_is_a_table_without_rows(run_eql: Run, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
-    assert run_eql(tmp_path / "home", "exposures", "--out", out).returncode == 0
+    assert run_eql(with_store(tmp_path / "home"), "exposures", "--out", out).returncode == 0
     assert next(csv.reader(out.read_text().splitlines()))[:2] == ["day", "lead_id"]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.conftest import with_store
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -27,6 +29,7 @@ def failed(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def test_no_data_and_no_model(eql: Run, tmp_path: Path) -> None:
+    with_store(tmp_path / "home")
     failed(eql("train"), "no leads", "eql import")
     failed(eql("evaluate"), "no model", "eql train")
     failed(eql("promote"), "no model", "eql train")
@@ -42,15 +45,19 @@ def test_a_faulty_mapping_or_folder_writes_nothing(eql: Run, tmp_path: Path) -> 
 
 
 def test_a_file_that_is_not_there_is_named_with_the_mend(eql: Run, tmp_path: Path) -> None:
+    with_store(tmp_path / "home")
     failed(eql("score", tmp_path / "none.ndjson", "--out", tmp_path / "o.ndjson"), "none.ndjson: no such file", "check")
     assert not (tmp_path / "o.ndjson").exists()
 
 
-def test_an_mlflow_server_that_is_gone_is_not_waited_for(eql: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_mlflow_server_that_is_gone_is_not_waited_for(
+    eql: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         server = f"127.0.0.1:{closed.getsockname()[1]}"
     monkeypatch.setenv("EQL_MLFLOW_URI", f"http://user:secret@{server}")
+    with_store(tmp_path / "home")
     done = eql("models")
     failed(done, server, "EQL_MLFLOW_URI")
     assert "secret" not in done.stderr

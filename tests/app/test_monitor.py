@@ -13,6 +13,7 @@ from features.folder import PROVENANCE, FolderWriter, read_provenance
 from features.provenance import Attribute, Provenance
 from features.records import KINDS, Row
 from features.value_types import DAY, parse_instant
+from tests.app.conftest import with_store
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -128,7 +129,7 @@ def test_training_in_the_past_is_refused(eql: Run) -> None:
 
 
 def test_without_a_champion_the_mend_is_said(run_eql: Run, tmp_path: Path) -> None:
-    done = run_eql(tmp_path / "empty", "monitor")
+    done = run_eql(with_store(tmp_path / "empty"), "monitor")
     assert (done.returncode, done.stdout) == (1, "")
     assert "eql promote" in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from serving.store.migrating import REVISION
+from tests.app.conftest import with_store
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -68,7 +69,7 @@ def test_a_server_that_is_down_ends_with_one_sentence_and_no_password(
 
 
 def test_a_backup_is_restored_by_putting_it_in_the_stores_place(run_eql: Run, tmp_path: Path) -> None:
-    assert run_eql(tmp_path / "home", "keys", "create", "--role", "crm").returncode == 0
+    assert run_eql(with_store(tmp_path / "home"), "keys", "create", "--role", "crm").returncode == 0
     done = run_eql(tmp_path / "home", "backup", tmp_path / "saved.sqlite", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, {"file": str(tmp_path / "saved.sqlite")})
     (tmp_path / "other").mkdir()

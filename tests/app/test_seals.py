@@ -15,6 +15,7 @@ from serving.decisions.tables import decision_payloads
 from serving.http.bodies import read
 from serving.scoring.inputs import SentLead
 from serving.scoring.requests import ScoreRequest
+from tests.app.conftest import with_store
 
 BODY = json.dumps({"lead": {"lead_id": "L-1", "channel": "demo_request"}}).encode()
 
@@ -42,6 +43,7 @@ def score(wiring: Wiring) -> str:
 
 
 def test_a_head_is_kept_and_what_was_altered_since_is_named(wiring: Wiring, tmp_path: Path) -> None:
+    with_store(tmp_path)
     with pytest.raises(ValueError, match="score a lead first"):
         eql("seals", "head")
     altered, head = [score(wiring), score(wiring)][0], tmp_path / "head.json"

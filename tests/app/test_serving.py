@@ -143,7 +143,7 @@ def test_two_processes_that_serve_others_tell_no_link_fill_no_disk_and_cut_nobod
     with serving(tmp_path, "--host", "0.0.0.0", "--processes", "2", "--no-worker") as served:
         assert "eql_requests_total" in httpx.get(f"{served.site}/metrics").text
         # A file that is mapped into a process and cannot grow would end it.
-        assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"eql"}
+        assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"eql", "site"}
         assert called_until_it_ends(served, Connection="close").keys() == {200}
         assert served.process.wait(timeout=15) == 0
     assert "eql sign-in" in "".join(served.told)

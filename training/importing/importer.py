@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from features.provenance import Provenance
 from features.records import KINDS, InvalidRecord, Problem, Stored
+from operations.csv_text import guarded_rows
 from training.importing.errors import ImportFailure
 from training.importing.failures import failure
 from training.importing.integrity import IntegrityCheck
@@ -165,7 +166,7 @@ def _replaced(path: Path, rejections: list[Rejection]) -> Iterator[None]:
         with part.open("w", encoding="utf-8", newline="") as stream:
             lines = csv.writer(stream)
             lines.writerow([each.name for each in fields(Rejection)])
-            lines.writerows(astuple(rejection) for rejection in rejections)
+            lines.writerows(guarded_rows(map(astuple, rejections)))
     except OSError as error:
         raise ImportFailure(f"the reject file {path} cannot be written: {error.strerror}; name another") from None
     try:

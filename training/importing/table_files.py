@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.value_types import MAX_INTEGER
+from operations.csv_text import unguarded
 from training.importing.blocks import OTHER_WORKBOOKS, PARQUET, WORKBOOKS, File
 from training.importing.errors import InvalidFile, hint
 from training.importing.tables import Cells, FloatText, Table, TypedText
@@ -53,7 +54,7 @@ def _csv(path: Path, file: File, progress: Progress) -> Table:
             stream.readline()
         lines = csv.reader(stream, delimiter=file.separator, strict=True)
         try:
-            return _rows(lines, file.file, progress)
+            return _rows(([*map(unguarded, cells)] for cells in lines), file.file, progress)
         except csv.Error as error:
             line = lines.line_num + 1 + file.skip_lines
             raise InvalidFile(f"{file.file} is broken before line {line} ({error}); fix it there") from None

@@ -19,6 +19,14 @@ CHANGE_TAG = "eql.alias."
 """Each change is a tag of its own: one tag for all changes would exceed the length that MLflow allows."""
 
 _SQLITE = "sqlite:///"
+_PLACES = (
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
+    ("experiments", "artifact_location"),
+)
+"""The columns of MLflow's tables that hold places of artifacts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +99,30 @@ def read_sqlite(tracking_uri: str) -> Listing | None:
             return _listing(connection)
     except sqlite3.OperationalError:
         return None
+
+
+def relocate(tracking_uri: str, artifacts: Path) -> None:
+    """Makes the artifacts of a registry in a SQLite file follow the file, where a home was copied or moved.
+
+    MLflow stores absolute places. Without this, a copy of a home trains into the original.
+
+    Args:
+        tracking_uri: of the registry; one that is no SQLite file, or does not exist yet, is left as it is.
+        artifacts: the folder that the artifacts are in now.
+    """
+    file, now = Path(tracking_uri.removeprefix(_SQLITE)), artifacts.absolute().as_uri()
+    if not tracking_uri.startswith(_SQLITE) or not file.exists():
+        return
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        named = "SELECT artifact_location FROM experiments WHERE name = ? AND artifact_location LIKE 'file:%'"
+        before = connection.execute(named, (MODEL_NAME,)).fetchone()
+        if before is None or before[0] == now:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        for table, column in _PLACES:
+            moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
+            connection.execute(moved, (now, len(before[0]) + 1, len(before[0]), before[0]))
+        connection.execute("COMMIT")
 
 
 def _listing(connection: sqlite3.Connection) -> Listing:
