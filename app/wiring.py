@@ -205,12 +205,12 @@ class Wiring:
     @contextmanager
     def records(self) -> Iterator[Path]:
         """The store's records as a folder, which is deleted after the block."""
-        from serving.records import export, provenance
+        from serving.records import delivery, export, provenance
 
         with scratch_folder(self.home(), "export-") as parent:
             folder = parent / "records"
             with database.reading(self.engine) as connection:
-                stored = provenance.read(connection)
+                stored = delivery.with_recorded(connection, provenance.read(connection))
                 export.export(connection, folder, replace(stored, cut=self._cut(connection, stored)))
             yield folder
 

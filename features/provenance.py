@@ -35,15 +35,20 @@ class Provenance:
             moment of its export.
         point_in_time: whether recorded times are real; otherwise reports state "point in time not verifiable".
         attributes: the declared extra columns of leads.
+        since: by kind of fact, the moment (microseconds) from which on the source records it, for kinds that it does;
+            None where it records every kind (see `features.delivery`).
     """
 
     cut: int | None = None
     point_in_time: bool = True
     attributes: tuple[Attribute, ...] = ()
+    since: Mapping[str, int] | None = None
 
     def to_json(self) -> str:
         """The JSON text of this provenance, for a file beside the records."""
-        return json.dumps({**asdict(self), "cut": None if self.cut is None else rfc3339(self.cut)}, indent=1)
+        content = {**asdict(self), "cut": None if self.cut is None else rfc3339(self.cut)}
+        content["since"] = None if self.since is None else {kind: rfc3339(at) for kind, at in self.since.items()}
+        return json.dumps(content, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Provenance":
@@ -56,6 +61,9 @@ class Provenance:
             content: Mapping[str, Any] = json.loads(text)
             attributes = tuple(Attribute(**attribute) for attribute in content["attributes"])
             cut = content["cut"]
-            return cls(None if cut is None else parse_instant(cut), bool(content["point_in_time"]), attributes)
+            # Earlier versions of the software wrote no `since`.
+            named = content.get("since")
+            since = None if named is None else {kind: parse_instant(at) for kind, at in named.items()}
+            return cls(None if cut is None else parse_instant(cut), bool(content["point_in_time"]), attributes, since)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a provenance: {error}") from None

@@ -152,6 +152,7 @@ class Decision:
         pending: whether a partner lead is not yet an EQL although no gate has failed.
         rules: every rule's outcome, in the policy's order.
         missing: the questions to ask.
+        not_recorded: the kinds of facts that were never recorded, for a stored lead; rules on them are unknown.
         close_probability: None without a model.
         close_probability_reason: why there is no close probability; None where there is one.
         grade: A to D; None without a model, or where the model gives all leads one probability.
@@ -180,6 +181,7 @@ class Decision:
     model: ModelReference | None
     policy: PolicyReference
     catalogue: CatalogueReference
+    not_recorded: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.close_probability is not None and self.close_probability_reason is not None:
@@ -188,8 +190,8 @@ class Decision:
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, without the id and the creation time that serving adds.
 
-        The key `close_probability_reason` is there only where there is a reason. Evidence is shared, not copied, so a
-        caller must not change it.
+        The keys `close_probability_reason` and `not_recorded` are there only where they say something. Evidence is
+        shared, not copied, so a caller must not change it.
         """
         reason = self.close_probability_reason
         return {
@@ -199,6 +201,7 @@ class Decision:
             "pending": self.pending,
             "rules": [outcome.to_dict() for outcome in self.rules],
             "missing": list(self.missing),
+            **({"not_recorded": list(self.not_recorded)} if self.not_recorded else {}),
             "close_probability": _written(self.close_probability),
             "grade": self.grade,
             "expected_value": _written(self.expected_value),
@@ -243,6 +246,7 @@ def _read(content: Mapping[str, Any]) -> Decision:
         pending=content["pending"],
         rules=tuple(map(RuleOutcome.from_dict, content["rules"])),
         missing=tuple(content["missing"]),
+        not_recorded=tuple(content.get("not_recorded", ())),
         close_probability=None if close_probability is None else CloseProbability.from_dict(close_probability),
         close_probability_reason=content.get("close_probability_reason"),
         grade=content["grade"],

@@ -78,7 +78,7 @@ class Scorer:
         encoding = self.served.bundle.encoding if self.served else Encoding(())
         entries = [self.catalogue[name] for name in encoding.names]
         return _NeutralValues(
-            np.array([entry.partner for entry in entries]),
+            np.array([entry.partner for entry in entries], dtype=np.bool_),
             encoding.encode_rows([{entry.name: entry.neutral for entry in entries}]),
         )
 
@@ -92,6 +92,7 @@ class Scorer:
             pending=verdict.pending,
             rules=verdict.rules,
             missing=verdict.missing,
+            not_recorded=verdict.not_recorded,
             close_probability=scored.close_probability,
             close_probability_reason=scored.close_probability_reason,
             grade=scored.grade,
@@ -160,7 +161,9 @@ class _NeutralValues(NamedTuple):
 def _score(bundle: Bundle, neutral: _NeutralValues, rows: Sequence[Mapping[str, Scalar]]) -> Iterable[_Score]:
     encoded = bundle.encoding.encode_rows(rows)
     # Each row is repeated without its partners, so that one call of the model scores both.
-    both = bundle.contributions(np.vstack([encoded, np.where(neutral.partner, neutral.values, encoded)]))
+    # A value that is missing says nothing of partners, and stays missing.
+    alone = np.where(neutral.partner & ~np.isnan(encoded), neutral.values, encoded)
+    both = bundle.contributions(np.vstack([encoded, alone]))
     if not np.isfinite(both).all():
         raise ValueError(f"the model {bundle.name!r} gives a lead contributions that are not finite; train it again")
     contributions, without = both[: len(rows)], sigmoid(both[len(rows) :].sum(axis=1))

@@ -70,12 +70,14 @@ class Verdict(NamedTuple):
             unconfirmed rules remain, and the policy still waits for them.
         rules: every rule's outcome, in the policy's order.
         missing: what to ask for: the questions of the unknown rules in the EQL's gates.
+        not_recorded: the kinds of facts that were never recorded; no rule on them holds back a qualification but EQL.
     """
 
     qualification: Qualification
     pending: bool
     rules: tuple[RuleOutcome, ...]
     missing: tuple[str, ...]
+    not_recorded: tuple[str, ...]
 
 
 def partner_lead(evaluation: Evaluation) -> bool:
@@ -87,22 +89,30 @@ def partner_lead(evaluation: Evaluation) -> bool:
 
 def apply_policy(policy: Policy, evaluation: Evaluation, probability: float | None) -> Verdict:
     """The verdict on one lead; `probability` is its close probability, None without a model."""
-    outcomes = [_apply_rule(rule, policy, evaluation) for rule in policy.rules]
+    unrecorded = frozenset(name for names in evaluation.not_recorded.values() for name in names)
+    outcomes = [_apply_rule(rule, policy, evaluation, unrecorded) for rule in policy.rules]
     if policy.minimum_probability is not None:
         outcomes.append(_minimum_probability(policy.minimum_probability, probability))
     names: tuple[Gate, ...] = (*EQL_GATES, "engagement")
     gates = {gate: kleene_and(o.outcome for o in outcomes if o.gate == gate) for gate in names}
-    qualification = _qualification(gates, probability, policy.sql_probability)
+    reachable = {gate: _reachable(outcome, gate, outcomes, unrecorded) for gate, outcome in gates.items()}
+    qualification = _qualification(gates, reachable, probability, policy.sql_probability)
     failed = any(gates[gate] == "fail" for gate in EQL_GATES)
     waiting = qualification != "EQL" and not failed and partner_lead(evaluation)
     pending = waiting and not _expired(policy, evaluation)
     unknown = {o.rule for o in outcomes if o.outcome == "unknown" and o.gate in EQL_GATES}
-    missing = tuple(rule.ask or rule.description for rule in policy.rules if rule.id in unknown)
+    reasons = {o.rule: o.reason for o in outcomes}
+    missing = tuple(
+        rule.ask or (reasons[rule.id] if unrecorded else rule.description)
+        for rule in policy.rules
+        if rule.id in unknown
+    )
     return Verdict(
         qualification=qualification,
         pending=pending,
         rules=tuple(outcomes),
         missing=() if qualification == "DISQUALIFIED" else missing,
+        not_recorded=tuple(sorted(evaluation.not_recorded)),
     )
 
 
@@ -118,15 +128,25 @@ def kleene_and(outcomes: Iterable[Outcome]) -> Outcome:
     return "fail" if "fail" in distinct else "unknown" if "unknown" in distinct else "pass"
 
 
-def _qualification(gates: Mapping[Gate, Outcome], probability: float | None, sql_probability: float) -> Qualification:
+def _reachable(outcome: Outcome, gate: Gate, outcomes: Iterable[RuleOutcome], unrecorded: frozenset[str]) -> Outcome:
+    """A gate's outcome where facts that were never recorded count for the lead: nobody can supply them."""
+    if outcome != "unknown":
+        return outcome
+    held_back = [o for o in outcomes if o.gate == gate and o.outcome != "pass"]
+    return "pass" if all(not unrecorded.isdisjoint(o.evidence) for o in held_back) else outcome
+
+
+def _qualification(
+    gates: Mapping[Gate, Outcome], reachable: Mapping[Gate, Outcome], probability: float | None, sql_probability: float
+) -> Qualification:
     if gates["disqualifier"] == "fail":
         return "DISQUALIFIED"
     if all(gates[gate] == "pass" for gate in EQL_GATES):
         return "EQL"
     likely = probability is not None and probability >= sql_probability
-    if likely and gates["icp"] == gates["buying_signal"] == "pass":
+    if likely and reachable["icp"] == reachable["buying_signal"] == "pass":
         return "SQL"
-    return "MQL" if "pass" in (gates["buying_signal"], gates["engagement"]) else "UNQUALIFIED"
+    return "MQL" if "pass" in (reachable["buying_signal"], reachable["engagement"]) else "UNQUALIFIED"
 
 
 def _minimum_probability(minimum: float, probability: float | None) -> RuleOutcome:
@@ -149,21 +169,23 @@ class _ConditionResult(NamedTuple):
         held: whether it held; None is unknown.
         value: the value that a test read.
         children: the results of the conditions that it combines; a test has none.
+        recorded: whether facts of the kind that a test reads were ever recorded.
     """
 
     condition: Condition
     held: bool | None
     value: Scalar = None
     children: Sequence["_ConditionResult"] = ()
+    recorded: bool = True
 
 
-def _apply_rule(rule: Rule, policy: Policy, evaluation: Evaluation) -> RuleOutcome:
-    result = _evaluate(rule.require or rule.forbid, policy, evaluation)
+def _apply_rule(rule: Rule, policy: Policy, evaluation: Evaluation, unrecorded: frozenset[str]) -> RuleOutcome:
+    result = _evaluate(rule.require or rule.forbid, policy, evaluation, unrecorded)
     # An unknown condition is no evidence, so a rule that forbids it passes.
     held = result.held if rule.forbid is None else result.held is not True
     outcome: Outcome = "unknown" if held is None else "pass" if held else "fail"
     reason = _unmet(rule, result) if outcome == "pass" and rule.forbid is not None else "; ".join(_phrases(result))
-    evidence = {test.subject: _evidence(test, value) for test, _, value, _ in _test_results(result)}
+    evidence = {test.subject: _evidence(test, value) for test, _, value, *_ in _test_results(result)}
     return RuleOutcome(rule=rule.id, gate=rule.gate, outcome=outcome, reason=reason, evidence=evidence)
 
 
@@ -172,23 +194,27 @@ def _unmet(rule: Rule, result: "_ConditionResult") -> str:
     return rule.description if result.held is False or rule.unknown is None else rule.unknown
 
 
-def _evaluate(condition: Condition | None, policy: Policy, evaluation: Evaluation) -> _ConditionResult:
+def _evaluate(
+    condition: Condition | None, policy: Policy, evaluation: Evaluation, unrecorded: frozenset[str]
+) -> _ConditionResult:
     match condition:
+        case Test(feature=feature) if feature in unrecorded:
+            return _ConditionResult(condition, None, recorded=False)
         case Test():
             value = _read(condition, evaluation)
             return _ConditionResult(condition, _holds(condition, value, policy), value)
         case AllOf(all=conditions):
-            children = [_evaluate(child, policy, evaluation) for child in conditions]
+            children = [_evaluate(child, policy, evaluation, unrecorded) for child in conditions]
             held = [child.held for child in children]
             combined = False if False in held else None if None in held else True
             return _ConditionResult(condition, combined, children=children)
         case AnyOf(any=conditions):
-            children = [_evaluate(child, policy, evaluation) for child in conditions]
+            children = [_evaluate(child, policy, evaluation, unrecorded) for child in conditions]
             held = [child.held for child in children]
             combined = True if True in held else None if None in held else False
             return _ConditionResult(condition, combined, children=children)
         case Not(condition=denied):
-            child = _evaluate(denied, policy, evaluation)
+            child = _evaluate(denied, policy, evaluation, unrecorded)
             return _ConditionResult(condition, None if child.held is None else not child.held, children=[child])
     raise TypeError(f"not a condition: {condition!r}")
 
@@ -254,12 +280,14 @@ def _phrases(result: _ConditionResult) -> list[str]:
             tests = _test_results(result)
             # A rule for partner leads tests for one first; that test explains nothing where it held.
             shown = [test for test in tests if not (test.held and test.condition.field == "lead.partner_lead")]
-            return [_phrase(test.condition, test.held, test.value) for test in shown]
+            return [_phrase(test.condition, test.held, test.value, recorded=test.recorded) for test in shown]
     return [phrase for child in decisive or result.children for phrase in _phrases(child)]
 
 
-def _phrase(test: Test, held: bool | None, value: Any) -> str:
+def _phrase(test: Test, held: bool | None, value: Any, *, recorded: bool) -> str:
     label = test.label or test.subject.replace("_", " ")
+    if not recorded:
+        return f"not recorded: {label}"
     if value is None:
         return f"no {label}" if test.given else f"{label} unknown"
     if isinstance(value, bool):

@@ -116,7 +116,7 @@ class DuckDBEngine:
         text = query(catalogue, "duckdb", earliest(snapshots), fields=fields)
         try:
             self._connection.execute(f"SET perfect_ht_threshold = {self._bits(len(aggregates(catalogue)))}")
-            return shaped(self.sql(text), catalogue, fields=fields)
+            return shaped(self.sql(text), catalogue, self.provenance, fields=fields)
         finally:
             self._connection.execute('DROP TABLE "snapshots"; RESET perfect_ht_threshold')
 

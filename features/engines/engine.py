@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES, FACTS
+from features.delivery import table_without_absent
 from features.engines.sql_compiler import ENTITY_COLUMNS
 from features.outcomes import closed_leads_sql
 from features.provenance import Provenance
@@ -121,10 +122,18 @@ def earliest(snapshots: pa.Table) -> int:
     return pc.min(snapshots["as_of"]).as_py() or 0
 
 
-def shaped(result: pa.Table, catalogue: Catalogue, *, fields: bool) -> pa.Table:
-    """The result of `sql_compiler.query` with the promised column names and with plain types."""
+def shaped(result: pa.Table, catalogue: Catalogue, provenance: Provenance, *, fields: bool) -> pa.Table:
+    """The result of `sql_compiler.query` in its promised form: names, plain types, and missing what was not recorded.
+
+    Args:
+        result: the result.
+        catalogue: the catalogue that was evaluated.
+        provenance: of the records.
+        fields: whether the result has the columns of the entities too.
+    """
     entity = [f"{entity}.{column}" for entity, column in ENTITY_COLUMNS] if fields else []
-    return plain(result.rename_columns(["lead_id", "as_of", *catalogue.names, *entity]))
+    named = plain(result.rename_columns(["lead_id", "as_of", *catalogue.names, *entity]))
+    return table_without_absent(named, catalogue, provenance.since)
 
 
 def plain(result: pa.Table) -> pa.Table:

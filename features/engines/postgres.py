@@ -98,7 +98,7 @@ class PostgresEngine:
             result = self._query(text)
         finally:
             self._run('DROP TABLE "snapshots"')
-        return shaped(result, catalogue, fields=fields)
+        return shaped(result, catalogue, self.provenance, fields=fields)
 
     def open_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""

@@ -51,12 +51,15 @@ class Evaluation:
     Attributes:
         lead, account, partner: the entities' columns as of the moment; empty where unknown.
         features: every feature of the catalogue in order, by name.
+        not_recorded: the kinds of facts that were never recorded (see `features.delivery`), each with its features,
+            which are missing.
     """
 
     lead: Row
     account: Row
     partner: Row
     features: Mapping[str, Scalar]
+    not_recorded: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def evaluate(catalogue: Catalogue, facts: Facts, as_of: int) -> Evaluation:

@@ -99,7 +99,7 @@ class SparkEngine:
         with _own_errors():
             self._session.createDataFrame(numbered(snapshots)).createOrReplaceTempView("snapshots")
         result = self._query(query(catalogue, "spark", earliest(snapshots), fields=fields))
-        return shaped(result, catalogue, fields=fields)
+        return shaped(result, catalogue, self.provenance, fields=fields)
 
     def open_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of the leads open then: created, neither won nor lost (see `features.outcomes`)."""

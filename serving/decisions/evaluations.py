@@ -11,11 +11,17 @@ _PARTS = ("lead", "account", "partner", "features")
 
 
 def evaluation_to_json(evaluation: Evaluation) -> str:
-    """An evaluation as canonical JSON text: `lead`, `account`, `partner` and `features`, each by name."""
-    return canonical({name: dict(getattr(evaluation, name)) for name in _PARTS})
+    """An evaluation as canonical JSON text: `lead`, `account`, `partner` and `features`, each by name.
+
+    `not_recorded` is there only where a kind of fact was not recorded.
+    """
+    content: dict[str, Any] = {name: dict(getattr(evaluation, name)) for name in _PARTS}
+    if evaluation.not_recorded:
+        content["not_recorded"] = {kind: list(names) for kind, names in evaluation.not_recorded.items()}
+    return canonical(content)
 
 
 def evaluation_from_json(text: str) -> Evaluation:
     """The evaluation that `evaluation_to_json` wrote."""
     content: Mapping[str, Any] = json.loads(text)
-    return Evaluation(**{name: content[name] for name in _PARTS})
+    return Evaluation(**{name: content[name] for name in _PARTS}, not_recorded=content.get("not_recorded", {}))

@@ -143,6 +143,8 @@ class DecisionAnswer(WrittenAnswer):
     """The outcome of each rule."""
     missing: list[str]
     """The questions that would complete the lead."""
+    not_recorded: list[str] | None = None
+    """The kinds of facts that no source of a stored lead ever recorded: rules on them are unknown, features missing."""
     close_probability: CloseProbability | None
     """The probability of closing within the horizon."""
     close_probability_reason: str | None = None

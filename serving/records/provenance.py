@@ -41,7 +41,11 @@ def merged(first: Provenance, second: Provenance) -> Provenance:
     """
     cuts = [provenance.cut for provenance in (first, second) if provenance.cut is not None]
     attributes = _union((*first.attributes, *second.attributes))
-    return Provenance(max(cuts, default=None), first.point_in_time and second.point_in_time, attributes)
+    since = [provenance.since for provenance in (first, second) if provenance.since is not None]
+    # What was imported without a word on its kinds is judged by the records that the store has.
+    declared = {kind: min(known[kind] for known in since if kind in known) for known in since for kind in known}
+    point_in_time = first.point_in_time and second.point_in_time
+    return Provenance(max(cuts, default=None), point_in_time, attributes, declared if since else None)
 
 
 def _union(attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:

@@ -18,7 +18,7 @@ from models.decision import ModelReference, PolicyReference
 from models.scorer import Scorer
 from serving.champion.scorer_cache import ScorerCache, Unavailable
 from serving.decisions import stored_decisions
-from serving.decisions.evaluations import evaluation_to_json
+from serving.decisions.evaluations import evaluation_from_json, evaluation_to_json
 from serving.decisions.stored_decisions import StoredDecision
 from serving.records.facts import facts_of
 from serving.replay.requests import Origin
@@ -102,14 +102,14 @@ def _replay(
     scorer = scorers.scorer(connection, model, PolicyReference.from_dict(content["policy"]))
     if content["catalogue"]["sha256"] != scorer.catalogue.sha256:
         raise Unavailable("it was made with another catalogue of features than this version of the software has")
-    inputs = from_features(kept, features) if origin == "features" else _from_facts(connection, scorer, kept)
+    inputs = from_features(kept, features) if origin == "features" else _from_facts(connection, scorer, kept, features)
     (decision,) = decide(scorer, [inputs])
     again = canonical(issue(decision, kept.decision_id, inputs, kept.created_at).to_dict())
     evaluation = evaluation_to_json(inputs.evaluation)
     return Replay(origin, (*_differences(kept.content, again), *_differences(features, evaluation, "/features")))
 
 
-def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision) -> DecisionInputs:
+def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision, features: str) -> DecisionInputs:
     history = PartnerHistoryUsed.from_json(kept.history)
     if kept.request is not None:
         request = _read(kept.request)
@@ -119,7 +119,10 @@ def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision) ->
     facts = facts_of(connection, str(kept.lead_id), kept.as_of, up_to=kept.ingest)
     # The history is derived again each day, so the rows that the decision used are kept with it.
     kept_history = {kind.name: history.rows.get(kind.name, ()) for kind in DERIVED}
-    return from_stored_facts(scorer, str(kept.lead_id), {**facts, **kept_history}, kept.as_of, kept.ingest)
+    # A kind that was not recorded then may have facts by now that say they were recorded earlier.
+    absent = tuple(evaluation_from_json(features).not_recorded)
+    known = {**facts, **kept_history}
+    return from_stored_facts(scorer, str(kept.lead_id), known, kept.as_of, kept.ingest, absent)
 
 
 def _read(request: str) -> ScoreRequest:

@@ -10,11 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from features.delivery import without_absent
 from features.engines.python import Evaluation, Facts, evaluate
 from models.scorer import Scorer
 from serving.decisions.evaluations import evaluation_from_json
 from serving.decisions.stored_decisions import StoredDecision
-from serving.records import versions
+from serving.records import delivery, versions
 from serving.records.facts import facts_of_many
 from serving.scoring import partner_history
 from serving.scoring.partner_history import PartnerHistoryUsed
@@ -117,14 +118,25 @@ def from_store(
         lead_ids: the leads; an unknown lead has an evaluation without a lead.
         as_of: the moment to decide for, microseconds.
     """
-    ingest = versions.last_ingest(connection)
+    ingest, absent = versions.last_ingest(connection), delivery.absent(connection, as_of)
     for lead_id, facts in facts_of_many(connection, lead_ids, as_of):
-        yield from_stored_facts(scorer, lead_id, facts, as_of, ingest), facts
+        yield from_stored_facts(scorer, lead_id, facts, as_of, ingest, absent), facts
 
 
-def from_stored_facts(scorer: Scorer, lead_id: str, facts: Facts, as_of: int, ingest: int) -> DecisionInputs:
-    """The inputs of a decision on a stored lead; `facts` are all versions up to the ingest number."""
-    evaluation = evaluate(scorer.catalogue, facts, as_of)
+def from_stored_facts(
+    scorer: Scorer, lead_id: str, facts: Facts, as_of: int, ingest: int, absent: tuple[str, ...]
+) -> DecisionInputs:
+    """The inputs of a decision on a stored lead.
+
+    Args:
+        scorer: the scorer that will decide.
+        lead_id: the lead.
+        facts: all versions up to the ingest number.
+        as_of: the moment to decide for, microseconds.
+        ingest: the ingest number of the newest version.
+        absent: the kinds of facts that no source delivers.
+    """
+    evaluation = without_absent(evaluate(scorer.catalogue, facts, as_of), scorer.catalogue, absent)
     history = partner_history.of_stored_facts(evaluation.lead.get("source_partner_id"), facts)
     return DecisionInputs(lead_id=lead_id, as_of=as_of, evaluation=evaluation, history=history, ingest=ingest)
 

@@ -182,7 +182,11 @@ def answers(engine: Engine, snapshots: pa.Table) -> tuple[pa.Table, ...]:
     with engine:
         found = engine.evaluate(WITH_ATTRIBUTES, snapshots, fields=True)
         moment = snapshots["as_of"][0].as_py()
-        tables = (shaped(found, WITH_ATTRIBUTES, fields=True), engine.open_leads(moment), engine.known_leads(moment))
+        tables = (
+            shaped(found, WITH_ATTRIBUTES, Provenance(), fields=True),
+            engine.open_leads(moment),
+            engine.known_leads(moment),
+        )
         return tuple(plain(table).combine_chunks() for table in tables)
 
 

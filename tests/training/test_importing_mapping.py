@@ -147,7 +147,7 @@ def test_a_typing_error_is_named_with_what_was_meant(tmp_path: Path, right: str,
         ("file: closed.csv", "file: *alias", "has an alias"),
         ("file: closed.csv", 'file: "\\ud800"', "line 15: has NUL or half a surrogate pair"),
         ("referral:", '"\\0":', "has NUL or half a surrogate pair"),
-        ("file: closed.csv", "file: [closed.csv", "is not valid YAML, line"),
+        ("file: closed.csv", "file: [closed.csv", "not YAML: line"),
     ],
 )
 def test_a_faulty_mapping_is_refused_with_the_mend(tmp_path: Path, right: str, wrong: str, said: str) -> None:
@@ -195,7 +195,7 @@ def test_a_mapping_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_the_schema_knows_every_key_of_the_examples() -> None:
     schema = mapping.json_schema()
-    assert set(schema["properties"]) == {"timezone", "missing", "decimal", "thousands", "cut", "records"}
+    assert set(schema["properties"]) == {"timezone", "missing", "decimal", "thousands", "cut", "delivers", "records"}
     leads = schema["$defs"]["Leads"]
     assert set(leads["properties"]) >= {"file", "id", "occurred_at", "group_by", "joins", "outcome", "attributes"}
     assert leads["additionalProperties"] is False

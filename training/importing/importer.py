@@ -20,6 +20,7 @@ from training.importing.mapping import Mapping as MappingFile
 from training.importing.mapping import Records
 from training.importing.notes import notes
 from training.importing.outcomes import OutcomeText
+from training.importing.reach import reach
 from training.importing.report import ImportReport, Lost, Reason, Rejection
 from training.importing.rows import RowReader, reader
 from training.importing.sources import Export
@@ -187,8 +188,11 @@ def _report(batch: _Batch, readers: Mapping[str, RowReader], mapping: MappingFil
         dropped=_reasons(batch.rejections, "field"),
         outcome_texts=_outcome_texts(readers),
         notes=notes(readers, batch.rejections, batch.records, mapping),
+        reach=tuple(reach(mapping, [name for name in KINDS if accepted[name]])),
         outcomes=batch.integrity.outcomes(),
-        provenance=Provenance(_cut(batch, mapping), _recorded(mapping.records), lead.declared() if lead else ()),
+        provenance=Provenance(
+            _cut(batch, mapping), _recorded(mapping.records), lead.declared() if lead else (), mapping.since()
+        ),
         inferred={column.attribute.name: column.attribute.kind for column in lead.columns if column.inferred}
         if lead
         else {},

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from features.catalogue.entry import FACTS
 from features.records import KINDS, constraint
 from training.importing.blocks import (
     AccountRecord,
@@ -29,7 +30,7 @@ from training.importing.blocks import (
 from training.importing.dialect import Dialect
 from training.importing.errors import InvalidMapping, hint
 from training.importing.fields import Source, check
-from training.importing.mapping_base import FoldedTexts, MappingPart, Text, Texts, read_yaml
+from training.importing.mapping_base import FoldedTexts, MappingPart, Text, Texts, listed, read_yaml
 from training.importing.numbers import NumberFormat
 from training.importing.time_parsing import Clock
 
@@ -40,6 +41,13 @@ def _zone(name: str) -> str:
     except (KeyError, OSError, ValueError):
         raise ValueError(f"must be a time zone, not {name!r}; {hint(name, sorted(available_timezones()))}") from None
     return name
+
+
+def _fact_kinds(names: Any) -> Any:
+    for name in listed(names):
+        if name not in FACTS:
+            raise ValueError(f"must name kinds of facts, not {name!r}; {hint(str(name), sorted(FACTS))}")
+    return tuple(names)
 
 
 class Records(MappingPart):
@@ -97,6 +105,14 @@ class Mapping(MappingPart):
         BeforeValidator(str, json_schema_input_type=str),
         Field(description="the data cut, a date (its end) or a time; by default the latest time in the records"),
     ] = None
+    delivers: Annotated[
+        tuple[str, ...] | None,
+        BeforeValidator(_fact_kinds, json_schema_input_type=list[str]),
+        Field(
+            description="the kinds of facts that the source records, so that none in the export means none; by default "
+            "those of which a record is known"
+        ),
+    ] = None
     records: Records
 
     @field_validator("cut")
@@ -112,6 +128,10 @@ class Mapping(MappingPart):
         """How the cells of a block are written."""
         missing = self.missing if block.missing is None else block.missing
         return Dialect(FoldedTexts.of(("", *missing)), self.clock(), self._numbers(block))
+
+    def since(self) -> dict[str, int]:
+        """The kinds of facts that the source is said to record, each from always on."""
+        return dict.fromkeys(self.delivers or (), 0)
 
     def clock(self) -> Clock:
         """The clock of the export."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from features import yaml_document
 from features.folding import fold
 from training.importing.errors import hint
 
@@ -29,41 +30,27 @@ def read_yaml(text: str) -> Any:
     Raises:
         ValueError: the text is not YAML, or has duplicate keys or aliases; the message names the line.
     """
+    if _has_alias(text):
+        raise ValueError("has an alias (*name); write the part out in full")
+    node = yaml_document.compose(text)
+    return {} if node is None else _plain(node)
+
+
+def _has_alias(text: str) -> bool:
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ValueError("has an alias (*name); write the part out in full")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        return {} if node is None else _plain(node)
-    except yaml.MarkedYAMLError as error:
-        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ValueError(f"is not valid YAML, {where}{error.problem}; fix it there") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"is not valid YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise ValueError("is nested too deeply; a mapping needs a handful of levels") from None
+        return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader))
+    except yaml.YAMLError:
+        return False
 
 
 def _plain(node: yaml.Node) -> Any:
     if isinstance(node, yaml.MappingNode):
-        return _dictionary(node)
+        return {_plain(key): _plain(value) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
         return [_plain(child) for child in node.value]
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in node.value):
         raise ValueError(f"line {node.start_mark.line + 1}: has NUL or half a surrogate pair; take it out")
     return node.value if node.tag == _TEXT_TAG else Unquoted(node.value)
-
-
-def _dictionary(node: yaml.MappingNode) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    for key_node, value in node.value:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise ValueError(f"line {line}: a key must be text; put it in quotes")
-        key = _plain(key_node)
-        if key in content:
-            raise ValueError(f"line {line}: the key {str(key)!r} is there twice; keep one of them")
-        content[key] = _plain(value)
-    return content
 
 
 def _quoted(value: Any) -> Any:

@@ -52,6 +52,7 @@ class ImportReport:
         outcomes: leads won, lost and open at the cut.
         outcome_texts: each text of the outcome's column with its meaning and count.
         notes: what the readers of files chose or did not find.
+        reach: the kinds of facts that are not recorded, and the qualifications that leads can reach.
         provenance: the cut, whether recorded times are real, the declared attributes.
         inferred: the inferred kinds of attributes, where the mapping gives none.
         left_out: columns that no record, join or attribute uses, by file.
@@ -65,6 +66,7 @@ class ImportReport:
     outcomes: Mapping[str, int]
     outcome_texts: tuple[OutcomeText, ...]
     notes: tuple[str, ...]
+    reach: tuple[str, ...]
     provenance: Provenance
     inferred: Mapping[str, str]
     left_out: Mapping[str, tuple[str, ...]]
@@ -82,7 +84,8 @@ class ImportReport:
 
     def text(self) -> str:
         """This report for a person to read."""
-        parts = (self._counts(), self._outcome_texts(), self._reasons(), self.notes, self._times(), self._columns())
+        found = (self._counts(), self._outcome_texts(), self._reasons(), self.notes)
+        parts = (*found, self.reach, self._times(), self._columns())
         return "\n".join(line for part in parts for line in part)
 
     def _counts(self) -> Iterable[str]:
