@@ -1,5 +1,6 @@
 """The web application of one worker process; its settings come from the environment, as for every command."""
 
+import atexit
 import gc
 import logging
 import sys
@@ -33,4 +34,6 @@ def create() -> FastAPI:
     app = create_app(parts.service)
     gc.collect()
     gc.freeze()
+    # At its end the interpreter would take frozen objects of DuckDB for leaks, and print a page about them.
+    atexit.register(gc.unfreeze)
     return app

@@ -26,33 +26,40 @@ instruction are code, jump if true, jump if false, operand."""
 _HANDSHAKE_SECONDS = 0.05
 """How long a handshake that has begun may take to finish."""
 _POLL_SECONDS = 0.01
-_MAX_POLLS = 100
-"""After a second the socket closes in any case; the connections left in the queue are then reset."""
+_MAX_POLLS = 500
+"""A queue that takes no more connections empties; a process on a loaded machine may need seconds for it."""
+_MAX_POLLS_OF_GROWING_QUEUE = 100
+"""A queue that takes more connections may never empty. The connections left in it at the end are reset."""
 
 
-def _drop_new_connections(listening: socket.socket) -> None:
-    """Makes the kernel drop new connection attempts, for all processes that share the socket.
+def _drop_new_connections(listening: socket.socket) -> bool:
+    """Makes the kernel drop new connection attempts, for all processes that share the socket; returns whether it does.
 
     Existing connections go on. This works on Linux, if the process may attach a filter. Elsewhere a connection may
     still be made in the moment before the socket closes.
     """
     if sys.platform != "linux":
-        return
+        return False
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in _DROP_SYN_PROGRAM))
     attached = struct.pack("HP", len(_DROP_SYN_PROGRAM), ctypes.addressof(program))
     with suppress(OSError):
         listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
+        return True
+    return False
 
 
 def drain(sockets: Sequence[socket.socket]) -> Iterator[float]:
-    """Turns new connections away, then yields pauses in seconds until the accept queues are empty."""
-    for listening in sockets:
-        _drop_new_connections(listening)
+    """Turns new connections away, then yields pauses in seconds until the accept queues are empty.
+
+    The last pause lets the event loop begin with the connections that it accepted last.
+    """
+    turned_away = [_drop_new_connections(listening) for listening in sockets]
     yield _HANDSHAKE_SECONDS
-    for _ in range(_MAX_POLLS):
+    for _ in range(_MAX_POLLS if all(turned_away) else _MAX_POLLS_OF_GROWING_QUEUE):
         if not _any_connection_queued(sockets):
-            return
+            break
         yield _POLL_SECONDS
+    yield _POLL_SECONDS
 
 
 def _any_connection_queued(sockets: Iterable[socket.socket]) -> bool:

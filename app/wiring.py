@@ -167,7 +167,7 @@ class Wiring:
 
         from serving.access import oidc
 
-        return oidc.RelyingParty(provider=provider, http=httpx.Client(timeout=oidc.DEADLINE), clock=now)
+        return oidc.RelyingParty(provider=provider, http=httpx.AsyncClient(timeout=oidc.DEADLINE), clock=now)
 
     def _traces(self) -> "TracerProvider | None":
         endpoint = self.settings.otlp_endpoint

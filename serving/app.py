@@ -54,8 +54,8 @@ from serving.worker import routes as worker
 
 _MIN_COMPRESSED = 1024
 """Bytes from which on answers are compressed; a smaller answer fits into one packet anyway."""
-_SIGN_INS = 2
-"""Requests that wait on the identity provider at once, and that wait for a place to do so."""
+_SIGN_INS = 16
+"""Requests that wait on the identity provider at once, and that wait for a place to do so; they take no thread."""
 _COMPRESSION_LEVEL = 4
 """Of 1 to 9: higher levels take longer and hardly save bytes."""
 _SUBJECTS = (health, scoring, lead_routes, decisions, replay, leads, bulk_routes, webhooks, worker, access, privacy)

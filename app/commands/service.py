@@ -1,5 +1,6 @@
 """The service: up, serve, sign-in."""
 
+import logging
 import os
 import signal
 import socket
@@ -7,13 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app import console
+from app import address, console
 from app.commands import data, models
 from app.commands.options import Format, check_role_option, wiring
 from app.commands.worker import companion_worker
@@ -41,7 +42,6 @@ _KEEP_ALIVE_SECONDS = 75
 So the service does not close a connection just as a client sends a request, which would then get no answer."""
 _HANG_SECONDS = 30
 """The time without a sign of life after which a process is replaced."""
-_ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104, compared with and not listened on
 _DEFAULT_SITE = "http://127.0.0.1:8000"
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, only a folder with a random name is created in it
@@ -56,6 +56,7 @@ class PortTaken(ValueError):
 def up(port: Port = 8000, host: Host = "127.0.0.1", with_worker: WithWorker = True) -> None:
     """Prepare what is missing (simulated data, a model, scores), then serve."""
     _check_port(host, port)
+    _end_when_asked()
     started = time.monotonic()
     parts = wiring()
     with database.reading(parts.engine) as connection:
@@ -94,7 +95,23 @@ def serve(
 ) -> None:
     """Serve the API and the pages. Without a promoted model, the rules alone decide and probabilities are null."""
     _check_port(host, port)
+    _end_when_asked()
     _serve(wiring(), host, port, processes, with_worker)
+
+
+def _end_when_asked() -> None:
+    """Makes SIGTERM and Ctrl+C end this process with 0 and without a message, whatever it does.
+
+    The server answers its running requests first: it catches the signals itself, and raises them again at its end.
+    """
+
+    def end(*_: object) -> None:
+        # What is interrupted is no error, whatever a library thinks of it.
+        logging.disable()
+        sys.exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: bool) -> None:
@@ -104,19 +121,17 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
     from app.connection import Connection
     from app.draining import SingleProcessServer, WorkerProcesses
 
-    site = f"http://{host}:{port}"
+    site = address.site(host, port)
     if left := remove_leftovers(parts.home()):
         console.progress(f"removed what an earlier run left half done: {', '.join(left)}")
-    _site_file(parts).write_text(f"http://{'127.0.0.1' if host in _ANY else host}:{port}", encoding="utf-8")
     console.ERRORS.print(f"EQL serves at {site}; {_sign_in_hint(parts, host, site)}", markup=False)
     parts.engine.dispose()
-    # uvicorn raises SIGTERM again after its shutdown. Without this handler that would end the process as a failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = uvicorn.Config(
         f"{asgi.__name__}:{asgi.create.__name__}",
         factory=True,
         workers=processes,
         http=Connection,
+        ws="none",
         host=host,
         port=port,
         log_config=None,
@@ -127,7 +142,7 @@ def _serve(parts: Wiring, host: str, port: int, processes: int, with_worker: boo
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         timeout_worker_healthcheck=_HANG_SECONDS,
     )
-    with _shared_metrics(processes), companion_worker(with_worker), suppress(KeyboardInterrupt):
+    with _shared_metrics(processes), address.announced(parts.home(), site), companion_worker(with_worker):
         sockets = [config.bind_socket()]
         if processes > 1:
             WorkerProcesses(config, sockets).run()
@@ -157,7 +172,7 @@ def _shared_metrics(processes: int) -> Iterator[None]:
 
 
 def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -175,27 +190,26 @@ def sign_in(
     ] = None,
     site: Annotated[
         str | None,
-        typer.Option(help="Address of the pages; by default EQL_PUBLIC_URL, else that of the last `eql serve` here."),
+        typer.Option(
+            help="Address of the pages; by default EQL_PUBLIC_URL, or that of the service that runs with this home."
+        ),
     ] = None,
 ) -> None:
     """Print a link that signs in to the pages. The link works once, within a day."""
     check_role_option(role, partner)
-    parts = wiring()
-    typer.echo(_link(parts, (site or parts.settings.public_url or _last_site(parts)).rstrip("/"), role, partner))
+    typer.echo(_link(wiring(), site or _site(wiring()), role, partner))
 
 
-def _site_file(parts: Wiring) -> Path:
-    """The file with the address that the service of this home listens on, which `eql sign-in` reads."""
-    return parts.home() / "site"
-
-
-def _last_site(parts: Wiring) -> str:
-    file = _site_file(parts)
-    return file.read_text(encoding="utf-8") if file.exists() else _DEFAULT_SITE
+def _site(parts: Wiring) -> str:
+    """The address at which browsers reach the service of this home."""
+    known = parts.settings.public_url or address.of_running_service(parts.home())
+    if known is None:
+        console.progress(f"no service runs with this home; the link is for {_DEFAULT_SITE}, name another with --site")
+    return known or _DEFAULT_SITE
 
 
 def _link(parts: Wiring, site: str, role: str = "admin", partner: str | None = None) -> str:
     with parts.engine.begin() as connection:
         expires = now() + _LINK_LIFETIME
         token = sessions.offer(connection, role, partner, expires_at=expires, tokens=parts.tokens)
-    return f"{site}/sign-in?token={token}"
+    return f"{site.rstrip('/')}/sign-in?token={token}"

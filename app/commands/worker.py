@@ -21,10 +21,14 @@ from serving.decisions import rescore_queue
 from serving.store import database
 from serving.webhooks import deliveries
 from serving.webhooks.addresses import AllowedHosts
+from serving.worker.schedules import Interrupted
 
 app = typer.Typer()
 _LOG = logging.getLogger(__name__)
 _EQL = [sys.executable, "-c", "from app.cli import main; main()"]
+_OWN_GROUP = 0
+"""Ctrl+C and supervisors send signals to a whole group at once. A process with a group of its own ends when the process
+that started it asks for it."""
 _GRACE_SECONDS = 30.0
 _RESTART_SECONDS = 5.0
 
@@ -52,8 +56,6 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     if companion:
-        # Ctrl+C reaches both processes; the service decides when its worker ends.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         Thread(target=_stop_with_service, args=(stopping,), daemon=True).start()
     parts = wiring()
     scoring = parts.service.scoring
@@ -81,9 +83,13 @@ def _retraining(parts: Wiring, stopping: Event) -> Callable[[], str] | None:
 def _retrain(days: int, stopping: Event) -> str:
     """Runs `eql monitor`, which trains a challenger if the verdict says so or the training data are `days` old."""
     command = [*_EQL, "monitor", "--retrain", "--retrain-after", str(days), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:  # noqa: S603, a command of our own
+    with subprocess.Popen(  # noqa: S603, a command of our own
+        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, process_group=_OWN_GROUP
+    ) as process:
         Thread(target=_terminate_when_stopping, args=(process, stopping), daemon=True).start()
         output, _ = process.communicate()
+    if process.returncode and stopping.is_set():
+        raise Interrupted
     if process.returncode:
         raise RetrainingFailed
     return _summary(json.loads(output))
@@ -119,7 +125,9 @@ def companion_worker(wanted: bool) -> Iterator[None]:
 
 def _supervise(closing: Event) -> None:
     while not closing.is_set():
-        with subprocess.Popen([*_EQL, "worker", "--companion"], stdin=subprocess.PIPE) as process:  # noqa: S603, a command of our own
+        with subprocess.Popen(  # noqa: S603, a command of our own
+            [*_EQL, "worker", "--companion"], stdin=subprocess.PIPE, process_group=_OWN_GROUP
+        ) as process:
             while process.poll() is None and not closing.wait(0.2):
                 pass
             if closing.is_set():

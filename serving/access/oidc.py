@@ -10,13 +10,12 @@ import base64
 import hashlib
 import hmac
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
+import anyio
 import httpx
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
@@ -39,7 +38,7 @@ _LEEWAY = 60
 _MIN_KEYS_AGE = 10 * SECOND
 """Microseconds between two downloads of the provider's keys at least."""
 DEADLINE = 5.0
-"""Seconds that the provider has for one answer."""
+"""Seconds that the provider has for one answer, by default."""
 MAX_ANSWER = 1024 * 1024
 """The size of an answer of the provider, in bytes."""
 _ID: TypeAdapter[str] = TypeAdapter(Id)
@@ -129,25 +128,25 @@ class RelyingParty:
         provider: the provider.
         http: sends the requests to the provider.
         clock: the current time in microseconds.
-        timer: seconds that only grow, for the deadline of an answer.
+        deadline: seconds that the provider has for one whole answer, which it may send byte by byte.
     """
 
     provider: Provider
-    http: httpx.Client
+    http: httpx.AsyncClient
     clock: Callable[[], int]
-    timer: Callable[[], float] = time.monotonic
+    deadline: float = DEADLINE
     _metadata: Mapping[str, Any] | None = None
     _keys: KeySet | None = None
     _keys_at: int = 0
-    _lock: Lock = field(default_factory=Lock)
+    _lock: anyio.Lock = field(default_factory=anyio.Lock)
 
-    def address(self, binding: str) -> str:
+    async def address(self, binding: str) -> str:
         """The address at the provider that starts the sign-in of the browser with this `binding`.
 
         Raises:
             ProviderUnavailable: the provider's metadata cannot be read.
         """
-        endpoint: str = self._provider_metadata()["authorization_endpoint"]
+        endpoint: str = (await self._provider_metadata())["authorization_endpoint"]
         challenge = hashlib.sha256(_derive(binding, "verifier").encode()).digest()
         parameters = {
             "response_type": "code",
@@ -161,7 +160,7 @@ class RelyingParty:
         }
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(parameters)}"
 
-    def principal(self, binding: str, *, state: str, code: str, issuer: str = "") -> Principal:
+    async def principal(self, binding: str, *, state: str, code: str, issuer: str = "") -> Principal:
         """The principal of the person that the provider sent back to the browser with this `binding`.
 
         Args:
@@ -179,12 +178,12 @@ class RelyingParty:
             raise SignInRefused("the state belongs to another browser")
         if not code or issuer not in ("", self.provider.issuer):
             raise SignInRefused("the answer has no code, or comes from another provider")
-        token = self._id_token(code, _derive(binding, "verifier"))
-        return self.provider.principal(self._claims(token, _derive(binding, "nonce")))
+        token = await self._id_token(code, _derive(binding, "verifier"))
+        return self.provider.principal(await self._claims(token, _derive(binding, "nonce")))
 
-    def _id_token(self, code: str, verifier: str) -> str:
+    async def _id_token(self, code: str, verifier: str) -> str:
         """The ID token that the provider gives for a code."""
-        metadata = self._provider_metadata()
+        metadata = await self._provider_metadata()
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -196,10 +195,10 @@ class RelyingParty:
         if "client_secret_basic" in methods:
             # Both parts are encoded as in a form before the basic authentication (RFC 6749, 2.3.1).
             auth = tuple(quote(part, safe="") for part in secret)
-            answer = self._request("POST", metadata["token_endpoint"], data=form, auth=auth)
+            answer = await self._request("POST", metadata["token_endpoint"], data=form, auth=auth)
         else:
             credentials = dict(zip(("client_id", "client_secret"), secret, strict=True))
-            answer = self._request("POST", metadata["token_endpoint"], data=form | credentials)
+            answer = await self._request("POST", metadata["token_endpoint"], data=form | credentials)
         if answer.status_code != 200:
             raise SignInRefused(f"the provider refused the code with {answer.status_code}")
         token = _json_object(answer).get("id_token")
@@ -207,11 +206,11 @@ class RelyingParty:
             raise SignInRefused("the provider's answer has no ID token")
         return token
 
-    def _claims(self, token: str, nonce: str) -> Mapping[str, Any]:
+    async def _claims(self, token: str, nonce: str) -> Mapping[str, Any]:
         """The verified claims of an ID token (OpenID Connect Core 1.0, 3.1.3.7)."""
         provider = self.provider
         try:
-            decoded = self._decode(token)
+            decoded = await self._decode(token)
             claims = decoded.claims
             if str(decoded.header.get("typ", "JWT")).upper() != "JWT":
                 raise SignInRefused("the token is of another type than an ID token")
@@ -232,18 +231,18 @@ class RelyingParty:
             raise SignInRefused("the ID token was issued for another client")
         return claims
 
-    def _decode(self, token: str) -> jwt.Token:
+    async def _decode(self, token: str) -> jwt.Token:
         try:
-            return jwt.decode(token, self._key_set(), algorithms=ALGORITHMS)
+            return jwt.decode(token, await self._key_set(), algorithms=ALGORITHMS)
         except InvalidKeyIdError:
             # The provider may have added the key since the last download.
-            return jwt.decode(token, self._key_set(refresh=True), algorithms=ALGORITHMS)
+            return jwt.decode(token, await self._key_set(refresh=True), algorithms=ALGORITHMS)
 
-    def _provider_metadata(self) -> Mapping[str, Any]:
+    async def _provider_metadata(self) -> Mapping[str, Any]:
         """The provider's metadata (OpenID Connect Discovery 1.0), downloaded once."""
-        with self._lock:
+        async with self._lock:
             if self._metadata is None:
-                metadata = _json_object(self._request("GET", f"{self.provider.issuer.rstrip('/')}{_WELL_KNOWN}"))
+                metadata = await self._object(f"{self.provider.issuer.rstrip('/')}{_WELL_KNOWN}")
                 if metadata.get("issuer") != self.provider.issuer:
                     raise ProviderUnavailable("its metadata name another issuer")
                 if not all(isinstance(metadata.get(name), str) and _is_safe(metadata[name]) for name in _ENDPOINTS):
@@ -251,13 +250,13 @@ class RelyingParty:
                 self._metadata = metadata
             return self._metadata
 
-    def _key_set(self, *, refresh: bool = False) -> KeySet:
+    async def _key_set(self, *, refresh: bool = False) -> KeySet:
         """The provider's public keys. `refresh` downloads them again, at most every few seconds."""
-        metadata = self._provider_metadata()
-        with self._lock:
+        metadata = await self._provider_metadata()
+        async with self._lock:
             due = self._keys is None or (refresh and self.clock() - self._keys_at >= _MIN_KEYS_AGE)
             if self._keys is None or due:
-                keys = _json_object(self._request("GET", metadata["jwks_uri"])).get("keys")
+                keys = (await self._object(metadata["jwks_uri"])).get("keys")
                 public = [key for key in keys or () if isinstance(key, dict) and key.get("kty") in ("RSA", "EC")]
                 try:
                     self._keys, self._keys_at = KeySet.import_key_set({"keys": public}), self.clock()
@@ -265,26 +264,31 @@ class RelyingParty:
                     raise ProviderUnavailable("its keys cannot be read") from None
             return self._keys
 
-    def _request(self, method: str, url: str, **content: Any) -> httpx.Response:
+    async def _object(self, url: str) -> Mapping[str, Any]:
+        """The JSON object at a URL of the provider."""
+        answer = await self._request("GET", url)
+        if answer.status_code != 200:
+            raise ProviderUnavailable(f"it answers with {answer.status_code}")
+        return _json_object(answer)
+
+    async def _request(self, method: str, url: str, **content: Any) -> httpx.Response:
         try:
-            answer = self._read(method, url, content)
+            with anyio.fail_after(self.deadline):
+                return await self._read(method, url, content)
+        except TimeoutError:
+            raise ProviderUnavailable(f"its answer took longer than {self.deadline:g} seconds") from None
         except httpx.HTTPError as error:
             raise ProviderUnavailable(type(error).__name__) from None
-        if method == "GET" and answer.status_code != 200:
-            raise ProviderUnavailable(f"it answers with {answer.status_code}")
-        return answer
 
-    def _read(self, method: str, url: str, content: Mapping[str, Any]) -> httpx.Response:
-        """An answer with its content. The deadline is for the whole answer: a provider may send it byte by byte."""
-        until, body = self.timer() + DEADLINE, b""
-        with self.http.stream(method, url, headers={"Accept": "application/json"}, **content) as answer:
-            for part in answer.iter_bytes():
+    async def _read(self, method: str, url: str, content: Mapping[str, Any]) -> httpx.Response:
+        """An answer with its content. Compressed content is not asked for: a little of it may be much."""
+        headers, body = {"Accept": "application/json", "Accept-Encoding": "identity"}, bytearray()
+        async with self.http.stream(method, url, headers=headers, **content) as answer:
+            async for part in answer.aiter_bytes():
                 body += part
                 if len(body) > MAX_ANSWER:
                     raise ProviderUnavailable(f"its answer is larger than {MAX_ANSWER:,} bytes")
-                if self.timer() > until:
-                    raise ProviderUnavailable(f"its answer took longer than {DEADLINE:.0f} seconds")
-        return httpx.Response(answer.status_code, content=body, request=answer.request)
+        return httpx.Response(answer.status_code, content=bytes(body))
 
 
 def _json_object(answer: httpx.Response) -> Mapping[str, Any]:

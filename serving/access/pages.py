@@ -5,9 +5,11 @@ from typing import Annotated
 from urllib.parse import parse_qs
 
 from fastapi import Depends, Query
+from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from features.records import KINDS
 from features.value_types import DAY, SECOND
 from serving.access import sessions
 from serving.access.callers import HOW_TO_SIGN_IN, SignIn
@@ -18,6 +20,7 @@ from serving.html.visitors import SESSION_COOKIE, cookie_name, drop_cookie, from
 from serving.http.bodies import Body
 from serving.http.dependencies import StoreDependency, provided
 from serving.identity import Principal, new_token
+from serving.records.visible import visible
 from serving.store.store import Store
 
 _LOG = logging.getLogger(__name__)
@@ -50,9 +53,9 @@ def sign_in(request: Request, store: StoreDependency, body: Body) -> Response:
     ends, before = now + SESSION_LASTS, request.cookies.get(cookie_name(request))
     token = parse_qs(body.decode("latin-1")).get("token", [""])[0]
     with store.engine.begin() as connection:
-        if before is not None:
-            sessions.close(connection, before)
         session = sessions.redeem(connection, token, at=now, expires_at=ends, tokens=store.tokens)
+        if session is not None and before is not None:
+            sessions.close(connection, before)
     if session is None:
         detail = f"The link was used before, has expired or is incomplete. {HOW_TO_SIGN_IN}"
         raise Refusal(401, "This link does not work", detail)
@@ -60,11 +63,11 @@ def sign_in(request: Request, store: StoreDependency, body: Body) -> Response:
 
 
 @router.get("/sign-in/oidc", response_model=None)
-def begin_oidc(request: Request, store: StoreDependency, provider: SignInDependency) -> Response:
+async def begin_oidc(request: Request, store: StoreDependency, provider: SignInDependency) -> Response:
     """Sends the browser to the provider; a cookie ties the provider's answer to this browser."""
     party, binding = _party(provider), new_token(store.tokens)
     try:
-        response = redirect(party.address(binding))
+        response = redirect(await party.address(binding))
     except ProviderUnavailable as error:
         raise _unavailable(party, error) from None
     keep_cookie(request, response, BINDING_COOKIE, binding, _BINDING_MINUTES * 60)
@@ -72,7 +75,7 @@ def begin_oidc(request: Request, store: StoreDependency, provider: SignInDepende
 
 
 @router.get(CALLBACK, response_model=None)
-def finish_oidc(
+async def finish_oidc(
     request: Request,
     store: StoreDependency,
     provider: SignInDependency,
@@ -86,7 +89,7 @@ def finish_oidc(
     try:
         if not binding:
             raise SignInRefused("the browser sent no cookie")
-        principal = party.principal(binding, state=state, code=code, issuer=iss)
+        principal = await party.principal(binding, state=state, code=code, issuer=iss)
     except ProviderUnavailable as error:
         raise _unavailable(party, error) from None
     except SignInRefused as refused:
@@ -99,7 +102,7 @@ def finish_oidc(
     except NoRole:
         detail = f"You have no role in EQL at {party.provider.name}. Ask its administrator for one."
         raise Refusal(403, "No role here", detail, provider.link) from None
-    response = _open_session(store, request, principal)
+    response = await run_in_threadpool(_open_session, store, request, principal, provider)
     drop_cookie(request, response, BINDING_COOKIE)
     return response
 
@@ -117,11 +120,14 @@ def sign_out(request: Request, store: StoreDependency) -> Response:
     return response
 
 
-def _open_session(store: Store, request: Request, principal: Principal) -> Response:
-    """Opens a session and ends the browser's earlier session."""
-    now = store.clock()
+def _open_session(store: Store, request: Request, principal: Principal, provider: SignIn) -> Response:
+    """Opens a session for a person that the provider identified, and ends the browser's earlier session."""
+    now, partner = store.clock(), principal.partner_id
     before = request.cookies.get(cookie_name(request))
     with store.engine.begin() as connection:
+        if partner is not None and not visible(connection, KINDS["partners"], [partner], now):
+            detail = "The partner that you sign in for is not known here. Ask the administrator of EQL to add it."
+            raise Refusal(403, "No role here", detail, provider.link)
         if before is not None:
             sessions.close(connection, before)
         session = sessions.open_for(connection, principal, expires_at=now + SESSION_LASTS, tokens=store.tokens)

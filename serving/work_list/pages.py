@@ -59,6 +59,8 @@ def leads(
     meanings = {"order": views.ORDER, "grades": words.grades(model.bundle.grades if model else None)}
     content = {**around, **meanings, "list": listed}
     answer = rendering.page("work_list/work_list.html", content)
-    if visitor.role == "sales" and listed.exposures:
+    # A page that a browser fetches ahead of a click was not seen.
+    seen = "prefetch" not in request.headers.get("sec-purpose", "")
+    if visitor.role == "sales" and listed.exposures and seen:
         log(store.engine, listed.exposures)
     return answer

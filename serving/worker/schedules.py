@@ -16,6 +16,10 @@ RETRY_AFTER = 300 * SECOND
 """Microseconds until a failed run is tried again."""
 
 
+class Interrupted(Exception):
+    """A run was given up because its worker stops; it is tried again, and is no error."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Work that is done again and again.
@@ -23,7 +27,8 @@ class Schedule:
     Attributes:
         name: the name of the work.
         following: the time of the next run after a moment; both microseconds.
-        run: does the work, and describes the result without personal data. A second run must do no harm.
+        run: does the work, and describes the result without personal data; it raises `Interrupted` where the worker
+            stops meanwhile. A second run must do no harm.
         timeout: microseconds that a run takes at most; a longer run counts as dead, and another may begin.
         recorded: whether the runs are kept.
     """
@@ -70,6 +75,8 @@ def run_due(engine: Engine, schedule: Schedule, clock: Callable[[], int]) -> boo
 def _outcome(schedule: Schedule) -> tuple[str, str | None]:
     try:
         return runs.OK, schedule.run()
+    except Interrupted:
+        return runs.FAILED, "the worker stopped"
     except Exception as error:
         log_error(_LOG, schedule.name, error)
         return runs.FAILED, type(error).__name__

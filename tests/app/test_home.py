@@ -16,6 +16,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
+from app import address
 from app.cli import COMMANDS, CREATING
 from app.scratch import remove_leftovers, scratch_folder
 from tests.app.conftest import ROOT, Eql
@@ -131,11 +132,16 @@ def test_the_link_is_for_the_port_in_use(run_eql: Eql, trained_home: Path, tmp_p
     home = tmp_path / "home"
     home.mkdir()
     run_eql(trained_home, "backup", home / "eql.sqlite")
-    assert run_eql(home, "sign-in").stdout.startswith("http://127.0.0.1:8000/sign-in?token=")
-    (home / "site").write_text("http://127.0.0.1:8731")
-    assert run_eql(home, "sign-in").stdout.startswith("http://127.0.0.1:8731/sign-in?token=")
-    monkeypatch.setenv("EQL_PUBLIC_URL", "https://eql.example.org/")
-    assert run_eql(home, "sign-in").stdout.startswith("https://eql.example.org/sign-in?token=")
+    guessed = run_eql(home, "sign-in")
+    assert guessed.stdout.startswith("http://127.0.0.1:8000/sign-in?token=")
+    assert "no service runs with this home" in guessed.stderr
+    with address.announced(home, "http://127.0.0.1:8731"):
+        known = run_eql(home, "sign-in")
+        assert known.stdout.startswith("http://127.0.0.1:8731/sign-in?token=")
+        assert known.stderr == ""
+        monkeypatch.setenv("EQL_PUBLIC_URL", "https://eql.example.org/")
+        assert run_eql(home, "sign-in").stdout.startswith("https://eql.example.org/sign-in?token=")
+        assert run_eql(home, "sign-in", "--site", "https://a.example").stdout.startswith("https://a.example/sign-in?")
 
 
 def test_a_signal_to_the_process_group_is_no_error(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from features.value_types import SECOND, parse_instant
 from serving.access import keys
 from serving.app import create_app
 from serving.http.token_bucket import RateLimit
+from serving.identity import new_key
 from serving.service import Service
 from tests.serving.conftest import service_on
 
@@ -99,6 +100,14 @@ def test_a_key_over_its_limit_is_told_when_to_come_again(service: Service) -> No
 def test_what_is_no_key_counts_by_address_however_often_it_changes(service: Service) -> None:
     answers = [ask(service, "/v1/decisions/none", {"X-Api-Key": f"guess {n}"}, 1)[0] for n in range(4)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert answers[-1].headers["RateLimit-Policy"] == '"address";q=3;w=1'
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-in/oidc", "/sign-in/oidc/callback"])
+def test_signing_in_counts_by_address_whatever_the_key(service: Service, path: str) -> None:
+    own = [new_key(secrets.token_bytes) for _ in range(4)]
+    answers = [ask(service, path, {"X-Api-Key": key}, 1)[0] for key in own]
+    assert [answer.status_code == 429 for answer in answers] == [False, False, False, True]
     assert answers[-1].headers["RateLimit-Policy"] == '"address";q=3;w=1'
 
 

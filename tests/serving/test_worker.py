@@ -30,7 +30,7 @@ from serving.store.database import reading
 from serving.store.tables import outbox as outbox_table
 from serving.worker import runs as schedules
 from serving.worker.runs import Run
-from serving.worker.schedules import RETRY_AFTER, Schedule, daily, every, run_due
+from serving.worker.schedules import RETRY_AFTER, Interrupted, Schedule, daily, every, run_due
 from serving.worker.tasks import last_beat, tasks
 from serving.worker.tasks import schedules as planned
 from serving.worker.worker import MAX_BACKOFF, Task, Worker
@@ -119,6 +119,23 @@ def test_a_run_that_fails_is_recorded_without_its_text_and_tried_again(
     assert [(run.outcome, run.detail) for run in runs(store)] == [("ok", "done"), ("failed", "ValueError")]
     assert PERSONAL not in caplog.text
     assert "ValueError" in caplog.text
+
+
+def test_a_run_that_stops_with_its_worker_is_no_error_and_tried_again(
+    store: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+
+    def stop() -> None:
+        raise Interrupted
+
+    run_due(store, Schedule("work", every(HOUR), stop, timeout=HOUR), clock)
+    clock.now += HOUR
+    assert run_due(store, Schedule("work", every(HOUR), stop, timeout=HOUR), clock)
+    clock.now += RETRY_AFTER
+    assert run_due(store, Schedule("work", every(HOUR), lambda: "done", timeout=HOUR), clock)
+    assert [run.detail for run in runs(store)] == ["done", "the worker stopped"]
+    assert caplog.text == ""
 
 
 @pytest.mark.both_databases

@@ -13,7 +13,7 @@ from serving.http.problems import Problem
 from serving.http.token_bucket import Allowance, RateLimit
 from serving.identity import digest, well_formed
 
-PREFIXES = ("/v1/", "/sign-in")
+API, ANONYMOUS = "/v1/", "/sign-in"
 """The paths that are limited: those of the API, and those that anyone may call to sign in."""
 
 
@@ -38,7 +38,7 @@ class RateLimiting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on, or refuses it."""
-        if self.limit is None or scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
+        if self.limit is None or scope["type"] != "http" or not scope["path"].startswith((API, ANONYMOUS)):
             await self.app(scope, receive, send)
             return
         caller, policy = _caller(scope)
@@ -60,10 +60,10 @@ class RateLimiting:
 def _caller(scope: Scope) -> tuple[str, str]:
     """The caller to count, and whether its key or its address identifies it.
 
-    A malformed key counts for its address; otherwise one client could be many callers.
+    A malformed key, and a key where none is needed, counts for its address; otherwise one client could be many callers.
     """
     key = presented_key(Headers(scope=scope))
-    if key is not None and well_formed(key):
+    if key is not None and well_formed(key) and scope["path"].startswith(API):
         return digest(key), "key"
     return (scope.get("client") or ("",))[0], "address"
 

@@ -55,6 +55,8 @@ def test_a_preview_of_a_sign_in_link_uses_nothing_up(site: Any, reader: Any, met
 @pytest.mark.both_databases
 def test_signing_in_ends_the_session_that_this_browser_held(site: Any) -> None:
     before = {"Cookie": site.cookie()}
+    assert site.redeem("?token=unknown", before).status_code == 401
+    assert site.ask("GET", "/", before).status_code == 200
     assert site.redeem(site.link(), before).status_code == 303
     assert site.ask("GET", "/", before).status_code == 401
 

@@ -50,6 +50,14 @@ def test_it_is_off_by_default_and_then_nothing_is_logged_or_said(ranked: Any) ->
     assert logged(ranked) == []
 
 
+def test_a_list_that_the_browser_fetches_ahead_was_not_seen(ranked: Any) -> None:
+    sales = {"Cookie": ranked.cookie("sales")}
+    assert ranked.ask("GET", "/", sales | {"Sec-Purpose": "prefetch;prerender"}).status_code == 200
+    assert logged(ranked) == []
+    assert ranked.ask("GET", "/", sales).status_code == 200
+    assert logged(ranked)
+
+
 def test_leads_drawn_stand_at_their_places_and_the_page_says_so(ranked: Any) -> None:
     page = ranked.read("/")
     assert leads(page) == places(ranked, LEADS) != LEADS

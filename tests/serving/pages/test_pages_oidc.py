@@ -6,7 +6,11 @@ import hmac
 import json
 import logging
 import secrets
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -43,7 +47,7 @@ class IdentityProvider:
     token: Callable[["IdentityProvider", Claims], str] | None = None
     issuer: str = ISSUER
     away: bool = False
-    content: Callable[[], Iterator[bytes]] | None = None
+    filling: bytes = b""
     asked: list[str] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -65,13 +69,11 @@ class IdentityProvider:
         self.asked.append(request.url.path)
         if self.away:
             raise httpx.ConnectError("no route", request=request)
-        if self.content is not None:
-            return httpx.Response(200, content=self.content())
         match request.url.path.removeprefix("/tenant"):
             case "/.well-known/openid-configuration":
                 ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
                 named = {name: f"{ISSUER}/{end}" for name, end in ends.items()}
-                return httpx.Response(200, json={"issuer": self.issuer, **named})
+                return httpx.Response(200, content=self.filling + json.dumps({"issuer": self.issuer, **named}).encode())
             case "/keys":
                 return httpx.Response(200, json={"keys": [self.key.as_dict(private=False)]})
             case "/token":
@@ -112,10 +114,11 @@ def idp(site: Any) -> IdentityProvider:
         roles={"admins": "admin", "sales-team": "sales", "partners": "partner"},
         partner_claim="partner_id",
     )
-    client = httpx.Client(transport=httpx.MockTransport(found))
+    client = httpx.AsyncClient(transport=httpx.MockTransport(found))
     party = RelyingParty(provider=provider, http=client, clock=site.service.clock)
     site.service = replace(site.service, sign_in=party)
     site.scheme = "https"
+    site.store("partners", "P-1", partner_id="P-1", name="Integrators")
     return found
 
 
@@ -335,24 +338,66 @@ def test_a_provider_that_is_away_is_tried_again(site: Any, idp: IdentityProvider
     assert come_back(site, cookie, returned).status_code == 303
 
 
-def test_a_provider_that_drips_or_never_ends_is_given_up(site: Any, idp: IdentityProvider) -> None:
-    passed = [0.0]
-    site.service.sign_in.timer = lambda: passed[0]
+@contextmanager
+def endless_provider(begin: bytes, pause: float) -> Iterator[tuple[str, threading.Event]]:
+    """A provider on this machine that begins an answer so and never ends it; also tells when its client left."""
+    left = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
 
-    def dripping() -> Iterator[bytes]:
-        while passed[0] < 100 * DEADLINE:
-            passed[0] += DEADLINE / 10
-            yield b" "
+        def answer() -> None:
+            client, _ = listening.accept()
+            with client, suppress(OSError):
+                client.recv(65536)
+                client.sendall(begin)
+                while True:
+                    client.sendall(b" " if pause else bytes(65536))
+                    time.sleep(pause)
+            left.set()
 
-    def endless() -> Iterator[bytes]:
-        for _ in range(100):
-            yield bytes(MAX_ANSWER // 10)
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", left
+        thread.join()
 
-    for idp.content in (dripping, endless):
+
+@pytest.mark.parametrize(
+    ("begin", "pause"),
+    [
+        (b"", 0.01),
+        (b"HTTP/1.1 200 OK\r\nx: ", 0.01),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{", 0.01),
+        (b"HTTP/1.1 200 OK\r\n\r\n", 0.0),
+    ],
+    ids=["nothing", "headers drip", "content drips", "content never ends"],
+)
+def test_a_provider_that_never_ends_its_answer_is_given_up(
+    site: Any, idp: IdentityProvider, begin: bytes, pause: float
+) -> None:
+    known = site.service.sign_in
+    with endless_provider(begin, pause) as (issuer, left):
+        deadline = 0.2 if pause else DEADLINE
+        provider = replace(known.provider, issuer=issuer)
+        party = RelyingParty(provider=provider, http=httpx.AsyncClient(), clock=known.clock, deadline=deadline)
+        site.service = replace(site.service, sign_in=party)
         assert refused(site.ask("GET", "/sign-in/oidc"), 503)
-    assert passed[0] < 2 * DEADLINE
-    idp.content = None
+        assert left.wait(60)
+    site.service = replace(site.service, sign_in=known)
     assert sign_in(site, idp).status_code == 303
+
+
+def test_an_answer_of_a_provider_has_a_size(site: Any, idp: IdentityProvider) -> None:
+    idp.filling = b" " * MAX_ANSWER
+    assert refused(site.ask("GET", "/sign-in/oidc"), 503)
+    idp.filling = b" " * (MAX_ANSWER - 1000)
+    assert sign_in(site, idp).status_code == 303
+
+
+def test_a_partner_that_is_not_known_here_gets_no_session(site: Any, idp: IdentityProvider) -> None:
+    idp.claims = {"groups": "partners", "partner_id": "P-9"}
+    answer = sign_in(site, idp)
+    assert refused(answer, 403)
+    assert "is not known here" in answer.text
+    assert "P-9" not in answer.text
 
 
 @pytest.mark.parametrize("kind", ["at+jwt", "logout+jwt", ""])
