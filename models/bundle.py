@@ -55,6 +55,8 @@ class Bundle:
         attributes: the import's attributes among the features.
         features_sha256: hash of the definitions that gave the features their values (`Catalogue.values_sha256`).
         expected_amount: mean amount of the wins known at the data cut (minor units, currency), if any.
+        segment_amounts: the same by segment of accounts (see `models.expected_value`), in minor units; None in a bundle
+            from before these averages.
         reference: by feature, the distribution in the training rows (missing share, quantiles or level shares).
         history: by derived kind, the last row of each partner and tier at the data cut. It serves where the store has
             no partner history.
@@ -73,6 +75,7 @@ class Bundle:
     attributes: tuple[Attribute, ...]
     features_sha256: str
     expected_amount: tuple[int, str] | None = None
+    segment_amounts: Mapping[str, int] | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
     history: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     golden: tuple[tuple[Mapping[str, Scalar], float], ...] = ()
@@ -146,6 +149,7 @@ class Bundle:
             "attributes": [asdict(attribute) for attribute in self.attributes],
             "features_sha256": self.features_sha256,
             "expected_amount": self.expected_amount,
+            **({} if self.segment_amounts is None else {"segment_amounts": dict(self.segment_amounts)}),
             "reference": self.reference,
             "history": self.history,
             "facts": self.training_summary,
@@ -228,7 +232,9 @@ def _parse(files: Mapping[str, bytes]) -> Bundle:
     if set(files) != expected:
         raise ValueError(f"a {rung} bundle has the files {sorted(expected)}, not {sorted(files)}")
     calibration = described.pop("calibration")
-    amount = _amount(described.pop("expected_amount"))
+    amount, segments = _amount(described.pop("expected_amount")), described.get("segment_amounts", {})
+    if not all(isinstance(minor, int) for minor in segments.values()):
+        raise TypeError("the amounts of segments must be whole minor units")
     grades = described.pop("grades")
     encoding = [EncodedFeature(f["name"], f["kind"], tuple(f["levels"])) for f in described.pop("encoding")]
     return Bundle(

@@ -5,7 +5,7 @@ The JSON form holds JSON types only, with its keys in a fixed order. Reading it 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from features.value_types import parse_instant, rfc3339
 from models.bundle import Grade
@@ -54,20 +54,32 @@ class CloseProbability:
         )
 
 
+Basis: TypeAlias = Literal["opportunity", "segment", "all"]
+
+
 class ExpectedValue(NamedTuple):
-    """The mean amount of a win times the close probability: integer minor units of an ISO 4217 currency."""
+    """An amount times the close probability: integer minor units of an ISO 4217 currency.
+
+    Attributes:
+        minor: the value, minor units.
+        currency: the currency.
+        basis: whose amount it is: that of the lead's own opportunity, or the average of the wins of its segment or of
+            all. None in decisions of bundles from before averages by segment, which knew the average of all alone.
+    """
 
     minor: int
     currency: str
+    basis: Basis | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        return {"minor": self.minor, "currency": self.currency}
+        basis = {} if self.basis is None else {"basis": self.basis}
+        return {"minor": self.minor, "currency": self.currency, **basis}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "ExpectedValue":
         """The value that `to_dict` wrote."""
-        return cls(content["minor"], content["currency"])
+        return cls(content["minor"], content["currency"], content.get("basis"))
 
 
 class WithoutPartner(NamedTuple):

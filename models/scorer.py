@@ -23,6 +23,7 @@ from models.decision import (
     WithoutPartner,
 )
 from models.encoding import Encoding
+from models.expected_value import expected_value
 from models.explanation import Explanation, explain
 from models.policy import Policy
 from models.probability import sigmoid
@@ -119,7 +120,7 @@ class Scorer:
             ),
             close_probability_reason=None,
             grade=bundle.grade(score.value),
-            expected_value=_expected_value(bundle, score.value),
+            expected_value=expected_value(bundle, evaluation, score.value),
             explanation=explain(self.catalogue, bundle.encoding.names, score.contributions, evaluation.features),
             without_partner=WithoutPartner(score.without_partner, score.value - score.without_partner, _NOTE),
             model=ModelReference(bundle.name, self.served.version, bundle.sha256),
@@ -173,13 +174,6 @@ def _score(bundle: Bundle, neutral: _NeutralValues, rows: Sequence[Mapping[str, 
     numbers = np.column_stack([values, np.minimum(lower, values), np.maximum(upper, values), without]).tolist()
     for (value, low, high, alone), row in zip(numbers, contributions, strict=True):
         yield _Score(value, low, high, alone, row)
-
-
-def _expected_value(bundle: Bundle, probability: float) -> ExpectedValue | None:
-    if bundle.expected_amount is None:
-        return None
-    minor, currency = bundle.expected_amount
-    return ExpectedValue(round(minor * probability), currency)
 
 
 def _next_actions(policy: Policy, verdict: Verdict, evaluation: Evaluation) -> tuple[str, ...]:

@@ -179,6 +179,7 @@ _SCHEMA = pa.schema(
         ("grade", pa.string()),
         ("expected_value_minor", pa.int64()),
         ("expected_value_currency", pa.string()),
+        ("expected_value_basis", pa.string()),
         ("decision", pa.string()),
     ]
 )
@@ -213,5 +214,6 @@ def _row(decision: Decision) -> dict[str, Any]:
         "upper": None if probability is None else probability.upper,
         "expected_value_minor": None if value is None else value.minor,
         "expected_value_currency": None if value is None else value.currency,
+        "expected_value_basis": None if value is None else value.basis,
         "decision": canonical(content),
     }

@@ -53,6 +53,7 @@ class Evaluation:
         features: every feature of the catalogue in order, by name.
         not_recorded: the kinds of facts that were never recorded (see `features.delivery`), each with its features,
             which are missing.
+        opportunity: the amount of the lead's open opportunity, minor units and currency; never a feature.
     """
 
     lead: Row
@@ -60,6 +61,7 @@ class Evaluation:
     partner: Row
     features: Mapping[str, Scalar]
     not_recorded: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    opportunity: tuple[int, str] | None = None
 
 
 def evaluate(catalogue: Catalogue, facts: Facts, as_of: int) -> Evaluation:

@@ -13,15 +13,22 @@ _PARTS = ("lead", "account", "partner", "features")
 def evaluation_to_json(evaluation: Evaluation) -> str:
     """An evaluation as canonical JSON text: `lead`, `account`, `partner` and `features`, each by name.
 
-    `not_recorded` is there only where a kind of fact was not recorded.
+    `not_recorded` is there only where a kind of fact was not recorded, `opportunity` only where an amount is known.
     """
     content: dict[str, Any] = {name: dict(getattr(evaluation, name)) for name in _PARTS}
     if evaluation.not_recorded:
         content["not_recorded"] = {kind: list(names) for kind, names in evaluation.not_recorded.items()}
+    if evaluation.opportunity is not None:
+        content["opportunity"] = list(evaluation.opportunity)
     return canonical(content)
 
 
 def evaluation_from_json(text: str) -> Evaluation:
     """The evaluation that `evaluation_to_json` wrote."""
     content: Mapping[str, Any] = json.loads(text)
-    return Evaluation(**{name: content[name] for name in _PARTS}, not_recorded=content.get("not_recorded", {}))
+    minor, currency = content.get("opportunity", (None, None))
+    return Evaluation(
+        **{name: content[name] for name in _PARTS},
+        not_recorded=content.get("not_recorded", {}),
+        opportunity=None if minor is None else (minor, currency),
+    )

@@ -25,6 +25,17 @@ class RuleAnswer(Answer):
     """The values that the rule tested."""
 
 
+class ExpectedValue(Answer):
+    """An amount times the close probability."""
+
+    minor: int
+    """The value in minor units of the currency, such as cents."""
+    currency: str
+    """The currency, ISO 4217."""
+    basis: Literal["opportunity", "segment", "all"] | None = None
+    """Whose amount it is: the lead's own open opportunity, or the average of the wins of its segment or of all."""
+
+
 class CloseProbability(Answer):
     """P(won within the horizon); `lower` and `upper` are the 95 % range that the calibration map leaves."""
 
@@ -151,7 +162,7 @@ class DecisionAnswer(WrittenAnswer):
     """Why there is no close probability."""
     grade: Literal["A", "B", "C", "D"] | None
     """The grade by the model's cut-offs, A the best."""
-    expected_value: Money | None
+    expected_value: ExpectedValue | None
     """The amount times the probability."""
     explanation: ExplanationAnswer | None
     """Why the probability is what it is."""

@@ -112,6 +112,7 @@ def _environment() -> Environment:
         "stylesheet_url": f"/static/eql.css?v={_stylesheet()[1][:16]}",
         "families": words.FAMILIES,
         "meanings": words.QUALIFICATIONS,
+        "amounts": words.AMOUNTS,
         "gate_names": words.GATES,
         "outcomes": words.OUTCOMES,
         "visitor": None,

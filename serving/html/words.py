@@ -115,6 +115,15 @@ def grades(cut_offs: Sequence[float] | None) -> str:
     )
 
 
+AMOUNTS: Mapping[str | None, str] = {
+    "opportunity": "The amount of its own opportunity",
+    "segment": "The average deal of accounts of its size",
+    "all": "The average of all deals",
+    None: "The average of all deals",
+}
+"""Whose amount an expected value is, by its basis."""
+
+
 def label(name: str) -> str:
     """An identifier as words, `source_partner` as `Source partner`."""
     return capitalised(" ".join(_ACRONYMS.get(word, word) for word in name.lower().split("_")))

@@ -5,11 +5,10 @@ from sqlalchemy import Connection
 from features.records import KINDS
 from models.decision import Decision
 from models.scorer import Scorer
-from serving.records import delivery, versions
 from serving.records.facts import facts_of
 from serving.records.visible import EVER, visible
 from serving.scoring.decide import decide
-from serving.scoring.inputs import from_stored_facts
+from serving.scoring.inputs import from_stored_facts, store_context
 
 
 def partner_standing(
@@ -28,6 +27,5 @@ def partner_standing(
     leads = [{**row, "account_id": account_id} for row in facts["leads"]]
     accounts = visible(connection, KINDS["accounts"], [account_id] if account_id else [], EVER)
     known = {**facts, "leads": leads, "accounts": [*accounts.values()]}
-    ingest, absent = versions.last_ingest(connection), delivery.absent(connection, now)
-    inputs = from_stored_facts(scorer, lead_id, known, now, ingest, absent)
+    inputs = from_stored_facts(scorer, lead_id, known, now, store_context(connection, now))
     return decide(scorer, [inputs])[0]

@@ -97,10 +97,19 @@ def count(connection: Connection) -> dict[str, int]:
     }
 
 
-def versions(connection: Connection, kind: Kind) -> Iterator[Row]:
-    """Every version of every record of a kind as flat columns, in the order of ingest, read in batches."""
+def versions(connection: Connection, kind: Kind, up_to: int | None = None) -> Iterator[Row]:
+    """Every version of every record of a kind as flat columns, in the order of ingest, read in batches.
+
+    Args:
+        connection: the store's.
+        kind: the kind.
+        up_to: the newest ingest number that counts; by default all count.
+    """
     table = RECORDS[kind.name]
-    rows = connection.execute(select(table).order_by(table.c.ingest).execution_options(yield_per=_BATCH))
+    counting = () if up_to is None else (table.c.ingest <= up_to,)
+    rows = connection.execute(
+        select(table).where(*counting).order_by(table.c.ingest).execution_options(yield_per=_BATCH)
+    )
     return (flat(kind.name, row) for row in rows.mappings())
 
 

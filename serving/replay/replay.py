@@ -7,12 +7,13 @@ that the features follow from the facts recorded by then, whatever was added, co
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine
 
-from features.records import DERIVED
+from features.records import DERIVED, KINDS
 from features.value_types import KEPT
 from models.decision import ModelReference, PolicyReference
 from models.scorer import Scorer
@@ -20,10 +21,11 @@ from serving.champion.scorer_cache import ScorerCache, Unavailable
 from serving.decisions import stored_decisions
 from serving.decisions.evaluations import evaluation_from_json, evaluation_to_json
 from serving.decisions.stored_decisions import StoredDecision
+from serving.records import versions
 from serving.records.facts import facts_of
 from serving.replay.requests import Origin
 from serving.scoring.decide import decide, issue
-from serving.scoring.inputs import DecisionInputs, from_features, from_sent_facts, from_stored_facts
+from serving.scoring.inputs import DecisionInputs, StoreContext, from_features, from_sent_facts, from_stored_facts
 from serving.scoring.partner_history import PartnerHistoryUsed
 from serving.scoring.requests import ScoreRequest
 from serving.store.canonical_json import canonical
@@ -122,7 +124,9 @@ def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision, fe
     # A kind that was not recorded then may have facts by now that say they were recorded earlier.
     absent = tuple(evaluation_from_json(features).not_recorded)
     known = {**facts, **kept_history}
-    return from_stored_facts(scorer, str(kept.lead_id), known, kept.as_of, kept.ingest, absent)
+    rates = partial(versions.versions, connection, KINDS["exchange_rates"], up_to=kept.ingest)
+    context = StoreContext(kept.ingest, absent, rates)
+    return from_stored_facts(scorer, str(kept.lead_id), known, kept.as_of, context)
 
 
 def _read(request: str) -> ScoreRequest:

@@ -34,5 +34,7 @@ def _inputs(row: Mapping[str, Any], scorer: Scorer, as_of: int, absent: tuple[st
     for entity, column in ENTITY_COLUMNS:
         entities[entity][column] = row[f"{entity}.{column}"]
     features = {name: row[name] for name in scorer.catalogue.names}
-    evaluation = without_absent(Evaluation(**entities, features=features), scorer.catalogue, absent)
+    evaluation = without_absent(
+        Evaluation(entities["lead"], entities["account"], entities["partner"], features), scorer.catalogue, absent
+    )
     return DecisionInputs(lead_id=row["lead_id"], as_of=as_of, evaluation=evaluation, history=NO_HISTORY)

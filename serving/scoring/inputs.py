@@ -4,14 +4,17 @@
 `from_features` the features that a kept decision was made from.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from features.delivery import without_absent
 from features.engines.python import Evaluation, Facts, evaluate
+from features.opportunity import Amount, converted, open_amount
+from features.records import KINDS, Row
 from models.scorer import Scorer
 from serving.decisions.evaluations import evaluation_from_json
 from serving.decisions.stored_decisions import StoredDecision
@@ -21,6 +24,8 @@ from serving.scoring import partner_history
 from serving.scoring.partner_history import PartnerHistoryUsed
 from serving.scoring.requests import ScoreRequest, check_attributes, moment_of
 from serving.store.canonical_json import canonical
+
+_RATES = KINDS["exchange_rates"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,27 +123,55 @@ def from_store(
         lead_ids: the leads; an unknown lead has an evaluation without a lead.
         as_of: the moment to decide for, microseconds.
     """
-    ingest, absent = versions.last_ingest(connection), delivery.absent(connection, as_of)
+    context = store_context(connection, as_of)
     for lead_id, facts in facts_of_many(connection, lead_ids, as_of):
-        yield from_stored_facts(scorer, lead_id, facts, as_of, ingest, absent), facts
+        yield from_stored_facts(scorer, lead_id, facts, as_of, context), facts
 
 
-def from_stored_facts(
-    scorer: Scorer, lead_id: str, facts: Facts, as_of: int, ingest: int, absent: tuple[str, ...]
-) -> DecisionInputs:
+@dataclass(frozen=True)
+class StoreContext:
+    """What the whole store says at a moment, beside the facts of one lead.
+
+    Attributes:
+        ingest: the ingest number of the newest version of any record that counts.
+        absent: the kinds of facts that no source delivers.
+        rates: gives the versions of the exchange rates, in the order of ingest. Few decisions need them.
+    """
+
+    ingest: int
+    absent: tuple[str, ...]
+    rates: Callable[[], Iterable[Row]]
+
+
+def store_context(connection: Connection, as_of: int) -> StoreContext:
+    """The context of decisions as of `as_of` (microseconds) from all that the store has now."""
+    rates = partial(versions.versions, connection, _RATES)
+    return StoreContext(versions.last_ingest(connection), delivery.absent(connection, as_of), rates)
+
+
+def from_stored_facts(scorer: Scorer, lead_id: str, facts: Facts, as_of: int, context: StoreContext) -> DecisionInputs:
     """The inputs of a decision on a stored lead.
 
     Args:
         scorer: the scorer that will decide.
         lead_id: the lead.
-        facts: all versions up to the ingest number.
+        facts: all versions up to the context's ingest number.
         as_of: the moment to decide for, microseconds.
-        ingest: the ingest number of the newest version.
-        absent: the kinds of facts that no source delivers.
+        context: of the store.
     """
-    evaluation = without_absent(evaluate(scorer.catalogue, facts, as_of), scorer.catalogue, absent)
+    evaluation = without_absent(evaluate(scorer.catalogue, facts, as_of), scorer.catalogue, context.absent)
+    evaluation = replace(evaluation, opportunity=_opportunity(scorer, facts, as_of, context))
     history = partner_history.of_stored_facts(evaluation.lead.get("source_partner_id"), facts)
-    return DecisionInputs(lead_id=lead_id, as_of=as_of, evaluation=evaluation, history=history, ingest=ingest)
+    return DecisionInputs(lead_id=lead_id, as_of=as_of, evaluation=evaluation, history=history, ingest=context.ingest)
+
+
+def _opportunity(scorer: Scorer, facts: Facts, as_of: int, context: StoreContext) -> Amount | None:
+    """The lead's open amount in the currency of the model's amounts."""
+    amount = open_amount(facts.get("lead_events", ()), as_of)
+    served = scorer.served.bundle.expected_amount if scorer.served else None
+    if amount is None or served is None or amount.currency == served[1]:
+        return amount
+    return converted(amount, served[1], context.rates(), as_of)
 
 
 def from_features(kept: StoredDecision, features: str) -> DecisionInputs:

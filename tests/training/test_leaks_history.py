@@ -48,6 +48,7 @@ def snapshots(cluster: np.ndarray = LEAD) -> Snapshots:
         horizon_days=HORIZON,
         cut=(LEADS + 26 * 7 + HORIZON) * DAY,
         expected_amount=None,
+        segment_amounts={},
         closed_at=np.full(len(names), NEVER),
         known_at=np.full(len(names), NEVER),
         won_ever=np.zeros(len(names), dtype=bool),

@@ -11,8 +11,9 @@ fast wins would weigh more, and every probability would be too high.
 Where closes or leads are undated the target is "ever won", one row a lead.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from features.engines.duckdb import POSITION, DuckDBEngine
 from features.outcomes import first_closes_sql
 from features.value_types import DAY
+from models.expected_value import average_amounts
 
 MAX_SNAPSHOTS = 26
 WEEK = 7 * DAY
@@ -52,6 +54,7 @@ class Snapshots:
         horizon_days: None for "ever won".
         cut: the data cut, microseconds.
         expected_amount: mean amount of wins, minor units and currency, by the commonest currency.
+        segment_amounts: the same by segment of accounts (see `models.expected_value`).
     """
 
     lead_id: NDArray[np.str_]
@@ -69,6 +72,7 @@ class Snapshots:
     horizon_days: int | None
     cut: int
     expected_amount: tuple[int, str] | None
+    segment_amounts: Mapping[str, int]
 
     def __len__(self) -> int:
         return len(self.lead_id)
@@ -109,7 +113,7 @@ def label_snapshots(engine: DuckDBEngine, horizon_days: int) -> Snapshots:
             if horizon
             else "no lead has an outcome; import won and lost events, or a mapping with `outcome`"
         )
-    return _assemble(rows, leads["order"], dated, horizon, cut, _expected_amount(engine))
+    return _assemble(rows, leads["order"], dated, horizon, cut, _amounts(engine))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +189,7 @@ def _assemble(
     dated: bool,
     horizon: int | None,
     cut: int,
-    amount: tuple[int, str] | None,
+    amounts: "_Amounts",
 ) -> Snapshots:
     as_of, created = np.array([r.as_of for r in rows]), np.array([r.created for r in rows])
     ranked = not dated and None not in orders
@@ -204,13 +208,27 @@ def _assemble(
         dated=dated,
         horizon_days=horizon,
         cut=cut,
-        expected_amount=amount,
+        expected_amount=amounts.all,
+        segment_amounts=amounts.by_segment,
     )
 
 
-def _expected_amount(engine: DuckDBEngine) -> tuple[int, str] | None:
-    rows = engine.sql(_AMOUNT).to_pylist()
-    return (round(rows[0]["mean"]), rows[0]["currency"]) if rows else None
+class _Amounts(NamedTuple):
+    """The average amounts of wins, of all and by segment."""
+
+    all: tuple[int, str] | None
+    by_segment: Mapping[str, int]
+
+
+def _amounts(engine: DuckDBEngine) -> _Amounts:
+    wins = engine.sql(_WINS).to_pylist()
+    if not wins:
+        return _Amounts(None, {})
+    # The first rows are those of the commonest currency.
+    currency = wins[0]["currency"]
+    known = [(row["employees"], row["minor"]) for row in wins if row["currency"] == currency]
+    average = round(sum(minor for _, minor in known) / len(known))
+    return _Amounts((average, currency), average_amounts(known, average))
 
 
 _FACTS = """
@@ -223,11 +241,14 @@ SELECT max(latest) AS latest FROM (
     SELECT max(recorded_at) AS latest FROM leads UNION ALL SELECT max(recorded_at) FROM lead_events)
 """
 # Every win has an amount to expect, whatever became of the lead afterwards.
-_AMOUNT = """
-SELECT amount_currency AS currency, avg(amount_minor) AS mean FROM lead_events
-WHERE event = 'won' AND NOT deleted AND superseded_at IS NULL
+_WINS = """
+SELECT amount_currency AS currency, amount_minor AS minor, accounts.employees AS employees
+FROM lead_events wins
+LEFT JOIN leads ON leads.lead_id = wins.lead_id AND NOT leads.deleted AND leads.superseded_at IS NULL
+LEFT JOIN accounts ON accounts.account_id = leads.account_id AND NOT accounts.deleted AND accounts.superseded_at IS NULL
+WHERE event = 'won' AND NOT wins.deleted AND wins.superseded_at IS NULL
   AND amount_minor IS NOT NULL AND amount_currency IS NOT NULL
-GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1
+ORDER BY count(*) OVER (PARTITION BY amount_currency) DESC, currency, wins.rowid
 """
 _LEADS = """
 WITH first AS (

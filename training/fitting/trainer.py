@@ -200,6 +200,7 @@ def bundle_of(
         attributes=data.provenance.attributes,
         features_sha256=data.catalogue.values_sha256(data.encoding.names),
         expected_amount=data.snapshots.expected_amount,
+        segment_amounts=data.snapshots.segment_amounts,
         reference=_reference(data),
         history=data.history,
         training_summary={
