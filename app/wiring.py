@@ -6,7 +6,7 @@ A part's libraries are imported where the part is built: a command pays for the 
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -84,6 +84,13 @@ def unusable_home(home: Path, error: OSError) -> UnusableHome:
     )
 
 
+def _keep_private(home: Path) -> None:
+    """Lets only its owner look into the home. A folder of another owner is left to that one."""
+    if home.stat().st_mode & 0o077:
+        with suppress(PermissionError):
+            home.chmod(0o700)
+
+
 @dataclass(frozen=True)
 class Wiring:
     """The parts that commands work with. Each part is built at its first use.
@@ -112,7 +119,8 @@ class Wiring:
                 "`eql import`"
             )
         try:
-            home.mkdir(parents=True, exist_ok=True)
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _keep_private(home)
         except OSError as error:
             raise unusable_home(home, error) from None
         return home

@@ -1,10 +1,13 @@
 """Data subjects: the person with an e-mail address, or a domain, such as that of a sole trader.
 
 A text names a subject if it contains the whole address in any spelling: any case and Unicode form, the domain in
-letters or in punycode, and percent-escaped as in a URL. A hash or another encoding of the address is not recognised.
+letters or in punycode, and escaped as in a URL, in HTML or in JSON, however often. A hash or another encoding of the
+address is not recognised.
 """
 
+import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import unquote
@@ -19,8 +22,12 @@ from operations.emails import email_key, folded
 _NOT_BEFORE_A_MAILBOX = r"(?<![\w.+'-])"
 _NOT_BEFORE_A_DOMAIN = r"(?<![\w-])"
 _NOT_AFTER = r"(?![\w-]|\.\w)"
-_AT = re.compile("[@\uff20\ufe6b]|%40")
-"""The character @: in each form that NFKC maps to it, or percent-escaped."""
+_AT = re.compile(r"[@\uff20\ufe6b%&]|\\u", re.IGNORECASE)
+"""The character @ in each form that NFKC maps to it, or the beginning of an escape that may stand for it."""
+_NESTED = ((re.compile(r"%(?:25)+(?=[0-9a-f]{2})", re.IGNORECASE), "%"), (re.compile(r"&(?:amp;)+"), "&"))
+"""Escapes of escapes, which are undone at once: a text of many would take as many passes."""
+_JSON_ESCAPED = re.compile(r"\\+u([0-9a-f]{4})", re.IGNORECASE)
+_MAX_LAYERS = 32
 _ESCAPED = re.compile(r"\\(?:[bfnrt]|u[0-9a-f]{4})")
 """An escape sequence of JSON text. Its last letter must not be read as the first letter of a mailbox."""
 _EMAIL, _DOMAIN = TypeAdapter[str](Email), TypeAdapter[str](Domain)
@@ -73,7 +80,7 @@ class Subject:
         # A fast check: most texts contain no address at all.
         if self.email is not None and not _AT.search(text):
             return False
-        return self._occurs_in(text) or ("%" in text and self._occurs_in(unquote(text)))
+        return self._occurs_in(text) or any(self._occurs_in(plain) for plain in _unescaped(text))
 
     def _occurs_in(self, text: str) -> bool:
         plain = text.lower() if text.isascii() else folded(text)
@@ -106,6 +113,20 @@ class Subject:
     def _pattern(self) -> re.Pattern[str]:
         before = _NOT_BEFORE_A_MAILBOX if self.email else _NOT_BEFORE_A_DOMAIN
         return re.compile(f"{before}(?:{'|'.join(map(re.escape, self._spellings))}){_NOT_AFTER}")
+
+
+def _unescaped(text: str) -> Iterator[str]:
+    """The text with its escapes undone, one kind after the other, until nothing changes."""
+    for _ in range(_MAX_LAYERS):
+        plain = text
+        for nested, single in _NESTED:
+            plain = nested.sub(single, plain)
+        plain = html.unescape(unquote(plain))
+        plain = _JSON_ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), plain)
+        if plain == text:
+            return
+        yield plain
+        text = plain
 
 
 def _check_value(adapter: TypeAdapter[str], field: str, constraint: str, value: str) -> None:

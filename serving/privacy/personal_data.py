@@ -4,7 +4,8 @@ A subject is a person or a domain. Its data are of two sorts. *Own* rows belong 
 leads and accounts of the domain. An erasure deletes every version of them. *Mentions* are rows without such an owner
 that name the subject: the address of a page, a company's name, the body of a scored request that is no stored lead. An
 erasure empties the columns that name the subject. Where the record's contract requires such a column, or the row is a
-copy of other data, it deletes the row.
+copy of other data, it deletes the row. The tables are those that the store has, so none can be forgotten; `_KEPT` names
+those without mentions.
 
 A name may stand anywhere in a text, and no index finds it there. So mentions are found by reading whole tables.
 """
@@ -15,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, MetaData, Table, delete, func, select, update
 
 from features.batched import batched
 from features.records import DERIVED, KINDS, Kind
@@ -58,6 +59,22 @@ _COPIES: Mapping[Table, tuple[str, ...]] = {
     quality_reports: ("content",),
 }
 """The tables with copies of records, and their columns that may name a subject."""
+_KEPT = frozenset(
+    (
+        # Ids, hashes and numbers alone.
+        *("decisions", "seals", "shadow_scores", "exposures", "lead_emails", "due_scores", "current_score"),
+        *("ingest_counter", "score_counter"),
+        # What decisions are replayed with. A domain in a list of a policy, or a level of a model, stays.
+        *("policies", "bundles", "bundle_files", "provenance"),
+        # The log of erasures, whose reasons must not name the subject.
+        "erasures",
+    )
+)
+"""The tables whose texts are no mentions."""
+_WHOLE = frozenset({"partner_id", "url"})
+"""Columns that a row cannot do without: a key of no partner, or a webhook without its address, would be another one."""
+ERASED = "erased"
+"""The text in the place of one that named a subject and must not be empty."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +102,7 @@ class Mention:
     Attributes:
         table: the table of the row.
         key: the primary key of the row.
-        row: all columns of the row.
+        row: the columns of the row that an export may show.
         remaining: the values that the columns with the name keep; empty where the whole row is deleted.
     """
 
@@ -172,6 +189,29 @@ def mentions(connection: Connection, subject: Subject, own: Owned) -> Iterator[M
                     yield Mention(table, row._mapping[key], row._mapping)
             elif naming := _naming_columns(subject, table, row._mapping):
                 yield Mention(table, row._mapping[key], row._mapping, _remaining(subject, table, naming))
+
+    for table in _other_tables(connection):
+        (key,) = table.primary_key
+        for row in _stream(connection, select(table)):
+            if naming := _naming_columns(subject, table, row._mapping):
+                # The rest of the row is no personal data, and may be a secret: an export shows the names alone.
+                yield Mention(table, row._mapping[key], naming, _emptied(table, naming))
+
+
+def _other_tables(connection: Connection) -> list[Table]:
+    """The tables of the store that hold neither records nor copies of them, such as keys, sessions and webhooks."""
+    found, known = MetaData(), {table.name for table in (*_KINDS, *_COPIES, *_OWNED)}
+    found.reflect(connection)
+    others = (table for table in found.sorted_tables if table.name not in known | _KEPT)
+    return [table for table in others if len(table.primary_key) == 1]
+
+
+def _emptied(table: Table, naming: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that the naming columns keep; empty where the whole row is deleted."""
+    columns = table.columns
+    if any(name in _WHOLE or columns[name].primary_key for name in naming):
+        return {}
+    return {name: None if columns[name].nullable else ERASED for name in naming}
 
 
 def _naming_columns(subject: Subject, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:

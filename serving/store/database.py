@@ -28,7 +28,7 @@ protects them. The same statements do no harm on SQLite:
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,7 @@ def create(engine: Engine, scripts: Path = migrating.SCRIPTS, wanted: str = migr
     Raises:
         UnusableStore: the store cannot be opened, is no database, or was written by another version of this software.
     """
+    _keep_private(engine.url)
     try:
         with reading(engine) as connection:
             found = migrating.revision(connection)
@@ -136,6 +137,19 @@ def describe(connection: Connection) -> str:
     version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
     kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[connection.dialect.name]
     return f"{safe_url(connection.engine.url)} ({kind} {version}, revision {migrating.revision(connection)})"
+
+
+def _keep_private(url: URL) -> None:
+    """Lets only its owner read the file of a SQLite store, which holds personal data. SQLite's own files follow it."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return
+    file = Path(url.database)
+    # A file that cannot be opened or changed is an error of the store, which says so below.
+    with suppress(OSError):
+        file.touch(0o600)
+        for each in file.parent.glob(f"{file.name}*"):
+            if each.stat().st_mode & 0o077:
+                each.chmod(0o600)
 
 
 def damage(connection: Connection) -> str | None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from app import address
 from app.cli import COMMANDS, CREATING
 from app.scratch import remove_leftovers, scratch_folder
-from tests.app.conftest import ROOT, Eql
+from tests.app.conftest import ROOT, Eql, with_store
 
 _HOMELESS = {"simulate": ["{out}/world"], "policy": ["show"]}
 """Commands that work with no home, and never make one."""
@@ -162,6 +163,20 @@ def test_a_signal_to_the_process_group_is_no_error(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert "error" not in told.lower()
     assert "worker ended" not in told
+
+
+def test_a_home_and_its_store_are_their_owners_alone(run_eql: Eql, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(0o755)
+    with_store(home)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in home.glob("eql.sqlite*")} == {0o600}
+    # One of an earlier version, which every user could read.
+    home.chmod(0o755)
+    (home / "eql.sqlite").chmod(0o644)
+    assert run_eql(home, "keys", "list").returncode == 0
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "eql.sqlite").stat().st_mode) == 0o600
 
 
 def test_the_lock_of_a_folder_is_held_while_it_is_used(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Whom a text names: the person meant, however the address is typed, and nobody whose address only looks alike."""
 
 import re
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -23,6 +24,29 @@ def test_a_person_is_named_wherever_the_address_stands_as_a_whole(
     text = f"{before}{written.upper() if upper else written}{after}"
     assert Subject(email=address).named_in(text)
     assert Subject(domain=address.rpartition("@")[2]).named_in(text)
+
+
+ESCAPES = (
+    lambda text: quote(text, safe=""),
+    lambda text: "".join(f"&#{ord(each)};" for each in text),
+    lambda text: "".join(f"&#x{ord(each):x};" for each in text),
+    lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
+    lambda text: text.replace("%", "%25").replace("@", "%40"),
+    lambda text: text.replace("&", "&amp;").replace("@", "&commat;"),
+)
+
+
+@given(ADDRESS, st.lists(st.sampled_from(ESCAPES), min_size=1, max_size=3))
+def test_a_person_is_named_however_often_and_however_the_address_is_escaped(address: str, layers: list[Any]) -> None:
+    text = address
+    for escape in layers:
+        text = escape(text)
+    assert Subject(email=address).named_in(f"https://x.example/?a={text}")
+
+
+def test_a_text_of_escapes_is_read_in_a_few_passes() -> None:
+    assert Subject(email="ada@acme.example").named_in(f"ada%{'25' * 100_000}40acme.example")
+    assert Subject(email="ada@acme.example").named_in(f"ada&{'amp;' * 100_000}#64;acme.example")
 
 
 @given(ADDRESS, st.text("abc019_.+-'", min_size=1, max_size=5))

@@ -20,13 +20,15 @@ from features.value_types import DAY, parse_instant
 from models.policy import load
 from operations.subjects import InvalidSubject, Subject
 from serving.access import keys, sessions
+from serving.access.tables import api_keys
 from serving.app import create_app
+from serving.champion.tables import model_aliases
 from serving.champion.watcher import ModelWatcher
 from serving.decisions import seals, stored_decisions
 from serving.decisions.audit import verify
 from serving.decisions.tables import decision_payloads
-from serving.identity import Role
-from serving.privacy import subject_rights
+from serving.identity import Principal, Role
+from serving.privacy import personal_data, subject_rights
 from serving.privacy.retention import Retention, purge, rehearse
 from serving.privacy.routes import ErasureAnswer
 from serving.privacy.tables import erasures as erasure_log
@@ -36,9 +38,12 @@ from serving.replay.replay import replay_all
 from serving.scoring.stored_leads import rescore
 from serving.service import Service
 from serving.store.database import connect, reading
+from serving.store.migrating import VERSION_TABLE
 from serving.store.tables import outbox as outbox_table
 from serving.tables import metadata
 from serving.webhooks import deliveries
+from serving.webhooks.tables import webhooks
+from serving.worker.tables import runs
 from tests.serving.conftest import asked
 
 both_databases = pytest.mark.both_databases
@@ -272,6 +277,51 @@ def test_others_keep_all_but_what_names_the_person(store: Engine) -> None:
         assert connection.execute(select(RECORDS["touchpoints"].c.url_tagged)).scalars().all() == [True]
     assert api("GET", f"/v1/decisions/{named}").status_code == 410
     assert api("GET", "/v1/leads/L-other/score").json()["decision_id"] != named
+
+
+@both_databases
+def test_a_name_in_any_other_table_goes_too(store: Engine) -> None:
+    api = Api(store)
+    named = canary(1)
+    with store.begin() as connection:
+        values = {"enabled": True, "created_at": 1, "secret": "s"}
+        connection.execute(webhooks.insert().values(url=f"https://x.example/?e={quote(quote(named))}", **values))
+        connection.execute(webhooks.insert().values(url="https://y.example/", description=f"of {named}", **values))
+        keys.create(connection, "partner", named, at=1, tokens=secrets.token_bytes)
+        keys.create(connection, "partner", "P-1", at=1, tokens=secrets.token_bytes)
+        sessions.offer(connection, "partner", named, expires_at=10, tokens=secrets.token_bytes)
+        sessions.open_for(connection, Principal("partner", named, "session"), expires_at=10, tokens=secrets.token_bytes)
+        connection.execute(runs.insert().values(task="rescore", started_at=1, detail=f"failed for {named}"))
+        alias = {"alias": "champion", "actor": named, "reason": f"asked by {named.replace('@', '&#64;')}", "at": 1}
+        connection.execute(model_aliases.insert().values(alias))
+    assert named in held(store)
+    exported = [line["row"] for line in subject_rights.export(store, Subject(email=named))]
+    assert exported, "the person's own mentions"
+    assert {name for row in exported for name in row}.isdisjoint({"secret", "sha256", "prefix"})
+    assert api.erase(email=named)["rows"] == {
+        "api_keys": 1,
+        "model_aliases": 1,
+        "runs": 1,
+        "sessions": 1,
+        "sign_in_tokens": 1,
+        "webhooks": 2,
+    }
+    assert named not in held(store)
+    assert named.partition("@")[0] not in held(store)
+    with reading(store) as connection:
+        assert connection.execute(select(webhooks.c.url)).scalars().all() == ["https://y.example/"]
+        partners = select(api_keys.c.partner_id).where(api_keys.c.partner_id.is_not(None))
+        assert connection.execute(partners).scalars().all() == ["P-1"]
+        assert connection.execute(select(model_aliases.c.actor, model_aliases.c.reason)).all() == [("erased", "erased")]
+
+
+@both_databases
+def test_every_table_is_searched_or_is_known_to_name_nobody(store: Engine) -> None:
+    with reading(store) as connection:
+        other = {table.name for table in personal_data._other_tables(connection)}
+    searched = other | {table.name for table in (*personal_data._KINDS, *personal_data._COPIES, *personal_data._OWNED)}
+    assert {*metadata.tables, VERSION_TABLE} == searched | personal_data._KEPT
+    assert {"webhooks", "api_keys", "sessions", "sign_in_tokens", "runs", "model_aliases"} <= other
 
 
 @both_databases
