@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+from features.folding import fold
 from features.outcomes import first_recorded_wins
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from features.shrinkage import strength
@@ -59,7 +60,7 @@ _ORDER = attrgetter("day", "partner_id", "lead_id", "won")
 
 
 class _Tiers:
-    """The tier of each partner as of any moment; empty where a partner has none."""
+    """The folded tier of each partner as of any moment; empty where a partner has none."""
 
     def __init__(self, partners: Iterable[Row]) -> None:
         self._versions: dict[str, list[Row]] = {}
@@ -70,7 +71,8 @@ class _Tiers:
         versions = self._versions.get(partner_id, [])
         known = bisect_right(versions, moment, key=_recorded)
         tier = versions[known - 1]["tier"] if known and not versions[known - 1]["deleted"] else None
-        return "" if tier in (None, EVERYONE) else str(tier)
+        folded = "" if tier is None else fold(tier)
+        return "" if folded == EVERYONE else folded
 
 
 def _recorded(row: Row) -> int:

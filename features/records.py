@@ -16,10 +16,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
+from features.folding import Folding, folded_list, folded_text
 from features.provenance import ATTRIBUTE_PREFIX
 from features.value_types import (
     DAY,
     KEPT,
+    Category,
     Count,
     Country,
     Currency,
@@ -83,7 +85,7 @@ class Account(Record):
     """The number of employees."""
     annual_revenue: Size | None = None
     """The revenue of a year."""
-    industry: Text | None = None
+    industry: Category | None = None
     """The industry, in any words."""
     country: Country | None = None
     """The country, ISO 3166-1 alpha-2."""
@@ -102,7 +104,7 @@ class Partner(Record):
     """The partner's name."""
     kind: Literal["integration", "implementation", "agency", "content", "affiliate"] | None = None
     """The kind of partner."""
-    tier: Text | None = None
+    tier: Category | None = None
     """The partner's own tier, in any words."""
     certified: bool | None = None
     """Whether the partner is certified."""
@@ -123,13 +125,13 @@ class Lead(Record):
     """The channel that the lead came through."""
     source_partner_id: Id | None = None
     """The partner that the lead came from."""
-    programme_tier: Text | None = None
+    programme_tier: Category | None = None
     """The programme tier that the referral stated."""
     referral_date: Date | None = None
     """The day of the referral."""
-    region: Text | None = None
+    region: Category | None = None
     """The sales region, in any words."""
-    product_line: Text | None = None
+    product_line: Category | None = None
     """The product that the lead is about."""
     opted_out: bool | None = None
     """Whether the contact opted out of being contacted."""
@@ -173,7 +175,7 @@ class Confirmation(Fact):
 class IntegrationUsage(Record):
     """One day of an account's use of an integration; it happens, and is known, when that day (UTC) ends."""
 
-    integration: Text
+    integration: Category
     """The integration that the account uses."""
     partner_id: Id | None = None
     """The partner that offers the integration."""
@@ -215,7 +217,7 @@ class Touchpoint(Fact):
 
     channel: Channel
     """The channel of the touch."""
-    kind: Text | None = None
+    kind: Category | None = None
     """The kind of touch, such as visit or download."""
     partner_id: Id | None = None
     """The partner whose content was touched."""
@@ -404,6 +406,12 @@ class Kind:
         return dict.fromkeys(self.names)
 
     @cached_property
+    def foldings(self) -> Mapping[str, Folding]:
+        """The flat columns of free text, each with the function that folds it: texts are compared folded."""
+        foldings = {name: _folding(info.annotation) for name, info in self.model.model_fields.items()}
+        return {name: folding for name, folding in foldings.items() if folding is not None}
+
+    @cached_property
     def content(self) -> tuple[Column, ...]:
         """The flat columns of the content."""
         return tuple(column for columns in self._columns.values() for column in columns)
@@ -447,6 +455,14 @@ def _flat(name: str, annotation: Any) -> tuple[Column, ...]:
     if inner is Url:
         return Column(name, "text"), Column(f"{name}_tagged", "flag")
     return (Column(name, _SCALARS.get(inner, "text")),)
+
+
+def _folding(annotation: Any) -> Folding | None:
+    if annotation is Category:
+        return folded_text
+    if typing.get_origin(annotation) is tuple and Item in typing.get_args(annotation):
+        return folded_list
+    return next((found for part in typing.get_args(annotation) if (found := _folding(part)) is not None), None)
 
 
 DETAILS: Mapping[str, Callable[[str], Scalar]] = {

@@ -232,6 +232,20 @@ Item = TypeAliasType(
         AfterValidator(_no_bar),
     ],
 )
+Category = TypeAliasType(
+    "Category",
+    Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=500,
+            json_schema_extra=_NO_NUL,
+            description="A text that names a category. Texts are compared without regard to case and to outer blanks.",
+        ),
+        AfterValidator(_no_nul),
+    ],
+)
+"""A free text that names a category, such as an industry or a tier: it is compared folded (see `features.folding`)."""
 Url = TypeAliasType(
     "Url",
     Annotated[

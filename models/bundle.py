@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from features.catalogue.catalogue import Catalogue
+from features.folding import FOLD_VERSION
 from features.provenance import Attribute
 from features.value_types import Scalar
 from models.arrays import Matrix, Reals
@@ -54,6 +55,7 @@ class Bundle:
         grades: the cut-offs (least probabilities) of the grades A, B and C; None where all leads get one probability.
         attributes: the import's attributes among the features.
         features_sha256: hash of the definitions that gave the features their values (`Catalogue.values_sha256`).
+        fold: the version of the folding by which its texts are compared; 0, of earlier bundles, is text as sent.
         expected_amount: mean amount of the wins known at the data cut (minor units, currency), if any.
         segment_amounts: the same by segment of accounts (see `models.expected_value`), in minor units; None in a bundle
             from before these averages.
@@ -74,6 +76,7 @@ class Bundle:
     grades: tuple[float, float, float] | None
     attributes: tuple[Attribute, ...]
     features_sha256: str
+    fold: int = FOLD_VERSION
     expected_amount: tuple[int, str] | None = None
     segment_amounts: Mapping[str, int] | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
@@ -88,6 +91,8 @@ class Bundle:
             raise ValueError(f"the cut-offs of the grades must lie between 1 and 0 and not rise, not {self.grades}")
         if self.horizon_days is not None and not self.horizon_days > 0:
             raise ValueError(f"the horizon must be positive, not {self.horizon_days}")
+        if self.fold not in range(FOLD_VERSION + 1):
+            raise ValueError(f"it folds texts by version {self.fold}, and this software knows {FOLD_VERSION} at most")
 
     @property
     def rung(self) -> Rung:
@@ -110,12 +115,12 @@ class Bundle:
         return None if self.grades is None else grade_of(probability, self.grades)
 
     def catalogue(self, base: Catalogue) -> Catalogue:
-        """`base` with the bundle's attributes.
+        """`base` with the bundle's attributes, and with its folding of texts.
 
         Raises:
             UntrustedBundle: the bundle reads a feature that this software lacks, or defines differently.
         """
-        catalogue = base.with_attributes(self.attributes)
+        catalogue = base.folded_by(self.fold).with_attributes(self.attributes)
         names = self.encoding.names
         if not set(names) <= set(catalogue.names) or catalogue.values_sha256(names) != self.features_sha256:
             raise UntrustedBundle("the bundle was trained with other features than this software's; train and promote")
@@ -148,6 +153,8 @@ class Bundle:
             "grades": self.grades,
             "attributes": [asdict(attribute) for attribute in self.attributes],
             "features_sha256": self.features_sha256,
+            # An earlier bundle has no such key, and keeps its hash.
+            **({"fold": self.fold} if self.fold else {}),
             "expected_amount": self.expected_amount,
             **({} if self.segment_amounts is None else {"segment_amounts": dict(self.segment_amounts)}),
             "reference": self.reference,
@@ -242,6 +249,7 @@ def _parse(files: Mapping[str, bytes]) -> Bundle:
         model=read_model(rung, files[_MODEL_FILES[rung]], len(encoding)),
         calibration=Calibration(**{**calibration, "draws": tuple(map(tuple, calibration["draws"]))}),
         attributes=tuple(Attribute(**attribute) for attribute in described.pop("attributes")),
+        fold=described.pop("fold", 0),
         expected_amount=amount,
         grades=None if grades is None else (grades[0], grades[1], grades[2]),
         golden=tuple((row["features"], row["log_odds"]) for row in golden),

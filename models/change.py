@@ -19,7 +19,7 @@ from features.engines.python import Evaluation
 from features.value_types import Scalar
 from models.arrays import Reals
 from models.bundle import Bundle
-from models.explanation import chord
+from models.explanation import chord, sentences
 from models.policy import Policy, Qualification
 from models.probability import sigmoid
 from models.verdict import RuleOutcome, Verdict, apply_policy
@@ -88,22 +88,21 @@ class ScoreChange:
         return facts + (f", {self.model.points:+z.1f} by a new model" if self.model.log_odds else "")
 
 
-def score_change(
-    catalogue: Catalogue, old: Bundle, before: FeatureValues, new: Bundle, after: FeatureValues
-) -> ScoreChange:
-    """The change from `old` on the features `before` to `new` on the features `after`.
+def score_change(catalogue: Catalogue, old: Bundle, before: Evaluation, new: Bundle, after: Evaluation) -> ScoreChange:
+    """The change from `old` on the facts `before` to `new` on the facts `after`.
 
     Args:
         catalogue: the families and sentences of the old bundle's features.
         old: the model of the earlier decision.
-        before: the features of the earlier decision.
+        before: the lead as of the earlier decision.
         new: the model of the later decision; the same one where only facts changed.
-        after: the features of the later decision, for both models.
+        after: the lead as of the later decision, for both models.
 
     Raises:
         ValueError: `before` or `after` lacks a feature that a model reads.
     """
-    rows = (_contributions(old, before), _contributions(old, after), _contributions(new, after))
+    models_and_leads = ((old, before), (old, after), (new, after))
+    rows = [_contributions(bundle, _features(catalogue, bundle, lead)) for bundle, lead in models_and_leads]
     log_odds = [float(row.sum()) for row in rows]
     first, second, third = (float(sigmoid(each)) for each in log_odds)
     return ScoreChange(
@@ -117,9 +116,11 @@ def score_change(
 
 
 def _feature_changes(
-    catalogue: Catalogue, old: Bundle, before: FeatureValues, after: FeatureValues, moved: Reals, scale: float
+    catalogue: Catalogue, old: Bundle, earlier: Evaluation, later: Evaluation, moved: Reals, scale: float
 ) -> tuple[FeatureChange, ...]:
     """The part of each feature that `moved`, in log-odds; `scale` turns log-odds into percentage points."""
+    before, after = _features(catalogue, old, earlier), _features(catalogue, old, later)
+    then, now = sentences(catalogue, old.encoding, earlier), sentences(catalogue, old.encoding, later)
     changes = [
         FeatureChange(
             feature=name,
@@ -128,12 +129,17 @@ def _feature_changes(
             after=after[name],
             log_odds=log_odds,
             points=log_odds * scale,
-            sentence=_sentence(catalogue, name, before[name], after[name]),
+            sentence=_sentence(then(catalogue[name]), now(catalogue[name]), changed=before[name] != after[name]),
         )
         for name, log_odds in zip(old.encoding.names, moved[:-1].tolist(), strict=True)
         if log_odds
     ]
     return tuple(sorted(changes, key=lambda change: (-abs(change.log_odds), change.feature)))
+
+
+def _features(catalogue: Catalogue, bundle: Bundle, lead: Evaluation) -> FeatureValues:
+    """The features of a lead as the bundle reads them: with texts folded by the bundle's version."""
+    return lead.features_folded_by(bundle.fold, catalogue)
 
 
 def _contributions(bundle: Bundle, features: FeatureValues) -> Reals:
@@ -148,9 +154,8 @@ def _contributions(bundle: Bundle, features: FeatureValues) -> Reals:
     return np.asarray(bundle.contributions(bundle.encoding.encode_rows([features]))[0])
 
 
-def _sentence(catalogue: Catalogue, name: str, before: Scalar, after: Scalar) -> str:
-    now, then = catalogue[name].read(after), catalogue[name].read(before)
-    return f"{now} (before: {then})" if before != after else f"{now}: weighs differently beside what changed"
+def _sentence(then: str, now: str, *, changed: bool) -> str:
+    return f"{now} (before: {then})" if changed else f"{now}: weighs differently beside what changed"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from features.folding import fold
 from features.value_types import Scalar
 from models.arrays import Matrix
 
@@ -33,6 +34,16 @@ class EncodedFeature:
         """The code of each level of a category."""
         return {level: float(code) for code, level in enumerate(self.levels)}
 
+    @cached_property
+    def _levels_by_folded_text(self) -> Mapping[str, str]:
+        """The level of each folded text; of several levels that fold alike, the first."""
+        return {fold(level): level for level in reversed(self.levels)}
+
+    def levels_that_fold_alike(self, values: Iterable[Scalar]) -> list[Scalar]:
+        """The values of a category, each text replaced by the level that folds like it, where there is one."""
+        levels = self._levels_by_folded_text
+        return [levels.get(fold(value), value) if isinstance(value, str) else value for value in values]
+
     def encode(self, values: Iterable[Scalar]) -> list[float]:
         """The codes of `values`."""
         if self.kind == "category":
@@ -45,6 +56,11 @@ class Encoding:
     """The features a model reads, in its order."""
 
     features: tuple[EncodedFeature, ...]
+
+    @cached_property
+    def levels(self) -> Mapping[str, frozenset[str]]:
+        """The known levels of each category, by name."""
+        return {feature.name: frozenset(feature.levels) for feature in self.features if feature.kind == "category"}
 
     @cached_property
     def names(self) -> tuple[str, ...]:

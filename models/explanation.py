@@ -5,14 +5,16 @@ Percentage points rescale each contribution by one factor, the mean slope of the
 log-odds (`chord`), so they sum to 100 * (probability - baseline).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from features.catalogue.catalogue import Catalogue
-from features.catalogue.entry import FAMILIES, sentences
+from features.catalogue.entry import FAMILIES, Entry
+from features.engines.python import Evaluation
 from features.value_types import Scalar
 from models.arrays import Reals
+from models.encoding import Encoding
 from models.probability import sigmoid
 
 
@@ -77,25 +79,21 @@ class Explanation:
         )
 
 
-def explain(
-    catalogue: Catalogue, names: tuple[str, ...], log_odds: Reals, features: Mapping[str, Scalar]
-) -> Explanation:
+def explain(catalogue: Catalogue, encoding: Encoding, log_odds: Reals, evaluation: Evaluation) -> Explanation:
     """The explanation of one lead.
 
     Args:
         catalogue: the families and sentences of the features.
-        names: the features that the model reads, in its order.
+        encoding: the features that the model reads, in its order, with the levels that it knows.
         log_odds: the calibrated contributions of those features, then the base: shape (features + 1,).
-        features: the lead's values by name.
+        evaluation: the lead.
     """
     base, total = float(log_odds[-1]), float(log_odds.sum())
     scale = 100 * chord(base, total)
-    entries, values = catalogue.select(names), [features[name] for name in names]
+    features, read = evaluation.features, sentences(catalogue, encoding, evaluation)
     contributions = [
-        Contribution(entry.name, entry.family, value, added, added * scale, sentence)
-        for entry, value, added, sentence in zip(
-            entries, values, log_odds[:-1].tolist(), sentences(entries, values), strict=True
-        )
+        Contribution(entry.name, entry.family, features[entry.name], added, added * scale, read(entry))
+        for entry, added in zip(catalogue.select(encoding.names), log_odds[:-1].tolist(), strict=True)
     ]
     contributions.sort(key=lambda c: (-abs(c.log_odds), c.feature))
     points: dict[str, list[float]] = {family: [] for family in FAMILIES}
@@ -103,6 +101,27 @@ def explain(
         points[contribution.family].append(contribution.points)
     families = {family: sum(of_family) for family, of_family in points.items()}
     return Explanation(float(sigmoid(base)), tuple(contributions), {f: p for f, p in families.items() if p})
+
+
+def sentences(catalogue: Catalogue, encoding: Encoding, evaluation: Evaluation) -> Callable[[Entry], str]:
+    """The function that gives the sentence for sales on a feature of a lead, with texts as sent.
+
+    Of a category's value that is no level of the model, the sentence says so.
+    """
+    features, texts = evaluation.features, evaluation.texts(catalogue)
+
+    def read(entry: Entry) -> str:
+        value = features[entry.name]
+        if value is None:
+            return entry.absent
+        text = texts.get(entry.name, str(value)).strip() if entry.kind == "category" else None
+        # Decisions on text as sent keep their words, so that they come out the same when they are made again.
+        if text is None or not evaluation.fold:
+            return entry.read(value)
+        known = encoding.levels.get(entry.name)
+        return entry.read(text) if known is None or value in known else entry.read_unseen(text)
+
+    return read
 
 
 def chord(base: float, total: float) -> float:

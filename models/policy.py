@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from features import yaml_document
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES
+from features.folding import FOLD_VERSION, fold
 from features.records import ColumnType, constraint
 from features.rows import list_fields
 from features.value_types import Scalar
@@ -89,8 +90,9 @@ Choices: TypeAlias = Annotated[tuple[str | int, ...], Field(min_length=1, strict
 class Test(Strict):
     """One test of a field (`lead.channel`) or a catalogue feature. A test of a missing value is unknown.
 
-    Text compares without regard to case, spaces, hyphens and underscores. `otherwise: unknown` turns a fail into
-    unknown, for values that may still be recorded. `label` names the subject in reasons.
+    Text is folded (see `features.folding`), and compares without regard to spaces, hyphens and underscores.
+    `otherwise: unknown` turns a fail into unknown, for values that may still be recorded. `label` names the subject in
+    reasons.
     """
 
     field: str | None = None
@@ -127,9 +129,9 @@ class Test(Strict):
         return self.feature or (self.field or "").rpartition(".")[2]
 
     @cached_property
-    def wanted(self) -> frozenset[Scalar]:
-        """The values of `equals` or `one_of`, normalised for comparison."""
-        return frozenset(map(normalised, (*(self.one_of or ()), *(() if self.equals is None else (self.equals,)))))
+    def wanted(self) -> Sequence[frozenset[Scalar]]:
+        """The values of `equals` or `one_of`, normalised for comparison by each version of the folding."""
+        return _normalised_sets((*(self.one_of or ()), *(() if self.equals is None else (self.equals,))))
 
 
 class AllOf(Strict):
@@ -250,9 +252,9 @@ class Policy(Strict):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @cached_property
-    def normalised_lists(self) -> Mapping[str, frozenset[Scalar]]:
-        """The lists, normalised for comparison."""
-        return {name: frozenset(map(normalised, values)) for name, values in self.lists.items()}
+    def normalised_lists(self) -> Mapping[str, Sequence[frozenset[Scalar]]]:
+        """The lists, normalised for comparison by each version of the folding."""
+        return {name: _normalised_sets(values) for name, values in self.lists.items()}
 
     def check(self, catalogue: Catalogue) -> None:
         """Checks that every test reads an existing field or feature, with an operator and a value of its type.
@@ -287,13 +289,22 @@ def _check_fit(test: Test, subject: str, type_: ColumnType) -> None:
             raise InvalidPolicy(f"{subject} ({type_}) never equals {value!r}; compare it with {_TYPE_NAMES[wanted]}")
 
 
-def normalised(value: Any) -> Any:
-    """Text without case, spaces, hyphens and underscores; other values unchanged.
+def normalised(value: Any, fold_version: int = FOLD_VERSION) -> Any:
+    """Text folded, without spaces, hyphens and underscores; other values unchanged.
+
+    Decisions of the version 0 of the folding compared texts without regard to case alone.
 
     >>> normalised("E-Commerce ")
     'ecommerce'
     """
-    return re.sub(r"[\s_-]+", "", value.casefold()) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"[\s_-]+", "", fold(value) if fold_version else value.casefold())
+
+
+def _normalised_sets(values: Iterable[Scalar]) -> Sequence[frozenset[Scalar]]:
+    """The normalised values by each version of the folding, from 0 on."""
+    return [frozenset(normalised(value, version) for value in values) for version in range(FOLD_VERSION + 1)]
 
 
 def tests(condition: Condition | None) -> list[Test]:

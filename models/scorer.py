@@ -121,7 +121,7 @@ class Scorer:
             close_probability_reason=None,
             grade=bundle.grade(score.value),
             expected_value=expected_value(bundle, evaluation, score.value),
-            explanation=explain(self.catalogue, bundle.encoding.names, score.contributions, evaluation.features),
+            explanation=explain(self.catalogue, bundle.encoding, score.contributions, evaluation),
             without_partner=WithoutPartner(score.without_partner, score.value - score.without_partner, _NOTE),
             model=ModelReference(bundle.name, self.served.version, bundle.sha256),
         )

@@ -5,9 +5,11 @@ closed-world: a lead is disqualified on evidence only.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from features.catalogue.entry import ENTITIES
 from features.engines.python import Evaluation
+from features.folding import folded_text
 from features.partner_lead import is_partner_lead
 from features.value_types import Scalar, iso_date, rfc3339
 from models.policy import (
@@ -26,6 +28,9 @@ from models.policy import (
     Test,
     normalised,
 )
+
+_TEXTS = {entity: frozenset(kind.foldings) for entity, kind in ENTITIES.items()}
+"""The fields of free text of each entity; a blank text is unknown."""
 
 
 class RuleOutcome(NamedTuple):
@@ -184,7 +189,8 @@ def _apply_rule(rule: Rule, policy: Policy, evaluation: Evaluation, unrecorded: 
     # An unknown condition is no evidence, so a rule that forbids it passes.
     held = result.held if rule.forbid is None else result.held is not True
     outcome: Outcome = "unknown" if held is None else "pass" if held else "fail"
-    reason = _unmet(rule, result) if outcome == "pass" and rule.forbid is not None else "; ".join(_phrases(result))
+    unmet = outcome == "pass" and rule.forbid is not None
+    reason = _unmet(rule, result) if unmet else "; ".join(_phrases(result, evaluation.fold))
     evidence = {test.subject: _evidence(test, value) for test, _, value, *_ in _test_results(result)}
     return RuleOutcome(rule=rule.id, gate=rule.gate, outcome=outcome, reason=reason, evidence=evidence)
 
@@ -202,7 +208,7 @@ def _evaluate(
             return _ConditionResult(condition, None, recorded=False)
         case Test():
             value = _read(condition, evaluation)
-            return _ConditionResult(condition, _holds(condition, value, policy), value)
+            return _ConditionResult(condition, _holds(condition, value, policy, evaluation.fold), value)
         case AllOf(all=conditions):
             children = [_evaluate(child, policy, evaluation, unrecorded) for child in conditions]
             held = [child.held for child in children]
@@ -231,7 +237,8 @@ def _read(test: Test, evaluation: Evaluation) -> Scalar:
     if column == "partner_lead":
         return partner_lead(evaluation)
     value: Scalar = getattr(evaluation, entity).get(column)
-    return value
+    blank = evaluation.fold and column in _TEXTS[entity] and isinstance(value, str) and folded_text(value) is None
+    return None if blank else value
 
 
 def _evidence(test: Test, value: Scalar) -> Scalar:
@@ -244,33 +251,36 @@ def _evidence(test: Test, value: Scalar) -> Scalar:
     return value
 
 
-def _holds(test: Test, value: Scalar, policy: Policy) -> bool | None:
+def _holds(test: Test, value: Scalar, policy: Policy, fold_version: int) -> bool | None:
     if value is None:
         held = None if test.given is None or test.otherwise == "unknown" else False
     else:
-        held = _compare(test, value, policy)
+        held = _compare(test, value, policy, fold_version)
     return None if held is False and test.otherwise == "unknown" else held
 
 
-def _compare(test: Test, value: Any, policy: Policy) -> bool:
+def _compare(test: Test, value: Any, policy: Policy, fold_version: int) -> bool:
     if test.given:
         return True
     if test.field in LIST_FIELDS:
-        return any(_compare_one(test, item, policy) for item in value.strip("|").split("|"))
-    return _compare_one(test, value, policy)
+        return any(_compare_one(test, item, policy, fold_version) for item in value.strip("|").split("|"))
+    return _compare_one(test, value, policy, fold_version)
 
 
-def _compare_one(test: Test, value: Any, policy: Policy) -> bool:
+def _compare_one(test: Test, value: Any, policy: Policy, fold_version: int) -> bool:
     if test.equals is not None or test.one_of is not None:
-        return normalised(value) in test.wanted
+        return normalised(value, fold_version) in test.wanted[fold_version]
     if test.in_list is not None:
-        return normalised(value) in policy.normalised_lists[test.in_list]
+        return normalised(value, fold_version) in policy.normalised_lists[test.in_list][fold_version]
     low, high = test.between or (test.at_least, test.at_most)
     return bool((low is None or value >= low) and (high is None or value <= high))
 
 
-def _phrases(result: _ConditionResult) -> list[str]:
-    """The result of each test in words; of an `any` or `all` only the conditions that decided it."""
+def _phrases(result: _ConditionResult, fold_version: int) -> list[str]:
+    """The result of each test in words; of an `any` or `all` only the conditions that decided it.
+
+    The words follow the version of the folding, so that an earlier decision comes out again in its own words.
+    """
     match result.condition:
         case AnyOf():
             decisive = [child for child in result.children if child.held]
@@ -280,24 +290,24 @@ def _phrases(result: _ConditionResult) -> list[str]:
             tests = _test_results(result)
             # A rule for partner leads tests for one first; that test explains nothing where it held.
             shown = [test for test in tests if not (test.held and test.condition.field == "lead.partner_lead")]
-            return [_phrase(test.condition, test.held, test.value, recorded=test.recorded) for test in shown]
-    return [phrase for child in decisive or result.children for phrase in _phrases(child)]
+            return [_phrase(test.condition, test, fold_version) for test in shown]
+    return [phrase for child in decisive or result.children for phrase in _phrases(child, fold_version)]
 
 
-def _phrase(test: Test, held: bool | None, value: Any, *, recorded: bool) -> str:
-    label = test.label or test.subject.replace("_", " ")
-    if not recorded:
+def _phrase(test: Test, result: _ConditionResult, fold_version: int) -> str:
+    label, value, held = test.label or test.subject.replace("_", " "), cast(Any, result.value), result.held
+    if not result.recorded:
         return f"not recorded: {label}"
     if value is None:
         return f"no {label}" if test.given else f"{label} unknown"
     if isinstance(value, bool):
         return label if value else f"not {label}"
-    if test.given and isinstance(value, str):
-        return f"{label} {value}"
-    if test.given:
+    if test.given and not (fold_version and isinstance(value, str)):
         return f"{label} given"
+    if test.given:
+        return f"{label} {value}"
     if isinstance(value, str):
-        return f"{label} {value}{'' if held else ', not among those looked for'}"
+        return f"{label} {value.strip() if fold_version else value}{'' if held else ', not among those looked for'}"
     shown = f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{shown} {label}{_bounds(test, bool(held))}"
 

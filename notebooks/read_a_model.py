@@ -32,6 +32,7 @@ def _():
     from matplotlib.figure import Figure
 
     from features.catalogue import CATALOGUE
+    from features.engines.python import Evaluation
     from models.explanation import explain
     from models.probability import sigmoid
     from training.evaluation.card import card
@@ -44,6 +45,7 @@ def _():
     matplotlib.style.use("tableau-colorblind10")
     return (
         CATALOGUE,
+        Evaluation,
         Figure,
         LEADS_A_WEEK,
         Path,
@@ -117,10 +119,10 @@ def _(mo, trained):
 
 
 @app.cell
-def _(bundle, catalogue, explain, features, lead, parts, pd, sigmoid, trained):
+def _(Evaluation, bundle, catalogue, explain, features, lead, parts, pd, sigmoid, trained):
     row = trained.predictions.lead_id.tolist().index(lead.value)
     values = features.slice(row, 1).to_pylist()[0]
-    explanation = explain(catalogue, bundle.encoding.names, parts[row], values)
+    explanation = explain(catalogue, bundle.encoding, parts[row], Evaluation({}, {}, {}, values, bundle.fold))
     contributions = pd.DataFrame(explanation.contributions)
     probability = float(sigmoid(parts[row].sum()))
     return contributions, explanation, probability

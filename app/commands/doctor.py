@@ -12,6 +12,7 @@ from app.commands import quality
 from app.commands.options import Json, wiring
 from app.commands.worker import worker_state
 from app.wiring import Wiring, unusable_home
+from features.folding import FOLD_VERSION
 from serving.records import versions
 from serving.store import database
 from serving.store.errors import failed
@@ -80,7 +81,10 @@ def _champion(parts: Wiring) -> str:
         raise InvalidState(f"{champion.error}; promote another version")
     if served is None:
         raise InvalidState("no model is promoted; run `eql train`, then `eql promote`")
-    return f"version {served.version}, rung {served.bundle.rung}, {served.bundle.sha256[:12]}"
+    words = f"version {served.version}, rung {served.bundle.rung}, {served.bundle.sha256[:12]}"
+    if served.bundle.fold < FOLD_VERSION:
+        words += "; an earlier eql trained it, and it compares texts as sent: run `eql train`, then `eql promote`"
+    return words
 
 
 def _registry(parts: Wiring) -> str:

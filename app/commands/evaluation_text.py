@@ -34,6 +34,7 @@ def evaluation_text(report: "EvaluationReport", attainable: "AttainableSkill | N
         rungs = [[getattr(rung, name) for name in columns] for rung in report.out_of_time_rungs]
         tables.append(console.table("Rolling origins", [name.replace("_", " ") for name in columns], rungs))
     lines += [f"left out: {excluded.leads:,} leads with {excluded.segment}" for excluded in report.excluded]
+    lines += [f"levels left out: {each}" for each in report.left_out_levels]
     lines += [f"suspected leak: {suspect.name} {suspect.evidence}" for suspect in report.leaks]
     if attainable is not None:
         lines.append(

@@ -4,12 +4,12 @@ The expressions are few and portable: aggregates over a lead's visible facts, re
 and a little arithmetic. Two modules of `features/engines` evaluate them: `python`, and `sql_compiler` as SQL.
 """
 
-from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias, get_args
 
+from features.folding import folded_column, sent_column
 from features.provenance import ATTRIBUTE_PREFIX
-from features.records import KINDS, PARTNER_HISTORY, TIER_HISTORY
+from features.records import KINDS, PARTNER_HISTORY, TIER_HISTORY, Kind
 from features.value_types import Scalar
 
 Family = Literal[
@@ -45,6 +45,11 @@ _FACTS = tuple(
 )
 FACTS = {kind.name: kind for kind in _FACTS}
 """The facts that a feature may use, without `lead_events`: stage, status and outcome would leak the label."""
+
+
+def _readable(kind: Kind) -> frozenset[str]:
+    """The columns of a kind that an expression may read: those of its content, and those of its folded texts."""
+    return frozenset((*(column.name for column in kind.content), *map(folded_column, kind.foldings)))
 
 
 class InvalidEntry(ValueError):
@@ -118,11 +123,11 @@ class Aggregate:
     def __post_init__(self) -> None:
         if self.record not in FACTS:
             raise InvalidEntry(f"an aggregate reads one of {', '.join(FACTS)}, not {self.record!r}")
-        known = {column.name for column in FACTS[self.record].content}
+        known = _readable(FACTS[self.record])
         needs_column = self.how in ("distinct", "sum", "max", "faded")
         if needs_column != (self.column is not None) or (self.column and self.column not in known):
             raise InvalidEntry(f"{self.how} of {self.record}: {self.column!r} is not a column it can use")
-        partner = {f"partner.{column.name}" for column in ENTITIES["partner"].content}
+        partner = {f"partner.{column}" for column in _readable(ENTITIES["partner"])}
         for condition in self.where:
             if condition.column not in known | partner:
                 raise InvalidEntry(f"{self.record} has no column {condition.column!r}")
@@ -152,9 +157,10 @@ class Reading:
     def __post_init__(self) -> None:
         if self.entity not in READABLE:
             raise InvalidEntry(f"a reading reads one of {', '.join(READABLE)}, not {self.entity!r}")
-        known = {column.name for column in READABLE[self.entity].content}
+        known = _readable(READABLE[self.entity])
         for column in (self.column, *(condition.column for condition in self.where)):
-            if column not in known and not (self.entity == "lead" and column.startswith(ATTRIBUTE_PREFIX)):
+            attribute = (sent_column(column) or column).startswith(ATTRIBUTE_PREFIX)
+            if column not in known and not (self.entity == "lead" and attribute):
                 raise InvalidEntry(f"{self.entity} has no column {column!r}")
         if any(condition.test == "source" for condition in self.where):
             raise InvalidEntry(f"{self.entity}.{self.column}: only facts are tested against the source partner")
@@ -298,10 +304,13 @@ class Entry:
             return self.absent
         return self.sentence.format(value=_shown(value))
 
+    def read_unseen(self, value: str) -> str:
+        """The sentence for sales on a category's value that the model does not know."""
+        return f"{self.sentence.replace(': {', ' {').format(value=_shown(value))}: {UNSEEN}"
 
-def sentences(entries: Iterable[Entry], values: Iterable[Scalar]) -> list[str]:
-    """The sentence for sales on the value of each entry."""
-    return [entry.read(value) for entry, value in zip(entries, values, strict=True)]
+
+UNSEEN = "not seen in training, or too rarely"
+"""What a sentence says of a category's value that is no level of the model."""
 
 
 def _shown(value: str | int | float) -> str:

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from features import folder as layout
 from features.bounds import Bound
+from features.engines.engine import changed_by_folding, foldings
 from features.engines.file_checks import Count, UnreadableRecords, bounds_of, check_bounds, check_texts, open_bounds
+from features.folding import Folding, folded_column
 from features.provenance import Attribute
 from features.records import Column, ColumnType, Kind
 
@@ -52,6 +54,7 @@ class _Rows:
         columns: the columns.
         select: the query that yields the columns and `position`, the number of the row in the file from 0 on.
         unproven: the bounds that are yet to be checked.
+        foldings: the columns of free text, each with the function that folds it.
     """
 
     path: Path
@@ -59,12 +62,13 @@ class _Rows:
     columns: Sequence[Column]
     select: str
     unproven: Sequence[Bound]
+    foldings: Mapping[str, Folding]
 
 
 def define(
     connection: duckdb.DuckDBPyConnection, folder: Path, kind: Kind, attributes: Iterable[Attribute], *, in_place: bool
 ) -> None:
-    """Defines the relation of a kind: `Kind.columns`, attributes, `superseded_at`; it is empty where there is no file.
+    """Defines the relation of a kind: `Kind.columns`, attributes, folded texts, `superseded_at`; empty without a file.
 
     Args:
         connection: the DuckDB connection that gets the relation.
@@ -76,16 +80,17 @@ def define(
     Raises:
         UnreadableRecords, FolderError: the file has columns or values that the contract excludes.
     """
-    columns = layout.columns_of(kind, attributes)
+    columns, folded = layout.columns_of(kind, attributes), foldings(kind, attributes)
     path = layout.file_of(folder, kind)
     _check_case(path or folder, columns)
     if path is None:
-        listed = ", ".join(f"{quoted(column.name)} {_TYPES[column.type]}" for column in columns)
-        connection.execute(f'CREATE TABLE {quoted(kind.name)} ({listed}, "superseded_at" BIGINT)')
+        listed = [f"{quoted(column.name)} {_TYPES[column.type]}" for column in columns]
+        listed += [f"{quoted(folded_column(name))} VARCHAR" for name in folded]
+        connection.execute(f'CREATE TABLE {quoted(kind.name)} ({", ".join(listed)}, "superseded_at" BIGINT)')
         return
     is_csv = path.suffix == ".csv"
     try:
-        rows = _csv(connection, path, kind, columns) if is_csv else _parquet(path, kind, columns)
+        rows = _csv(connection, path, kind, columns, folded) if is_csv else _parquet(path, kind, columns, folded)
         check_bounds(rows.path, rows.unproven, _DIALECT, _counting(connection, rows.select))
         _relate(connection, rows, in_place=in_place and not is_csv)
     except (duckdb.DataError, duckdb.InvalidInputException, pa.ArrowException, UnicodeDecodeError) as error:
@@ -112,7 +117,7 @@ def _literal(text: object) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
-def _parquet(path: Path, kind: Kind, columns: Sequence[Column]) -> _Rows:
+def _parquet(path: Path, kind: Kind, columns: Sequence[Column], folded: Mapping[str, Folding]) -> _Rows:
     unproven = open_bounds(path, kind, columns)
     listed = ", ".join(f"{_from_parquet(column)} AS {quoted(column.name)}" for column in columns)
     relation = f"read_parquet({_pattern(path)}, file_row_number = true)"
@@ -122,6 +127,7 @@ def _parquet(path: Path, kind: Kind, columns: Sequence[Column]) -> _Rows:
         columns=columns,
         select=f"SELECT {listed}, file_row_number AS position FROM {relation}",
         unproven=unproven,
+        foldings=folded,
     )
 
 
@@ -135,7 +141,13 @@ def _from_parquet(column: Column) -> str:
     return f"epoch_us({name}::TIMESTAMPTZ)" if column.type in ("instant", "date") else f"{name}::{_TYPES[column.type]}"
 
 
-def _csv(connection: duckdb.DuckDBPyConnection, path: Path, kind: Kind, columns: Sequence[Column]) -> _Rows:
+def _csv(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    kind: Kind,
+    columns: Sequence[Column],
+    folded: Mapping[str, Folding],
+) -> _Rows:
     with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file), [])
     layout.check_names(path, header, columns)
@@ -146,7 +158,8 @@ def _csv(connection: duckdb.DuckDBPyConnection, path: Path, kind: Kind, columns:
     check_texts(path, columns, _DIALECT, _counting(connection, texts_of_rows))
     listed = ", ".join(f"{_DIALECT.parsed(column)} AS {quoted(column.name)}" for column in columns)
     select = f"SELECT {listed}, rowid AS position FROM {_staged(kind)}"
-    return _Rows(path=path, kind=kind, columns=columns, select=select, unproven=tuple(bounds_of(kind, columns)))
+    unproven = tuple(bounds_of(kind, columns))
+    return _Rows(path=path, kind=kind, columns=columns, select=select, unproven=unproven, foldings=folded)
 
 
 _RFC_4180 = """header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', nullstr = '',
@@ -202,15 +215,36 @@ def _scalar(connection: duckdb.DuckDBPyConnection, text: str) -> int:
 
 
 def _relate(connection: duckdb.DuckDBPyConnection, rows: _Rows, *, in_place: bool) -> None:
-    listed = ", ".join(f"r.{quoted(column.name)}" for column in rows.columns)
+    folded = [_folded(connection, rows, *each) for each in enumerate(rows.foldings.items())]
+    listed = ", ".join([*(f"r.{quoted(column.name)}" for column in rows.columns), *(text for text, _ in folded)])
     superseded = _superseded(connection, rows)
     joined = f"LEFT JOIN {superseded} AS v ON v.position = r.position" if superseded else ""
+    joined += "".join(join for _, join in folded)
     moment = "v.superseded_at" if superseded else "NULL::BIGINT"
     select = f"SELECT {listed}, {moment} AS superseded_at FROM ({rows.select}) AS r {joined}"
     if in_place:
         connection.execute(f"CREATE VIEW {quoted(rows.kind.name)} AS {select}")
     else:
         connection.execute(f"CREATE TABLE {quoted(rows.kind.name)} AS {select} ORDER BY r.position")
+
+
+def _folded(
+    connection: duckdb.DuckDBPyConnection, rows: _Rows, number: int, column: tuple[str, Folding]
+) -> tuple[str, str]:
+    """The folded column of a column of free text, and the join that it needs; none where all texts are folded."""
+    (name, folding), alias = column, f"f{number}"
+    sent, named = f"r.{quoted(name)}", quoted(folded_column(name))
+    texts = connection.execute(f"SELECT DISTINCT {quoted(name)} FROM ({rows.select})").fetchall()
+    changed = changed_by_folding((text for (text,) in texts), folding)
+    if not changed:
+        return f"{sent} AS {named}", ""
+    table = quoted(f"folded {name} of {rows.kind.name}")
+    columns = {"sent": pa.array(changed.keys(), pa.string()), "folded": pa.array(changed.values(), pa.string())}
+    connection.register("changed", pa.table(columns))
+    connection.execute(f'CREATE TABLE {table} AS FROM "changed"')
+    connection.unregister("changed")
+    value = f"CASE WHEN {alias}.sent IS NULL THEN {sent} ELSE {alias}.folded END AS {named}"
+    return value, f" LEFT JOIN {table} AS {alias} ON {alias}.sent = {sent}"
 
 
 def _superseded(connection: duckdb.DuckDBPyConnection, rows: _Rows) -> str | None:

@@ -1,10 +1,11 @@
 """The interface of a batch engine, and the SQL and Arrow steps that all engines share.
 
 An engine holds the records of a folder as tables and evaluates the catalogue over them. The tables are named like the
-kinds. Each has `Kind.columns`, the leads also their attributes, and `superseded_at`. The derived kinds are tables too.
+kinds. Each has `Kind.columns`, the leads also their attributes, and `superseded_at`. Beside each column of free text a
+table has the folded text, which alone is compared (`foldings`). The derived kinds are tables too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -14,9 +15,10 @@ import pyarrow.compute as pc
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import ENTITIES, FACTS
 from features.delivery import table_without_absent
-from features.engines.sql_compiler import ENTITY_COLUMNS
+from features.engines.sql_compiler import entity_columns
+from features.folding import Folding, folded_text
 from features.outcomes import closed_leads_sql
-from features.provenance import Provenance
+from features.provenance import ATTRIBUTE_PREFIX, Attribute, Provenance
 from features.records import KINDS, Kind, Row
 
 NEEDED: tuple[Kind, ...] = (*ENTITIES.values(), *FACTS.values(), KINDS["lead_events"])
@@ -51,6 +53,22 @@ class Engine(Protocol):
     def known_leads(self, as_of: int) -> pa.Table:
         """Snapshots at `as_of` of all leads known then, open or closed."""
         ...
+
+
+def foldings(kind: Kind, attributes: Iterable[Attribute]) -> dict[str, Folding]:
+    """The columns of a kind that hold free text, with the attributes of leads, each with the function that folds it."""
+    named = {
+        f"{ATTRIBUTE_PREFIX}{attribute.name}": folded_text
+        for attribute in attributes
+        if kind.name == "leads" and attribute.kind == "category" and attribute.known == "at_creation"
+    }
+    return {**kind.foldings, **named}
+
+
+def changed_by_folding(texts: Iterable[str | None], folding: Folding) -> dict[str, str | None]:
+    """The folded text of each text that folding changes; an engine joins it to the rows, for SQL itself never folds."""
+    folded = ((text, folding(text)) for text in texts if text is not None)
+    return {text: other for text, other in folded if other != text}
 
 
 class EngineError(ValueError):
@@ -131,7 +149,7 @@ def shaped(result: pa.Table, catalogue: Catalogue, provenance: Provenance, *, fi
         provenance: of the records.
         fields: whether the result has the columns of the entities too.
     """
-    entity = [f"{entity}.{column}" for entity, column in ENTITY_COLUMNS] if fields else []
+    entity = [f"{entity}.{column}" for entity, column in entity_columns(catalogue)] if fields else []
     named = plain(result.rename_columns(["lead_id", "as_of", *catalogue.names, *entity]))
     return table_without_absent(named, catalogue, provenance.since)
 

@@ -16,6 +16,7 @@ from features.catalogue.entry import (
     ENTITIES,
     FACTS,
     PARTNER_TOUCHES,
+    READABLE,
     REFERRALS,
     Aggregate,
     Condition,
@@ -30,6 +31,7 @@ from features.catalogue.entry import (
     Reading,
     ShrunkRate,
 )
+from features.folding import FOLD_VERSION, folded_text, sent_column
 from features.partner_lead import SHARED_CHANNELS, is_partner_lead
 from features.records import EVERYONE, OWN_CHANNELS, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from features.value_types import DAY, MAX_INTEGER, Scalar, moment
@@ -49,8 +51,9 @@ class Evaluation:
     """One lead as of one moment.
 
     Attributes:
-        lead, account, partner: the entities' columns as of the moment; empty where unknown.
-        features: every feature of the catalogue in order, by name.
+        lead, account, partner: the entities' columns as of the moment, texts as sent; empty where unknown.
+        features: every feature of the catalogue in order, by name, texts folded.
+        fold: the version of the folding by which rules and features compare texts; 0 is text as sent.
         not_recorded: the kinds of facts that were never recorded (see `features.delivery`), each with its features,
             which are missing.
         opportunity: the amount of the lead's open opportunity, minor units and currency; never a feature.
@@ -60,15 +63,30 @@ class Evaluation:
     account: Row
     partner: Row
     features: Mapping[str, Scalar]
+    fold: int = FOLD_VERSION
     not_recorded: Mapping[str, Sequence[str]] = field(default_factory=dict)
     opportunity: tuple[int, str] | None = None
+
+    def texts(self, catalogue: Catalogue) -> dict[str, str]:
+        """The texts as sent behind the features that are free text, by feature; unknown ones are left out."""
+        entities = {"lead": self.lead, "account": self.account, "partner": self.partner}
+        found = ((name, entities[entity].get(column)) for name, (entity, column) in catalogue.texts.items())
+        return {name: text for name, text in found if isinstance(text, str)}
+
+    def features_folded_by(self, fold: int, catalogue: Catalogue) -> Mapping[str, Scalar]:
+        """The features, with their texts folded by another version of the folding, for a model of that version."""
+        if fold == self.fold:
+            return self.features
+        texts = self.texts(catalogue)
+        return {**self.features, **{name: folded_text(text) if fold else text for name, text in texts.items()}}
 
 
 def evaluate(catalogue: Catalogue, facts: Facts, as_of: int) -> Evaluation:
     """The features of the lead that `facts` belong to, from what was recorded by `as_of` (microseconds)."""
     context = _context(facts, as_of)
     features = {name: value(context) for name, value in _evaluators(catalogue)}
-    return Evaluation(context.entities["lead"], context.entities["account"], context.entities["partner"], features)
+    entities = context.entities
+    return Evaluation(entities["lead"], entities["account"], entities["partner"], features, catalogue.fold)
 
 
 @dataclass(frozen=True)
@@ -113,11 +131,16 @@ def _context(facts: Facts, as_of: int) -> _Context:
         "account": _by_id(facts.get("accounts", ()), ENTITIES["account"], as_of).get(lead.get("account_id"), _NO_ROW),
         "partner": partner,
         "partner_history": history.get(source, _NO_ROW),
-        "tier_history": tiers.get(partner.get("tier"), _NO_ROW),
+        "tier_history": _tier_history(tiers, partner.get("tier")),
         "all_history": tiers.get(EVERYONE, _NO_ROW),
     }
     lead_facts = {name: _lead_facts(facts.get(name, ()), kind, lead, as_of) for name, kind in FACTS.items()}
     return _Context(as_of=as_of, entities=entities, facts=lead_facts, partners=partners)
+
+
+def _tier_history(tiers: Mapping[Any, Row], tier: str | None) -> Row:
+    """The history of a tier, whose key is folded; a history derived before texts were folded has the tier as sent."""
+    return _NO_ROW if tier is None else tiers.get(tier) or tiers.get(folded_text(tier), _NO_ROW)
 
 
 def _by_id(rows: Iterable[Row], kind: Kind, as_of: int) -> dict[Any, Row]:
@@ -149,7 +172,7 @@ _Evaluator: TypeAlias = Callable[[_Context], Any]
 
 @lru_cache(maxsize=32)
 def _evaluators(catalogue: Catalogue) -> Sequence[tuple[str, _Evaluator]]:
-    return [(entry.name, _or_zero(evaluator(entry.value), entry.missing)) for entry in catalogue]
+    return [(entry.name, _or_zero(evaluator(entry.value), entry.missing)) for entry in catalogue.evaluated]
 
 
 def _or_zero(value: _Evaluator, missing: str) -> _Evaluator:
@@ -171,17 +194,31 @@ def evaluator(expression: Expression) -> _Evaluator:
 
 @evaluator.register
 def _(reading: Reading) -> _Evaluator:
-    entity, column = reading.entity, reading.column
-    conditions = [_predicate(condition) for condition in reading.where]
+    entity, kind = reading.entity, READABLE[reading.entity]
+    value, conditions = _value(reading.column, kind), [_predicate(condition, kind) for condition in reading.where]
 
     def read(context: _Context) -> Scalar:
         row = context.entities[entity]
-        result: Scalar = row.get(column)
+        result = value(row)
         if result is None or not all(holds(row, context) for holds in conditions):
             return None
         return int(result) if isinstance(result, bool) else result
 
     return read
+
+
+def _value(column: str, kind: Kind) -> Callable[[Row], Scalar]:
+    """The function that reads a column of a row of the kind; rows hold texts as sent, so a folded one is folded now."""
+    sent = sent_column(column)
+    if sent is None:
+        return lambda row: row.get(column)
+    folding = kind.foldings.get(sent, folded_text)
+
+    def folded(row: Row) -> Scalar:
+        text = row.get(sent)
+        return folding(text) if isinstance(text, str) else text
+
+    return folded
 
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
@@ -291,8 +328,8 @@ def _counted(_aggregate: Aggregate) -> _Reducer:
 
 
 def _distinct(aggregate: Aggregate) -> _Reducer:
-    column = aggregate.column or ""
-    return lambda rows, _as_of: len({row[column] for row in rows} - {None})
+    value = _value(aggregate.column or "", FACTS[aggregate.record])
+    return lambda rows, _as_of: len({value(row) for row in rows} - {None})
 
 
 def _summed(aggregate: Aggregate) -> _Reducer:
@@ -346,7 +383,7 @@ _REDUCERS: Mapping[str, Callable[[Aggregate], _Reducer]] = {
 def _selector(aggregate: Aggregate) -> Callable[[_Context], _Selection]:
     """The function that selects the facts of an aggregate; equal conditions share one selection in a context."""
     record, key = aggregate.record, f"{aggregate.record} {aggregate.where!r}"
-    conditions = [_predicate(condition) for condition in aggregate.where]
+    conditions = [_predicate(condition, FACTS[record]) for condition in aggregate.where]
 
     def select(context: _Context) -> _Selection:
         selection = context.selections.get(key)
@@ -361,24 +398,29 @@ def _selector(aggregate: Aggregate) -> Callable[[_Context], _Selection]:
     return select
 
 
-def _predicate(condition: Condition) -> Callable[[Row, _Context], bool]:
-    """The function that tells whether a row meets a condition; a missing column meets only `absent` and `out`."""
+def _predicate(condition: Condition, kind: Kind) -> Callable[[Row, _Context], bool]:
+    """The function that tells whether a row of the kind meets a condition.
+
+    A missing column meets only `absent` and `out`.
+    """
     column, values = condition.column, frozenset(condition.values)
     if column.startswith("partner."):
-        holds_for_partner = _predicate(Condition(column.removeprefix("partner."), condition.test, condition.values))
+        of_partner = Condition(column.removeprefix("partner."), condition.test, condition.values)
+        holds_for_partner = _predicate(of_partner, ENTITIES["partner"])
         return lambda row, context: holds_for_partner(context.partners.get(row["partner_id"], _NO_ROW), context)
+    value = _value(column, kind)
     match condition.test:
         case "given":
-            return lambda row, _context: row.get(column) is not None
+            return lambda row, _context: value(row) is not None
         case "absent":
-            return lambda row, _context: row.get(column) is None
+            return lambda row, _context: value(row) is None
         case "out":
-            return lambda row, _context: row.get(column) not in values
+            return lambda row, _context: value(row) not in values
         case "mentions":
             (mentioned,) = values
-            return lambda row, _context: f"|{mentioned}|" in (row.get(column) or "")
+            return lambda row, _context: f"|{mentioned}|" in str(value(row) or "")
         case "source":
             return lambda row, context: (
                 row[column] is not None and row[column] == context.entities["lead"].get("source_partner_id")
             )
-    return lambda row, _context: row.get(column) in values
+    return lambda row, _context: value(row) in values

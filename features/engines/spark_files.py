@@ -7,13 +7,15 @@ import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from features import folder as layout
 from features.bounds import Bound
+from features.engines.engine import changed_by_folding, foldings
 from features.engines.file_checks import Count, bounds_of, check_bounds, check_texts, open_bounds
+from features.folding import Folding, folded_column
 from features.provenance import Attribute
 from features.records import Column, ColumnType, Kind
 
@@ -43,7 +45,7 @@ _GLOB = re.compile(r"([][{}*?\\])")
 
 
 def checked_rows(session: "SparkSession", folder: Path, kind: Kind, attributes: Iterable[Attribute]) -> "DataFrame":
-    """The rows of a kind: `Kind.columns`, attributes, and `position` in the file; none where there is no file.
+    """The rows of a kind: `Kind.columns`, attributes, folded texts, `position` in the file; none without a file.
 
     Args:
         session: a session that reads nanoseconds as integers and distinguishes column names by case.
@@ -54,16 +56,42 @@ def checked_rows(session: "SparkSession", folder: Path, kind: Kind, attributes: 
     Raises:
         UnreadableRecords, FolderError: the file has columns or values that the contract excludes.
     """
-    columns = layout.columns_of(kind, attributes)
+    columns, folded = layout.columns_of(kind, attributes), foldings(kind, attributes)
     path = layout.file_of(folder, kind)
     if path is None:
-        listed = ", ".join(f"{_quoted(column.name)} {_TYPES[column.type]}" for column in columns)
-        return session.createDataFrame([], f"{listed}, position BIGINT")
+        listed = [f"{_quoted(column.name)} {_TYPES[column.type]}" for column in columns]
+        listed += [f"{_quoted(folded_column(name))} STRING" for name in folded]
+        return session.createDataFrame([], f"{', '.join(listed)}, position BIGINT")
     if path.suffix == ".csv":
-        return _csv(session, path, kind, columns)
+        return _folded(session, _csv(session, path, kind, columns), folded)
     rows = _parquet(session, path, columns)
     check_bounds(path, open_bounds(path, kind, columns), _DIALECT, _counting(rows))
-    return rows
+    return _folded(session, rows, folded)
+
+
+def _folded(session: "SparkSession", rows: "DataFrame", by_column: Mapping[str, Folding]) -> "DataFrame":
+    """The rows with a folded column for each column of free text; the distinct texts pass through this process."""
+    if not by_column:
+        return rows
+    distinct = rows.selectExpr(*(f"collect_set({_quoted(name)})" for name in by_column)).collect()[0]
+    columns, joins = ["r.*"], ""
+    tables: dict[str, Any] = {"rows": rows}
+    for (name, folding), texts in zip(by_column.items(), distinct, strict=True):
+        sent, folded = _in_query(name), _in_query(folded_column(name))
+        changed = list(changed_by_folding(texts, folding).items())
+        if changed:
+            table = f"f{len(tables)}"
+            tables[table] = session.createDataFrame(changed, "sent STRING, folded STRING")
+            columns.append(f"CASE WHEN {table}.sent IS NULL THEN r.{sent} ELSE {table}.folded END AS {folded}")
+            joins += f" LEFT JOIN {{{table}}} AS {table} ON {table}.sent = r.{sent}"
+        else:
+            columns.append(f"r.{sent} AS {folded}")
+    return session.sql(f"SELECT {', '.join(columns)} FROM {{rows}} AS r{joins}", **tables)
+
+
+def _in_query(name: str) -> str:
+    """A quoted name for `session.sql`, where braces stand for a table."""
+    return _quoted(name).replace("{", "{{").replace("}", "}}")
 
 
 def _parquet(session: "SparkSession", path: Path, columns: Sequence[Column]) -> "DataFrame":

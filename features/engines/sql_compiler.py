@@ -1,10 +1,11 @@
 """The compiler: the catalogue as one portable SQL query, for any engine that holds the records as tables.
 
-A table holds the columns of `Kind.columns` (instants as int64 microseconds) and `superseded_at`: the moment at which a
-later version of the same record replaced a version, null for the last version. So the version visible at `as_of` is
-found by an equi-join and a time filter. The table `snapshots(snapshot, lead_id, as_of)` holds the leads and moments to
-evaluate; `snapshot` numbers its rows, to group by. Where the records have no dates (an undated export), any `as_of`
-gives the same features. sqlglot writes the query in the dialect of the engine.
+A table holds the columns of `Kind.columns` (instants as int64 microseconds), beside each free text a column with the
+folded text (see `features.folding`), and `superseded_at`: the moment at which a later version of the same record
+replaced a version, null for the last version. So the version visible at `as_of` is found by an equi-join and a time
+filter. The table `snapshots(snapshot, lead_id, as_of)` holds the leads and moments to evaluate; `snapshot` numbers its
+rows, to group by. Where the records have no dates (an undated export), any `as_of` gives the same features. sqlglot
+writes the query in the dialect of the engine.
 
 The query is built in three steps for each kind of fact:
 
@@ -44,6 +45,7 @@ from features.catalogue.entry import (
     Reading,
     ShrunkRate,
 )
+from features.folding import folded_column, sent_column
 from features.partner_lead import PARTNER_ONLY_CHANNELS, SHARED_CHANNELS
 from features.records import EVERYONE, OWN_CHANNELS
 from features.rows import list_fields
@@ -52,7 +54,16 @@ from features.value_types import DAY
 ENTITY_COLUMNS: tuple[tuple[str, str], ...] = tuple(
     (entity, column.name) for entity, kind in ENTITIES.items() for column in kind.content
 )
-"""The entity columns that `query` can return beside the features, named `entity.column`."""
+"""The columns of the entities that rules read."""
+
+
+def entity_columns(catalogue: Catalogue) -> Sequence[tuple[str, str]]:
+    """The entity columns that `query` can return beside the features, named `entity.column`; texts are as sent.
+
+    They are those that rules read, and the attributes whose text a sentence shows.
+    """
+    return (*ENTITY_COLUMNS, *(place for place in catalogue.texts.values() if place not in ENTITY_COLUMNS))
+
 
 _EARLIEST = exp.column("earliest", table="parameters", quoted=True)
 """A placeholder for a number in a template.
@@ -68,7 +79,7 @@ def query(catalogue: Catalogue, dialect: str, earliest: int = 0, *, fields: bool
         catalogue: the features to compute.
         dialect: a sqlglot dialect, such as `duckdb`, `postgres` or `spark`.
         earliest: the earliest `as_of` of the snapshots, microseconds; facts before all windows are not read.
-        fields: whether to return the entity columns (`ENTITY_COLUMNS`) too, which rules read.
+        fields: whether to return the entity columns (`entity_columns`) too, which rules and sentences read.
     """
     return fill_template(template(catalogue, dialect, fields), dialect, earliest)
 
@@ -83,10 +94,10 @@ def template(catalogue: Catalogue, dialect: str, fields: bool) -> str:
     """The SQL of `query` with a placeholder for the earliest moment, which `fill_template` replaces."""
     distinct = aggregates(catalogue)
     select = exp.select(_column("s", "lead_id"), _column("s", "as_of")).from_("snapshots AS s")
-    select = select.select(*(_named(_feature(entry), entry.name) for entry in catalogue))
+    select = select.select(*(_named(_feature(entry), entry.name) for entry in catalogue.evaluated))
     if fields:
         select = select.select(
-            *(_named(_column(entity, column), f"{entity}.{column}") for entity, column in ENTITY_COLUMNS)
+            *(_named(_column(entity, column), f"{entity}.{column}") for entity, column in entity_columns(catalogue))
         )
     select = _join_entities(select)
     for group, needed in _grouped_by(distinct, _group_name).items():
@@ -113,10 +124,11 @@ def _same(left: str, right: str, column: str) -> exp.Expr:
 def _join_entities(select: exp.Select) -> exp.Select:
     """Joins the lead, its account, its source partner and the histories, each as of the snapshot."""
     # The key of a history is null, and so its join empty, for a lead without a source partner. A partner's tier may
-    # itself be called like the history of all partners, so that name is excluded.
+    # itself be called like the history of all partners, so that name is excluded. Histories have folded tiers.
     source = _column("lead", "source_partner_id")
     everyone = exp.Case().when(exp.not_(source.is_(exp.null())), exp.Literal.string(EVERYONE))
-    tier = exp.Case().when(_column("partner", "tier").neq(EVERYONE), _column("partner", "tier"))
+    folded = _column("partner", folded_column("tier"))
+    tier = exp.Case().when(folded.neq(EVERYONE), folded)
     keys: Mapping[str, exp.Expr] = {
         "lead": _column("s", "lead_id"),
         "account": _column("lead", "account_id"),
@@ -145,7 +157,7 @@ def _visible(table: str) -> exp.Expr:
 
 def aggregates(catalogue: Catalogue) -> list[Aggregate]:
     """The different aggregates of a catalogue."""
-    return list(dict.fromkeys(aggregate for entry in catalogue for aggregate in _aggregates_in(entry.value)))
+    return list(dict.fromkeys(aggregate for entry in catalogue.evaluated for aggregate in _aggregates_in(entry.value)))
 
 
 def _grouped_by(all_of: Iterable[Aggregate], key: Callable[[Aggregate], str]) -> dict[str, list[Aggregate]]:
@@ -391,7 +403,8 @@ def _(days: DaysSince) -> exp.Expr:
 def _(matches: Matches) -> exp.Expr:
     expression, one, none = _value(matches.reading), exp.Literal.number(1), exp.Literal.number(0)
     count: exp.Expr
-    if matches.reading.column in list_fields(READABLE[matches.reading.entity]):
+    column = sent_column(matches.reading.column) or matches.reading.column
+    if column in list_fields(READABLE[matches.reading.entity]):
         counts = [exp.Case().when(_holds(_lower(expression), value), one).else_(none) for value in matches.values]
         count = exp.paren(sum(counts, none))
     else:

@@ -50,7 +50,7 @@ def arrivals(scope: Scope, kind: Kind, query: Query) -> Iterator[Finding]:
 
 
 def _ages(scope: Scope, kind: Kind, query: Query) -> dict[str, dict[int, int]]:
-    source = identifier(_SOURCES[kind.name]) if kind.name in _SOURCES else "''"
+    source = scope.compared(kind, _SOURCES[kind.name]) if kind.name in _SOURCES else "''"
     age = f"({scope.as_of} - recorded_at)"
     rows = query(
         f"SELECT coalesce({source}, '') AS source, {age} - {age} % {DAY} AS age, count(*) AS n "

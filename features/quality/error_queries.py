@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from features.bounds import bounds
+from features.folding import fold
 from features.outcomes import CLOSES
 from features.partner_lead import PARTNER_ONLY_CHANNELS, SHARED_CHANNELS
 from features.quality.checks import (
@@ -130,7 +131,10 @@ def _referral_dates(scope: Scope, kind: Kind) -> Iterator[ErrorQuery]:
 def _first_days(scope: Scope, kind: Kind) -> Iterator[ErrorQuery]:
     days = scope.thresholds.times.first_days
     if kind.name == "integration_usage" and days:
-        where = " OR ".join(f"integration = {text(name)} AND day < {instant(day)}" for name, day in days.items())
+        integration = scope.compared(kind, "integration")
+        where = " OR ".join(
+            f"{integration} = {text(fold(name))} AND day < {instant(day)}" for name, day in days.items()
+        )
         yield _rows(scope, BEFORE_INTEGRATION, kind, "day", scope.thresholds.times, _ALL, where)
 
 

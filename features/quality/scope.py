@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from features.folding import folded_column
 from features.quality.thresholds import Thresholds
 from features.records import Kind
 from features.value_types import DAY
@@ -49,6 +50,11 @@ class Scope:
     def has(self, kind: str, column: str) -> bool:
         """Whether the kind is readable and has the column."""
         return kind in self.relations and column in self.relations[kind].columns
+
+    def compared(self, kind: Kind, column: str) -> str:
+        """SQL for the column that is compared: the folded one of free text, where the file could be read whole."""
+        folded = folded_column(column)
+        return identifier(folded if self.has(kind.name, folded) else column)
 
     def versions(self, kind: Kind) -> str:
         """SQL for all versions of a kind, whenever they were recorded."""

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Select, bindparam, select
 
 from features.batched import batched
 from features.engines.python import Facts
+from features.folding import fold
 from features.records import DERIVED, EVERYONE, KINDS, PARTNER_HISTORY, TIER_HISTORY, Kind, Row
 from serving.records.tables import RECORDS
 from serving.records.versions import flat
@@ -127,8 +128,12 @@ def _partners(rows: Iterable[Row]) -> list[str]:
 
 
 def tiers_of(partners: Iterable[Row]) -> list[str]:
-    """The tiers that partners ever had, and the tier of all partners."""
-    return [*_named(partners, "tier"), EVERYONE]
+    """The keys of the history of the tiers that partners ever had, and of all partners.
+
+    The keys are folded. A history that was derived before texts were folded has the tiers as sent.
+    """
+    sent = _named(partners, "tier")
+    return sorted({*sent, *map(fold, sent), EVERYONE})
 
 
 def _named(rows: Iterable[Row], column: str) -> list[str]:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy import Connection, Engine
 
 from features.records import DERIVED, KINDS
 from features.value_types import KEPT
-from models.decision import ModelReference, PolicyReference
+from models.decision import CatalogueReference, ModelReference, PolicyReference
 from models.scorer import Scorer
 from serving.champion.scorer_cache import ScorerCache, Unavailable
 from serving.decisions import stored_decisions
@@ -101,8 +100,9 @@ def _replay(
     # Only the references are read: of a decision that was altered, every other difference is listed below.
     content = json.loads(kept.content)
     model = None if content["model"] is None else ModelReference.from_dict(content["model"])
-    scorer = scorers.scorer(connection, model, PolicyReference.from_dict(content["policy"]))
-    if content["catalogue"]["sha256"] != scorer.catalogue.sha256:
+    catalogue = CatalogueReference.from_dict(content["catalogue"])
+    scorer = scorers.scorer(connection, model, PolicyReference.from_dict(content["policy"]), catalogue)
+    if catalogue.sha256 != scorer.catalogue.sha256:
         raise Unavailable("it was made with another catalogue of features than this version of the software has")
     inputs = from_features(kept, features) if origin == "features" else _from_facts(connection, scorer, kept, features)
     (decision,) = decide(scorer, [inputs])
@@ -131,10 +131,7 @@ def _from_facts(connection: Connection, scorer: Scorer, kept: StoredDecision, fe
 
 def _read(request: str) -> ScoreRequest:
     """A kept request, which an earlier version of the software may have taken in under weaker constraints."""
-    try:
-        return ScoreRequest.model_validate_json(request)
-    except ValidationError:
-        return ScoreRequest.model_validate_json(request, context=KEPT)
+    return ScoreRequest.model_validate_json(request, context=KEPT)
 
 
 def _differences(one: str, other: str, below: str = "") -> list[str]:

@@ -100,7 +100,7 @@ def _side(connection: Connection, scorers: ScorerCache, stored: StoredDecision) 
     if stored.features is None:
         raise Unavailable("what one of the decisions was made from is not kept")
     decision = stored.issued.decision
-    scorer = scorers.scorer(connection, decision.model, decision.policy)
+    scorer = scorers.scorer(connection, decision.model, decision.policy, decision.catalogue)
     return _Side(scorer, evaluation_from_json(stored.features))
 
 
@@ -111,9 +111,9 @@ def _score_change(old: _Side, new: _Side) -> ScoreChange | None:
     return score_change(
         old.scorer.catalogue,
         old.scorer.served.bundle,
-        old.evaluation.features,
+        old.evaluation,
         new.scorer.served.bundle,
-        new.evaluation.features,
+        new.evaluation,
     )
 
 
@@ -121,7 +121,7 @@ def _probabilities(old: _Side, new: _Side, score: ScoreChange | None) -> PathPro
     """The probabilities before, of the old model on the new facts, and after."""
     if score is not None:
         return PathProbabilities(score.before, score.old_model, score.after)
-    before, after = old.evaluation.features, new.evaluation.features
+    before, after = old.evaluation, new.evaluation
     if old.scorer.served is not None:
         bundle = old.scorer.served.bundle
         lost = score_change(old.scorer.catalogue, bundle, before, bundle, after)

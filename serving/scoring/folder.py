@@ -7,7 +7,7 @@ from typing import Any
 from features.delivery import absent_kinds, without_absent
 from features.engines.duckdb import DuckDBEngine
 from features.engines.python import Evaluation
-from features.engines.sql_compiler import ENTITY_COLUMNS
+from features.engines.sql_compiler import entity_columns
 from features.partner_history import HORIZON_DAYS
 from models.decision import Decision
 from models.scorer import Scorer
@@ -31,10 +31,11 @@ def decide_folder(scorer: Scorer, folder: Path, as_of: int | None, now: int) -> 
 def _inputs(row: Mapping[str, Any], scorer: Scorer, as_of: int, absent: tuple[str, ...]) -> DecisionInputs:
     """The inputs in a row of features and fields; the partner history is among the features already."""
     entities: dict[str, dict[str, Any]] = {"lead": {}, "account": {}, "partner": {}}
-    for entity, column in ENTITY_COLUMNS:
+    for entity, column in entity_columns(scorer.catalogue):
         entities[entity][column] = row[f"{entity}.{column}"]
     features = {name: row[name] for name in scorer.catalogue.names}
-    evaluation = without_absent(
-        Evaluation(entities["lead"], entities["account"], entities["partner"], features), scorer.catalogue, absent
+    evaluation = Evaluation(
+        entities["lead"], entities["account"], entities["partner"], features, fold=scorer.catalogue.fold
     )
+    evaluation = without_absent(evaluation, scorer.catalogue, absent)
     return DecisionInputs(lead_id=row["lead_id"], as_of=as_of, evaluation=evaluation, history=NO_HISTORY)

@@ -61,7 +61,7 @@ class SentLead:
 
     Attributes:
         request: the lead and its facts.
-        body: the JSON object that was sent.
+        body: the JSON object that was sent, with codes as they were read.
         as_of: the moment to decide for, microseconds.
     """
 
@@ -77,7 +77,18 @@ def sent_lead(request: ScoreRequest, body: Mapping[str, Any], scorer: Scorer, no
         InvalidFields: the lead has attributes that the served model does not know, or the moment lies in the future.
     """
     check_attributes(request, scorer.served.bundle.attributes if scorer.served else (), path)
-    return SentLead(request, body, moment_of(request, now, path))
+    return SentLead(request, _with_codes_as_read(body, request), moment_of(request, now, path))
+
+
+def _with_codes_as_read(body: Mapping[str, Any], request: ScoreRequest) -> Mapping[str, Any]:
+    """The body with the country's ISO code, where another code was sent that stands for it.
+
+    A replay reads a kept body as it is, so that a body of an earlier version, which read no code otherwise, is read so.
+    """
+    account = request.account
+    if account is None or account.country == body["account"].get("country"):
+        return body
+    return {**body, "account": {**body["account"], "country": account.country}}
 
 
 def from_request(connection: Connection, scorer: Scorer, sent: SentLead) -> DecisionInputs:

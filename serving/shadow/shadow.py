@@ -12,7 +12,10 @@ from threading import Event, Thread
 
 from sqlalchemy import Engine
 
+from features.catalogue.catalogue import Catalogue
+from features.engines.python import Evaluation
 from features.value_types import Scalar
+from models.bundle import Bundle
 from models.probability import sigmoid
 from models.scorer import ServedModel
 from serving.champion.watcher import ModelWatcher
@@ -40,20 +43,20 @@ class ChampionDecision:
 
     Attributes:
         decision_id: its id.
-        features: the features of the lead.
+        evaluation: the lead as the champion read it; None where it is not kept.
         sha256: the champion's bundle; None where the rules alone decided.
     """
 
     decision_id: str
-    features: Mapping[str, Scalar]
+    evaluation: Evaluation | None
     sha256: str | None
 
 
 def champion_decision(kept: StoredDecision) -> ChampionDecision:
     """The part of a kept decision that the challenger needs."""
     model = kept.issued.decision.model
-    features = evaluation_from_json(kept.features).features if kept.features else {}
-    return ChampionDecision(kept.decision_id, features, model and model.sha256)
+    evaluation = evaluation_from_json(kept.features) if kept.features else None
+    return ChampionDecision(kept.decision_id, evaluation, model and model.sha256)
 
 
 @dataclass
@@ -111,11 +114,12 @@ class Shadow:
         Raises:
             UnknownFeatures: the challenger reads features that the decisions lack.
         """
-        served = self.challenger.scorer().served
+        scorer = self.challenger.scorer()
+        served = scorer.served
         if served is None:
             return 0
         others = [decision for decision in decisions if decision.sha256 != served.bundle.sha256]
-        scores = _scores(served, others, self.clock())
+        scores = _scores(served, scorer.catalogue, others, self.clock())
         if scores:
             with self.engine.begin() as connection:
                 shadow_scores.add(connection, scores)
@@ -151,14 +155,17 @@ class Shadow:
             self._failed = reason
 
 
-def _scores(served: ServedModel, decisions: Sequence[ChampionDecision], now: int) -> list[ShadowScore]:
+def _scores(
+    served: ServedModel, catalogue: Catalogue, decisions: Sequence[ChampionDecision], now: int
+) -> list[ShadowScore]:
     bundle = served.bundle
     names = bundle.encoding.names
     if not decisions:
         return []
-    if lacking := {*names} - decisions[0].features.keys():
+    features = [_features(decision, bundle, catalogue) for decision in decisions]
+    if lacking := {*names} - features[0].keys():
         raise UnknownFeatures(f"it reads {len(lacking)} features that the champion's catalogue does not have")
-    columns = {name: [decision.features[name] for decision in decisions] for name in names}
+    columns = {name: [of_lead[name] for of_lead in features] for name in names}
     values = sigmoid(bundle.contributions(bundle.encoding.encode(columns, len(decisions))).sum(axis=1))
     return [
         ShadowScore(
@@ -170,3 +177,8 @@ def _scores(served: ServedModel, decisions: Sequence[ChampionDecision], now: int
         )
         for decision, value in zip(decisions, values, strict=True)
     ]
+
+
+def _features(decision: ChampionDecision, bundle: Bundle, catalogue: Catalogue) -> Mapping[str, Scalar]:
+    """The features of a decision as the challenger reads them: the two may fold texts by different versions."""
+    return {} if decision.evaluation is None else decision.evaluation.features_folded_by(bundle.fold, catalogue)

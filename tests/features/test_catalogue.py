@@ -161,3 +161,34 @@ def test_numbers_are_written_as_people_do() -> None:
 def test_every_fact_with_a_lead_or_an_account_may_be_used() -> None:
     told = {name for name, kind in KINDS.items() if kind.parent and name != "lead_events"}
     assert set(FACTS) == told
+
+
+BEFORE_FOLDING = (
+    "4cd21511551688e5b7ec24d76bb510b03cda0af2340d4a0779b8c0cae692a9c1",
+    "dea5b990a718ef30421cbbec7fb2acff122c065d0f0c8a5965b3ab8c1c1752d4",
+)
+"""The hashes of the catalogue before texts were folded, which kept decisions and bundles name."""
+
+
+def test_the_catalogue_of_earlier_decisions_and_bundles_is_still_there() -> None:
+    """A change of an entry needs its earlier form in `unfolded_entry`, else earlier models no longer serve."""
+    earlier = CATALOGUE.folded_by(0)
+    assert (earlier.sha256, earlier.values_sha256(earlier.names)) == BEFORE_FOLDING
+    assert CATALOGUE.sha256 != earlier.sha256
+    assert CATALOGUE.folded_by(CATALOGUE.fold).sha256 == CATALOGUE.sha256
+
+
+def test_an_expression_reads_the_folded_column_of_every_free_text() -> None:
+    tier = one_of("partner.tier", " Gold")
+    value = Aggregate("distinct", "integration_usage", "integration", where=(tier, one_of("integration", "SAP")))
+    counted = replace(PARTNER, name="a", value=value)
+    attributes = (Attribute("origin", "category", "at_creation"), Attribute("size", "number", "at_creation"))
+    catalogue = Catalogue((counted, CATEGORY)).with_attributes(attributes)
+    read = {entry.name: entry.value for entry in catalogue.evaluated}
+    where = (one_of("partner.folded.tier", "gold"), one_of("folded.integration", "sap"))
+    assert read["a"] == Aggregate("distinct", "integration_usage", "folded.integration", where=where)
+    assert read["industry"] == Reading("account", "folded.industry")
+    assert read["origin"] == Reading("lead", "folded.attributes.origin")
+    assert read["size"] == Reading("lead", "attributes.size")
+    assert catalogue.folded_by(0).evaluated == catalogue.entries
+    assert catalogue.texts == {"industry": ("account", "industry"), "origin": ("lead", "attributes.origin")}

@@ -78,7 +78,7 @@ channels = st.sampled_from((*PARTNER_CHANNELS, *OWN_CHANNELS))
 reals = st.floats(-1e6, 1e6)
 ATTRIBUTES = {
     f"{ATTRIBUTE_PREFIX}{attribute.name}": optional(
-        reals if attribute.kind == "number" else st.sampled_from(["a", "b", "", "ü\n'\"\\|,"])
+        reals if attribute.kind == "number" else st.sampled_from(["a", "A ", "b", "", " ", "ü\n'\"\\|,"])
     )
     for attribute in PROVENANCE.attributes
 }
@@ -88,10 +88,10 @@ ROWS: Mapping[str, st.SearchStrategy[dict[str, Scalar]]] = {
         ACCOUNTS,
         (),
         employees=optional(st.integers(0, 2**53)),
-        industry=optional(st.sampled_from(["software", "Software", "mining"])),
+        industry=optional(st.sampled_from(["software", " Software", "SOFTWARE", " ", "mining"])),
         annual_revenue_minor=optional(st.integers(0, 10**12)),
         annual_revenue_currency=optional(st.sampled_from(["USD", "EUR"])),
-        technologies=optional(st.sampled_from(["||", "|slack|", "|Slack|Jira|", "|slacker|sl_ck|"])),
+        technologies=optional(st.sampled_from(["||", "|slack|", "|Slack |Jira|", "|slacker|sl_ck|", "| |"])),
         competitor=optional(st.booleans()),
         recorded_at=optional(instants),
     ),
@@ -100,7 +100,7 @@ ROWS: Mapping[str, st.SearchStrategy[dict[str, Scalar]]] = {
         PARTNERS,
         (),
         certified=optional(st.booleans()),
-        tier=optional(st.sampled_from(["gold", "silver", "*"])),
+        tier=optional(st.sampled_from(["gold", "Gold ", "silver", "*", " "])),
         kind=optional(st.sampled_from(["agency", "integration"])),
     ),
     "leads": record(
@@ -112,7 +112,7 @@ ROWS: Mapping[str, st.SearchStrategy[dict[str, Scalar]]] = {
         channel=optional(channels),
         source_partner_id=optional(partner),
         email_domain=optional(st.sampled_from(["gmail.com", "acme.example"])),
-        region=optional(st.sampled_from(["EMEA", "é\u0301 'x'"])),
+        region=optional(st.sampled_from(["EMEA", "emea", "e\u0301\u0301 'x'", "é\u0301 'X'"])),
         occurred_at=optional(instants),
         **ATTRIBUTES,
     ),
@@ -129,7 +129,7 @@ ROWS: Mapping[str, st.SearchStrategy[dict[str, Scalar]]] = {
         "integration_usage",
         IDS,
         ACCOUNTS,
-        integration=st.sampled_from(["slack", "jira"]),
+        integration=st.sampled_from(["slack", "Slack ", "jira"]),
         partner_id=optional(partner),
         day=days,
         calls=optional(st.integers(0, 2**53)),

@@ -20,6 +20,7 @@ from features.records import KINDS, PARTNER_HISTORY, Kind, Stored, parse
 from features.value_types import (
     DAY,
     MAX_INTEGER,
+    Category,
     Count,
     Country,
     Currency,
@@ -53,6 +54,7 @@ money = {"currency": st.sampled_from(["EUR", "USD"])}
 VALUES: Mapping[Any, st.SearchStrategy[Any]] = {
     Id: ids,
     Text: text,
+    Category: text,
     Url: text,
     Currency: st.sampled_from(["EUR", "USD"]),
     Email: st.sampled_from(["Kai@Acme.example", "a.b+c@x-y.example", "zoë@bücher.example"]),

@@ -52,8 +52,10 @@ CATALOGUE = Catalogue(
             missing="unknown",
             kind="category",
         ),
-    )
+    ),
+    fold=0,
 )
+"""The pinned decisions were made before texts were folded."""
 POLICY = Policy(
     version="7",
     sql_probability=0.3,
@@ -124,6 +126,7 @@ def _bundle(model: MarginModel, **changed: Any) -> Bundle:
         "base_rate": 0.2,
         "grades": (0.4, 0.3, 0.2),
         "attributes": (),
+        "fold": 0,
         "features_sha256": CATALOGUE.values_sha256(ENCODING.names),
         "expected_amount": (3_600_000, "USD"),
     }
@@ -148,7 +151,7 @@ BASE_RATE = ServedModel(
 def _lead(lead: Mapping[str, Any], account: Mapping[str, Any], referrals: int) -> Evaluation:
     features = {"referrals": referrals, "employees": account.get("employees"), "industry": account.get("industry")}
     partner = {"partner_id": "P-1", "name": "Zoë & Søns"} if lead.get("source_partner_id") else {}
-    return Evaluation(lead, account, partner, features)
+    return Evaluation(lead, account, partner, features, fold=0)
 
 
 _REFERRED = {"lead_id": "L-1", "channel": "partner_referral", "source_partner_id": "P-1"}

@@ -1,6 +1,7 @@
 """Why a score changed: facts, model and policy, split so that they add up."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ some = settings(max_examples=60)
 leads = st.integers(0, LEADS - 1)
 
 
-def lead(columns: Mapping[str, list[Scalar]], number: int) -> dict[str, Scalar]:
-    return {name: values[number] for name, values in columns.items()}
+def lead(columns: Mapping[str, list[Scalar]], number: int, **features: Scalar) -> Evaluation:
+    """A lead with the features of a row, some of them as given."""
+    return Evaluation({}, {}, {}, {name: values[number] for name, values in columns.items()} | features)
 
 
 def pairs(bundles: Mapping[Rung, Bundle]) -> st.SearchStrategy[tuple[Bundle, Bundle]]:
@@ -35,9 +37,9 @@ def pairs(bundles: Mapping[Rung, Bundle]) -> st.SearchStrategy[tuple[Bundle, Bun
     return st.tuples(one, one)
 
 
-def served(bundle: Bundle, features: Mapping[str, Scalar]) -> float:
+def served(bundle: Bundle, lead: Evaluation) -> float:
     """The log-odds that serving gives."""
-    matrix = bundle.encoding.encode({name: [features[name]] for name in bundle.encoding.names}, 1)
+    matrix = bundle.encoding.encode({name: [lead.features[name]] for name in bundle.encoding.names}, 1)
     return float(bundle.contributions(matrix).sum())
 
 
@@ -64,12 +66,12 @@ def test_facts_and_model_add_up_to_the_change(
 def test_unchanged_facts_move_nothing_and_an_unchanged_model_neither(
     bundles: Mapping[Rung, Bundle], columns: Mapping[str, list[Scalar]], number: int, data: st.DataObject
 ) -> None:
-    features = lead(columns, number)
+    same_lead = lead(columns, number)
     old, new = data.draw(pairs(bundles))
-    found = score_change(CATALOGUE, old, features, new, features)
+    found = score_change(CATALOGUE, old, same_lead, new, same_lead)
     assert found.facts.log_odds == found.facts.points == 0
     assert found.features == ()
-    same = score_change(CATALOGUE, old, features, old, features)
+    same = score_change(CATALOGUE, old, same_lead, old, same_lead)
     assert (same.model.log_odds, same.points) == (0, 0)
 
 
@@ -80,8 +82,8 @@ def test_a_feature_speaks_of_its_value_now_and_before(
     assert isinstance(model, Logistic)
     strongest = max((c for c in model.columns if c.transform == "number"), key=lambda c: c.coefficient)
     name = bundles["logistic"].encoding.names[strongest.feature]
-    before = lead(columns, 0) | {name: 0}
-    found = score_change(CATALOGUE, bundles["logistic"], before, bundles["logistic"], before | {name: 6})
+    before, after = lead(columns, 0, **{name: 0}), lead(columns, 0, **{name: 6})
+    found = score_change(CATALOGUE, bundles["logistic"], before, bundles["logistic"], after)
     (changed,) = found.features
     assert (changed.feature, changed.before, changed.after) == (name, 0, 6)
     read = CATALOGUE[name].read
@@ -103,8 +105,8 @@ def test_a_feature_that_only_weighs_differently_says_so(
 def test_features_that_a_model_lacks_are_named(
     bundles: Mapping[Rung, Bundle], columns: Mapping[str, list[Scalar]]
 ) -> None:
-    after = lead(columns, 0)
-    del after["employees"]
+    whole = lead(columns, 0)
+    after = replace(whole, features={n: value for n, value in whole.features.items() if n != "employees"})
     with pytest.raises(ValueError, match=r"reads employees, which the features given lack"):
         score_change(CATALOGUE, bundles["logistic"], lead(columns, 0), bundles["logistic"], after)
 

@@ -1,6 +1,7 @@
 """The explanation: log-odds and points that add up, sentences of the catalogue, strongest first."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE
+from features.engines.python import Evaluation
+from features.folding import fold
 from features.value_types import Scalar
+from models.encoding import EncodedFeature, Encoding
 from models.explanation import Explanation, chord, explain
 from models.probability import logit, sigmoid
 
@@ -22,8 +26,20 @@ VALUES: Mapping[str, Scalar] = {
 parts = st.lists(st.floats(-4, 4), min_size=len(NAMES), max_size=len(NAMES))
 
 
-def explained(log_odds: list[float], base: float) -> Explanation:
-    return explain(CATALOGUE, NAMES, np.array([*log_odds, base]), VALUES)
+ENCODING = Encoding(
+    (
+        *(EncodedFeature(name, "number") for name in NAMES[:3]),
+        EncodedFeature("industry", "category", ("e_commerce", "software")),
+    )
+)
+
+
+def explained(log_odds: list[float], base: float, industry: str = "e_commerce", fold_version: int = 1) -> Explanation:
+    """The explanation of a lead of an industry, which is named as it was sent."""
+    values = {**VALUES, "industry": fold(industry) if fold_version else industry}
+    evaluation = Evaluation({}, {"industry": industry}, {}, values, fold_version)
+    catalogue = replace(CATALOGUE, fold=fold_version)
+    return explain(catalogue, ENCODING, np.array([*log_odds, base]), evaluation)
 
 
 @given(parts, st.floats(-4, 4))
@@ -70,3 +86,25 @@ def test_contributions_carry_the_value_and_its_sentence() -> None:
     assert found["industry"].sentence == "Industry: e commerce"
     assert found["industry"].value == "e_commerce"
     assert found["employees"].family == "icp"
+
+
+@pytest.mark.parametrize(
+    ("sent", "version", "value", "sentence"),
+    [
+        ("Software", 1, "software", "Industry: Software"),
+        (" SOFTWARE", 1, "software", "Industry: SOFTWARE"),
+        (
+            "Underwater basketry",
+            1,
+            "underwater basketry",
+            "Industry Underwater basketry: not seen in training, or too rarely",
+        ),
+        ("Underwater basketry", 0, "Underwater basketry", "Industry: Underwater basketry"),
+    ],
+)
+def test_a_text_is_shown_as_sent_and_an_unknown_level_is_said(
+    sent: str, version: int, value: str, sentence: str
+) -> None:
+    """A decision on text as sent keeps its words, so that a replay gives them again."""
+    found = {c.feature: c for c in explained([1.0, -1.0, 0.5, 0.1], -2.0, sent, version).contributions}
+    assert (found["industry"].value, found["industry"].sentence) == (value, sentence)

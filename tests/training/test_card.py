@@ -14,6 +14,7 @@ from features.value_types import DAY
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
 from models.probability import BaseRate, Calibration
+from training.data.levels import LeftOutLevels
 from training.data.segments import ExcludedSegment
 from training.evaluation.card import card
 from training.evaluation.importance import importance
@@ -64,6 +65,12 @@ def test_the_card_says_whom_the_model_has_never_seen() -> None:
     text = written(replace(REPORT, excluded=(ExcludedSegment("region=a|b", 1200),)))
     assert r"leads with region=a\|b (1,200 of them)" in text
     assert "neither trained" not in written()
+
+
+def test_the_card_names_the_categories_whose_levels_are_left_out() -> None:
+    text = written(replace(REPORT, left_out_levels=(LeftOutLevels("town|city", 312, 50, 0.1825),)))
+    assert r"town\|city: 50 of 312 levels are kept; 18.2% of the training rows have another level" in text
+    assert "Levels left out" not in written()
 
 
 def test_the_card_says_where_the_level_is_from_if_not_from_all() -> None:

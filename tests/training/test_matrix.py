@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -191,6 +192,38 @@ def test_training_says_what_it_left_out(signal: Path, version: TrainingResult) -
     kept = {f"L{n:04}" for n in range(COUNT) if ORIGIN[n] != "fair" and PART[n] != "new"}
     assert {*web_and_new.table["lead_id"].to_pylist()} == kept >= {*web_and_new.predictions.lead_id.tolist()}
     assert version.report.excluded == ()
+
+
+def test_training_names_the_categories_whose_levels_it_leaves_out(tmp_path: Path) -> None:
+    """70 towns with 35 leads each; streets of one lead beside a high street; and a plate for each lead."""
+    names = ("town", "street", "plate")
+    declared = tuple(Attribute(name, "category", "at_creation") for name in names)
+    leads, events = [], []
+    for n in range(70 * 35):
+        created = CUT - (2600 - n) * DAY // 4
+        row: dict[str, Scalar] = {"lead_id": f"L{n:04}", "created_at": created, "deleted": False}
+        row |= {"occurred_at": created, "recorded_at": created, "attributes.plate": f"Plate {n}"}
+        street = f"Street {n}" if n % 2 else ("high street", "High Street ")[n % 4 // 2]
+        leads.append(row | {"attributes.town": f"Town {n % 70}", "attributes.street": street})
+        event: dict[str, Scalar] = {"lead_event_id": f"E{n}", "lead_id": f"L{n:04}", "deleted": False}
+        events.append(event | {"occurred_at": created, "recorded_at": created, "event": "won" if n % 3 else "lost"})
+    with FolderWriter(tmp_path / "records", Provenance(CUT, False, declared)) as writer:
+        writer.write(KINDS["leads"], leads)
+        writer.write(KINDS["lead_events"], events)
+    data = prepared(tmp_path / "records")
+    town, street, plate = ({each.feature: each for each in data.left_out_levels}[name] for name in names)
+    learned = data.table.take(pa.array(data.split.train)).to_pydict()
+    counts = {name: Counter(learned[name]) for name in names}
+    rows = len(learned["town"])
+    assert (town.levels, town.kept) == (70, 50)
+    assert town.rows == pytest.approx(1 - sum(n for _, n in counts["town"].most_common(50)) / rows)
+    assert str(town).startswith("town: 50 of 70 levels are kept; ")
+    assert (street.levels, street.kept) == (len(counts["street"]), 1)
+    assert street.rows == pytest.approx(1 - counts["street"]["high street"] / rows)
+    assert (plate.levels, plate.kept, plate.rows) == (rows, 0, 1)
+    assert str(plate) == f"plate: none of {rows:,} levels has 20 training rows; it is not read"
+    assert {*data.encoding.names} >= {"town", "street"}
+    assert "plate" not in data.encoding.names
 
 
 def versions(lead_id: str, *regions: tuple[str, int]) -> list[dict[str, Scalar]]:

@@ -78,6 +78,22 @@ def window(of: Bundle, won: np.ndarray = WON, partners: Sequence[str | None] | N
     return FrozenWindow(replace(blank, probability=probability, constant=float(won.mean())), table)
 
 
+@pytest.mark.parametrize(("of_window", "of_bundle"), [(0, 1), (1, 0)])
+def test_a_model_reads_a_window_of_another_folding_by_the_level_that_folds_alike(
+    of_window: int, of_bundle: int
+) -> None:
+    """A champion that compares texts as sent is judged on the folded texts of the challenger's window, and back."""
+    spelt = {0: {"EMEA": "EMEA", "AMER": "Amer "}, 1: {"EMEA": "emea", "AMER": "amer"}}
+    levels = tuple(spelt[of_bundle].values())
+    encoding = Encoding((EncodedFeature("own_touches", "number"), EncodedFeature("region", "category", levels)))
+    reads = replace(bundle(shifted(0.2, 1.0)), encoding=encoding, fold=of_bundle)
+    regions = [spelt[of_window][each] for each in REGION.tolist()]
+    table = pa.table({"own_touches": TOUCHES, "region": regions})
+    found = FrozenWindow(window(bundle(shifted(0.2, 1.0))).predictions, table, of_window).matrix(reads)[:, 1]
+    wanted = [{"EMEA": 0.0, "AMER": 1.0}[each] for each in REGION.tolist()]
+    np.testing.assert_array_equal(found, wanted)
+
+
 def judged(
     challenger: MarginModel, champion: MarginModel | None, won: np.ndarray = WON, since: int = 0
 ) -> PromotionDecision:

@@ -22,7 +22,8 @@ from features.records import DERIVED
 from features.value_types import DAY, rfc3339
 from models.encoding import EncodedFeature, Encoding
 from training.data.attribute_fill import AttributeFill, attribute_fills
-from training.data.rows import MAX_LEVELS, MIN_LEVEL_ROWS, Rows
+from training.data.levels import CountedLevels, LeftOutLevels
+from training.data.rows import Rows
 from training.data.segments import ExcludedSegment, Segment, segment_leads
 from training.data.snapshots import NothingToLearn, Snapshots, label_snapshots
 from training.data.splits import Split, split
@@ -47,6 +48,7 @@ class TrainingData:
         history: the last row of each partner and tier, by derived kind.
         excluded: how many leads each excluded segment left out; a lead of two segments counts in both.
         fills: how often each attribute is filled in, of open and of closed leads.
+        left_out_levels: the categories some of whose levels the model does not know.
     """
 
     snapshots: Snapshots
@@ -59,6 +61,7 @@ class TrainingData:
     history: Mapping[str, Sequence[Mapping[str, Any]]]
     excluded: Mapping[Segment, int]
     fills: tuple[AttributeFill, ...]
+    left_out_levels: tuple[LeftOutLevels, ...]
 
     @property
     def directions(self) -> list[int]:
@@ -138,9 +141,8 @@ def _encoded(
 ) -> TrainingData:
     """The snapshots split in time, and encoded with levels from the training rows alone."""
     division = split(snapshots)
-    encoding = _encoding(
-        _usable_features(catalogue, snapshots.as_of[division.train]), table.take(pa.array(division.train))
-    )
+    usable = _usable_features(catalogue, snapshots.as_of[division.train])
+    encoding, left_out = _encoding(usable, table.take(pa.array(division.train)))
     matrix = encoding.encode({name: table[name].to_pylist() for name in encoding.names}, len(table))
     rows = Rows(
         matrix=matrix,
@@ -160,6 +162,7 @@ def _encoded(
         history=history,
         excluded=excluded,
         fills=fills,
+        left_out_levels=left_out,
     )
 
 
@@ -169,22 +172,22 @@ def _usable_features(catalogue: Catalogue, as_of: NDArray[np.int64]) -> Iterable
     return (entry for entry in catalogue if seasons or not isinstance(entry.value, Month))
 
 
-def _encoding(catalogue: Iterable[Entry], table: pa.Table) -> Encoding:
-    """The features that vary among the training rows, with their most frequent levels."""
-    features = []
+def _encoding(catalogue: Iterable[Entry], table: pa.Table) -> tuple[Encoding, tuple[LeftOutLevels, ...]]:
+    """The features that vary among the training rows, with their most frequent levels; and the levels left out."""
+    features, left_out = [], []
     for entry in catalogue:
-        counts = table[entry.name].value_counts().to_pylist()
+        counts = {c["values"]: c["counts"] for c in table[entry.name].value_counts().to_pylist()}
         if len(counts) < 2:
             continue
         levels: tuple[str, ...] = ()
         if entry.kind == "category":
-            common = [c for c in counts if c["values"] is not None and c["counts"] >= MIN_LEVEL_ROWS]
-            common.sort(key=lambda c: (-c["counts"], c["values"]))
-            levels = tuple(c["values"] for c in common[:MAX_LEVELS])
+            counted = CountedLevels(entry.name, {v: rows for v, rows in counts.items() if v is not None}, len(table))
+            levels = counted.kept
+            left_out.append(counted.left_out)
             if not levels:
                 continue
         features.append(EncodedFeature(entry.name, entry.kind, levels))
-    return Encoding(tuple(features))
+    return Encoding(tuple(features)), tuple(each for each in left_out if each is not None)
 
 
 METADATA = b"eql"
@@ -249,6 +252,7 @@ def _described(data: TrainingData, names: Mapping[str, str]) -> Mapping[str, Any
         "split": data.split.how,
         "point_in_time": data.provenance.point_in_time,
         "excluded": [excluded.to_dict() for excluded in data.excluded_segments],
+        "left_out_levels": [each.to_dict() for each in data.left_out_levels],
         "encoding": [
             {**asdict(feature), "column": names[feature.name], "direction": direction}
             for feature, direction in zip(data.encoding.features, data.directions, strict=True)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.catalogue.catalogue import Catalogue
+from features.folding import fold
 from features.value_types import Scalar
 from training.data.snapshots import Snapshots
 
@@ -26,7 +27,7 @@ class Segment:
 
     Attributes:
         name: a category among the features.
-        value: the value of that category.
+        value: the value of that category; texts are compared folded (see `features.folding`).
 
     Raises:
         UnknownSegment: either is empty.
@@ -41,6 +42,10 @@ class Segment:
 
     def __str__(self) -> str:
         return f"{self.name}={self.value}"
+
+    def holds(self, value: Scalar) -> bool:
+        """Whether a value of the category is the segment's."""
+        return isinstance(value, str) and fold(value) == fold(self.value)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -80,9 +85,9 @@ def segment_leads(segment: Segment, snapshots: Snapshots, catalogue: Catalogue, 
     if segment.name not in categories:
         raise UnknownSegment(f"{segment.name!r} is no category to exclude by; choose among {', '.join(categories)}")
     values = table[segment.name].filter(pa.array(snapshots.at_creation)).to_pylist()
-    if segment.value not in values:
+    chosen = np.array([segment.holds(value) for value in values])
+    if not chosen.any():
         raise UnknownSegment(f"no lead had {segment} when it was created; {_choices(segment.name, values)}")
-    chosen = np.array([value == segment.value for value in values])
     leads: NDArray[np.str_] = snapshots.lead_id[snapshots.at_creation][chosen]
     return leads
 

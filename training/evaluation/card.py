@@ -148,6 +148,7 @@ def _limits(bundle: Bundle, report: EvaluationReport) -> list[str]:
         "scores such leads without having seen any."
         for left in report.excluded
     ]
+    lines += [f"* Levels left out: {_cell(str(each))}." for each in report.left_out_levels]
     if allowed := bundle.training_summary.get("allowed_leaks"):
         lines.append(f"* Allowed although it may leak the outcome: {', '.join(map(_cell, allowed))}.")
     leaks = [_cell(suspect.name) for suspect in report.leaks]

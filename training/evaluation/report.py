@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from models.probability import Rung
+from training.data.levels import LeftOutLevels
 from training.data.segments import ExcludedSegment
 from training.evaluation.leak_findings import DriftingFeature, Suspect
 from training.evaluation.metrics import Metrics
@@ -126,6 +127,7 @@ class EvaluationReport:
         drifting: features that differ between training and test leads.
         leak_searches_skipped: searches for leaks that could not be made, each with the reason.
         excluded: segments left out of training and testing.
+        left_out_levels: categories some of whose levels the model does not know.
         cut: the data cut, RFC 3339.
         immature: whether immature snapshots were used.
         curve: metrics of the forecast curve.
@@ -149,6 +151,7 @@ class EvaluationReport:
     drifting: tuple[DriftingFeature, ...] = ()
     leak_searches_skipped: tuple[str, ...] = ()
     excluded: tuple[ExcludedSegment, ...] = ()
+    left_out_levels: tuple[LeftOutLevels, ...] = ()
     cut: str | None = None
     immature: ImmatureSnapshots | None = None
     curve: tuple[CurveMetrics, ...] = ()
@@ -178,6 +181,7 @@ class EvaluationReport:
             "drifting": [feature.to_dict() for feature in self.drifting],
             "leak_searches_skipped": list(self.leak_searches_skipped),
             "excluded": [excluded.to_dict() for excluded in self.excluded],
+            "left_out_levels": [each.to_dict() for each in self.left_out_levels],
             "cut": self.cut,
             "immature": None if self.immature is None else asdict(self.immature),
             "curve": [point.to_dict() for point in self.curve],
@@ -209,6 +213,7 @@ class EvaluationReport:
             drifting=many("drifting", lambda each: DriftingFeature(**each)),
             leak_searches_skipped=many("leak_searches_skipped", str),
             excluded=many("excluded", lambda each: ExcludedSegment(**each)),
+            left_out_levels=many("left_out_levels", lambda each: LeftOutLevels(**each)),
             cut=content.get("cut"),
             immature=_optional(ImmatureSnapshots, content.get("immature")),
             curve=many("curve", _curve_metrics),

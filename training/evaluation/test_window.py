@@ -5,13 +5,14 @@ order of the predictions. Beside them is the source partner of each lead, to jud
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightgbm
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from features.folding import FOLD_VERSION
 from models.arrays import Matrix, Reals
 from models.bundle import Bundle
 from models.probability import LightGBM, MarginModel, sigmoid
@@ -38,6 +39,7 @@ class FrozenWindow:
     Attributes:
         predictions: the predictions of the version that owns the window.
         features: a column a feature, in the order of the predictions.
+        fold: the version of the folding of the features' texts (see `features.folding`).
 
     Raises:
         ValueError: the two differ in length.
@@ -45,6 +47,7 @@ class FrozenWindow:
 
     predictions: Predictions
     features: pa.Table
+    fold: int = FOLD_VERSION
 
     def __post_init__(self) -> None:
         if len(self.features) != len(self.predictions.won):
@@ -77,10 +80,12 @@ class FrozenWindow:
             probability=p.probability[chosen],
             constant=p.constant,
         )
-        return FrozenWindow(some, self.features.filter(pa.array(chosen)))
+        return replace(self, predictions=some, features=self.features.filter(pa.array(chosen)))
 
     def matrix(self, bundle: Bundle) -> Matrix:
         """The rows as a bundle encodes them.
+
+        Where the bundle folds texts by another version, a text of the window counts as the level that folds like it.
 
         Raises:
             NotComparable: the bundle reads a feature that the window lacks.
@@ -89,6 +94,8 @@ class FrozenWindow:
         if missing:
             raise NotComparable(f"it reads {', '.join(missing)}, which the test rows do not have")
         columns = {name: self.features[name].to_pylist() for name in bundle.encoding.names}
+        if self.fold != bundle.fold:
+            columns |= {f.name: f.levels_that_fold_alike(columns[f.name]) for f in bundle.encoding.features if f.levels}
         return bundle.encoding.encode(columns, len(self))
 
     def probability(self, bundle: Bundle) -> Reals:

@@ -199,6 +199,7 @@ def bundle_of(
         grades=None,
         attributes=data.provenance.attributes,
         features_sha256=data.catalogue.values_sha256(data.encoding.names),
+        fold=data.catalogue.fold,
         expected_amount=data.snapshots.expected_amount,
         segment_amounts=data.snapshots.segment_amounts,
         reference=_reference(data),
@@ -309,6 +310,7 @@ def _report(
         drifting=leak_search.drifting,
         leak_searches_skipped=leak_search.skipped,
         excluded=data.excluded_segments,
+        left_out_levels=data.left_out_levels,
         cut=rfc3339(snapshots.cut),
     )
     return TrainingResult(

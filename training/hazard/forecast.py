@@ -105,7 +105,7 @@ def forecast_open_leads(
         UntrustedBundle: the bundle reads features that this software no longer has.
     """
     full = bundle.catalogue(catalogue)
-    read = Catalogue(tuple(full[name] for name in bundle.encoding.names))
+    read = full.subset(bundle.encoding.names)
     features = engine.evaluate(read, engine.open_leads(as_of))
     matrix = bundle.encoding.encode({name: features[name].to_pylist() for name in read.names}, len(features))
     curve = hazard.curve(matrix)

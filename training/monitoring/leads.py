@@ -90,7 +90,7 @@ def observe(engine: DuckDBEngine, bundle: Bundle, catalogue: Catalogue, as_of: i
     full = bundle.catalogue(catalogue)
     excluded = [Segment.parse(left["segment"]) for left in bundle.training_summary.get("excluded", ())]
     names = dict.fromkeys((*bundle.encoding.names, *(segment.name for segment in excluded)))
-    read = Catalogue(tuple(full[name] for name in names))
+    read = full.subset(names)
     wanted = pa.table(
         {"lead_id": pa.array(rows["lead_id"], pa.string()), "as_of": pa.array(rows["created"], pa.int64())}
     )
@@ -105,7 +105,7 @@ def _not_excluded(features: pa.Table, excluded: Sequence[Segment]) -> Booleans:
     """The leads outside the excluded segments."""
     out = np.zeros(len(features), np.bool_)
     for segment in excluded:
-        out |= np.array([value == segment.value for value in features[segment.name].to_pylist()], np.bool_)
+        out |= np.array([segment.holds(value) for value in features[segment.name].to_pylist()], np.bool_)
     return ~out
 
 
@@ -191,7 +191,7 @@ _LEADS = """
 WITH first AS (
     SELECT lead_id, greatest(min(created_at), min(recorded_at)) AS created,
            coalesce(min("group"), min(account_id), lead_id) AS cluster, arg_min(source_partner_id, rowid) AS partner,
-           arg_min(region, rowid) AS region, arg_min(channel, rowid) AS channel, min(rowid) AS position
+           arg_min("folded.region", rowid) AS region, arg_min(channel, rowid) AS channel, min(rowid) AS position
     FROM leads WHERE NOT deleted AND recorded_at <= $1 GROUP BY lead_id
 ), closes AS ({closes})
 SELECT lead_id, created, cluster, partner, region, channel, won_at, known_won_at

@@ -174,7 +174,8 @@ class Registry:
 
     def window(self, version: Version) -> FrozenWindow:
         """The frozen test window of a version."""
-        return FrozenWindow(self.predictions(version), pq.read_table(self._download(version, _WINDOW)))
+        features = pq.read_table(self._download(version, _WINDOW))
+        return FrozenWindow(self.predictions(version), features, self.bundle(version).fold)
 
     def _download(self, version: Version, path: str) -> str:
         try:
