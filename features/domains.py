@@ -147,6 +147,15 @@ def registrable(text: str) -> str:
     return site(text).domain
 
 
+def spellings(domain: str) -> tuple[str, ...]:
+    """The ways to write a registrable domain: in ASCII, and in Unicode where that differs.
+
+    >>> spellings("xn--mnchen-3ya.de"), spellings("acme.de")
+    (('xn--mnchen-3ya.de', 'münchen.de'), ('acme.de',))
+    """
+    return tuple(dict.fromkeys((domain, idna.decode(domain) if "xn--" in domain else domain)))
+
+
 def _shared(host: str) -> Shared | None:
     """The reason why a host is shared, if it or a domain above it is listed, such as sites.google.com."""
     labels = host.split(".")

@@ -256,6 +256,11 @@ class Policy(Strict):
         """The lists, normalised for comparison by each version of the folding."""
         return {name: _normalised_sets(values) for name, values in self.lists.items()}
 
+    def lists_value(self, name: str, value: Scalar, fold_version: int = FOLD_VERSION) -> bool:
+        """Whether the list of that name, if there is one, has the value, normalised for comparison."""
+        values = self.normalised_lists.get(name)
+        return values is not None and normalised(value, fold_version) in values[fold_version]
+
     def check(self, catalogue: Catalogue) -> None:
         """Checks that every test reads an existing field or feature, with an operator and a value of its type.
 

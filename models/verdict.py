@@ -271,7 +271,7 @@ def _compare_one(test: Test, value: Any, policy: Policy, fold_version: int) -> b
     if test.equals is not None or test.one_of is not None:
         return normalised(value, fold_version) in test.wanted[fold_version]
     if test.in_list is not None:
-        return normalised(value, fold_version) in policy.normalised_lists[test.in_list][fold_version]
+        return policy.lists_value(test.in_list, value, fold_version)
     low, high = test.between or (test.at_least, test.at_most)
     return bool((low is None or value >= low) and (high is None or value <= high))
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, delete, func, select, update
+from sqlalchemy import Connection, FromClause, Select, case, cast, delete, func, null, select, update
 
 from serving.decisions.issued import IssuedDecision
-from serving.decisions.tables import current_score, score_counter
+from serving.decisions.tables import current_score, partner_standings, score_counter
 from serving.store.database import inserting
 
 
@@ -110,10 +110,9 @@ def changed_since(
         limit: the number of scores at most.
         source_partner_id: only the leads of this partner; None for all.
     """
-    wanted = select(current_score).where(current_score.c.change > after, current_score.c.changed_at >= moment)
-    if source_partner_id is not None:
-        wanted = wanted.where(current_score.c.source_partner_id == source_partner_id)
-    rows = connection.execute(wanted.order_by(current_score.c.change).limit(limit))
+    table = _seen_by(source_partner_id)
+    wanted = _of_partner(select(table).where(table.c.change > after, table.c.changed_at >= moment), source_partner_id)
+    rows = connection.execute(wanted.order_by(table.c.change).limit(limit))
     return [CurrentScore(**row) for row in rows.mappings()]
 
 
@@ -130,9 +129,11 @@ def remove(connection: Connection, lead_ids: Iterable[str]) -> None:
         connection.execute(delete(current_score).where(current_score.c.lead_id == lead_id))
 
 
-def get(connection: Connection, lead_id: str) -> CurrentScore | None:
-    """The current score of a lead; None where the lead was never scored."""
-    row = connection.execute(select(current_score).where(current_score.c.lead_id == lead_id)).mappings().first()
+def get(connection: Connection, lead_id: str, source_partner_id: str | None = None) -> CurrentScore | None:
+    """The current score of a lead; None where the lead was never scored, or is no lead of the given partner."""
+    table = _seen_by(source_partner_id)
+    wanted = _of_partner(select(table).where(table.c.lead_id == lead_id), source_partner_id)
+    row = connection.execute(wanted).mappings().first()
     return None if row is None else CurrentScore(**row)
 
 
@@ -155,14 +156,16 @@ def ranked(
         limit: the number of leads at most.
         offset: the number of leads to skip.
     """
-    rows = _best_first(_matching(select(current_score), qualifications, pending, source_partner_id), qualifications)
+    table = _seen_by(source_partner_id)
+    rows = _matching(select(table), table, qualifications, pending, source_partner_id)
+    rows = _best_first(rows, table, qualifications)
     return [CurrentScore(**row) for row in connection.execute(rows.limit(limit).offset(offset)).mappings()]
 
 
 def ranked_ids(connection: Connection, *, qualifications: Sequence[str], pending: bool | None = None) -> list[str]:
     """The ids of all leads that `ranked` would list without a limit, in its order."""
-    ids = _matching(select(current_score.c.lead_id), qualifications, pending, None)
-    return list(connection.execute(_best_first(ids, qualifications)).scalars())
+    ids = _matching(select(current_score.c.lead_id), current_score, qualifications, pending, None)
+    return list(connection.execute(_best_first(ids, current_score, qualifications)).scalars())
 
 
 def qualified(qualification: str) -> Select[tuple[str]]:
@@ -187,33 +190,60 @@ def count_ranked(
     source_partner_id: str | None = None,
 ) -> int:
     """The number of leads that `ranked` would list without a limit."""
-    counted = select(func.count()).select_from(current_score)
-    count: int = connection.execute(_matching(counted, qualifications, pending, source_partner_id)).scalar_one()
+    table = _seen_by(source_partner_id)
+    counted = select(func.count()).select_from(table)
+    count: int = connection.execute(_matching(counted, table, qualifications, pending, source_partner_id)).scalar_one()
     return count
 
 
-def _best_first(query: Any, qualifications: Sequence[str]) -> Any:
-    table = current_score.c
-    rank = case({name: rank for rank, name in enumerate(qualifications)}, value=table.qualification)
-    return query.order_by(rank, table.close_probability.desc().nulls_last(), table.lead_id)
+def _seen_by(source_partner_id: str | None) -> FromClause:
+    """The current scores, and for a partner how they stand for it: without what comes from the probability."""
+    return current_score if source_partner_id is None else _FOR_PARTNERS
 
 
-def _matching(query: Any, qualifications: Sequence[str], pending: bool | None, partner_id: str | None) -> Any:
-    table = current_score.c
-    query = query.where(table.qualification.in_(qualifications), table.closed.is_(None))
+def _for_partners() -> FromClause:
+    table, standing = current_score.c, partner_standings.c
+    hidden = ("close_probability", "grade", "expected_value_minor", "expected_value_currency")
+    columns = [
+        *(column for column in table if column.name not in ("qualification", "pending", *hidden)),
+        func.coalesce(standing.qualification, table.qualification).label("qualification"),
+        func.coalesce(standing.pending, table.pending).label("pending"),
+        *(cast(null(), table[name].type).label(name) for name in hidden),
+    ]
+    joined = current_score.outerjoin(partner_standings, standing.decision_id == table.decision_id)
+    return select(*columns).select_from(joined).subquery()
+
+
+_FOR_PARTNERS = _for_partners()
+
+
+def _of_partner(query: Any, source_partner_id: str | None) -> Any:
+    if source_partner_id is None:
+        return query
+    return query.where(_FOR_PARTNERS.c.source_partner_id == source_partner_id)
+
+
+def _best_first(query: Any, table: FromClause, qualifications: Sequence[str]) -> Any:
+    rank = case({name: rank for rank, name in enumerate(qualifications)}, value=table.c.qualification)
+    return query.order_by(rank, table.c.close_probability.desc().nulls_last(), table.c.lead_id)
+
+
+def _matching(
+    query: Any, table: FromClause, qualifications: Sequence[str], pending: bool | None, partner_id: str | None
+) -> Any:
+    query = query.where(table.c.qualification.in_(qualifications), table.c.closed.is_(None))
     if pending is not None:
-        query = query.where(table.pending == pending)
-    return query if partner_id is None else query.where(table.source_partner_id == partner_id)
+        query = query.where(table.c.pending == pending)
+    return _of_partner(query, partner_id)
 
 
 def tallies(connection: Connection, source_partner_id: str | None = None) -> Mapping[tuple[str, bool], int]:
     """The number of open, scored leads with each qualification and pending flag, of one partner or of all."""
-    table = current_score.c
+    table = _seen_by(source_partner_id).c
     counted = (
         select(table.qualification, table.pending, func.count())
         .where(table.closed.is_(None))
         .group_by(table.qualification, table.pending)
     )
-    if source_partner_id is not None:
-        counted = counted.where(table.source_partner_id == source_partner_id)
+    counted = _of_partner(counted, source_partner_id)
     return {(row[0], row[1]): row[2] for row in connection.execute(counted)}

@@ -1,9 +1,12 @@
 """The view of a partner: the state of its own leads and their missing data, without model and other partners."""
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
 
+from features.catalogue import CATALOGUE
+from features.delivery import kinds_read
 from features.domains import FREE_MAIL
 from features.records import Row
 from features.value_types import rfc3339
@@ -11,11 +14,20 @@ from models.decision import Decision
 from models.policy import EQL_GATES
 from serving.decisions import current_scores
 from serving.decisions.issued import IssuedDecision
+from serving.decisions.partner_standings import PartnerStanding
 from serving.decisions.stored_decisions import StoredDecision
 from serving.identity import Principal
 
-_OUR_WORD = frozenset(("vendor_fit_confirmations", "vendor_intent_confirmations"))
-"""The evidence of rules that only our own side can fill."""
+_SENT_BY_PARTNERS = frozenset(("referrals", "confirmations"))
+"""The kinds of facts that a partner may send."""
+
+
+@cache
+def _ours() -> frozenset[str]:
+    """The evidence that only our own side can fill; `partner_lead` needs none of either side."""
+    read = {entry.name: kinds_read(entry.value) for entry in CATALOGUE.entries}
+    counted = {name for name, kinds in read.items() if kinds and kinds.isdisjoint(_SENT_BY_PARTNERS)}
+    return frozenset(("partner_lead", "vendor_fit_confirmations", "vendor_intent_confirmations", *counted))
 
 
 def may_see(connection: Connection, caller: Principal, decision: StoredDecision) -> bool:
@@ -31,29 +43,41 @@ def may_see_lead(connection: Connection, caller: Principal, lead_id: str | None)
     return score is not None and score.source_partner_id == caller.partner_id
 
 
-def partner_view(issued: IssuedDecision) -> dict[str, Any]:
+def shown(issued: IssuedDecision, standing: PartnerStanding | None) -> PartnerStanding:
+    """What the partner sees of a decision: `standing` where the lead stands otherwise for it, else the decision."""
+    decision = issued.decision
+    return standing or PartnerStanding(
+        decision_id=issued.decision_id,
+        lead_id=decision.lead_id,
+        qualification=decision.qualification,
+        pending=decision.pending,
+        missing=tuple(missing(decision)),
+    )
+
+
+def partner_view(issued: IssuedDecision, standing: PartnerStanding | None) -> dict[str, Any]:
     """The part of a decision that its source partner sees.
 
     Rules with their evidence, the probability and its reasons are left out, because they use facts of other partners.
     """
-    decision = issued.decision
+    decision, seen = issued.decision, shown(issued, standing)
     return {
         "decision_id": issued.decision_id,
         "lead_id": decision.lead_id,
         "as_of": rfc3339(decision.as_of),
-        "qualification": decision.qualification,
-        "pending": decision.pending,
-        "missing": missing(decision),
+        "qualification": seen.qualification,
+        "pending": seen.pending,
+        "missing": [*seen.missing],
         "created_at": rfc3339(issued.created_at),
     }
 
 
 def missing(decision: Decision) -> list[str]:
-    """The questions that the partner can answer, while the lead is pending; those about our own word are left out."""
+    """The questions that the partner can answer, while the lead is pending; those that only we can are left out."""
     asked = [each for each in decision.rules if each.outcome == "unknown" and each.gate in EQL_GATES]
     # A rule on the probability comes last, and has no question.
     questions = zip(asked, decision.missing, strict=False)
-    ours = {text for rule, text in questions if not _OUR_WORD.isdisjoint(rule.evidence)}
+    ours = {text for rule, text in questions if _ours().issuperset(rule.evidence)}
     return [text for text in decision.missing if decision.pending and text not in ours]
 
 

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
 from features.value_types import Text
-from serving.decisions import partner_view, seals, stored_decisions
+from serving.decisions import partner_standings, partner_view, seals, stored_decisions
 from serving.decisions.responses import DecisionAnswer, PartnerDecisionAnswer, ProofAnswer, SealAnswer
 from serving.decisions.stored_decisions import StoredDecision
 from serving.http.authentication import Permitted
@@ -36,7 +36,8 @@ def decision(store: StoreDependency, caller: Permitted, decision_id: DecisionId)
         stored = stored_decisions.get(connection, decision_id)
         if stored is None or not partner_view.may_see(connection, caller, stored):
             raise from_status(404)
-    return JSONResponse(partner_view.partner_view(stored.issued))
+        standing = partner_standings.of_decisions(connection, [decision_id]).get(decision_id)
+    return JSONResponse(partner_view.partner_view(stored.issued, standing))
 
 
 @router.get(

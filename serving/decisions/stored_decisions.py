@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, tuple_
 
 from features.batched import batched
 from serving.decisions.issued import IssuedDecision
-from serving.decisions.tables import current_score, decision_payloads, decisions
+from serving.decisions.tables import current_score, decision_payloads, decisions, partner_standings
 from serving.identity import TokenSource
 from serving.store.canonical_json import canonical
 
@@ -151,14 +151,15 @@ def ids(connection: Connection, after: str, limit: int) -> list[str]:
 
 
 def erase(connection: Connection, lead_ids: Iterable[str]) -> int:
-    """Deletes the payloads of decisions on these leads, and the leads' current scores; returns the number of payloads.
+    """Deletes the payloads of decisions on these leads, and the leads' scores; returns the number of payloads.
 
     Ids and commitments stay, so the chain of seals still verifies. Decisions on facts that came with a request under
     the id of one of these leads are erased too.
     """
     erased = 0
     for chunk in batched(sorted({*lead_ids}), _BATCH):
-        connection.execute(delete(current_score).where(current_score.c.lead_id.in_(chunk)))
+        for table in (current_score, partner_standings):
+            connection.execute(delete(table).where(table.c.lead_id.in_(chunk)))
         erased += connection.execute(delete(decision_payloads).where(decision_payloads.c.lead_id.in_(chunk))).rowcount
     return erased
 

@@ -1,10 +1,10 @@
-"""The tables of decisions, the current score of each lead, the rescore queue and the seals.
+"""The tables of decisions, what partners see of them, the current score of each lead, the rescore queue and the seals.
 
 Each change of a current score gets the next number of `score_counter`, whose row the writing transaction locks. So the
 numbers appear in the order of commits, and a reader that follows them misses none.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, ForeignKey, Index, Table
 
 from serving.store.tables import ID, TEXT, metadata
 
@@ -51,6 +51,16 @@ current_score = Table(
     Column("change", BigInteger, nullable=False, index=True),
     Column("changed_at", BigInteger, nullable=False),
     Index("ix_current_score_rank", "qualification", "close_probability"),
+)
+
+partner_standings = Table(
+    "partner_standings",
+    metadata,
+    Column("decision_id", TEXT, ForeignKey("decisions.decision_id"), primary_key=True),
+    Column("lead_id", TEXT, nullable=False, index=True),
+    Column("qualification", TEXT, nullable=False),
+    Column("pending", Boolean, nullable=False),
+    Column("missing", JSON, nullable=False),
 )
 
 score_counter = Table("score_counter", metadata, Column("last", BigInteger, nullable=False))

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from features.records import KINDS, Row
 from operations import work_list as views
-from serving.decisions import current_scores, partner_view, stored_decisions
+from serving.decisions import current_scores, partner_standings, partner_view, stored_decisions
 from serving.decisions.stored_decisions import StoredDecision
 from serving.html import rendering, visitors, words
 from serving.html.page_routes import page_router
@@ -30,13 +30,13 @@ def lead(request: Request, store: StoreDependency, scoring: ScoringDependency, l
     """The page of a lead."""
     visitor = visitors.visitor(request)
     with reading(store.engine) as connection:
-        score = current_scores.get(connection, lead_id)
+        score = current_scores.get(connection, lead_id, visitor.partner_id)
         kept = None if score is None else stored_decisions.get(connection, score.decision_id)
-        hidden = score is not None and visitor.role == "partner" and visitor.partner_id != score.source_partner_id
-        if score is None or kept is None or hidden:
+        if score is None or kept is None:
             raise Refusal(404, "No such lead", "No lead of that name is scored, or none that you may see.")
         records = _records(connection, lead_id, kept)
         closed = closes(connection, [lead_id], store.clock()).get(lead_id)
+        standing = partner_standings.of_decisions(connection, [kept.decision_id]).get(kept.decision_id)
     own_views = views.views(visitor.role)
     back = next((view for view in own_views if view.shows(score.qualification, score.pending)), None)
     if score.closed is not None:
@@ -49,9 +49,9 @@ def lead(request: Request, store: StoreDependency, scoring: ScoringDependency, l
     }
     if visitor.role == "partner":
         own = replace(records, account={})
-        lacking = partner_view.missing(kept.issued.decision)
+        seen = partner_view.shown(kept.issued, standing)
         name = partner_view.lead_name({"lead_id": lead_id, **records.lead})
-        content = {"decision": kept.issued.decision, "records": own, "name": name, "missing": lacking}
+        content = {"decision": seen, "records": own, "name": name, "missing": seen.missing}
         return rendering.page("leads/partner_lead.html", {**around, **content})
     served = scoring.champion.scorer().served
     meaning = words.grades(served.bundle.grades if served else None)

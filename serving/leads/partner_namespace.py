@@ -9,8 +9,9 @@ import json
 
 from sqlalchemy import Connection, select
 
-from features.domains import InvalidDomain, site
+from features.domains import InvalidDomain, site, spellings
 from features.records import KINDS
+from models.policy import Policy
 from serving.leads.duplicates import matching_lead
 from serving.records.tables import RECORDS
 from serving.records.visible import EVER, visible
@@ -19,6 +20,7 @@ from serving.scoring.requests import LeadRequest
 PARTNER_ACCOUNT = "partner-account:"
 """The start of the ids of the accounts that partners sent."""
 _ACCOUNTS = KINDS["accounts"]
+_FREE_MAIL = "free_mail_domains"
 _ID_DIGITS = 32
 """Hexadecimal digits of an id in a partner's namespace: 128 bits."""
 
@@ -48,18 +50,23 @@ def under_own_ids(connection: Connection, request: LeadRequest, partner_id: str)
     return request.model_copy(update=changes)
 
 
-def our_account(connection: Connection, email: str | None) -> str | None:
+def our_account(connection: Connection, email: str | None, policy: Policy) -> str | None:
     """The vendor's one account with the domain of an address; None for a shared domain such as a free-mail provider's.
 
     Accounts that partners sent are left out: their domains are what a partner states.
+
+    Args:
+        connection: the store's.
+        email: the address.
+        policy: its list `free_mail_domains`, if it has one, names more shared domains.
     """
     try:
         found = None if email is None else site(email)
     except InvalidDomain:
         found = None
-    if found is None or found.shared is not None:
+    if found is None or found.shared is not None or policy.lists_value(_FREE_MAIL, found.domain):
         return None
-    names = (found.domain, f"www.{found.domain}")
+    names = [f"{host}{spelling}" for host in ("", "www.") for spelling in spellings(found.domain)]
     column = RECORDS["accounts"].c.domain
     wanted = select(RECORDS["accounts"].c.account_id).where(column.in_(names)).distinct()
     ids = [identity for identity in connection.execute(wanted).scalars() if not identity.startswith(PARTNER_ACCOUNT)]

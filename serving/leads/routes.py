@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from features.records import KINDS
 from features.value_types import Id, rfc3339
 from operations.mandatory import missing_at_intake
-from serving.decisions import partner_view
 from serving.http.authentication import Permitted
 from serving.http.bodies import Body, json_body, read
 from serving.http.dependencies import StoreDependency
@@ -140,7 +139,7 @@ def _submitted(submission: Submission, caller: Principal) -> WriteResponse:
         content |= {"qualification": None, "pending": None}
         if (standing := submission.standing) is not None:
             content |= {"qualification": standing.qualification, "pending": standing.pending}
-            content["missing"] = partner_view.missing(standing)
+            content["missing"] = [*standing.missing]
     return WriteResponse(
         status=200 if submission.duplicate else 201,
         content=content,

@@ -10,18 +10,18 @@ from sqlalchemy import Connection, select
 from features.batched import batched
 from features.records import KINDS, Kind, Record, Row, Stored
 from features.rows import stored as from_row
-from models.decision import Decision
 from models.scorer import Scorer
-from serving.decisions import current_scores, rescore_queue, stored_decisions
+from serving.decisions import current_scores, partner_standings, partner_view, rescore_queue, stored_decisions
 from serving.decisions.issued import IssuedDecision
+from serving.decisions.partner_standings import PartnerStanding
 from serving.decisions.stored_decisions import StoredDecision
 from serving.leads.duplicates import matching_lead
 from serving.leads.partner_namespace import our_account, under_own_ids
-from serving.leads.partner_standing import partner_standing
-from serving.records import aliases, versions
+from serving.records import aliases, joined_accounts, versions
 from serving.records.attributes import known_attributes
 from serving.records.bodies import fact_id
 from serving.records.ingest import ingest
+from serving.records.joined_accounts import JoinedAccount
 from serving.records.tables import RECORDS
 from serving.records.visible import EVER, visible
 from serving.scoring.decide import NewDecision
@@ -45,7 +45,7 @@ class Submission:
         decision: the current decision on it; None where it stays hidden.
         made: that decision, where this submission made it.
         stored: that decision, where an earlier request or a worker made it.
-        standing: for a partner, the decision by what the partner knows; None where it stays hidden.
+        standing: for a partner, how the lead stands by what the partner knows; None where it stays hidden.
         sent_as: the id that the request named.
     """
 
@@ -54,7 +54,7 @@ class Submission:
     decision: IssuedDecision | None
     made: NewDecision | None = None
     stored: StoredDecision | None = None
-    standing: Decision | None = None
+    standing: PartnerStanding | None = None
     sent_as: str = ""
 
     @property
@@ -75,7 +75,7 @@ def submit_lead(
         scorer: the scorer to decide with.
         connection: the store's, in a write transaction.
         request: the lead with its facts, checked.
-        partner_id: the partner that sends the lead; a partner changes nothing that is known of leads and accounts.
+        partner_id: the partner that sends the lead; a partner changes nothing that others stated.
     """
     versions.lock_records(connection)
     if partner_id is None:
@@ -83,16 +83,15 @@ def submit_lead(
     else:
         own = under_own_ids(connection, request, partner_id)
         submission = _submit(scoring, scorer, connection, own, partner_id)
-        submission = replace(submission, standing=_standing(scoring, scorer, connection, own, submission.lead_id))
+        submission = replace(submission, standing=_standing(connection, submission.decision))
     return replace(submission, sent_as=request.lead.lead_id)
 
 
-def _standing(
-    scoring: Scoring, scorer: Scorer, connection: Connection, request: LeadRequest, lead_id: str | None
-) -> Decision | None:
-    if lead_id is None:
+def _standing(connection: Connection, decision: IssuedDecision | None) -> PartnerStanding | None:
+    if decision is None:
         return None
-    return partner_standing(connection, scorer, lead_id, _account_id(request), scoring.store.clock())
+    kept = partner_standings.of_decisions(connection, [decision.decision_id])
+    return partner_view.shown(decision, kept.get(decision.decision_id))
 
 
 def _submit(
@@ -100,21 +99,23 @@ def _submit(
 ) -> Submission:
     known = matching_lead(connection, request.lead.lead_id, request.lead.email)
     if known is None:
-        return _create(scoring, scorer, connection, request, update_entities=partner_id is None)
+        return _create(scoring, scorer, connection, request, of_partner=partner_id is not None)
     if partner_id not in (None, known["source_partner_id"]):
         return Submission(lead_id=None, duplicate=True, decision=None)
-    return _add_facts(scoring, scorer, connection, request, known)
+    return _add_facts(scoring, scorer, connection, request, known, of_partner=partner_id is not None)
 
 
 def _create(
-    scoring: Scoring, scorer: Scorer, connection: Connection, request: LeadRequest, *, update_entities: bool
+    scoring: Scoring, scorer: Scorer, connection: Connection, request: LeadRequest, *, of_partner: bool
 ) -> Submission:
     # The clock is read here, under the lock: a transaction that waited must not record earlier than the one before.
     now, lead_id, account_id = scoring.store.clock(), request.lead.lead_id, _account_id(request)
-    ours = None if update_entities else our_account(connection, request.lead.email)
+    ours = our_account(connection, request.lead.email, scorer.policy) if of_partner else None
+    if ours is not None:
+        joined_accounts.add(connection, JoinedAccount(lead_id, ours, account_id))
     new = [
         _lead(request, ours or account_id, now),
-        *_entities(connection, request, update=update_entities),
+        *_entities(connection, request, update=True),
         *_facts(connection, request, [lead_id], account_id or lead_id),
     ]
     _ingest(connection, new, lead_id, now)
@@ -123,13 +124,17 @@ def _create(
 
 
 def _add_facts(
-    scoring: Scoring, scorer: Scorer, connection: Connection, request: LeadRequest, known: Row
+    scoring: Scoring, scorer: Scorer, connection: Connection, request: LeadRequest, known: Row, *, of_partner: bool
 ) -> Submission:
-    """Adds the facts that are new; the lead's own fields, its account and its partners stay as they are."""
+    """Adds the facts that are new; the lead's own fields, its account and its partners stay as they are.
+
+    A partner is asked for what it has not sent yet. So its own account may grow, and a lead without an account gets it.
+    """
     now, lead_id = recording_time(scoring.store.clock(), known), known["lead_id"]
     names = [lead_id, *(other.alias for other in aliases.of_lead(connection, lead_id))]
     new = [
-        *_entities(connection, request, update=False),
+        *(_with_account(connection, request, known) if of_partner else ()),
+        *_entities(connection, request, update=of_partner),
         *_facts(connection, request, names, known["account_id"] or request.account_id),
     ]
     _ingest(connection, new, lead_id, now)
@@ -137,6 +142,16 @@ def _add_facts(
         return Submission(lead_id=lead_id, duplicate=True, decision=current.issued, stored=current)
     made = decide_within(scoring, scorer, connection, lead_id, now)
     return Submission(lead_id=lead_id, duplicate=True, decision=made.issued, made=made)
+
+
+def _with_account(connection: Connection, request: LeadRequest, known: Row) -> Iterator[Stored]:
+    """The lead with the account that its partner sends, where it has none; a joined account stays in its place."""
+    account_id, lead_id = _account_id(request), known["lead_id"]
+    if account_id is None:
+        return
+    joined_accounts.set_sent_account(connection, lead_id, account_id)
+    if known["account_id"] is None:
+        yield from_row(_LEADS, {**known, "account_id": account_id, "recorded_at": None}, kept=True)
 
 
 def _ingest(connection: Connection, new: Sequence[Stored], lead_id: str, now: int) -> None:
@@ -171,7 +186,10 @@ def _lead(request: LeadRequest, account_id: str | None, now: int) -> Stored:
 
 
 def _entities(connection: Connection, request: LeadRequest, *, update: bool) -> Iterator[Stored]:
-    """The account and the partners that are new, and with `update` new versions of the known ones."""
+    """The account and the partners that are new, and with `update` new versions of the known ones.
+
+    A partner sends no account but its own (see `serving.leads.partner_namespace`), and no partners.
+    """
     sent: dict[str, Sequence[Record]] = {
         "accounts": [request.account] if request.account else [],
         "partners": request.partners or (),

@@ -22,10 +22,10 @@ from features.batched import batched
 from features.records import DERIVED, KINDS, Kind
 from operations.subjects import Subject
 from serving.decisions import rescore_queue
-from serving.decisions.tables import current_score, decision_payloads, due_scores
+from serving.decisions.tables import current_score, decision_payloads, due_scores, partner_standings
 from serving.quality.tables import quality_reports
 from serving.records import emails
-from serving.records.tables import RECORDS, lead_aliases, lead_emails
+from serving.records.tables import RECORDS, joined_accounts, lead_aliases, lead_emails
 from serving.shadow.tables import shadow_scores
 from serving.store import idempotency
 from serving.store.tables import idempotency_keys, outbox
@@ -43,6 +43,7 @@ _OF_LEADS: Mapping[Table, Column[Any]] = {
     for table in (
         *(RECORDS[kind.name] for kind in KINDS.values() if "lead_id" in (kind.id, kind.parent)),
         *(decision_payloads, current_score, due_scores, outbox, exposures, lead_emails, lead_aliases),
+        *(partner_standings, joined_accounts),
     )
 }
 _OF_ACCOUNTS: Mapping[Table, Column[Any]] = {

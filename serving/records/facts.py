@@ -61,6 +61,12 @@ def facts_of_many(
             yield lead_id, gathered.of(lead_id)
 
 
+def facts_about_account(connection: Connection, account_id: str) -> Facts:
+    """All versions of an account and of the facts about it, by the plural name of their kind."""
+    kinds = (KINDS["accounts"], *_ACCOUNT_FACTS)
+    return {k.name: _Rows(connection, k, "account_id", [account_id], None).of([account_id]) for k in kinds}
+
+
 def derived_of(connection: Connection, kind: Kind, keys: Collection[str], as_of: int) -> list[Row]:
     """The row of a derived kind that is valid at `as_of` (microseconds), for each of these keys that has one."""
     parameters = ({"key": key, "as_of": as_of} for key in sorted({*keys}))

@@ -52,6 +52,14 @@ ingest_counter = Table("ingest_counter", metadata, Column("last", BigInteger, nu
 
 provenance = Table("provenance", metadata, Column("content", TEXT, nullable=False))
 
+joined_accounts = Table(
+    "joined_accounts",
+    metadata,
+    Column("lead_id", TEXT, primary_key=True),
+    Column("account_id", TEXT, nullable=False),
+    Column("sent_account_id", TEXT),
+)
+
 lead_emails = Table(
     "lead_emails",
     metadata,

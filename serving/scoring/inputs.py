@@ -4,7 +4,7 @@
 `from_features` the features that a kept decision was made from.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from features.records import KINDS, Row
 from models.scorer import Scorer
 from serving.decisions.evaluations import evaluation_from_json
 from serving.decisions.stored_decisions import StoredDecision
-from serving.records import delivery, versions
+from serving.records import delivery, joined_accounts, versions
 from serving.records.facts import facts_of_many
 from serving.scoring import partner_history
 from serving.scoring.partner_history import PartnerHistoryUsed
@@ -39,6 +39,8 @@ class DecisionInputs:
         history: the partner history in the evaluation.
         ingest: of a stored lead, the ingest number of the newest version of any record; None for facts in a request.
         request: the body that the facts came in, as canonical JSON text.
+        for_partner: the lead without the account that it joined by its e-mail domain, which its partner must not learn
+            of; None for every other lead.
     """
 
     lead_id: str
@@ -47,6 +49,7 @@ class DecisionInputs:
     history: PartnerHistoryUsed
     ingest: int | None = None
     request: str | None = None
+    for_partner: Evaluation | None = None
 
     @property
     def source_partner_id(self) -> str | None:
@@ -124,7 +127,7 @@ def from_sent_facts(
 
 
 def from_store(
-    connection: Connection, scorer: Scorer, lead_ids: Iterable[str], as_of: int
+    connection: Connection, scorer: Scorer, lead_ids: Sequence[str], as_of: int
 ) -> Iterator[tuple[DecisionInputs, Facts]]:
     """The inputs of decisions on stored leads, each with the facts behind it, in the order given.
 
@@ -135,8 +138,14 @@ def from_store(
         as_of: the moment to decide for, microseconds.
     """
     context = store_context(connection, as_of)
+    joined = joined_accounts.of_leads(connection, lead_ids)
     for lead_id, facts in facts_of_many(connection, lead_ids, as_of):
-        yield from_stored_facts(scorer, lead_id, facts, as_of, context), facts
+        inputs = from_stored_facts(scorer, lead_id, facts, as_of, context)
+        if lead_id in joined and inputs.evaluation.lead.get("account_id") == joined[lead_id].account_id:
+            known = joined_accounts.facts_for_partner(connection, facts, joined[lead_id])
+            hidden = from_stored_facts(scorer, lead_id, known, as_of, context)
+            inputs = replace(inputs, for_partner=hidden.evaluation)
+        yield inputs, facts
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from models.scorer import Scorer
 from serving.decisions import current_scores, stored_decisions
 from serving.decisions.stored_decisions import StoredDecision
 from serving.records import aliases
-from serving.scoring.decide import decide_and_issue
+from serving.scoring.decide import decide_and_issue, keep
 from serving.scoring.inputs import from_store
 from serving.scoring.scoring import Scoring
 from serving.scoring.stored_leads import decide_current
@@ -50,7 +50,7 @@ def decision_as_of(scoring: Scoring, lead_id: str, as_of: int | None) -> tuple[S
     (decision,) = decide_and_issue(scorer, [inputs], scoring.store.tokens, now)
     scoring.keep_policy(scorer, now)
     with engine.begin() as connection:
-        stored_decisions.add(connection, [decision.stored])
+        keep(connection, [decision])
     return decision.stored, closed
 
 

@@ -10,10 +10,10 @@ from features.batched import batched
 from features.outcomes import closed_leads
 from models.scorer import Scorer
 from serving.champion import policies
-from serving.decisions import current_scores, stored_decisions
+from serving.decisions import current_scores
 from serving.decisions.current_scores import CurrentScore
 from serving.decisions.stored_decisions import StoredDecision
-from serving.scoring.decide import NewDecision, decide_and_issue
+from serving.scoring.decide import NewDecision, decide_and_issue, keep
 from serving.scoring.inputs import DecisionInputs, from_store
 from serving.scoring.scoring import Scoring
 from serving.store import outbox
@@ -99,7 +99,7 @@ def _keep(
         for decision, each in zip(decisions, inputs, strict=True)
     ]
     before = {score.lead_id: score for score in current_scores.of_leads(connection, [s.lead_id for s in scores])}
-    stored_decisions.add(connection, [each.stored for each in decisions])
+    keep(connection, decisions)
     current_scores.save(connection, scores)
     changed = [s for s in scores if s.lead_id not in before or before[s.lead_id].standing != s.standing]
     outbox.add(connection, [_event("lead.scored", score, scoring) for score in changed])

@@ -1,7 +1,7 @@
 """The content of the work list: a page of leads by their current scores, with their decisions and records."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -9,7 +9,7 @@ from features.records import KINDS, Row
 from models.decision import CloseProbability, Decision
 from operations.exploration import OFF, Exploration, Exposure
 from operations.work_list import PASSED, View
-from serving.decisions import current_scores, partner_view, stored_decisions
+from serving.decisions import current_scores, partner_standings, partner_view, stored_decisions
 from serving.decisions.current_scores import CurrentScore
 from serving.decisions.reasons import strongest_reason
 from serving.html import charts
@@ -175,7 +175,9 @@ def _count(view: View, tallies: Mapping[tuple[str, bool], int]) -> int:
 
 
 def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int, *, of_partner: bool) -> list[LeadLine]:
-    issued = stored_decisions.issued(connection, [score.decision_id for score in scores])
+    decision_ids = [score.decision_id for score in scores]
+    issued = stored_decisions.issued(connection, decision_ids)
+    standings = partner_standings.of_decisions(connection, decision_ids) if of_partner else {}
     leads = visible(connection, KINDS["leads"], [score.lead_id for score in scores], now)
     accounts = {} if of_partner else visible(connection, KINDS["accounts"], _ids(leads.values(), "account_id"), now)
     partner_ids = {score.source_partner_id for score in scores if score.source_partner_id}
@@ -185,7 +187,8 @@ def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int, *, 
         decision, lead = issued[score.decision_id].decision, leads.get(score.lead_id, {"lead_id": score.lead_id})
         partner = partners.get(score.source_partner_id or "", {}).get("name") or score.source_partner_id
         if of_partner:
-            lines.append(_line_of_partner(score, decision, lead, partner))
+            seen = partner_view.shown(issued[score.decision_id], standings.get(score.decision_id))
+            lines.append(_line_of_partner(score, seen.missing, lead, partner))
         else:
             lines.append(_line(score, decision, accounts.get(lead.get("account_id") or "", {}), partner))
     return lines
@@ -203,13 +206,10 @@ def _line(score: CurrentScore, decision: Decision, account: Row, partner: str | 
     )
 
 
-def _line_of_partner(score: CurrentScore, decision: Decision, lead: Row, partner: str | None) -> LeadLine:
+def _line_of_partner(score: CurrentScore, missing: Sequence[str], lead: Row, partner: str | None) -> LeadLine:
     """The part of a line that a partner sees; see `serving.decisions.partner_view`."""
-    missing = partner_view.missing(decision)
     return LeadLine(
-        score=replace(
-            score, close_probability=None, grade=None, expected_value_minor=None, expected_value_currency=None
-        ),
+        score=score,
         name=partner_view.lead_name(lead),
         domain=None,
         partner=partner,

@@ -107,7 +107,12 @@ def test_lists_hold_the_wanted_leads_best_first(
         and pending in (None, score.pending)
         and partner in (None, score.source_partner_id)
     ]
-    chance = {score.lead_id: -1.0 if score.close_probability is None else score.close_probability for score in scores}
+    if partner is not None:
+        # The order of a partner's list must not tell the probability either.
+        hidden = {"close_probability": None, "grade": None}
+        hidden |= {"expected_value_minor": None, "expected_value_currency": None}
+        expected = [replace(score, **hidden) for score in expected]
+    chance = {s.lead_id: -1.0 if s.close_probability is None else s.close_probability for s in expected}
     expected.sort(key=lambda score: (RANK.index(score.qualification), -chance[score.lead_id], score.lead_id))
     wanted = {"qualifications": RANK, "pending": pending, "source_partner_id": partner}
     with store.connect() as connection:

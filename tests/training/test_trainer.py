@@ -107,8 +107,8 @@ def test_the_report_has_the_keys_that_it_had_in_their_order(signal: TrainingResu
     )
     training = (
         "rung rung_reason tuning horizon_days target split point_in_time training_rows training_leads features "
-        "calibration level out_of_time_rungs leaks drifting leak_searches_skipped excluded left_out_levels cut immature "
-        "curve"
+        "calibration level out_of_time_rungs leaks drifting leak_searches_skipped excluded left_out_levels cut "
+        "immature curve"
     )
     content = signal.report.to_dict()
     assert [*content] == [*metrics.split(), *training.split()]
