@@ -10,7 +10,8 @@ import base64
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote, urlencode, urlsplit
@@ -240,7 +241,7 @@ class RelyingParty:
 
     async def _provider_metadata(self) -> Mapping[str, Any]:
         """The provider's metadata (OpenID Connect Discovery 1.0), downloaded once."""
-        async with self._lock:
+        async with self._in_time(), self._lock:
             if self._metadata is None:
                 metadata = await self._object(f"{self.provider.issuer.rstrip('/')}{_WELL_KNOWN}")
                 if metadata.get("issuer") != self.provider.issuer:
@@ -253,7 +254,7 @@ class RelyingParty:
     async def _key_set(self, *, refresh: bool = False) -> KeySet:
         """The provider's public keys. `refresh` downloads them again, at most every few seconds."""
         metadata = await self._provider_metadata()
-        async with self._lock:
+        async with self._in_time(), self._lock:
             due = self._keys is None or (refresh and self.clock() - self._keys_at >= _MIN_KEYS_AGE)
             if self._keys is None or due:
                 keys = (await self._object(metadata["jwks_uri"])).get("keys")
@@ -273,12 +274,19 @@ class RelyingParty:
 
     async def _request(self, method: str, url: str, **content: Any) -> httpx.Response:
         try:
-            with anyio.fail_after(self.deadline):
+            async with self._in_time():
                 return await self._read(method, url, content)
-        except TimeoutError:
-            raise ProviderUnavailable(f"its answer took longer than {self.deadline:g} seconds") from None
         except httpx.HTTPError as error:
             raise ProviderUnavailable(type(error).__name__) from None
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Ends the block at the deadline. It includes the wait for an answer that another sign-in asked for."""
+        try:
+            with anyio.fail_after(self.deadline):
+                yield
+        except TimeoutError:
+            raise ProviderUnavailable(f"its answer took longer than {self.deadline:g} seconds") from None
 
     async def _read(self, method: str, url: str, content: Mapping[str, Any]) -> httpx.Response:
         """An answer with its content. Compressed content is not asked for: a little of it may be much."""

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import anyio
 import httpx
 import pytest
 from joserfc import jwt
@@ -23,7 +24,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from features.value_types import SECOND
 from serving.access import sessions
-from serving.access.oidc import DEADLINE, MAX_ANSWER, InvalidProvider, Provider, RelyingParty
+from serving.access.oidc import DEADLINE, MAX_ANSWER, InvalidProvider, Provider, ProviderUnavailable, RelyingParty
 from serving.store.database import reading
 
 ISSUER = "https://id.example.org/tenant"
@@ -383,6 +384,31 @@ def test_a_provider_that_never_ends_its_answer_is_given_up(
         assert left.wait(60)
     site.service = replace(site.service, sign_in=known)
     assert sign_in(site, idp).status_code == 303
+
+
+def test_sign_ins_do_not_wait_for_the_provider_one_after_the_other(site: Any, idp: IdentityProvider) -> None:
+    asked: list[httpx.Request] = []
+
+    async def never(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    known = site.service.sign_in
+    client = httpx.AsyncClient(transport=httpx.MockTransport(never))
+    party = RelyingParty(provider=known.provider, http=client, clock=known.clock, deadline=0.05)
+
+    async def give_up() -> None:
+        with pytest.raises(ProviderUnavailable, match=r"took longer than 0\.05 seconds"):
+            await party.address("binding")
+
+    async def at_once() -> None:
+        async with anyio.create_task_group() as sign_ins:
+            for _ in range(20):
+                sign_ins.start_soon(give_up)
+
+    anyio.run(at_once)
+    assert len(asked) < 20
 
 
 def test_an_answer_of_a_provider_has_a_size(site: Any, idp: IdentityProvider) -> None:
