@@ -246,7 +246,8 @@ class Wiring:
             provenance.add(connection, source)
             added, counts = reimport.compared(connection, records, source.cut, recorded=recorded)
             versions.add(connection, added)
-            closes.refresh(connection, (r.parent for r in added if r.kind.name == "lead_events" and r.parent), now())
+            ended = closes.leads_of(connection, (record.id for record in added if record.kind.name == "lead_events"))
+            closes.refresh(connection, ended, now())
             derive_partner_history(connection)
         return counts
 

@@ -5,9 +5,17 @@ leads. Every open lead is in exactly one of the views `passed`, `pending` and `a
 lead is in none.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.policy import Qualification
+
+_PLURALS = {
+    "EQL": "EQLs",
+    "SQL": "SQLs",
+    "MQL": "MQLs",
+    "UNQUALIFIED": "unqualified leads",
+    "DISQUALIFIED": "disqualified leads",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +29,7 @@ class View:
         acts: who works the leads of the view.
         qualifications: the qualifications that the view shows, best first.
         pending: True if the view shows pending leads only, False if it shows no pending leads, None if it shows both.
+        by_probability: whether the close probability ranks the leads of a qualification. Partners do not see it.
     """
 
     name: str
@@ -29,6 +38,17 @@ class View:
     acts: str
     qualifications: tuple[Qualification, ...]
     pending: bool | None = False
+    by_probability: bool = True
+
+    @property
+    def order(self) -> str:
+        """A sentence on the order of the leads."""
+        first, *others = (_PLURALS[name] for name in self.qualifications)
+        if not others:
+            return "The likeliest to close comes first." if self.by_probability else "Their order has no meaning."
+        then = " and ".join(filter(None, (", ".join(others[:-1]), others[-1])))
+        likeliest = "; of each, the likeliest to close comes first" if self.by_probability else ""
+        return f"{first[:1].upper()}{first[1:]} come first, then {then}{likeliest}."
 
     def shows(self, qualification: str, pending: bool) -> bool:
         """Whether the view shows a lead with this qualification and pending state."""
@@ -38,7 +58,7 @@ class View:
 PASSED = View(
     name="passed",
     title="Work now",
-    purpose="Leads that passed: EQLs first, then SQLs and MQLs.",
+    purpose="Leads that passed.",
     acts="Sales works this list.",
     qualifications=("EQL", "SQL", "MQL"),
 )
@@ -67,7 +87,7 @@ PENDING = View(
     name="pending",
     title="Pending",
     purpose="Partner leads that are not EQLs yet: no gate failed, and a fact is still unknown or unconfirmed.",
-    acts="Partner managers work this list; sales sees a lead of it once nothing is missing.",
+    acts="Partner managers work this list; sales sees a lead once nothing is missing, or the policy waits no longer.",
     qualifications=("SQL", "MQL", "UNQUALIFIED"),
     pending=True,
 )
@@ -81,7 +101,7 @@ ASIDE = View(
 _OWN = View(
     name="own",
     title="All",
-    purpose="Every open lead that came from you, the best qualification first.",
+    purpose="Every open lead that came from you.",
     acts="You see what each lead waits for.",
     qualifications=("EQL", "SQL", "MQL", "UNQUALIFIED", "DISQUALIFIED"),
     pending=None,
@@ -98,7 +118,7 @@ _RANKS = (_EQL, _SQL, _MQL)
 _BY_ROLE = {
     "sales": (PASSED, *_RANKS),
     "partner_manager": (PENDING, PASSED, *_RANKS, ASIDE),
-    "partner": (_OWN, _EQL, PENDING),
+    "partner": tuple(replace(view, by_probability=False) for view in (_OWN, _EQL, PENDING)),
 }
 
 

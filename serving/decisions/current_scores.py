@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, case, cast, delete, func, null, select, update
+from sqlalchemy import Connection, FromClause, Select, case, cast, func, null, select, update
 
 from serving.decisions.issued import IssuedDecision
 from serving.decisions.tables import current_score, partner_standings, score_counter
@@ -16,7 +16,8 @@ class CurrentScore:
     """The columns of a lead's latest decision in lists; times are microseconds, money is in minor units.
 
     `closed` is `won` or `lost` for a lead that is closed, since `closed_at` (None where undated). `change` numbers the
-    changes of all current scores in the order of commits, and `changed_at` is when this one changed.
+    changes of all current scores in the order of commits, and `changed_at` is when this one changed. `removed` marks
+    the last score of a lead that was removed or merged; only `changed_since` finds it.
     """
 
     lead_id: str
@@ -33,6 +34,7 @@ class CurrentScore:
     closed_at: int | None = None
     change: int = field(default=0, compare=False)
     changed_at: int = field(default=0, compare=False)
+    removed: bool = False
 
     @classmethod
     def of(cls, issued: IssuedDecision, source_partner_id: str | None, now: int) -> "CurrentScore":
@@ -101,7 +103,7 @@ def set_closed(connection: Connection, states: Mapping[str, tuple[str, int | Non
 def changed_since(
     connection: Connection, moment: int, after: int, limit: int, source_partner_id: str | None = None
 ) -> list[CurrentScore]:
-    """The current scores that changed at or after a moment (microseconds), in the order of their changes.
+    """The current scores that changed at or after a moment (microseconds), removed ones too, in that order.
 
     Args:
         connection: the store's.
@@ -123,16 +125,21 @@ def _allot(connection: Connection, numbers: int) -> int:
     return last - numbers + 1
 
 
-def remove(connection: Connection, lead_ids: Iterable[str]) -> None:
-    """Removes the current scores of leads, and so the leads from the lists; their decisions stay."""
-    for lead_id in sorted({*lead_ids}):
-        connection.execute(delete(current_score).where(current_score.c.lead_id == lead_id))
+def remove(connection: Connection, lead_ids: Iterable[str], now: int) -> None:
+    """Removes the current scores of leads at `now` (microseconds), and so the leads from the lists.
+
+    Their decisions stay, and readers of the changes are told of the removal.
+    """
+    removed = of_leads(connection, sorted({*lead_ids}))
+    for number, score in enumerate(removed, _allot(connection, len(removed)) if removed else 0):
+        values = {"removed": True, "change": number, "changed_at": now}
+        connection.execute(update(current_score).where(current_score.c.lead_id == score.lead_id).values(values))
 
 
 def get(connection: Connection, lead_id: str, source_partner_id: str | None = None) -> CurrentScore | None:
-    """The current score of a lead; None where the lead was never scored, or is no lead of the given partner."""
+    """The current score of a lead; None where the lead was never scored, was removed, or is not the given partner's."""
     table = _seen_by(source_partner_id)
-    wanted = _of_partner(select(table).where(table.c.lead_id == lead_id), source_partner_id)
+    wanted = _of_partner(select(table).where(table.c.lead_id == lead_id, ~table.c.removed), source_partner_id)
     row = connection.execute(wanted).mappings().first()
     return None if row is None else CurrentScore(**row)
 
@@ -170,14 +177,17 @@ def ranked_ids(connection: Connection, *, qualifications: Sequence[str], pending
 
 def qualified(qualification: str) -> Select[tuple[str]]:
     """The query of the ids of open leads whose current score has a qualification."""
-    return select(current_score.c.lead_id).where(
-        current_score.c.qualification == qualification, current_score.c.closed.is_(None)
-    )
+    return select(current_score.c.lead_id).where(current_score.c.qualification == qualification, *_open(current_score))
+
+
+def open_ids(connection: Connection) -> list[str]:
+    """The ids of the leads that the lists show."""
+    return list(connection.execute(select(current_score.c.lead_id).where(*_open(current_score))).scalars())
 
 
 def of_leads(connection: Connection, lead_ids: Sequence[str]) -> list[CurrentScore]:
-    """The current scores of these leads, in their order; leads that were never scored are left out."""
-    wanted = select(current_score).where(current_score.c.lead_id.in_(lead_ids))
+    """The current scores of these leads, in their order; leads never scored, or removed, are left out."""
+    wanted = select(current_score).where(current_score.c.lead_id.in_(lead_ids), ~current_score.c.removed)
     scores = {row["lead_id"]: CurrentScore(**row) for row in connection.execute(wanted).mappings()}
     return [scores[lead_id] for lead_id in lead_ids if lead_id in scores]
 
@@ -223,6 +233,11 @@ def _of_partner(query: Any, source_partner_id: str | None) -> Any:
     return query.where(_FOR_PARTNERS.c.source_partner_id == source_partner_id)
 
 
+def _open(table: FromClause) -> Sequence[Any]:
+    """The conditions of a lead that the lists show."""
+    return table.c.closed.is_(None), ~table.c.removed
+
+
 def _best_first(query: Any, table: FromClause, qualifications: Sequence[str]) -> Any:
     rank = case({name: rank for rank, name in enumerate(qualifications)}, value=table.c.qualification)
     return query.order_by(rank, table.c.close_probability.desc().nulls_last(), table.c.lead_id)
@@ -231,7 +246,7 @@ def _best_first(query: Any, table: FromClause, qualifications: Sequence[str]) ->
 def _matching(
     query: Any, table: FromClause, qualifications: Sequence[str], pending: bool | None, partner_id: str | None
 ) -> Any:
-    query = query.where(table.c.qualification.in_(qualifications), table.c.closed.is_(None))
+    query = query.where(table.c.qualification.in_(qualifications), *_open(table))
     if pending is not None:
         query = query.where(table.c.pending == pending)
     return _of_partner(query, partner_id)
@@ -239,11 +254,11 @@ def _matching(
 
 def tallies(connection: Connection, source_partner_id: str | None = None) -> Mapping[tuple[str, bool], int]:
     """The number of open, scored leads with each qualification and pending flag, of one partner or of all."""
-    table = _seen_by(source_partner_id).c
+    table = _seen_by(source_partner_id)
     counted = (
-        select(table.qualification, table.pending, func.count())
-        .where(table.closed.is_(None))
-        .group_by(table.qualification, table.pending)
+        select(table.c.qualification, table.c.pending, func.count())
+        .where(*_open(table))
+        .group_by(table.c.qualification, table.c.pending)
     )
     counted = _of_partner(counted, source_partner_id)
     return {(row[0], row[1]): row[2] for row in connection.execute(counted)}

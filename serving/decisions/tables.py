@@ -50,6 +50,7 @@ current_score = Table(
     Column("closed_at", BigInteger),
     Column("change", BigInteger, nullable=False, index=True),
     Column("changed_at", BigInteger, nullable=False),
+    Column("removed", Boolean, nullable=False),
     Index("ix_current_score_rank", "qualification", "close_probability"),
 )
 

@@ -78,7 +78,7 @@ def _add(store: Store, connection: Connection, own: str, name: str) -> Alias:
     if moved:
         versions.add(connection, moved)
         closes.refresh(connection, [own, name], now, store.tokens)
-        current_scores.remove(connection, [name])
+        current_scores.remove(connection, [name], now)
         # The merged lead too: a worker that scores it now would set its current score again, and then finds it gone.
         rescore_queue.enqueue(connection, [own, name], now)
         data = {"lead_id": own, "merged_lead_id": name}

@@ -1,5 +1,6 @@
 """The page of a lead: its current decision with the reasons; a partner sees the state of its own leads alone."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -15,6 +16,7 @@ from serving.html.page_routes import page_router
 from serving.html.rendering import Refusal
 from serving.http.dependencies import StoreDependency
 from serving.http.path_ids import LEAD_ID
+from serving.identity import Principal
 from serving.leads.lead_page import LeadRecords, lead_page
 from serving.records.closes import closes
 from serving.records.visible import visible
@@ -23,21 +25,24 @@ from serving.store.database import reading
 from serving.work_list.addresses import list_address
 
 router = page_router()
+_NO_LEAD = ("No such lead", "No lead of that name is stored, or none that you may see.")
 
 
 @router.get(f"/leads/{LEAD_ID}", response_model=None)
 def lead(request: Request, store: StoreDependency, scoring: ScoringDependency, lead_id: str) -> Response:
     """The page of a lead."""
     visitor = visitors.visitor(request)
+    own_views = views.views(visitor.role)
     with reading(store.engine) as connection:
         score = current_scores.get(connection, lead_id, visitor.partner_id)
+        if score is None and visitor.role != "partner":
+            return _unscored(connection, lead_id, visitor, own_views, store.clock())
         kept = None if score is None else stored_decisions.get(connection, score.decision_id)
         if score is None or kept is None:
-            raise Refusal(404, "No such lead", "No lead of that name is scored, or none that you may see.")
+            raise Refusal(404, *_NO_LEAD)
         records = _records(connection, lead_id, kept)
         closed = closes(connection, [lead_id], store.clock()).get(lead_id)
         standing = partner_standings.of_decisions(connection, [kept.decision_id]).get(kept.decision_id)
-    own_views = views.views(visitor.role)
     back = next((view for view in own_views if view.shows(score.qualification, score.pending)), None)
     if score.closed is not None:
         back = None
@@ -57,6 +62,19 @@ def lead(request: Request, store: StoreDependency, scoring: ScoringDependency, l
     meaning = words.grades(served.bundle.grades if served else None)
     content = {"page": lead_page(kept.issued, records), "grades": meaning, "order": views.ORDER}
     return rendering.page("leads/lead.html", {**around, **content})
+
+
+def _unscored(
+    connection: Connection, lead_id: str, visitor: Principal, own_views: Sequence[views.View], now: int
+) -> Response:
+    """The page of a lead that never had a score, such as one that an import brought as won or lost."""
+    lead = visible(connection, KINDS["leads"], [lead_id], now).get(lead_id)
+    if lead is None:
+        raise Refusal(404, *_NO_LEAD)
+    closed = closes(connection, [lead_id], now).get(lead_id)
+    back = (None, list_address(own_views[0], own_views))
+    content = {"visitor": visitor, "lead": lead, "closed": closed, "back": back}
+    return rendering.page("leads/unscored_lead.html", content)
 
 
 def _records(connection: Connection, lead_id: str, decision: StoredDecision) -> LeadRecords:

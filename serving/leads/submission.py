@@ -20,6 +20,7 @@ from serving.leads.partner_namespace import our_account, under_own_ids
 from serving.records import aliases, joined_accounts, versions
 from serving.records.attributes import known_attributes
 from serving.records.bodies import fact_id
+from serving.records.closes import closes
 from serving.records.ingest import ingest
 from serving.records.joined_accounts import JoinedAccount
 from serving.records.tables import RECORDS
@@ -138,7 +139,9 @@ def _add_facts(
         *_facts(connection, request, names, known["account_id"] or request.account_id),
     ]
     _ingest(connection, new, lead_id, now)
-    if not new and (current := _current_decision(connection, lead_id)) is not None:
+    current = _current_decision(connection, lead_id)
+    # A closed lead keeps its last decision.
+    if current is not None and (not new or closes(connection, [lead_id], now)):
         return Submission(lead_id=lead_id, duplicate=True, decision=current.issued, stored=current)
     made = decide_within(scoring, scorer, connection, lead_id, now)
     return Submission(lead_id=lead_id, duplicate=True, decision=made.issued, made=made)

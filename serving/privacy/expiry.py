@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, delete, exists,
 
 from features.records import KINDS
 from serving.access.tables import sessions, sign_in_tokens
-from serving.decisions.tables import current_score, decision_payloads, decisions
+from serving.decisions.tables import current_score, decision_payloads, decisions, partner_standings
 from serving.privacy import personal_data
 from serving.records import versions
 from serving.records.tables import RECORDS
@@ -85,7 +85,7 @@ def sign_ins(connection: Connection, now: int) -> int:
 def orphans(connection: Connection, limit: int) -> int:
     """Deletes rows of erased leads. Such rows appear where a lead was scored during its erasure."""
     ids = select(decision_payloads.c.decision_id).where(decision_payloads.c.stored, _without_lead(decision_payloads))
-    for table in (current_score, exposures):
+    for table in (current_score, exposures, partner_standings):
         connection.execute(delete(table).where(_without_lead(table)))
     connection.execute(delete(outbox).where(outbox.c.lead_id.is_not(None), _without_lead(outbox)))
     kept = exists().where(decision_payloads.c.decision_id == shadow_scores.c.decision_id)

@@ -30,6 +30,14 @@ def closes(connection: Connection, lead_ids: Iterable[str], as_of: int) -> Mappi
     return found
 
 
+def leads_of(connection: Connection, event_ids: Iterable[str]) -> set[str]:
+    """The leads that any version of these lead events names."""
+    table, found = RECORDS[_EVENTS.name], set[str]()
+    for chunk in batched(sorted({*event_ids}), _BATCH):
+        found.update(connection.execute(select(table.c.lead_id).where(table.c[_EVENTS.id].in_(chunk))).scalars())
+    return found
+
+
 def refresh(connection: Connection, lead_ids: Iterable[str], now: int, tokens: TokenSource | None = None) -> None:
     """Marks the current scores of these leads as closed or open, and announces each lead that closed.
 
@@ -39,16 +47,14 @@ def refresh(connection: Connection, lead_ids: Iterable[str], now: int, tokens: T
         now: the moment, microseconds.
         tokens: gives the ids of events; without it nothing is announced, as for an import of history.
     """
-    leads = {*lead_ids}
-    closed = closes(connection, leads, now)
-    states = {lead: (closed[lead]["event"], closed[lead]["occurred_at"]) if lead in closed else None for lead in leads}
-    changed = current_scores.set_closed(connection, states, now)
-    if tokens is not None:
-        events = [(lead, closed[lead]) for lead in changed if lead in closed]
-        outbox.add(
-            connection,
-            [outbox.event("lead.closed", lead, _data(lead, row), at=now, tokens=tokens) for lead, row in events],
-        )
+    for leads in batched(sorted({*lead_ids}), _BATCH):
+        closed = closes(connection, leads, now)
+        moments = {lead: (row["event"], row["occurred_at"]) for lead, row in closed.items()}
+        changed = current_scores.set_closed(connection, {lead: moments.get(lead) for lead in leads}, now)
+        if tokens is not None:
+            told = [(lead, _data(lead, closed[lead])) for lead in changed if lead in closed]
+            events = [outbox.event("lead.closed", lead, data, at=now, tokens=tokens) for lead, data in told]
+            outbox.add(connection, events)
 
 
 def _data(lead_id: str, close: Row) -> dict[str, Any]:

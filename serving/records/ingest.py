@@ -203,10 +203,10 @@ def _queue_affected(connection: Connection, changed: Sequence[tuple[Kind, Row]],
     affected, as_of = _affected(changed), now + CLOCKS_DIFFER
     removed = {str(row["lead_id"]) for kind, row in changed if kind.name == "leads" and row["deleted"]}
     existing = versions.leads_naming(connection, "lead_id", affected.leads, as_of)
+    current_scores.remove(connection, removed - existing, now)
     by_account = versions.leads_naming(connection, "account_id", affected.accounts, as_of)
     by_partner = versions.leads_naming(connection, "source_partner_id", affected.partners, as_of, _MAX_LEADS_OF_PARTNER)
     rescore_queue.enqueue(connection, existing | by_account | by_partner, now)
-    current_scores.remove(connection, removed - existing)
 
 
 def _affected(changed: Iterable[tuple[Kind, Row]]) -> _Affected:

@@ -8,7 +8,7 @@ from features.batched import batched
 from features.value_types import SECOND
 from serving.champion import bundles
 from serving.champion.watcher import CHECK_EVERY
-from serving.decisions import rescore_queue
+from serving.decisions import current_scores, rescore_queue
 from serving.logs import log_error
 from serving.records import versions
 from serving.scoring.scoring import Scoring
@@ -79,11 +79,15 @@ def _rescore(scoring: Scoring, lead_ids: list[str]) -> list[str]:
 
 
 def queue_open_leads(scoring: Scoring) -> int:
-    """Queues all open leads for scoring; returns how many."""
+    """Queues all open leads for scoring; returns how many.
+
+    Leads that the lists still show are queued too: a close that was recorded ahead of its date takes effect by time
+    alone, and whoever scores the lead then finds it closed.
+    """
     store = scoring.store
     now = store.clock()
     with reading(store.engine) as connection:
-        lead_ids = versions.open_leads(connection, now)
+        lead_ids = sorted({*versions.open_leads(connection, now), *current_scores.open_ids(connection)})
     for batch in batched(lead_ids, _QUEUE_BATCH):
         with store.engine.begin() as connection:
             rescore_queue.enqueue(connection, batch, now)

@@ -92,7 +92,8 @@ def changed_scores(scoring: ScoringDependency, caller: Permitted, page: Annotate
     """A page of the current scores since a moment, the earliest change first.
 
     Follow `next` to its end, and later ask again with the `cursor` of the last answer: no change is missed. A score
-    that changed again stands at its last change. A partner sees the state of its own leads.
+    that changed again stands at its last change. A lead that was removed, or merged into another one, has `removed`.
+    A partner sees the state of its own leads.
     """
     (after,) = cast(tuple[int], page.after(int)) or (0,)
     with reading(scoring.store.engine) as connection:
@@ -125,6 +126,7 @@ def _for_partner(score: CurrentScore) -> dict[str, Any]:
         "scored_at": rfc3339(score.scored_at),
         "changed_at": rfc3339(score.changed_at),
         "closed": None if score.closed is None else closed,
+        "removed": score.removed,
     }
 
 

@@ -85,9 +85,11 @@ class CurrentScoreAnswer(Answer):
     scored_at: Time
     """When the decision was made."""
     changed_at: Time
-    """When the score changed, or the lead was closed or reopened."""
+    """When the score changed, or the lead was closed, reopened or removed."""
     closed: ClosedStateAnswer | None
     """The close of a lead that is won or lost."""
+    removed: bool
+    """Whether the lead was removed, or merged into another one; the score is then its last one."""
     close_probability: float | None = None
     """The probability of closing within the horizon."""
     grade: Literal["A", "B", "C", "D"] | None = None

@@ -13,6 +13,7 @@ from serving.champion import policies
 from serving.decisions import current_scores
 from serving.decisions.current_scores import CurrentScore
 from serving.decisions.stored_decisions import StoredDecision
+from serving.records import closes
 from serving.scoring.decide import NewDecision, decide_and_issue, keep
 from serving.scoring.inputs import DecisionInputs, from_store
 from serving.scoring.scoring import Scoring
@@ -36,14 +37,18 @@ def rescore(scoring: Scoring, lead_ids: Iterable[str]) -> Iterator[int]:
 def _rescore(scoring: Scoring, lead_ids: Sequence[str]) -> None:
     scorer, now = scoring.champion.scorer(), scoring.store.clock()
     with reading(scoring.store.engine) as connection:
-        # A closed lead keeps its last decision: nobody works it any more.
-        found = from_store(connection, scorer, lead_ids, now)
-        inputs = [each for each, facts in found if each.lead_id not in closed_leads(facts["lead_events"], now)]
+        found = [*from_store(connection, scorer, lead_ids, now)]
+    # A closed lead keeps its last decision: nobody works it any more.
+    closed = {each.lead_id for each, facts in found if each.lead_id in closed_leads(facts["lead_events"], now)}
+    inputs = [each for each, _ in found if each.lead_id not in closed]
     decide_current(scoring, scorer, [each for each in inputs if each.evaluation.lead], now)
     # A lead may have been removed, or merged into another one, while it waited.
-    if gone := [each.lead_id for each in inputs if not each.evaluation.lead]:
+    gone = [each.lead_id for each in inputs if not each.evaluation.lead]
+    if closed or gone:
         with scoring.store.engine.begin() as connection:
-            current_scores.remove(connection, gone)
+            # A lead's first score may have been kept by another process while its close was recorded.
+            closes.refresh(connection, closed, now, scoring.store.tokens)
+            current_scores.remove(connection, gone, now)
 
 
 def decide_within(
@@ -103,6 +108,9 @@ def _keep(
     current_scores.save(connection, scores)
     changed = [s for s in scores if s.lead_id not in before or before[s.lead_id].standing != s.standing]
     outbox.add(connection, [_event("lead.scored", score, scoring) for score in changed])
+    # The events of a lead may have closed it before it had a score, and an event of a later moment may reopen it.
+    unsure = [s.lead_id for s in scores if s.lead_id not in before or before[s.lead_id].closed is not None]
+    closes.refresh(connection, unsure, now, scoring.store.tokens)
 
 
 def _event(

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, MetaData, Table, Text, inspect, select
 
 from serving.store.errors import UnusableStore
 
-REVISION = "0024"
+REVISION = "0025"
 """The revision of the tables that this software works with: the newest of the migrations."""
 VERSION_TABLE = "eql_revision"
 """The table with a store's revision. Alembic's usual name is taken where MLflow shares the database."""

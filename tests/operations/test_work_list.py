@@ -44,3 +44,12 @@ def test_a_view_is_found_by_its_name_among_those_of_the_role(role: str) -> None:
 
 def test_sales_has_no_view_of_pending_leads_by_any_name() -> None:
     assert view("sales", PENDING.name) is None
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_view_says_its_order_and_who_acts(role: str) -> None:
+    assert all(each.order and each.acts for each in views(role))
+    assert all(("likeliest" in each.order) is (role != "partner") for each in views(role))
+    assert PENDING.order == (
+        "SQLs come first, then MQLs and unqualified leads; of each, the likeliest to close comes first."
+    )

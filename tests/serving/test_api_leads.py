@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 
 from features.catalogue import CATALOGUE
 from features.engines.python import evaluate
@@ -24,7 +24,7 @@ from models.policy import load
 from serving.access import keys
 from serving.app import create_app
 from serving.champion.watcher import ModelWatcher
-from serving.decisions import rescore_queue, stored_decisions
+from serving.decisions import current_scores, rescore_queue, stored_decisions
 from serving.decisions.tables import current_score
 from serving.http.dependencies import part
 from serving.http.middleware.load_shedding import MAX_RUNNING, MAX_WAITING
@@ -515,7 +515,7 @@ def test_a_merged_leads_facts_are_the_others_and_count_once(api: Api) -> None:
         assert visible.visible_about(connection, KINDS["buying_signals"], ["L-2"], api.now) == []
         assert visible.visible(connection, KINDS["leads"], ["L-2"], api.now) == {}
         assert {aliases.resolve(connection, name) for name in ("L-1", "L-2", "L-3")} == {"L-1"}
-        assert connection.execute(select(current_score.c.lead_id)).scalars().all() == ["L-1"]
+        assert current_scores.open_ids(connection) == ["L-1"]
     assert api.events()[-1]["data"] == {"lead_id": "L-1", "merged_lead_id": "L-2"}
     before = api.contents()
     for body in (MERGED, lead(lead_id="L-4", email="CIO@acme-widgets.example")):
@@ -546,13 +546,12 @@ def test_a_merged_lead_that_a_worker_scores_late_leaves_the_lists_again(api: Api
     merged(api)
     scoring = part(api.app, Scoring)
     with api.store.begin() as connection:
-        kept = connection.execute(select(current_score)).mappings().one()
-        connection.execute(current_score.insert().values(**{**kept, "lead_id": "L-2"}))
+        connection.execute(update(current_score).values(removed=False))
         claimed = rescore_queue.claim(connection, 10, now=api.now, until=api.now + SECOND)
     assert claimed == ["L-1", "L-2"]
     assert list(rescore(scoring, claimed)) == [2]
     with reading(api.store) as connection:
-        assert connection.execute(select(current_score.c.lead_id)).scalars().all() == ["L-1"]
+        assert current_scores.open_ids(connection) == ["L-1"]
 
 
 OWN = {name: BODY[name] for name in ("lead", "account", "referrals")} | {"confirmations": BODY["confirmations"][:1]}

@@ -6,6 +6,8 @@ import pytest
 
 from features.value_types import DAY
 from serving.decisions.responses import DecisionAnswer
+from serving.records import closes
+from tests.serving.pages.conftest import NOW
 
 FAMILIES = ("integration_usage", "partner_referral", "icp", "lead")
 
@@ -169,3 +171,42 @@ def test_pages_need_nothing_their_policy_forbids_and_can_be_read_aloud(site: Any
     assert all("scope" in attrs for tag, attrs in page.tags if tag == "th")
     assert tags.count("table") == tags.count("thead")
     assert all(attrs.get("aria-hidden") == "true" for tag, attrs in page.tags if tag == "svg")
+
+
+def won(site: Any, lead_id: str = "L-1") -> None:
+    """Closes a lead, as the events of a CRM do."""
+    event = {"event": "won", "occurred_at": NOW - DAY, "amount": {"minor": 9_000_000, "currency": "EUR"}}
+    site.store("lead_events", f"E-{lead_id}", lead_id, **event)
+    with site.engine.begin() as connection:
+        closes.refresh(connection, [lead_id], NOW)
+
+
+def test_the_page_of_a_won_lead_says_when_and_for_how_much_and_gives_nothing_to_do(site: Any) -> None:
+    site.store("leads", "L-1", lead_id="L-1", source_partner_id="P-1")
+    site.decide("L-1", "P-1")
+    won(site)
+    text = site.read("/leads/L-1").text
+    assert "Won on 21 Nov 2026, 12:00 UTC for EUR 90,000" in text
+    assert "What to do next" not in text
+    assert "Hand it to sales now" not in text
+    assert "Why this probability" in text
+    assert all("L-1" not in site.read(f"/?view={view}", "admin").text for view in ("passed", "eql", "pending", "aside"))
+
+
+def test_a_partner_learns_that_its_lead_is_won_and_not_for_how_much(site: Any) -> None:
+    site.store("leads", "L-1", lead_id="L-1", source_partner_id="P-1")
+    site.decide("L-1", "P-1")
+    won(site)
+    text = site.read("/leads/L-1", "partner", "P-1").text
+    assert "Won on 21 Nov 2026, 12:00 UTC" in text
+    assert "90,000" not in text
+
+
+def test_a_lead_that_was_never_scored_has_a_page_that_says_whether_it_is_closed(site: Any) -> None:
+    for lead_id in ("L-1", "L-2"):
+        site.store("leads", lead_id, lead_id=lead_id, source_partner_id="P-1")
+    won(site)
+    assert "Won on 21 Nov 2026, 12:00 UTC for EUR 90,000" in site.read("/leads/L-1").text
+    assert "waits to be scored" in site.read("/leads/L-2").text
+    assert site.get("/leads/L-3").status_code == 404
+    assert site.get("/leads/L-1", "partner", "P-1").status_code == 404

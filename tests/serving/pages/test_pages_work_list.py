@@ -181,3 +181,13 @@ def test_records_are_read_as_of_a_moment(site: Any) -> None:
         for at, expected in ((now - 2 * DAY, None), (now - DAY, "Old"), (now, "New")):
             found = visible.visible(connection, KINDS["accounts"], ["A-1", "A-2"], at)
             assert [row["name"] for row in found.values()] == ([expected] if expected else [])
+
+
+def test_a_list_says_its_order_who_acts_and_how_rules_and_probability_go_together(ranked: Any) -> None:
+    text = ranked.read("/").text
+    assert "EQLs come first, then SQLs and MQLs; of each, the likeliest to close comes first." in text
+    assert "Sales works this list." in text
+    assert "So a confirmed EQL stands above an SQL that is likelier to close." in text
+    assert "There are no grades" in text
+    pending = ranked.read("/?view=pending", "partner_manager").text
+    assert "Partner managers work this list" in pending
