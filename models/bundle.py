@@ -179,7 +179,7 @@ def read(files: Mapping[str, bytes]) -> Bundle:
     Raises:
         UntrustedBundle: the manifest does not match, a file is missing or extra, or a golden row scores differently.
     """
-    _verify(files)
+    verify(files)
     try:
         bundle = _parse(files)
         _check_all_levels(bundle)
@@ -218,7 +218,12 @@ def check_size(sizes: Sequence[int]) -> None:
         )
 
 
-def _verify(files: Mapping[str, bytes]) -> None:
+def verify(files: Mapping[str, bytes]) -> str:
+    """The hash of a bundle's manifest, once every file has the hash that the manifest says.
+
+    Raises:
+        UntrustedBundle: a file is missing, extra or altered, or there is no readable manifest.
+    """
     check_size([len(content) for content in files.values()])
     try:
         expected = dict(json.loads(files["manifest.json"])["sha256"])
@@ -229,6 +234,7 @@ def _verify(files: Mapping[str, bytes]) -> None:
     for name, sha256 in expected.items():
         if hashlib.sha256(files[name]).hexdigest() != sha256:
             raise UntrustedBundle(f"{name} of the bundle does not have its hash in the manifest; promote again")
+    return hashlib.sha256(files["manifest.json"]).hexdigest()
 
 
 def _parse(files: Mapping[str, bytes]) -> Bundle:

@@ -1,7 +1,7 @@
 """The sealed chain of decisions: print its head, verify it, and replay stored decisions."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,7 @@ import typer
 from app import console
 from app.commands.options import Json, wiring
 from app.wiring import Wiring, now
+from serving.champion import audit as champion_audit
 from serving.decisions import audit, seals
 from serving.replay.replay import replay_all
 from serving.replay.requests import Origin
@@ -55,14 +56,15 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Hash every decision and every seal again; exit code 1 if anything differs from its seal."""
+    """Hash every decision, seal, policy and model bundle again; exit code 1 if anything differs from its hash."""
     expected = None if head_file is None else _head_of(head_file)
     with database.reading(wiring().engine) as connection:
         verdict = audit.verify(connection, expected)
+        verdict = replace(verdict, error=verdict.error or champion_audit.error(connection))
     counts = f"{verdict.decisions:,} decisions in {verdict.seals:,} seals, {verdict.erased:,} of them erased"
     console.emit(verdict.to_dict(), f"{counts}; {verdict.unsealed:,} are not sealed yet; head {verdict.head}", as_json)
     if verdict.error is not None:
-        raise Altered(f"{verdict.error}; everything before it matches its seal; compare the store with a backup")
+        raise Altered(f"{verdict.error}; the checks before it found nothing; compare the store with a backup")
 
 
 def _head_of(file: Path) -> str:

@@ -10,13 +10,16 @@ from typing import Any
 from sqlalchemy import Connection, Row, exists, select
 from sqlalchemy.exc import OperationalError
 
-from serving.decisions import merkle, seals
+from features.value_types import SECOND, rfc3339
+from serving.decisions import current_decisions, merkle, seals
 from serving.decisions.seals import GENESIS, Seal
 from serving.decisions.stored_decisions import StoredDecision
 from serving.decisions.tables import decision_payloads as payloads
 from serving.decisions.tables import decisions
 
 _BATCH = 500
+_SLACK = 3_600 * SECOND
+"""How far a decision's creation time may lie outside its seals: it is taken before the write, which may wait."""
 _ALL = (
     select(
         decisions,
@@ -66,6 +69,9 @@ class _Broken(Exception):
 def verify(connection: Connection, expected_head: str | None = None) -> ChainVerdict:
     """Computes every hash again from the first seal on: of each payload that was not erased, each root and each head.
 
+    The creation time of a decision must lie between its seal and the seal before it, and each current score must be
+    what its decision says.
+
     Args:
         connection: the store's, from `reading`, so that all rows are of one moment. Rows are read in batches.
         expected_head: a head that was kept elsewhere, the newest or an earlier one. Without it, two changes stay
@@ -98,6 +104,8 @@ class _Walk:
     unsealed: int = 0
     head: str = GENESIS
     expected_seen: bool = False
+    complete_at: int | None = None
+    """When the chain last held every decision: a seal that is not full leaves none out."""
 
     def __post_init__(self) -> None:
         self.expected_seen = self.expected_head in (None, GENESIS)
@@ -116,6 +124,9 @@ class _Walk:
             )
         if seals.head_of(self.head, root, seal.count, seal.sealed_at) != seal.head:
             raise _Broken(f"seal {number} was altered")
+        self._check_times(leaves, f"seal {number}", seal.sealed_at)
+        if seal.count < seals.MAX_DECISIONS:
+            self.complete_at = seal.sealed_at
         self.seals, self.head = number, seal.head
         self.decisions += leaves.count
         self.erased += leaves.erased
@@ -126,10 +137,26 @@ class _Walk:
         with connection.execute(_ALL.where(decisions.c.seal_id.is_(None))) as rows:
             merkle.root(waiting.of(rows))
         self.unsealed = waiting.count
+        self._check_times(waiting, "the decisions without a seal", None)
         if (orphan := connection.execute(_ORPHANS).scalar()) is not None:
             raise _Broken(f"decision {orphan} does not exist, yet the store has its payload")
         if not self.expected_seen:
             raise _Broken("no seal has the expected head: the last seals were cut off, or seals were rewritten")
+        if (error := current_decisions.error(connection)) is not None:
+            raise _Broken(error)
+
+    def _check_times(self, leaves: "_Leaves", of: str, sealed_at: int | None) -> None:
+        """Checks that decisions were made after the chain last held all, and before they were sealed."""
+        if not leaves.dates:
+            return
+        (first, earliest), (last, latest) = min(leaves.dates), max(leaves.dates)
+        if self.complete_at is not None and first < self.complete_at - _SLACK:
+            held = rfc3339(self.complete_at)
+            raise _Broken(
+                f"decision {earliest} in {of} is dated {rfc3339(first)}, and all until {held} had seals already"
+            )
+        if sealed_at is not None and last > sealed_at + _SLACK:
+            raise _Broken(f"decision {latest} in {of} is dated {rfc3339(last)}, after the seal of {rfc3339(sealed_at)}")
 
     def verdict(self, error: str | None) -> ChainVerdict:
         return ChainVerdict(
@@ -148,6 +175,8 @@ class _Leaves:
 
     count: int = 0
     erased: int = 0
+    dates: tuple[tuple[int, str], ...] = ()
+    """The earliest and the latest creation time, each with its decision."""
 
     def of(self, rows: Iterable[Row[Any]]) -> Iterator[bytes]:
         for row in rows:
@@ -156,6 +185,8 @@ class _Leaves:
                 self.erased += 1
             elif not _matches_commitment(row):
                 raise _Broken(f"decision {row.decision_id} is not what was committed to")
+            dates = (*self.dates, (row.created_at, row.decision_id))
+            self.dates = min(dates), max(dates)
             yield seals.leaf(row.decision_id, row.created_at, row.commitment)
 
 

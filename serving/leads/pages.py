@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from features.records import KINDS, Row
 from operations import work_list as views
-from serving.decisions import current_scores, partner_standings, partner_view, stored_decisions
+from serving.decisions import current_decisions, current_scores, partner_standings, partner_view
 from serving.decisions.stored_decisions import StoredDecision
 from serving.html import rendering, visitors, words
 from serving.html.page_routes import page_router
@@ -25,6 +25,11 @@ from serving.store.database import reading
 from serving.work_list.addresses import list_address
 
 router = page_router()
+_ALTERED = (
+    "The store was altered",
+    "The current score of this lead names a decision on another lead, so the page shows neither. `eql seals verify` "
+    "checks the store. Asking for the score over the API makes a new decision.",
+)
 _NO_LEAD = ("No such lead", "No lead of that name is stored, or none that you may see.")
 
 
@@ -37,9 +42,11 @@ def lead(request: Request, store: StoreDependency, scoring: ScoringDependency, l
         score = current_scores.get(connection, lead_id, visitor.partner_id)
         if score is None and visitor.role != "partner":
             return _unscored(connection, lead_id, visitor, own_views, store.clock())
-        kept = None if score is None else stored_decisions.get(connection, score.decision_id)
-        if score is None or kept is None:
+        if score is None:
             raise Refusal(404, *_NO_LEAD)
+        kept = current_decisions.get(connection, score)
+        if kept is None:
+            raise Refusal(500, *_ALTERED)
         records = _records(connection, lead_id, kept)
         closed = closes(connection, [lead_id], store.clock()).get(lead_id)
         standing = partner_standings.of_decisions(connection, [kept.decision_id]).get(kept.decision_id)

@@ -11,7 +11,7 @@ from features.batched import batched
 from features.records import KINDS, Kind, Record, Row, Stored
 from features.rows import stored as from_row
 from models.scorer import Scorer
-from serving.decisions import current_scores, partner_standings, partner_view, rescore_queue, stored_decisions
+from serving.decisions import current_decisions, current_scores, partner_standings, partner_view, rescore_queue
 from serving.decisions.issued import IssuedDecision
 from serving.decisions.partner_standings import PartnerStanding
 from serving.decisions.stored_decisions import StoredDecision
@@ -171,7 +171,7 @@ def recording_time(now: int, row: Row) -> int:
 
 def _current_decision(connection: Connection, lead_id: str) -> StoredDecision | None:
     score = current_scores.get(connection, lead_id)
-    return None if score is None else stored_decisions.get(connection, score.decision_id)
+    return None if score is None else current_decisions.get(connection, score)
 
 
 def _account_id(request: LeadRequest) -> str | None:

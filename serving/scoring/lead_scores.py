@@ -9,7 +9,7 @@ from features.outcomes import closed_leads
 from features.records import Row
 from features.value_types import DAY
 from models.scorer import Scorer
-from serving.decisions import current_scores, stored_decisions
+from serving.decisions import current_decisions, current_scores, stored_decisions
 from serving.decisions.stored_decisions import StoredDecision
 from serving.records import aliases
 from serving.scoring.decide import decide_and_issue, keep
@@ -57,8 +57,9 @@ def decision_as_of(scoring: Scoring, lead_id: str, as_of: int | None) -> tuple[S
 def _current(connection: Connection, lead_id: str, *, closed: bool) -> StoredDecision | None:
     """The current decision on a lead; of a closed lead that has no current score, the last one on it."""
     score = current_scores.get(connection, lead_id)
-    if score is not None:
-        return stored_decisions.get(connection, score.decision_id)
+    kept = None if score is None else current_decisions.get(connection, score)
+    if kept is not None:
+        return kept
     return next(iter(stored_decisions.of_lead(connection, lead_id, 1)), None) if closed else None
 
 

@@ -9,7 +9,7 @@ from features.records import KINDS, Row
 from models.decision import CloseProbability, Decision
 from operations.exploration import OFF, Exploration, Exposure
 from operations.work_list import PASSED, View
-from serving.decisions import current_scores, partner_standings, partner_view, stored_decisions
+from serving.decisions import current_decisions, current_scores, partner_standings, partner_view
 from serving.decisions.current_scores import CurrentScore
 from serving.decisions.reasons import strongest_reason
 from serving.html import charts
@@ -175,8 +175,8 @@ def _count(view: View, tallies: Mapping[tuple[str, bool], int]) -> int:
 
 
 def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int, *, of_partner: bool) -> list[LeadLine]:
+    issued = current_decisions.issued_of(connection, scores)
     decision_ids = [score.decision_id for score in scores]
-    issued = stored_decisions.issued(connection, decision_ids)
     standings = partner_standings.of_decisions(connection, decision_ids) if of_partner else {}
     leads = visible(connection, KINDS["leads"], [score.lead_id for score in scores], now)
     accounts = {} if of_partner else visible(connection, KINDS["accounts"], _ids(leads.values(), "account_id"), now)
@@ -184,25 +184,26 @@ def _lines(connection: Connection, scores: Sequence[CurrentScore], now: int, *, 
     partners = visible(connection, KINDS["partners"], partner_ids, now)
     lines = []
     for score in scores:
-        decision, lead = issued[score.decision_id].decision, leads.get(score.lead_id, {"lead_id": score.lead_id})
+        found, lead = issued.get(score.lead_id), leads.get(score.lead_id, {"lead_id": score.lead_id})
         partner = partners.get(score.source_partner_id or "", {}).get("name") or score.source_partner_id
         if of_partner:
-            seen = partner_view.shown(issued[score.decision_id], standings.get(score.decision_id))
-            lines.append(_line_of_partner(score, seen.missing, lead, partner))
+            seen = None if found is None else partner_view.shown(found, standings.get(score.decision_id))
+            lines.append(_line_of_partner(score, seen.missing if seen else (), lead, partner))
         else:
+            decision = None if found is None else found.decision
             lines.append(_line(score, decision, accounts.get(lead.get("account_id") or "", {}), partner))
     return lines
 
 
-def _line(score: CurrentScore, decision: Decision, account: Row, partner: str | None) -> LeadLine:
+def _line(score: CurrentScore, decision: Decision | None, account: Row, partner: str | None) -> LeadLine:
     return LeadLine(
         score=score,
         name=account.get("name") or account.get("domain") or score.lead_id,
         domain=account.get("domain") if account.get("name") else None,
         partner=partner,
-        probability=decision.close_probability,
-        note=_note(decision),
-        missing=decision.missing if decision.pending else (),
+        probability=None if decision is None else decision.close_probability,
+        note=current_decisions.ALTERED if decision is None else _note(decision),
+        missing=decision.missing if decision is not None and decision.pending else (),
     )
 
 

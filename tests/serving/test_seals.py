@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from features.value_types import DAY, rfc3339
 from serving.decisions import current_scores, merkle, seals, stored_decisions
 from serving.decisions.audit import ChainVerdict, verify
 from serving.decisions.current_scores import CurrentScore
 from serving.decisions.seals import GENESIS, Seal
 from serving.decisions.stored_decisions import StoredDecision
-from serving.decisions.tables import decision_payloads
+from serving.decisions.tables import current_score, decision_payloads
 from serving.decisions.tables import decisions as decisions_table
 from serving.decisions.tables import seals as seals_table
 from serving.store.database import reading
@@ -108,6 +109,32 @@ def test_writers_and_sealers_side_by_side_leave_one_chain(store: Engine) -> None
     assert (found.error, found.decisions, found.unsealed) == (None, 150, 0)
 
 
+def dated(created_at: int, number: int = 1) -> StoredDecision:
+    return replace(decision(number), created_at=created_at)
+
+
+@pytest.mark.parametrize("days", [-400, -1, 1, 400])
+def test_a_decision_that_is_dated_outside_its_seals_is_found_though_it_is_sealed(store: Engine, days: int) -> None:
+    keep(store, dated(NOW))
+    seal(store)
+    keep(store, forged := dated(NOW + days * DAY))
+    if days < 0:
+        assert forged.decision_id in str(verdict(store).error)
+    assert seal(store)
+    assert f"decision {forged.decision_id} in seal 2 is dated {rfc3339(forged.created_at)}" in str(verdict(store).error)
+
+
+def test_decisions_that_waited_for_a_worker_are_sound(store: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seals, "MAX_DECISIONS", 3)
+    keep(store, *(dated(NOW + number * DAY, number) for number in range(7)))
+    for _ in range(3):
+        with store.begin() as connection:
+            assert seals.seal(connection, NOW + 7 * DAY, 3)
+    assert verdict(store).error is None
+    keep(store, forged := dated(NOW))
+    assert forged.decision_id in str(verdict(store).error)
+
+
 def test_the_head_is_what_its_words_say(store: Engine, chain: list[StoredDecision]) -> None:
     with reading(store) as connection:
         last = seals.newest(connection)
@@ -163,6 +190,9 @@ def test_after_erasure_nothing_of_the_lead_is_left_and_the_chain_verifies(
         assert stored_decisions.exists(connection, gone[0].decision_id)
         left = [str(row) for table in metadata.sorted_tables for row in connection.execute(select(table))]
     assert not [row for row in left if "L-1" in row or gone[0].salt in row]
+    with store.begin() as connection:
+        # Its decision is not one that a scorer made, which the audit would name.
+        connection.execute(delete(current_score))
     found = verdict(store)
     assert (found.error, found.decisions, found.erased) == (None, 10, len(gone))
 

@@ -3,9 +3,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import update
 
 from features.value_types import DAY
 from serving.decisions.responses import DecisionAnswer
+from serving.decisions.tables import current_score
 from serving.records import closes
 from tests.serving.pages.conftest import NOW
 
@@ -210,3 +212,17 @@ def test_a_lead_that_was_never_scored_has_a_page_that_says_whether_it_is_closed(
     assert "waits to be scored" in site.read("/leads/L-2").text
     assert site.get("/leads/L-3").status_code == 404
     assert site.get("/leads/L-1", "partner", "P-1").status_code == 404
+
+
+def test_a_decision_on_another_lead_is_shown_on_no_page(site: Any) -> None:
+    for lead_id in ("L-1", "L-2"):
+        site.store("leads", lead_id, lead_id=lead_id)
+        site.decide(lead_id)
+    with site.engine.begin() as connection:
+        forged = update(current_score).where(current_score.c.lead_id == "L-1").values(decision_id="D-L-2")
+        connection.execute(forged)
+    answer = site.get("/leads/L-1")
+    assert answer.status_code == 500
+    assert "The store was altered" in answer.text
+    assert site.get("/leads/L-2").status_code == 200
+    assert "Its current score was altered in the store" in site.read("/").text
