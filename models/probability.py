@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from models.arrays import Matrix, Reals
+from models.lightgbm_trial import try_text
 from models.trees import checked_model_text
 
 if TYPE_CHECKING:
@@ -252,6 +253,8 @@ def _json(model: BaseRate | SegmentRates | Logistic) -> bytes:
 def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     """The model that `to_bytes` wrote. Reading JSON or LightGBM's text runs no code from the content.
 
+    A child process reads LightGBM's text first (see `models.lightgbm_trial`).
+
     Args:
         rung: the rung that the content must be of.
         content: the file's content.
@@ -272,7 +275,9 @@ def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
 
 def _read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     if rung in TREES:
-        return LightGBM(content.decode(), rung)
+        model = LightGBM(content.decode(), rung)
+        try_text(checked_model_text(model.text))
+        return model
     fields: dict[str, Any] = json.loads(content)
     # Checked before an array of that size is allocated.
     if fields["features"] != features:

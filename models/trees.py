@@ -25,11 +25,16 @@ _INNER = ("internal_value", "internal_weight", "internal_count")
 _LEAVES = ("leaf_weight", "leaf_count")
 _CATEGORIES = ("cat_boundaries", "cat_threshold")
 _END = b"end of trees\n"
+_OBJECTIVES = {1: "binary sigmoid:1", 3: "multiclass num_class:3"}
+"""The objective of a model by the number of its outputs. The parser reads what follows the name without looking."""
 _CONTROL = re.compile(rb"[^\n -~]")
 _BLANK = re.compile(rb"\n+")
 _INTEGER = re.compile(r"-?\d{1,10}")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d{1,3})?")
+_SIGN = re.compile(r"-?1|0")
 _THRESHOLD = re.compile(rf"{_NUMBER.pattern}|-?inf")
+_INFO = re.compile(rf"none|\[({_THRESHOLD.pattern}):({_THRESHOLD.pattern})\]|{_INTEGER.pattern}(:{_INTEGER.pattern})*")
+"""What the training data had of a feature: nothing, a range, or categories."""
 _IS_CATEGORY, _MISSING_BITS, _TYPES = 1, 2, 16
 _CATEGORY_BITS = 2**32
 
@@ -38,17 +43,21 @@ class MalformedTrees(ValueError):
     """A text that is not a model of trees, or that LightGBM's parser could not read safely."""
 
 
-def checked_model_text(text: str) -> str:
+def checked_model_text(text: str, outputs: int = 1) -> str:
     """The part of a model's text that predictions need: the header and the trees, checked.
 
     The rest of the text only informs readers. It is cut off, because LightGBM's parser trusts it as well.
 
+    Args:
+        text: the model in LightGBM's text form.
+        outputs: the number of values that the model predicts for a row: 1, or 3 of a hazard model.
+
     Raises:
-        MalformedTrees: the text is not a LightGBM model with one output; the message names the place.
+        MalformedTrees: the text is not a LightGBM model with these outputs; the message names the place.
     """
     content = text.encode()
     head, separator, _ = content.partition(b"\n\n")
-    features, sizes = _check_header(head)
+    features, sizes = _check_header(head, outputs)
     # The parser jumps from tree to tree by `tree_sizes`, so each tree must fill exactly the bytes that it is given.
     position = len(head) + len(separator)
     for number, size in enumerate(sizes):
@@ -59,22 +68,24 @@ def checked_model_text(text: str) -> str:
     return content[: position + len(_END)].decode()
 
 
-def _check_header(text: bytes) -> tuple[int, list[int]]:
+def _check_header(text: bytes, outputs: int) -> tuple[int, list[int]]:
     """The number of features that the model reads, and the sizes of the trees' texts in bytes."""
     first, *lines = _lines(text, "the header")
     header = _fields(lines, "the header")
     if first != "tree" or not _HEADER <= header.keys() <= _HEADER | {"monotone_constraints"}:
         raise MalformedTrees("the header must be that of a LightGBM model")
-    for name, expected in (("version", "v4"), ("num_class", "1"), ("num_tree_per_iteration", "1")):
+    known = {"version": "v4", "num_class": str(outputs), "num_tree_per_iteration": str(outputs)}
+    for name, expected in {**known, "objective": _OBJECTIVES[outputs]}.items():
         if header[name] != expected:
             raise MalformedTrees(f"{name} must be {expected}")
     features = _count(header["max_feature_idx"], "max_feature_idx", 0, MAX_FEATURES - 1) + 1
     _count(header["label_index"], "label_index", 0, 0)
-    for name in ("feature_names", "feature_infos", *({"monotone_constraints"} & header.keys())):
-        if len(header[name].split(" ")) != features:
-            raise MalformedTrees(f"{name} must have {features} items")
-    if any(not re.fullmatch(r"-?1|0", sign) for sign in header.get("monotone_constraints", "0").split(" ")):
-        raise MalformedTrees("monotone_constraints must be -1, 0 or 1")
+    if header["feature_names"].split(" ") != [f"Column_{number}" for number in range(features)]:
+        raise MalformedTrees(f"feature_names must be Column_0 to Column_{features - 1}")
+    for name, form in {"feature_infos": _INFO, "monotone_constraints": _SIGN}.items():
+        items = header[name].split(" ") if name in header else []
+        if name in header and (len(items) != features or not all(form.fullmatch(item) for item in items)):
+            raise MalformedTrees(f"{name} must have {features} items of its form")
     sizes = _integers(header["tree_sizes"], "tree_sizes")
     if min(sizes) <= 0:
         raise MalformedTrees("tree_sizes must be positive")

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from models.probability import LightGBM, MarginModel, Rung
+from models import lightgbm_trial
+from models.lightgbm_trial import UnreadableByLightGBM, try_text
+from models.probability import LightGBM, MarginModel, Rung, read_model
 from models.trees import MalformedTrees, checked_model_text
 
 FOLLOWS = """
@@ -105,3 +107,34 @@ def test_what_the_parser_would_follow_out_of_its_memory_is_refused(text: str, ed
 def test_what_is_no_model_at_all_is_refused(text: str) -> None:
     with pytest.raises(MalformedTrees):
         checked_model_text(text)
+
+
+@pytest.mark.parametrize("name", ["objective", "feature_names", "feature_infos", "monotone_constraints", "label_index"])
+@pytest.mark.parametrize(
+    "value", ["", " ", "binary sigmoid:-1", "binary", "cross_entropy", "99999999999999", "[0:", "1" * 400]
+)
+def test_a_header_has_only_texts_that_training_writes(text: str, name: str, value: str) -> None:
+    """An empty objective ends the process in LightGBM's parser."""
+    edited = re.sub(rf"^{name}=.*$", lambda _: f"{name}={value}", text, count=1, flags=re.MULTILINE)
+    assert edited != text
+    with pytest.raises(MalformedTrees, match=name):
+        checked_model_text(edited)
+
+
+def test_a_sound_text_passes_and_is_tried_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lightgbm_trial, "_sound", set())
+    try_text(checked_model_text(text))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it was tried before"))
+    try_text(checked_model_text(text))
+
+
+def test_a_text_that_ends_the_parser_ends_a_child_process_alone(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadly = re.sub(r"^objective=.*$", "objective=", checked_model_text(text), flags=re.MULTILINE)
+    monkeypatch.setattr("models.probability.checked_model_text", lambda _: deadly)
+    with pytest.raises(ValueError, match="ended the process that tried"):
+        read_model("lightgbm", text.encode(), 3)
+
+
+def test_a_text_that_lightgbm_refuses_is_refused_with_its_reason() -> None:
+    with pytest.raises(UnreadableByLightGBM, match="Model file doesn't specify the number of classes"):
+        try_text("tree\nversion=v4\n\nend of trees\n")

@@ -16,6 +16,7 @@ from features.folding import FOLD_VERSION
 from models.arrays import Matrix, Reals
 from models.bundle import Bundle
 from models.probability import LightGBM, MarginModel, sigmoid
+from models.trees import checked_model_text
 from training.evaluation.metrics import Predictions
 
 SEGMENTS: Mapping[str, str] = {
@@ -129,6 +130,6 @@ def log_odds(bundle: Bundle, matrix: Matrix) -> Reals:
 
 def _margins(model: MarginModel, matrix: Matrix) -> Reals:
     if isinstance(model, LightGBM):
-        booster = lightgbm.Booster(model_str=model.text)
+        booster = lightgbm.Booster(model_str=checked_model_text(model.text))
         return np.asarray(booster.predict(matrix, raw_score=True, num_threads=1), dtype=np.float64)
     return np.asarray(model.contributions(matrix).sum(axis=1))

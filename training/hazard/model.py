@@ -20,6 +20,8 @@ from scipy.special import softmax
 
 from models.arrays import Integers, Matrix, Reals
 from models.encoding import Encoding
+from models.lightgbm_trial import try_text
+from models.trees import checked_model_text
 from training.data.rows import MIN_WINS
 from training.hazard.follow_up import WON, FollowUp
 from training.hazard.incidence import CURVE, Curve, Incidence, PersonPeriods
@@ -34,6 +36,8 @@ _SHRINKAGE_ROWS, _MIN_HAZARD = 20.0, 1e-9
 _MIN_AT_RISK = 100
 """Rows at risk that a period needs to be modelled."""
 _BINS = 63
+_OUTCOMES = 3
+"""Open, won and lost."""
 _TEXT, _FACTS = "hazard.txt", "hazard.json"
 _CHUNK = 20_000
 
@@ -91,7 +95,16 @@ class Hazard:
 
     @cached_property
     def _booster(self) -> lightgbm.Booster:
-        return lightgbm.Booster(model_str=self.text)
+        return lightgbm.Booster(model_str=self.checked_text)
+
+    @cached_property
+    def checked_text(self) -> str:
+        """The part of the text that predictions need.
+
+        Raises:
+            MalformedTrees: LightGBM's parser could not read it safely.
+        """
+        return checked_model_text(self.text, outputs=_OUTCOMES)
 
     def hazards(self, matrix: Matrix) -> Reals:
         """P(won in the period | open at its start), and P(lost ...), of encoded features: (rows, periods, 2)."""
@@ -141,7 +154,12 @@ def read_hazard(files: Mapping[str, bytes]) -> Hazard:
         raise UntrustedHazard(f"the hazard model's files cannot be read ({error}); train again") from None
     if not same:
         raise UntrustedHazard(f"{_TEXT} is not the file that {_FACTS} names; train again")
-    return Hazard(text.decode(), periods, baseline)
+    try:
+        hazard = Hazard(text.decode(), periods, baseline)
+        try_text(hazard.checked_text, outputs=_OUTCOMES)
+    except ValueError as error:
+        raise UntrustedHazard(f"{_TEXT} cannot be read ({error}); train again") from None
+    return hazard
 
 
 def _nested(values: Any) -> tuple[tuple[tuple[float, ...], ...], ...]:
