@@ -128,6 +128,17 @@ def test_a_faulty_row_is_rejected_with_its_reason(
     assert done.report.rejected == {"leads": 1}
 
 
+def test_a_close_without_a_readable_time_takes_that_of_the_fallback_and_the_report_counts_it(
+    import_files: Callable[..., Any],
+) -> None:
+    mapped = FLAT.replace("closed_at: closed}", "closed_at: closed, closed_at_fallback: created}")
+    done = import_files(mapped, flat("1,2024-01-10,Won,soon,Mail,,,", "2,2024-01-11,Lost,,Mail,,,"))
+    closes = {stored.parent: event(stored.record).occurred_at for stored in done.of("lead_events").values()}
+    assert closes == {"1": parse_instant("2024-01-09T23:00:00Z"), "2": parse_instant("2024-01-10T23:00:00Z")}
+    (line,) = done.rejects
+    assert (line["row"], line["lost"], line["field"], line["value"]) == ("1", "field", "closed_at", "soon")
+
+
 @pytest.mark.parametrize(
     ("row", "field", "reason", "value"),
     [

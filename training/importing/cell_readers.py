@@ -52,11 +52,18 @@ def required(read: Callable[[str], Any], missing: FoldedTexts) -> Callable[[str]
     return check
 
 
-def time_reader(name: str, time: Time, table: Table, dialect: Dialect) -> CellReader:
-    """The reader of a time that must not be missing.
+def time_reader(name: str, time: Time, table: Table, dialect: Dialect, *, optional: bool = False) -> CellReader:
+    """The reader of a time, which must not be missing unless it is optional.
 
     Raises:
         InvalidFile: the table lacks its column.
     """
-    read = required(lambda cell: dialect.clock.instant(cell, time.format), dialect.missing)
+
+    def instant(cell: str) -> int:
+        return dialect.clock.instant(cell, time.format)
+
+    def known(cell: str) -> int | None:
+        return None if cell in dialect.missing else instant(cell)
+
+    read = known if optional else required(instant, dialect.missing)
     return CellReader(name, table.position(time.column), read)

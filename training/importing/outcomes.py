@@ -56,7 +56,7 @@ class OutcomeReader:
         event = self.event(cells)
         amount = read_cells([self.amount], cells, dropped) if self.amount else {}
         if event is not None:
-            return (_event(f"outcome:{lead_id}", lead_id, event, self._closed(cells, problems), amount),)
+            return (_event(f"outcome:{lead_id}", lead_id, event, self._closed(cells, problems, dropped), amount),)
         return (_event(f"amount:{lead_id}", lead_id, "opened", created, amount),) if amount else ()
 
     def event(self, cells: Cells) -> str | None:
@@ -78,14 +78,11 @@ class OutcomeReader:
     def _means(self, text: str) -> str:
         return self._events.get(self.outcome.compared(text), "open")
 
-    def _closed(self, cells: Cells, problems: list[Problem]) -> Any:
-        """The time of the close; of its own error where there is a fallback, nothing is told."""
-        readers = [each for each in (self.closed_at, self.fallback) if each]
-        for reader in readers[:-1]:
-            found = read_cells([reader], cells, [])
-            if found:
-                return found["closed_at"]
-        return read_cells(readers[-1:], cells, problems).get("closed_at")
+    def _closed(self, cells: Cells, problems: list[Problem], dropped: list[Problem]) -> Any:
+        """The time of the close. Where there is a fallback, an unreadable time is a dropped field and no lost row."""
+        own = read_cells([self.closed_at] if self.closed_at else [], cells, dropped if self.fallback else problems)
+        found = own or read_cells([self.fallback] if self.fallback else [], cells, problems)
+        return found.get("closed_at")
 
 
 def _event(identity: str, lead_id: str, event: str, at: int | None, amount: Mapping[str, Any]) -> Stored:
@@ -103,7 +100,7 @@ def outcome_reader(outcome: Outcome, table: Table, dialect: Dialect) -> OutcomeR
     return OutcomeReader(
         position=table.position(outcome.column),
         outcome=outcome,
-        closed_at=time_reader("closed_at", closed, table, dialect) if closed else None,
+        closed_at=time_reader("closed_at", closed, table, dialect, optional=fallback is not None) if closed else None,
         fallback=time_reader("closed_at", fallback, table, dialect) if fallback else None,
         amount=CellReader("amount", table.position(amount.column), read) if amount and read else None,
     )
