@@ -192,6 +192,15 @@ def test_the_day_of_seconds_since_1970_is_that_of_the_export(import_files: Calla
     assert record.referral_date == parse_instant(FIFTH)
 
 
+def test_seconds_that_are_read_as_milliseconds_are_told(import_files: Callable[..., Any]) -> None:
+    more = "fields: {referral_date: {column: at, format: epoch_ms}}"
+    rows = {"a.csv": "id,at\n1,1767567600\n2,1767567600000\n"}
+    assert import_files(flat(more), rows).report.notes == (
+        "leads.referral_date reads '1767567600' as milliseconds, in the year 1970; "
+        "if they are seconds, set format: epoch",
+    )
+
+
 @pytest.mark.parametrize("cell", ["1.2345678901e+10", "1.23457E+11", "1E+10"])
 def test_an_id_that_a_program_shortened_is_refused(import_files: Callable[..., Any], cell: str) -> None:
     more = "fields: {account_id: company}"

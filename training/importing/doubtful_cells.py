@@ -17,6 +17,7 @@ from training.importing.time_parsing import readings
 from training.importing.word_use import column_counts, counted
 
 _NUMERIC = ("integer", "number", "money")
+_SECONDS = re.compile(r"[1-9]\d{8,9}(\.\d+)?", re.ASCII)
 _WHOLE_FLOAT = re.compile(r"\d{1,16}\.0", re.ASCII)
 
 
@@ -46,6 +47,7 @@ def doubts(mapping: MappingFile, readers: Mapping[str, RowReader]) -> Iterator[s
             yield from _of_numbers(numbers)
         for place, column, forms in _times(block, reader.kind):
             yield from _of_times(place, column_counts(reader.table, column), forms)
+            yield from _of_epochs(place, column_counts(reader.table, column), forms)
 
 
 def _fields(block: Block, reader: RowReader) -> Iterator[_Numbers]:
@@ -109,14 +111,14 @@ def _shown(texts: Sequence[str]) -> str:
 
 
 def _times(block: Block, kind: Kind) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Each column of times that has several forms: its place, its name and the forms."""
+    """Each column of times with stated forms: its place, its name and the forms."""
     named: list[tuple[str, Time | None]] = [("occurred_at", block.happened()), ("recorded_at", block.recorded_at)]
     if isinstance(block, Leads) and block.outcome:
         outcome = block.outcome
         named += [("closed_at", outcome.closed_at), ("closed_at_fallback", outcome.closed_at_fallback)]
     columns = [(name, time.column, time.format) for name, time in named if time]
     columns += [(name, source.column, source.format) for name, source in block.fields.items() if source.column]
-    return ((f"{kind.name}.{name}", column, forms) for name, column, forms in columns if len(forms) > 1)
+    return ((f"{kind.name}.{name}", column, forms) for name, column, forms in columns if forms)
 
 
 def _of_times(place: str, cells: Counter[str], forms: Sequence[str]) -> Iterator[str]:
@@ -126,6 +128,13 @@ def _of_times(place: str, cells: Counter[str], forms: Sequence[str]) -> Iterator
         form, read = next(readings(min(doubtful), forms))
         total = f"{sum(doubtful.values()):,} cells of {place} fit several forms, and the first that fits decides"
         yield f"{total} ({min(doubtful)} is {read.date()} by {form}): {counted(doubtful)}"
+
+
+def _of_epochs(place: str, cells: Counter[str], forms: Sequence[str]) -> Iterator[str]:
+    """The cells that are read as milliseconds of the year 1970 and would be times of this century as seconds."""
+    early = [cell for cell in cells if _SECONDS.fullmatch(cell)] if tuple(forms) == ("epoch_ms",) else []
+    if early:
+        yield f"{place} reads {_shown(early)} as milliseconds, in the year 1970; if they are seconds, set format: epoch"
 
 
 def _of_ids(reader: RowReader) -> Iterator[str]:
