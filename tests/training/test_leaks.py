@@ -51,6 +51,39 @@ def named(values: Sequence[Scalar], attribute: bool = True, won: np.ndarray = WO
     return suspect
 
 
+def among(columns: dict[str, np.ndarray], declared: Sequence[str], won: np.ndarray = WON) -> list[Suspect]:
+    """Suspects among columns of numbers."""
+    encoding = Encoding(tuple(EncodedFeature(name, "number") for name in columns))
+    matrix = np.column_stack(list(columns.values()))
+    rows = Rows(matrix=matrix, won=won, weight=np.ones(COUNT), at_creation=np.ones(COUNT, dtype=bool))
+    return list(search_for_leaks(rows, encoding, DIVISION, declared, pa.table(columns)).suspects)
+
+
+def hints(count: int, strength: float) -> dict[str, np.ndarray]:
+    """Columns that each say a little of the outcome, and one that knows it honestly a little."""
+    rng = np.random.default_rng(5)
+    told = {f"hint {n}": strength * WON + rng.normal(size=COUNT) for n in range(count)}
+    return {"size": 0.6 * WON + rng.normal(size=COUNT), **told}
+
+
+def test_attributes_that_decide_together_block_by_name_though_none_does_alone() -> None:
+    columns = hints(4, 1.1)
+    suspects = among(columns, [*columns])
+    blocking = {suspect.name for suspect in suspects if suspect.decisive}
+    assert blocking == {f"hint {n}" for n in range(4)}
+    assert all("together with" in suspect.grounds for suspect in suspects if suspect.decisive)
+    assert all(suspect.auc is None or suspect.auc < 0.9 for suspect in suspects), "none of them alone"
+
+
+def test_attributes_that_leave_half_to_learn_together_block_nothing() -> None:
+    columns = hints(4, 0.5)
+    assert not any(suspect.decisive for suspect in among(columns, [*columns]))
+
+
+def test_features_that_are_no_attributes_block_nothing_together() -> None:
+    assert not any(suspect.decisive for suspect in among(hints(4, 1.1), []))
+
+
 def blank_where(blank: np.ndarray) -> list[Scalar]:
     return [None if b else float(v) for b, v in zip(blank, NOISE[::-1], strict=True)]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, TypeAlias
 
-Kind: TypeAlias = Literal["skill", "missing", "value", "close", "order"]
+Kind: TypeAlias = Literal["skill", "missing", "value", "close", "order", "group"]
 
 
 @dataclass(frozen=True, kw_only=True)

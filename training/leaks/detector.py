@@ -13,7 +13,7 @@ from training.data.rows import Rows
 from training.data.snapshots import MAX_SNAPSHOTS
 from training.data.splits import Split
 from training.evaluation.leak_findings import DriftingFeature, Evidence, Suspect
-from training.leaks import drift, filled_at_close, id_order, near_close, single_feature_auc
+from training.leaks import drift, filled_at_close, group, id_order, near_close, single_feature_auc
 from training.leaks.columns import FeatureColumn, feature_column
 from training.leaks.evidence import ranked
 from training.leaks.sample import FAMILY, LeadHistory, Sample
@@ -74,6 +74,9 @@ def search_for_leaks(
     aucs = _search_single_features(columns, rows, split, sample, findings)
     rng = np.random.default_rng(seed)
     skipped += _search_near_close(columns, rows, split, sample, history, findings, rng)
+    if not any(found.decisive for each in findings.values() for found in each):
+        for name, found in group.evidence(rows, encoding, split.folds, attributes, rng).items():
+            findings[name].append(found)
     named = [Suspect.of(name, aucs[name], each, name in attributes) for name, each in findings.items() if each]
     drifting = drift.drifting(rows, encoding, split, rng)
     return LeakSearch(tuple(ranked(named)), tuple(drifting), tuple(skipped))
