@@ -24,9 +24,10 @@ import uvicorn
 from features.catalogue import CATALOGUE
 from features.value_types import SECOND
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
 from models.policy import load
-from models.probability import Calibration, LightGBM, sigmoid
+from models.probability import LightGBM, sigmoid
 from serving.access import keys
 from serving.app import create_app
 from serving.champion import bundles

@@ -57,7 +57,7 @@ def fit_ladder(data: TrainingData, seed: int, progress: Progress) -> Ladder:
     if not origins.encoding.features or not has_enough_outcomes(origins.won):
         return Ladder("base_rate", {}, {})
     rungs = candidates(origins, progress, NOT_TUNED.settings)
-    served, _ = select_rung(origins.won, {each.rung: each.probability for each in rungs}, origins.bootstrap)
+    served, _ = select_rung(origins, {each.rung: each.probability for each in rungs})
     choices = {each.rung: _choice_of(origins, each.rung, each.settings, each.margins, NOT_TUNED) for each in rungs}
     return Ladder(served, choices, {each.rung: log_loss(origins.won, each.probability) for each in rungs})
 

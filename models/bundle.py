@@ -23,8 +23,9 @@ from features.folding import FOLD_VERSION
 from features.provenance import Attribute
 from features.value_types import Scalar
 from models.arrays import Matrix, Reals
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
-from models.probability import RUNGS, TREES, Calibration, MarginModel, Rung, read_model
+from models.probability import RUNGS, TREES, MarginModel, Rung, read_model
 
 Grade: TypeAlias = Literal["A", "B", "C", "D"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
@@ -147,7 +148,7 @@ class Bundle:
             "name": self.name,
             "rung": self.rung,
             "encoding": [asdict(feature) for feature in self.encoding.features],
-            "calibration": asdict(self.calibration),
+            "calibration": _described_calibration(self.calibration),
             "horizon_days": self.horizon_days,
             "base_rate": self.base_rate,
             "grades": self.grades,
@@ -161,6 +162,11 @@ class Bundle:
             "history": self.history,
             "facts": self.training_summary,
         }
+
+
+def _described_calibration(calibration: Calibration) -> Mapping[str, Any]:
+    """The map with the spreads that it holds. An earlier bundle has none, and keeps its hash."""
+    return {name: value for name, value in asdict(calibration).items() if value or not name.endswith("_spread")}
 
 
 def grade_of(probability: float, cut_offs: tuple[float, float, float]) -> Grade:

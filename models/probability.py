@@ -1,12 +1,11 @@
-"""The close probability: the rungs of the ladder as they are served, and the calibration map.
+"""The close probability: the rungs of the ladder as they are served.
 
-Every rung splits a lead's margin (log-odds before calibration) into contributions: one column a feature, and a last one
-for the base. The margin is their sum by definition, so an explanation adds up by construction. Calibration is affine on
-the log-odds, `slope * margin + intercept`. It scales each contribution by the slope and keeps the sum exact.
+Every rung splits a lead's margin (log-odds before calibration, see `models.calibration`) into contributions: one column
+a feature, and a last one for the base. The margin is their sum by definition, so an explanation adds up by
+construction.
 """
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -20,10 +19,12 @@ from models.trees import checked_model_text
 if TYPE_CHECKING:
     import lightgbm
 
-Rung = Literal["base_rate", "segment_rates", "logistic", "additive", "lightgbm"]
-RUNGS: tuple[Rung, ...] = ("base_rate", "segment_rates", "logistic", "additive", "lightgbm")
-"""From the simplest up; in `additive` each tree uses one feature."""
+Rung = Literal["base_rate", "segment_rates", "logistic", "additive", "lightgbm", "blend"]
+RUNGS: tuple[Rung, ...] = ("base_rate", "segment_rates", "logistic", "additive", "lightgbm", "blend")
+"""From the simplest up; in `additive` each tree uses one feature, and `blend` is a mean of `MEMBERS`."""
 TREES: tuple[Rung, ...] = ("additive", "lightgbm")
+MEMBERS: tuple[Rung, ...] = ("logistic", "additive", "lightgbm")
+"""The rungs that a blend may be made of."""
 
 MIN_PROBABILITY = 1e-12
 """The least distance of a probability from 0 and 1 where its logarithm is taken."""
@@ -246,6 +247,52 @@ class LightGBM:
         return self.text.encode()
 
 
+@dataclass(frozen=True)
+class Blend:
+    """A convex combination of rungs on their margins.
+
+    The Shapley values of a weighted sum are the weighted sum of Shapley values (linearity, Shapley 1953), so
+    explanations stay exact. No weight is negative, so the margin obeys each direction that all members obey.
+
+    Attributes:
+        members: fitted rungs of `MEMBERS`, each once.
+        weights: the weight of each member; they add up to 1.
+
+    Raises:
+        ValueError: a member is of another rung or repeated, or the weights are no convex combination.
+    """
+
+    members: tuple[MarginModel, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        rungs = [member.rung for member in self.members]
+        if not rungs or len({*rungs}) < len(rungs) or not {*rungs} <= {*MEMBERS}:
+            raise ValueError(f"a blend is made of {', '.join(MEMBERS)}, each at most once, not of {', '.join(rungs)}")
+        if len(self.weights) != len(rungs) or min(self.weights) < 0 or abs(sum(self.weights) - 1) > _WEIGHTS_TOLERANCE:
+            raise ValueError(f"a blend has a weight of 0 or more for each member, 1 in sum, not {list(self.weights)}")
+
+    @property
+    def rung(self) -> Rung:
+        """The rung's name."""
+        return "blend"
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """The weighted sum of the members' contributions."""
+        weighted = (
+            weight * member.contributions(matrix) for weight, member in zip(self.weights, self.members, strict=True)
+        )
+        return np.asarray(sum(weighted))
+
+    def to_bytes(self) -> bytes:
+        """JSON, with the content of each member as text."""
+        members = [{"rung": member.rung, "model": member.to_bytes().decode()} for member in self.members]
+        return json.dumps({"weights": self.weights, "members": members}).encode()
+
+
+_WEIGHTS_TOLERANCE = 1e-9
+
+
 def _json(model: BaseRate | SegmentRates | Logistic) -> bytes:
     return json.dumps(asdict(model)).encode()
 
@@ -273,12 +320,22 @@ def read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     return model
 
 
+def _member(rung: str) -> Rung:
+    found = next((member for member in MEMBERS if member == rung), None)
+    if found is None:
+        raise ValueError(f"a blend has no member of rung {rung}")
+    return found
+
+
 def _read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     if rung in TREES:
         model = LightGBM(content.decode(), rung)
         try_text(checked_model_text(model.text))
         return model
     fields: dict[str, Any] = json.loads(content)
+    if rung == "blend":
+        members = (_read_model(_member(each["rung"]), each["model"].encode(), features) for each in fields["members"])
+        return Blend(tuple(members), tuple(fields["weights"]))
     # Checked before an array of that size is allocated.
     if fields["features"] != features:
         raise ValueError(f"it reads {fields['features']} features, not the encoding's {features}")
@@ -287,59 +344,3 @@ def _read_model(rung: Rung, content: bytes, features: int) -> MarginModel:
     if rung == "segment_rates":
         return SegmentRates(**{**fields, "effects": tuple(fields["effects"])})
     return Logistic(**{**fields, "columns": tuple(LogisticColumn(**column) for column in fields["columns"])})
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The affine map from margins to log-odds, and its uncertainty.
-
-    Attributes:
-        slope: positive.
-        intercept: added to slope times margin.
-        draws: (slope, intercept) of refits of the map on bootstrap samples of whole accounts. Their spread at a margin
-            is the range of the probability: the uncertainty of the map, not of the single lead's outcome.
-    """
-
-    slope: float
-    intercept: float
-    draws: tuple[tuple[float, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 0 < self.slope < math.inf:
-            raise ValueError(f"the calibration's slope must be positive and finite, not {self.slope}")
-
-    @cached_property
-    def _slopes_and_intercepts(self) -> Matrix:
-        """The draws' slopes in the first row, their intercepts in the second."""
-        return np.array(self.draws).T
-
-    def log_odds(self, margin: Reals) -> Reals:
-        """Calibrated log-odds of margins."""
-        return self.slope * margin + self.intercept
-
-    def range(self, margin: Reals) -> tuple[Reals, Reals]:
-        """The lower and upper ends of the 95 % range of the probability at each margin; it contains the probability."""
-        value = sigmoid(self.log_odds(margin))
-        if not self.draws:
-            return value, value
-        slopes, intercepts = self._slopes_and_intercepts
-        # Each draw is one map that the accounts could have given. A row holds one lead's probability under every draw,
-        # in order; leaving out 2.5 % at each end is the percentile interval of the bootstrap.
-        probabilities = np.sort(sigmoid(np.outer(margin, slopes) + intercepts), axis=1)
-        lower, upper = _quantile(probabilities, 0.025), _quantile(probabilities, 0.975)
-        # The draws may all lie on one side of the map itself, which is fitted on all accounts.
-        return np.minimum(lower, value), np.maximum(upper, value)
-
-
-def _quantile(ordered: Matrix, share: float) -> Reals:
-    """A quantile of each row of ordered values, equal to `np.quantile` in the last bit.
-
-    `np.quantile` takes ten times as long for a single row, and a request has a single row.
-    """
-    # Linear interpolation between the two values around the position, from the nearer one, as NumPy does.
-    position = share * (ordered.shape[1] - 1)
-    below = math.floor(position)
-    weight = position - below
-    low, high = ordered[:, below], ordered[:, min(below + 1, ordered.shape[1] - 1)]
-    quantile: Reals = low + (high - low) * weight if weight < 0.5 else high - (high - low) * (1 - weight)
-    return quantile

@@ -6,7 +6,7 @@ from app import console
 
 if TYPE_CHECKING:
     from training.evaluation.metrics import AttainableSkill
-    from training.evaluation.report import EvaluationReport
+    from training.evaluation.report import EvaluationReport, RungMetrics
 
 
 def evaluation_text(report: "EvaluationReport", attainable: "AttainableSkill | None" = None) -> str:
@@ -30,9 +30,7 @@ def evaluation_text(report: "EvaluationReport", attainable: "AttainableSkill | N
     ]
     tables = [console.table("Out of time, at creation", ["", "served", "constant"], rows)]
     if report.out_of_time_rungs:
-        columns = ["rung", "rows", "log_loss", "auc", "brier"]
-        rungs = [[getattr(rung, name) for name in columns] for rung in report.out_of_time_rungs]
-        tables.append(console.table("Rolling origins", [name.replace("_", " ") for name in columns], rungs))
+        tables.append(_considered(report))
     lines += [f"left out: {excluded.leads:,} leads with {excluded.segment}" for excluded in report.excluded]
     lines += [f"levels left out: {each}" for each in report.left_out_levels]
     lines += [f"suspected leak: {suspect.name} {suspect.evidence}" for suspect in report.leaks]
@@ -43,6 +41,22 @@ def evaluation_text(report: "EvaluationReport", attainable: "AttainableSkill | N
             f"{attainable.share_of_attainable_skill_expected:.3f} in expectation"
         )
     return "\n".join([*lines, *tables])
+
+
+def _considered(report: "EvaluationReport") -> str:
+    """The table of the rungs that were considered, with the loss at each origin and the weight in the served model."""
+    origins = range(max(len(rung.log_loss_by_origin) for rung in report.out_of_time_rungs))
+    head = ["rung", "settings", "weight", "log loss", *(f"origin {number + 1}" for number in origins), "auc", "brier"]
+    rows = [
+        [rung.rung, _settings(rung), rung.weight, rung.log_loss, *rung.log_loss_by_origin, rung.auc, rung.brier]
+        for rung in report.out_of_time_rungs
+    ]
+    judged = report.out_of_time_rungs[0].rows
+    return console.table(f"Considered at the rolling origins, on {judged:,} leads", head, rows)
+
+
+def _settings(rung: "RungMetrics") -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in rung.settings.items())
 
 
 def _interval(value: float, low: float, high: float) -> str:

@@ -13,7 +13,7 @@ from features.catalogue.entry import Entry
 from features.value_types import Scalar
 from models.bundle import Bundle
 from models.encoding import EncodedFeature, Encoding
-from models.probability import MarginModel, Rung
+from models.probability import Blend, MarginModel, Rung
 from training.data.rows import Rows
 from training.fitting.calibration import NO_LEADS, ScoredLeads, calibrate
 from training.fitting.ladder import TreeSettings, fit_base_rate, fit_logistic, fit_segment_rates, fit_trees
@@ -76,12 +76,16 @@ def rows(columns: Mapping[str, list[Scalar]], encoding: Encoding) -> Rows:
 @pytest.fixture(scope="session")
 def fitted(rows: Rows, encoding: Encoding, directions: tuple[int, ...]) -> Mapping[Rung, MarginModel]:
     settings = TreeSettings(trees=40, learning_rate=0.2, fewest_rows_in_leaf=5)
-    return {
-        "base_rate": fit_base_rate(rows),
-        "segment_rates": fit_segment_rates(rows, encoding.names.index("industry"), len(LEVELS["industry"])),
+    members: dict[Rung, MarginModel] = {
         "logistic": fit_logistic(rows, encoding, directions, 1.0),
         "additive": fit_trees(rows, encoding, directions, settings.stumps(), 0),
         "lightgbm": fit_trees(rows, encoding, directions, settings, 0),
+    }
+    return {
+        "base_rate": fit_base_rate(rows),
+        "segment_rates": fit_segment_rates(rows, encoding.names.index("industry"), len(LEVELS["industry"])),
+        **members,
+        "blend": Blend(tuple(members.values()), (0.5, 0.2, 0.3)),
     }
 
 

@@ -10,9 +10,10 @@ from features.catalogue.entry import Aggregate, Entry, Reading
 from features.engines.python import Evaluation
 from features.value_types import parse_instant
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
 from models.policy import AllOf, AnyOf, Policy, Rule, Test
-from models.probability import BaseRate, Calibration, Logistic, LogisticColumn, MarginModel
+from models.probability import BaseRate, Logistic, LogisticColumn, MarginModel
 from models.scorer import Scorer, ServedModel
 
 GOLDEN: Mapping[str, Any] = json.loads(Path(__file__).with_name("golden_decisions.json").read_text(encoding="utf-8"))

@@ -17,7 +17,8 @@ from features.catalogue import CATALOGUE
 from features.catalogue.catalogue import Catalogue
 from features.catalogue.entry import Entry
 from models.bundle import MAX_BYTES, Bundle, UntrustedBundle, read, read_folder
-from models.probability import RUNGS, TREES, Calibration, Rung
+from models.calibration import Calibration
+from models.probability import RUNGS, TREES, Rung
 
 Files = dict[str, bytes]
 

@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from features.catalogue import CATALOGUE
 from features.value_types import Scalar
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
-from models.probability import RUNGS, Calibration, LightGBM, MarginModel, Rung, logit, read_model, sigmoid
+from models.probability import RUNGS, LightGBM, MarginModel, Rung, logit, read_model, sigmoid
 from training.data.rows import Rows
 
 TOLERANCE = 1e-9
@@ -197,3 +199,29 @@ def test_encoding_keeps_none_and_unknown_apart() -> None:
     found = encoding.encode({"n": [0, None, 2.5], "c": ["b", None, "z"]}, 3)
     np.testing.assert_array_equal(found, [[0, 1], [np.nan, np.nan], [2.5, np.nan]])
     assert Encoding(()).encode({}, 3).shape == (3, 0)
+
+
+@given(
+    margins=st.lists(st.floats(-8, 8), min_size=1, max_size=4),
+    model=st.floats(0, 2),
+    level=st.floats(0, 2),
+)
+def test_spreads_never_make_a_range_narrower_and_keep_the_value_in_it(
+    margins: list[float], model: float, level: float
+) -> None:
+    margin = np.array(margins)
+    map_ = Calibration(0.9, -0.1, ((0.8, -0.2), (1.0, 0.1), (0.95, 0.0)))
+    wider = replace(map_, model_spread=model, level_spread=level)
+    (low, high), (lower, upper) = map_.range(margin), wider.range(margin)
+    value = sigmoid(map_.log_odds(margin))
+    assert (lower <= low).all()
+    assert (upper >= high).all()
+    assert ((lower <= value) & (value <= upper)).all()
+    if model + level == 0:
+        assert lower.tolist() == low.tolist()
+
+
+def test_a_spread_alone_is_a_normal_range_on_log_odds() -> None:
+    lower, upper = Calibration(1.0, 0.0, model_spread=0.3, level_spread=0.4).range(np.array([0.0]))
+    assert logit(upper)[0] == pytest.approx(1.96 * 0.5)
+    assert logit(lower)[0] == pytest.approx(-1.96 * 0.5)

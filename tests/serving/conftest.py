@@ -17,9 +17,10 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from features.catalogue import CATALOGUE
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
 from models.policy import load
-from models.probability import BaseRate, Calibration
+from models.probability import BaseRate
 from serving.champion.watcher import ModelWatcher
 from serving.http.token_bucket import RateLimit
 from serving.service import Service

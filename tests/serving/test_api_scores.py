@@ -17,8 +17,9 @@ from sqlalchemy import Engine
 from features.catalogue import CATALOGUE
 from features.value_types import parse_instant
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
-from models.probability import Calibration, Logistic, LogisticColumn
+from models.probability import Logistic, LogisticColumn
 from serving.access import keys
 from serving.app import create_app
 from serving.champion import bundles

@@ -13,8 +13,9 @@ from features.catalogue import CATALOGUE
 from features.records import EVERYONE, PARTNER_HISTORY, TIER_HISTORY, Row
 from features.value_types import DAY
 from models.bundle import Bundle, read
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
-from models.probability import Calibration, Logistic, LogisticColumn
+from models.probability import Logistic, LogisticColumn
 from serving.decisions import stored_decisions
 from serving.records import versions
 from serving.store.database import reading

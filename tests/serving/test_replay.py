@@ -17,9 +17,10 @@ from features.catalogue.catalogue import Catalogue
 from features.records import EVERYONE, KINDS, PARTNER_HISTORY, TIER_HISTORY, Row, Stored, parse
 from features.value_types import DAY, parse_instant, rfc3339
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
 from models.policy import Policy, load
-from models.probability import Calibration, Logistic, LogisticColumn
+from models.probability import Logistic, LogisticColumn
 from serving.access import keys
 from serving.app import create_app
 from serving.champion import bundles

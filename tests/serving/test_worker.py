@@ -15,8 +15,9 @@ from features.catalogue import CATALOGUE
 from features.records import KINDS, PARTNER_HISTORY, Lead, LeadEvent, Partner, Stored
 from features.value_types import DAY, SECOND, microseconds, moment, parse_instant
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
-from models.probability import Calibration, Logistic, LogisticColumn
+from models.probability import Logistic, LogisticColumn
 from serving.champion import bundles
 from serving.champion.watcher import CHECK_EVERY
 from serving.decisions import rescore_queue, stored_decisions

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.probability import Calibration, logit, sigmoid
+from models.calibration import Calibration
+from models.probability import logit, sigmoid
 from training.fitting.calibration import (
     DRAWS,
     MIN_ROWS_FOR_SLOPE,

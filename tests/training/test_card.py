@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 from features.catalogue import CATALOGUE
 from features.value_types import DAY
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
-from models.probability import BaseRate, Calibration
+from models.probability import BaseRate
 from training.data.levels import LeftOutLevels
 from training.data.segments import ExcludedSegment
 from training.evaluation.card import card

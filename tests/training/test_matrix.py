@@ -23,7 +23,7 @@ from features.provenance import Attribute, Provenance
 from features.records import KINDS
 from features.value_types import DAY, Scalar
 from models.encoding import EncodedFeature, Encoding
-from models.probability import Logistic, sigmoid
+from models.probability import Blend, Logistic, sigmoid
 from training.data.matrix import METADATA, TrainingData, data_sha256, export_table, prepare_training
 from training.data.rows import Rows
 from training.data.segments import Segment, UnknownSegment
@@ -126,11 +126,13 @@ def written(folder: Path, out: Path, *arguments: object) -> dict[str, Any]:
 def test_a_model_fitted_on_the_file_is_the_one_that_training_yields(
     signal: Path, version: TrainingResult, tmp_path: Path
 ) -> None:
-    assert version.bundle.rung == "logistic"
+    served = version.bundle.model
+    assert isinstance(served, Blend)
     written(signal, tmp_path / "matrix.parquet", "--horizon-days", 30)
     file = File(tmp_path / "matrix.parquet")
-    model = file.logistic(file.frame["part"] == "train", version.bundle.training_summary["settings"]["strength"])
-    refitted = replace(version.bundle, model=model)
+    strength = version.bundle.training_summary["settings"]["logistic"]["strength"]
+    member = file.logistic(file.frame["part"] == "train", strength)
+    refitted = replace(version.bundle, model=replace(served, members=(member, *served.members[1:])))
     probability = sigmoid(refitted.contributions(file.matrix(file.frame["part"] == "test")).sum(axis=1))
     assert refitted.sha256 == version.bundle.sha256
     assert probability.tolist() == version.predictions.probability.tolist()

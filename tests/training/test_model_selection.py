@@ -1,6 +1,7 @@
 """Choosing the rung: the simplest that predicts out of time, and the base rate where nothing does."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 
 from models.encoding import EncodedFeature, Encoding
-from models.probability import logit, sigmoid
+from models.probability import Blend, logit, sigmoid
 from training.data.rows import MIN_WINS, Rows
 from training.data.splits import Fold, Split
-from training.evaluation.bootstrap import ClusterBootstrap
+from training.fitting.blend import Member, stacked_weights
+from training.fitting.calibration import trust
 from training.fitting.ladder import fit_base_rate, fit_logistic
 from training.fitting.model_selection import Choice, choose, select_rung
 from training.fitting.rolling_origins import RollingOrigins
@@ -48,7 +50,7 @@ def chosen(rows: Rows, encoding: Encoding = ENCODING, directions: Sequence[int] 
     names = np.arange(count).astype(str)
     split = rolling(count)
     origins = RollingOrigins.of(rows, encoding, directions, split.folds, names, 0)
-    return choose(origins, rows.won[split.train], lambda _words: None)
+    return choose(origins, lambda: "too few outcomes", lambda _words: None)
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +65,15 @@ def test_noise_stays_at_the_base_rate() -> None:
     assert found.reason == "no fitted rung predicts out of time significantly better than the base rate"
 
 
-def test_a_plain_effect_is_left_to_the_logistic_rung(linear: tuple[Rows, Choice]) -> None:
+def test_an_effect_is_found_and_the_table_says_what_was_considered(linear: tuple[Rows, Choice]) -> None:
     _, found = linear
-    assert found.rung == "logistic"
+    assert found.rung != "base_rate"
     assert "standard error" in found.reason
-    assert [row.rung for row in found.table] == ["base_rate", "logistic", "additive", "lightgbm"]
+    assert [row.rung for row in found.table] == ["base_rate", "logistic", "additive", "lightgbm", "blend"]
+    members = {member.rung: member.weight for member in found.members}
+    weights = {row.rung: row.weight for row in found.table}
+    assert weights == dict.fromkeys(weights, 0.0) | {found.rung: 1.0} | members
+    assert all(len(row.log_loss_by_origin) == 3 for row in found.table)
     assert found.table[1].log_loss < found.table[0].log_loss
 
 
@@ -86,10 +92,20 @@ def test_the_test_rows_touch_nothing(linear: tuple[Rows, Choice]) -> None:
     assert [margin.tolist() for margin in again.margins] == [margin.tolist() for margin in found.margins]
 
 
-def test_the_chosen_rung_is_fitted_with_its_settings(linear: tuple[Rows, Choice]) -> None:
+def test_each_member_is_fitted_with_its_settings_and_counts_by_its_weight(linear: tuple[Rows, Choice]) -> None:
     rows, found = linear
+    members = (
+        Member(rung="logistic", settings={"strength": 0.1}, weight=0.25),
+        Member(rung="additive", settings={"trees": 20}, weight=0.75),
+    )
+    found = replace(found, rung="blend", settings={}, members=members)
     fitted = found.fit(rows, ENCODING, FREE, 0)
-    assert fitted.to_bytes() == fit_logistic(rows, ENCODING, FREE, found.settings["strength"]).to_bytes()
+    assert isinstance(fitted, Blend)
+
+    assert fitted.members[0].to_bytes() == fit_logistic(rows, ENCODING, FREE, 0.1).to_bytes()
+    parts = [member.contributions(rows.matrix) for member in fitted.members]
+    expected = sum(member.weight * part for member, part in zip(found.members, parts, strict=True))
+    np.testing.assert_allclose(fitted.contributions(rows.matrix), expected, rtol=0, atol=1e-12)
 
 
 def test_few_wins_are_not_fitted_to() -> None:
@@ -98,7 +114,7 @@ def test_few_wins_are_not_fitted_to() -> None:
     rows.won[rolling(1200).folds[-1].judge[: MIN_WINS - 1]] = 1
     found = chosen(rows)
     assert found.rung == "base_rate"
-    assert found.reason == f"{MIN_WINS - 1} wins among 900 training leads are too few to fit and judge more"
+    assert found.reason == "too few outcomes"
 
 
 @pytest.mark.parametrize("won", [0.0, 1.0])
@@ -125,8 +141,14 @@ def test_a_level_that_shifts_with_time_is_no_merit_of_any_rung() -> None:
     assert chosen(rows).rung == "base_rate"
 
 
-def _clusters(count: int) -> ClusterBootstrap:
-    return ClusterBootstrap(np.arange(count).astype(str), np.random.default_rng(0))
+def _judged(won: np.ndarray, folds: int = 4) -> RollingOrigins:
+    """Rolling origins whose judged rows have these outcomes, each row an account of its own."""
+    count = len(won)
+    rows = rows_of(count, lambda x: np.zeros(len(x)))
+    rows.won[:] = won
+    parts = tuple(Fold(np.arange(count), part) for part in np.array_split(np.arange(count), folds))
+    names = np.arange(count).astype(str)
+    return RollingOrigins(rows=rows, encoding=ENCODING, directions=FREE, folds=parts, cluster=names, seed=0)
 
 
 def _probabilities(won: np.ndarray, sharpness: float, noise: float, seed: int) -> np.ndarray:
@@ -134,14 +156,20 @@ def _probabilities(won: np.ndarray, sharpness: float, noise: float, seed: int) -
     return np.asarray(sigmoid(sharpness * (2 * won - 1) + rng.normal(0, noise, len(won))))
 
 
-def test_the_first_step_must_gain_significantly_and_the_next_a_standard_error() -> None:
-    won = np.tile([0.0, 1.0], 200)
-    base = np.full(400, 0.5)
-    good, better = _probabilities(won, 0.5, 0.1, 1), _probabilities(won, 0.6, 0.1, 2)
-    assert select_rung(won, {"base_rate": base, "logistic": good, "lightgbm": good}, _clusters(400))[0] == "logistic"
-    assert select_rung(won, {"base_rate": base, "logistic": good, "lightgbm": better}, _clusters(400))[0] == "lightgbm"
-    assert select_rung(won, {"base_rate": base, "logistic": base, "lightgbm": good}, _clusters(400))[0] == "lightgbm"
-    assert select_rung(won, {"base_rate": base, "logistic": base, "lightgbm": base}, _clusters(400))[0] == "base_rate"
+def test_with_skill_the_blend_is_served_unless_a_simpler_rung_does_as_well_at_every_origin() -> None:
+    origins = _judged(won := np.tile([0.0, 1.0], 200))
+    base, good, better = (np.where(won == 1, p, 1 - p) for p in (0.5, 0.6, 0.65))
+    # Better in all but the last origin, where it loses more.
+    mixed = np.where(origins.fold_of == 3, good, np.where(won == 1, 0.7, 0.3))
+    assert select_rung(origins, {"base_rate": base, "logistic": good, "blend": better})[0] == "blend"
+    assert select_rung(origins, {"base_rate": base, "logistic": mixed, "blend": better})[0] == "blend"
+    assert select_rung(origins, {"base_rate": base, "logistic": better, "blend": better})[0] == "logistic"
+    assert (
+        select_rung(origins, {"base_rate": base, "logistic": good, "lightgbm": mixed, "blend": good})[0] == "logistic"
+    )
+    assert (
+        select_rung(origins, {"base_rate": base, "logistic": base, "lightgbm": base, "blend": base})[0] == "base_rate"
+    )
 
 
 @pytest.mark.parametrize(("errors", "expected"), [(2.0, "base_rate"), (3.0, "logistic")])
@@ -153,8 +181,22 @@ def test_a_gain_of_less_than_two_and_a_half_standard_errors_is_no_gain_over_the_
     won, base = np.ones(count), np.full(count, 0.5)
     swing = 0.1
     gains = np.where(np.arange(count) % 2, swing, -swing) + errors * swing / np.sqrt(count)
-    rung, _ = select_rung(won, {"base_rate": base, "logistic": 0.5 * np.exp(gains), "lightgbm": base}, _clusters(count))
-    assert rung == expected
+    found = {"base_rate": base, "logistic": 0.5 * np.exp(gains), "lightgbm": base, "blend": base}
+    assert select_rung(_judged(won), found)[0] == expected
+
+
+def test_a_blend_of_few_wins_has_nearly_equal_weights_and_one_of_many_prefers_the_better_member() -> None:
+    def weights(count: int) -> tuple[float, ...]:
+        rng = np.random.default_rng(0)
+        margin = rng.normal(size=count)
+        won = (rng.random(count) < sigmoid(margin)).astype(float)
+        return stacked_weights([sigmoid(margin), np.full(count, won.mean())], won, trust(won))
+
+    few, many = weights(60), weights(60_000)
+    assert few == pytest.approx((0.5, 0.5), abs=0.1)
+    assert many[0] > 0.9
+    assert sum(few) == pytest.approx(1)
+    assert min(*few, *many) >= 0
 
 
 def test_the_base_rate_is_of_leads_and_not_of_their_snapshots() -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
-from models.probability import BaseRate, Calibration, Logistic, LogisticColumn, MarginModel, logit, sigmoid
+from models.probability import BaseRate, Logistic, LogisticColumn, MarginModel, logit, sigmoid
 from training.evaluation.calibration_slope import calibration_slope, sandwich_slope
 from training.evaluation.metrics import Predictions
 from training.evaluation.test_window import FrozenWindow, NotComparable

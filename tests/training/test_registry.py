@@ -10,8 +10,9 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from models.bundle import Bundle
+from models.calibration import Calibration
 from models.encoding import EncodedFeature, Encoding
-from models.probability import BaseRate, Calibration
+from models.probability import BaseRate
 from training.data.matrix import data_sha256
 from training.evaluation.metrics import Predictions, evaluate
 from training.evaluation.report import EvaluationReport

@@ -150,6 +150,21 @@ def test_without_any_order_groups_stay_together_wherever_their_rows_stand(cluste
     assert {clusters[::-1][row] for row in turned.test} == tested
 
 
+@patient
+@given(st.lists(st.sampled_from([f"client {n}" for n in range(15)]), min_size=2, max_size=80))
+def test_without_any_order_every_row_is_judged_three_times_by_models_that_never_saw_its_group(
+    clusters: list[str],
+) -> None:
+    found = divided(undated(None, clusters))
+    if found is None:
+        return
+    assert found.judged_by == "3 times 5-fold cross-validation by group"
+    assert sorted(np.concatenate([fold.judge for fold in found.folds])) == sorted([*found.train] * 3)
+    for fold in found.folds:
+        assert not {clusters[row] for row in fold.fit} & {clusters[row] for row in fold.judge}
+        assert sorted([*fold.fit, *fold.judge]) == [*found.train]
+
+
 def test_the_share_of_the_test_is_about_thirty_percent_where_times_are_missing() -> None:
     by_order = split(undated(list(range(1000)), [str(n) for n in range(1000)]))
     by_group = split(undated(None, [str(n) for n in range(1000)]))

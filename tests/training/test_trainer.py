@@ -2,7 +2,9 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from models.bundle import read
 from models.probability import RUNGS, sigmoid
 from training.data.snapshots import NothingToLearn
 from training.evaluation.metrics import log_loss
-from training.evaluation.report import EvaluationReport
+from training.evaluation.report import EvaluationReport, RungMetrics
 from training.fitting.trainer import TrainingResult, cut_offs, train
 from training.leaks import LeakFound
 from training.world.simulation import simulate
@@ -112,7 +114,7 @@ def test_the_report_has_the_keys_that_it_had_in_their_order(signal: TrainingResu
     )
     content = signal.report.to_dict()
     assert [*content] == [*metrics.split(), *training.split()]
-    assert [*content["out_of_time_rungs"][0]] == ["rung", "rows", "log_loss", "auc", "brier"]
+    assert [*content["out_of_time_rungs"][0]] == [field.name for field in fields(RungMetrics)]
     assert [*content["immature"]] == ["used", "reason", "gain", "standard_error"]
     assert [*content["tuning"]] == ["settings", "reason", "trials"]
 
@@ -191,6 +193,20 @@ def test_too_few_of_an_outcome_get_the_base_rate_with_the_reason(
     assert 0 < found.report.metrics.base_rate < 1
 
 
+def test_a_horizon_that_the_history_does_not_bear_is_the_reason_and_the_named_one_is_learned(tmp_path: Path) -> None:
+    folder = export(tmp_path, {"size": SIZE[:240].tolist()}, count=240)
+    reason = trained(folder, horizon_days=90).report.rung_reason
+    assert reason is not None
+    assert "the horizon of 90 days" in reason
+    found = re.search(
+        r"about (\d+) months of such leads are needed, and there are (\d+); `--horizon-days (\d+)`", reason
+    )
+    assert found is not None
+    needed, months, shorter = map(int, found.groups())
+    assert needed > months
+    assert trained(folder, horizon_days=shorter).report.out_of_time_rungs, "rungs were fitted and judged"
+
+
 def test_leads_that_nothing_tells_apart_get_the_base_rate(tmp_path: Path) -> None:
     found = trained(export(tmp_path, {"constant": [1.0] * COUNT}, dated=False))
     assert found.report.rung == "base_rate"
@@ -203,14 +219,15 @@ def test_an_undated_export_is_tested_on_the_last_by_order(tmp_path: Path) -> Non
     found = trained(export(tmp_path, {"size": SIZE.tolist()}, dated=False))
     assert found.report.horizon_days is None
     assert found.report.target == "ever won: weaker evidence"
-    assert found.report.split == "the last 30 % by order"
+    assert found.report.split == "the last 30 % by order; rungs are judged by rolling origins"
     assert sorted(found.predictions.lead_id) == [f"L{n:04}" for n in range(COUNT * 7 // 10, COUNT)]
     assert found.report.metrics.skill is True
 
 
 def test_an_undated_export_without_an_order_is_tested_on_groups(tmp_path: Path) -> None:
     found = trained(export(tmp_path, {"size": SIZE.tolist()}, dated=False, ordered=False))
-    assert found.report.split == "30 % of the groups; no order is known"
+    judged = "rungs are judged by 3 times 5-fold cross-validation by group"
+    assert found.report.split == f"30 % of the groups; no order is known; {judged}"
     assert found.report.metrics.skill is True
 
 

@@ -1,8 +1,9 @@
 """Splits that respect time: a purged test window at the end, and rolling origins before it.
 
 The whole horizon (the purge) lies between the rows to learn from and the rows to judge by: every training label was
-complete before the first moment of the window that judges it. Undated leads are split by their order, and without an
-order by groups.
+complete before the first moment of the window that judges it. Undated leads are split by their order. Without an order
+they are split by groups, and repeated cross-validation takes the place of the origins: origins over an arbitrary order
+would learn from few rows and judge few.
 """
 
 import hashlib
@@ -21,6 +22,10 @@ ORIGINS = (0.4, 0.55, 0.7, 0.85)
 nearly as many leads as the served one judges some rows: early origins alone favour rungs that are too simple."""
 
 
+PARTS, REPEATS = 5, 3
+"""Of the cross-validation of leads without an order: the parts of each division, and the number of divisions."""
+
+
 @dataclass(frozen=True)
 class Fold:
     """Positions of the rows to fit on, and of the creation rows to judge by."""
@@ -36,14 +41,16 @@ class Split:
     Attributes:
         train: positions of the rows that the served model is fitted on.
         test: positions of the creation rows of the test window, read once.
-        folds: the rolling origins inside the training rows.
-        how: the split in words.
+        folds: the rolling origins inside the training rows; those of a cross-validation judge each row several times.
+        how: the test window in words.
+        judged_by: how the rungs are judged, in words.
     """
 
     train: Integers
     test: Integers
     folds: tuple[Fold, ...]
     how: str
+    judged_by: str = "rolling origins"
 
 
 def split(snapshots: Snapshots) -> Split:
@@ -64,7 +71,7 @@ def _divide(snapshots: Snapshots) -> Split:
         return _by_time(snapshots)
     if snapshots.order is not None:
         return _by_position(snapshots.order.astype(np.float64), "the last 30 % by order")
-    return _by_position(_group_positions(snapshots.cluster), "30 % of the groups; no order is known")
+    return _by_groups(snapshots.cluster)
 
 
 def _by_time(snapshots: Snapshots) -> Split:
@@ -107,7 +114,21 @@ def _by_position(position: NDArray[np.float64], how: str) -> Split:
     return Split(train, test, tuple(folds), how)
 
 
-def _group_positions(cluster: NDArray[np.str_]) -> NDArray[np.float64]:
+def _by_groups(cluster: NDArray[np.str_]) -> Split:
+    position = _group_positions(cluster)
+    start = np.quantile(position, 1 - TEST_SHARE_ORDERED, method="higher")
+    train, test = np.flatnonzero(position < start), np.flatnonzero(position >= start)
+    how = "30 % of the groups; no order is known"
+    if not len(train):
+        return Split(train, test, (), how)
+    folds = []
+    for repeat in range(REPEATS):
+        part = (_group_positions(cluster[train], f"{repeat}:") * PARTS).astype(int)
+        folds += [Fold(train[part != number], train[part == number]) for number in range(PARTS)]
+    return Split(train, test, tuple(folds), how, f"{REPEATS} times {PARTS}-fold cross-validation by group")
+
+
+def _group_positions(cluster: NDArray[np.str_], salt: str = "") -> NDArray[np.float64]:
     """A position in [0, 1) for every group, from a hash of its name: independent of the order of the rows."""
-    positions = {name: int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12 for name in np.unique(cluster)}
-    return np.array([positions[name] for name in cluster])
+    hashes = {name: hashlib.sha256(f"{salt}{name}".encode()).hexdigest()[:12] for name in np.unique(cluster)}
+    return np.array([int(hashes[name], 16) / 16**12 for name in cluster])

@@ -16,6 +16,7 @@ _RUNGS: Mapping[Rung, str] = {
     "logistic": "a regularised logistic regression",
     "additive": "gradient-boosted trees of one feature each, so that the effects of features add up",
     "lightgbm": "shallow gradient-boosted trees (LightGBM)",
+    "blend": "a weighted mean, on log-odds, of a logistic regression and of gradient-boosted trees",
 }
 
 

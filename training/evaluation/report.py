@@ -4,7 +4,7 @@ A training makes it, the registry keeps it as JSON, and commands, card and noteb
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from models.probability import Rung
@@ -24,6 +24,9 @@ class RungMetrics:
         log_loss: in nats a lead.
         auc: area under the ROC curve.
         brier: mean squared error.
+        log_loss_by_origin: the log loss at each origin; empty in reports of earlier versions.
+        settings: the value of the rung's own setting, by its name.
+        weight: its share of the served model: 1 of the served rung, the weight of a member of a served blend, else 0.
     """
 
     rung: Rung
@@ -31,6 +34,19 @@ class RungMetrics:
     log_loss: float
     auc: float
     brier: float
+    log_loss_by_origin: tuple[float, ...] = ()
+    settings: Mapping[str, float] = field(default_factory=dict)
+    weight: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        by_origin = {"log_loss_by_origin": list(self.log_loss_by_origin), "settings": dict(self.settings)}
+        return {**asdict(self), **by_origin}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """The metrics that `to_dict` wrote; earlier versions wrote no losses by origin, settings and weight."""
+        return cls(**{**content, "log_loss_by_origin": tuple(content.get("log_loss_by_origin", ()))})
 
 
 @dataclass(frozen=True)
@@ -176,7 +192,7 @@ class EvaluationReport:
             "features": self.features,
             "calibration": None if self.calibration is None else asdict(self.calibration),
             "level": self.intercept_sample,
-            "out_of_time_rungs": [asdict(rung) for rung in self.out_of_time_rungs],
+            "out_of_time_rungs": [rung.to_dict() for rung in self.out_of_time_rungs],
             "leaks": [suspect.to_dict() for suspect in self.leaks],
             "drifting": [feature.to_dict() for feature in self.drifting],
             "leak_searches_skipped": list(self.leak_searches_skipped),
@@ -208,7 +224,7 @@ class EvaluationReport:
             features=content.get("features"),
             calibration=_optional(CalibrationSummary, content.get("calibration")),
             intercept_sample=content.get("level"),
-            out_of_time_rungs=many("out_of_time_rungs", lambda each: RungMetrics(**each)),
+            out_of_time_rungs=many("out_of_time_rungs", RungMetrics.from_dict),
             leaks=many("leaks", Suspect.from_dict),
             drifting=many("drifting", lambda each: DriftingFeature(**each)),
             leak_searches_skipped=many("leak_searches_skipped", str),

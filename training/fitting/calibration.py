@@ -3,7 +3,9 @@
 Whether margins spread too wide shows only out of time. The intercept is right where the probabilities of the training
 leads sum to their wins. The errors of earlier models show how the share won moved then; the served model has learned
 from that move already, so adding those errors to its intercept would count the move twice. Below 3,000 rows the slope
-stays 1: with fewer rows, a freer map costs more log loss than it gains (CalArena).
+stays 1: with fewer rows, a freer map costs more log loss than it gains (CalArena). Above, it is shrunk towards 1, the
+more the fewer the wins: the earlier models learned from fewer leads, so they spread their margins wider than the served
+model does.
 """
 
 from dataclasses import dataclass
@@ -12,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Reals
-from models.probability import Calibration, sigmoid
+from models.calibration import Calibration
+from models.probability import sigmoid
 
 MIN_ROWS_FOR_SLOPE = 3000
 DRAWS = 200
+EVEN_WINS = 1000.0
+"""The wins out of time, or the losses where they are fewer, at which what they say counts as much as what is expected
+without them. It was set on simulated worlds that no benchmark uses (docs/model.md)."""
 _MIN_SLOPE = 0.05
 _MAX_STEPS = 30
 
@@ -38,11 +44,25 @@ class ScoredLeads:
 NO_LEADS = ScoredLeads(np.zeros(0), np.zeros(0), np.zeros(0, np.str_))
 
 
-def fit_slope(margin: Reals, won: Reals, weight: Reals | None = None) -> float:
-    """The slope of the map from out-of-time margins to log-odds of `won`.
+def trust(won: Reals) -> float:
+    """How far outcomes out of time are believed, from 0 to 1.
+
+    >>> trust(np.repeat([0.0, 1.0], [4000, 1000]))
+    0.5
+    """
+    wins = float(min(won.sum(), (1 - won).sum()))
+    return wins / (wins + EVEN_WINS)
+
+
+def fit_slope(margin: Reals, won: Reals) -> float:
+    """The slope of the map from out-of-time margins to log-odds of `won`, shrunk towards 1.
 
     It is 1 where rows are too few, where margins or outcomes do not vary, and where the margins rank leads backwards.
     """
+    return 1.0 + trust(won) * (_free_slope(margin, won) - 1.0)
+
+
+def _free_slope(margin: Reals, won: Reals, weight: Reals | None = None) -> float:
     counted = np.ones(len(won)) if weight is None else weight
     if len(won) < MIN_ROWS_FOR_SLOPE or np.ptp(margin) < 1e-9 or not 0 < (counted * won).sum() < counted.sum():
         return 1.0
@@ -77,11 +97,15 @@ def calibrate(judged: ScoredLeads, learned: ScoredLeads, rng: np.random.Generato
     """
     slope = fit_slope(judged.margin, judged.won)
     intercept = fit_intercept(slope * learned.margin, learned.won)
-    return Calibration(slope, intercept, tuple(_draw(judged, learned, rng)))
+    # The free slopes of the draws around the shrunk slope: shrinking must not make the range narrower.
+    shift = slope - _free_slope(judged.margin, judged.won)
+    return Calibration(slope, intercept, tuple(_draw(judged, learned, shift, rng)))
 
 
-def _draw(judged: ScoredLeads, learned: ScoredLeads, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """(slope, intercept) refitted on resampled whole clusters."""
+def _draw(
+    judged: ScoredLeads, learned: ScoredLeads, shift: float, rng: np.random.Generator
+) -> list[tuple[float, float]]:
+    """(slope, intercept) refitted on resampled whole clusters, each slope shifted."""
     _, position = np.unique(np.concatenate([judged.cluster, learned.cluster]), return_inverse=True)
     if not len(learned.won):
         return []
@@ -90,7 +114,7 @@ def _draw(judged: ScoredLeads, learned: ScoredLeads, rng: np.random.Generator) -
         # One draw of clusters weighs both samples, so an account in both moves slope and intercept together.
         times = rng.multinomial(count, np.full(count, 1 / count)).astype(np.float64)[position]
         judged_weight, learned_weight = np.split(times, [len(judged.won)])
-        slope = fit_slope(judged.margin, judged.won, judged_weight)
+        slope = max(_free_slope(judged.margin, judged.won, judged_weight) + shift, _MIN_SLOPE)
         draws.append((slope, fit_intercept(slope * learned.margin, learned.won, learned_weight)))
     return draws
 

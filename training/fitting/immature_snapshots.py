@@ -15,7 +15,7 @@ import numpy as np
 from features.value_types import DAY
 from models.arrays import Integers, Reals
 from models.encoding import Encoding
-from models.probability import TREES, Rung, log_losses
+from models.probability import MEMBERS, Rung, log_losses
 from training.data.rows import MIN_WINS, Rows
 from training.data.splits import Fold
 from training.evaluation.report import ImmatureSnapshots
@@ -25,7 +25,7 @@ from training.hazard.follow_up import LOST, WON, FollowUp, KnownOutcomes
 from training.hazard.incidence import Incidence, periods_for
 from training.hazard.model import CrossFitted, HazardData
 
-_WEIGHTED_RUNGS: tuple[Rung, ...] = ("logistic", *TREES)
+_WEIGHTED_RUNGS: tuple[Rung, ...] = (*MEMBERS, "blend")
 """The rungs that accept weights; the others count whole leads."""
 
 

@@ -17,7 +17,7 @@ from models.probability import sigmoid
 from training.data.rows import Rows, has_enough_outcomes
 from training.data.splits import Fold
 from training.evaluation.bootstrap import ClusterBootstrap
-from training.fitting.calibration import fit_intercept, fit_slope
+from training.fitting.calibration import fit_intercept, fit_slope, trust
 from training.fitting.intercept_sample import InterceptSample, intercept_leads, select_intercept_sample
 from training.fitting.ladder import STAGES, TreeSettings, fit_trees, staged_margins
 
@@ -83,6 +83,11 @@ class RollingOrigins:
         return np.repeat(np.arange(len(self.folds)), [len(fold.judge) for fold in self.folds])
 
     @property
+    def trust(self) -> float:
+        """How far the outcomes of the judged rows are believed; a row that is judged several times counts once."""
+        return trust(self.rows.won[np.unique(self.judged)])
+
+    @property
     def bootstrap(self) -> ClusterBootstrap:
         """The bootstrap of the judged rows' clusters, with the same draws each time."""
         return ClusterBootstrap(self.cluster[self.judged], np.random.default_rng(self.seed))
@@ -118,8 +123,10 @@ class RollingOrigins:
         judged, probability = self.judged_margins(margins), np.empty(len(self.judged))
         for number, (fold, margin) in enumerate(zip(self.folds, margins, strict=True)):
             own = self.fold_of == number
-            # The slope of the other folds: judged rows must not calibrate themselves.
-            log_odds = fit_slope(judged[~own], self.won[~own]) * margin
+            # The slope of the other folds: judged rows must not calibrate themselves. A cross-validation that is
+            # repeated judges them in other folds too.
+            others = ~np.isin(self.judged, fold.judge)
+            log_odds = fit_slope(judged[others], self.won[others]) * margin
             learned = self.rows.won[self.scored_rows(fold)[len(fold.judge) :]]
             after, before = np.split(log_odds, [len(fold.judge)])
             probability[own] = sigmoid(after + fit_intercept(before, learned))

@@ -18,7 +18,8 @@ from features.provenance import ATTRIBUTE_PREFIX
 from features.value_types import rfc3339
 from models.arrays import Matrix, Reals
 from models.bundle import Bundle
-from models.probability import BaseRate, Calibration, MarginModel, sigmoid
+from models.calibration import Calibration
+from models.probability import BaseRate, MarginModel, sigmoid
 from training import MODEL_NAME, hazard, leaks
 from training.data.matrix import Progress, TrainingData, prepare_training
 from training.data.rows import Rows, has_enough_outcomes
@@ -31,6 +32,8 @@ from training.fitting.intercept_sample import intercept_leads
 from training.fitting.ladder import base_rate
 from training.fitting.model_selection import Choice, choose
 from training.fitting.rolling_origins import RollingOrigins
+from training.fitting.short_history import too_few
+from training.fitting.spread import level_spread, model_spread
 from training.fitting.tuning import NOT_TUNED, Search, tune
 from training.hazard import Hazard
 
@@ -179,7 +182,7 @@ def _choice(data: TrainingData, origins: RollingOrigins, search: Search | None, 
         if search and data.encoding.features and has_enough_outcomes(origins.won)
         else NOT_TUNED
     )
-    return choose(origins, data.rows.won[data.created], progress, tuned)
+    return choose(origins, lambda: too_few(data.snapshots, data.rows.won[data.created]), progress, tuned)
 
 
 def bundle_of(
@@ -209,7 +212,7 @@ def bundle_of(
             **({"judged_from": rfc3339(_start(data))} if data.snapshots.dated else {}),
             "training_rows": len(data.split.train),
             "rung_reason": choice.reason,
-            "settings": choice.settings,
+            "settings": choice.description,
             "level": choice.intercept_sample,
             "tuning": choice.tuned.summary.to_dict(),
             "excluded": [excluded.to_dict() for excluded in data.excluded_segments],
@@ -229,7 +232,10 @@ def _calibration(data: TrainingData, origins: RollingOrigins, choice: Choice, mo
         return replace(calibrate(NO_LEADS, learned, rng), slope=1.0, intercept=0.0)
     judged = origins.judged
     out_of_time = ScoredLeads(origins.judged_margins(choice.margins), data.rows.won[judged], cluster[judged])
-    return calibrate(out_of_time, learned, rng)
+    map_ = calibrate(out_of_time, learned, rng)
+    train = data.split.train
+    own = model_spread(choice, data.rows.take(train), cluster[train], data.encoding, origins, map_.slope)
+    return replace(map_, model_spread=own, level_spread=level_spread(choice, origins))
 
 
 def _graded(bundle: Bundle, data: TrainingData) -> Bundle:
@@ -298,7 +304,7 @@ def _report(
         tuning=choice.tuned.summary,
         horizon_days=snapshots.horizon_days,
         target=_target(snapshots.horizon_days),
-        split=data.split.how,
+        split=f"{data.split.how}; rungs are judged by {data.split.judged_by}",
         point_in_time=_POINT_IN_TIME[data.provenance.point_in_time],
         training_rows=len(data.split.train),
         training_leads=len(set(snapshots.lead_id[data.split.train].tolist())),
