@@ -44,7 +44,7 @@ def fail(error: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows as a table in plain text; a cell is text as it is, never markup."""
+    """Rows as a table in plain text; a cell is text as it is, never markup. A tuple of texts has a line for each."""
     printed = Table(*columns, title=Text(title), title_justify="left")
     for row in rows:
         printed.add_row(*(Text(_cell_text(cell)) for cell in row))
@@ -59,4 +59,6 @@ def _cell_text(cell: object) -> str:
         return f"{cell:.4f}"
     if isinstance(cell, int) and not isinstance(cell, bool):
         return f"{cell:,}"
+    if isinstance(cell, tuple):
+        return "\n".join(map(printable, cell))
     return "" if cell is None else printable(str(cell))

@@ -172,10 +172,21 @@ def _check_again(mapping: "Mapping", parts: Wiring) -> None:
                 )
 
 
+_NAMED = 5
+"""The most leads that a sentence names."""
+
+
 def _added_text(added: "Reimported") -> str:
-    return (
+    text = (
         f"beside what was there: {added.new:,} new records, {added.changed:,} changed ones, recorded at the data cut "
         f"unless the export says when; {added.equal:,} are equal and add nothing"
+    )
+    if not added.reopened:
+        return text
+    named = ", ".join(added.reopened[:_NAMED]) + (", …" if len(added.reopened) > _NAMED else "")
+    return (
+        f"{text}\n{len(added.reopened):,} leads that the store had as closed are open in this export: {named}; their "
+        "outcomes are withdrawn at the data cut"
     )
 
 

@@ -72,5 +72,5 @@ def _text(report: Report) -> str:
 def _row(finding: Finding) -> tuple[object, ...]:
     what = f"{finding.title}: {finding.detail}" if finding.detail else finding.title
     share = None if finding.share is None else f"{finding.share:.2%}"
-    where = "\n".join(filter(None, (finding.kind, finding.column, finding.source)))
-    return finding.severity, where, what, finding.count, share, "\n".join(finding.examples), finding.fix
+    where = tuple(filter(None, (finding.kind, finding.column, finding.source)))
+    return finding.severity, where, what, finding.count, share, tuple(finding.examples), finding.fix

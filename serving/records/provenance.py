@@ -36,6 +36,8 @@ def add(connection: Connection, provenance: Provenance) -> Provenance:
 def merged(first: Provenance, second: Provenance) -> Provenance:
     """The provenance of two sets of records together: the later cut, point in time only if both are, all attributes.
 
+    An attribute that the second declares known later is known later from then on, and leaves training.
+
     Raises:
         ConflictingAttributes: both declare an attribute, in different ways.
     """
@@ -52,7 +54,10 @@ def _union(attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:
     by_name: dict[str, Attribute] = {}
     for attribute in attributes:
         known = by_name.setdefault(attribute.name, attribute)
-        if known != attribute:
+        if known.kind == attribute.kind and attribute.known == "later":
+            # What turns out to be filled in later leaves training at once.
+            by_name[attribute.name] = attribute
+        elif known != attribute:
             raise ConflictingAttributes(
                 f"attribute {attribute.name!r} is declared a {attribute.kind} known {attribute.known}, the store has "
                 f"it as a {known.kind} known {known.known}: declare it alike, or give it another name in the mapping"

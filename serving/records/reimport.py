@@ -13,10 +13,14 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from features.batched import batched
-from features.records import Row, Stored
+from features.records import KINDS, Row, Stored
+from features.rows import stored as from_row
 from features.value_types import Scalar
 from serving.records import versions
 
+OUTCOME = "outcome:"
+"""The beginning of the id of a lead's close that an import made from a column of the lead."""
+_EVENTS = KINDS["lead_events"]
 _BATCH = 1_000
 _LAST = 2**62
 """After every instant: the newest version of a record counts, whenever it was recorded."""
@@ -24,11 +28,15 @@ _LAST = 2**62
 
 @dataclass(frozen=True)
 class Reimported:
-    """The number of records of an import that are new, that changed, and that are equal to what the store holds."""
+    """The number of records of an import that are new, that changed, and that are equal to what the store holds.
+
+    `reopened` are the leads that the store had as closed and that the import has as open.
+    """
 
     new: int
     changed: int
     equal: int
+    reopened: tuple[str, ...] = ()
 
 
 def compared(
@@ -44,14 +52,35 @@ def compared(
     """
     kept: list[Stored] = []
     counts: Counter[str] = Counter()
-    for stored, known in _with_known(connection, records, recorded=recorded):
+    records = list(records)
+    for stored, known in _with_known(connection, records, cut, recorded=recorded):
         outcome = _outcome(stored, known)
         counts[outcome] += 1
         if outcome == "changed" and not recorded and cut is not None:
             kept.append(replace(stored, record=stored.record.model_copy(update={"recorded_at": cut})))
         elif outcome != "equal":
             kept.append(stored)
-    return kept, Reimported(counts["new"], counts["changed"], counts["equal"])
+    withdrawn = _withdrawn(connection, records, cut)
+    reopened = tuple(sorted(str(stored.parent) for stored in withdrawn))
+    return [*kept, *withdrawn], Reimported(counts["new"], counts["changed"], counts["equal"], reopened)
+
+
+def _withdrawn(connection: Connection, records: Sequence[Stored], cut: int | None) -> list[Stored]:
+    """The outcomes that the store has of leads that an import has as open, deleted at the import's cut."""
+    said = {each.id for each in records if each.kind is _EVENTS and each.id.startswith(OUTCOME)}
+    if not said:
+        return []
+    names = [f"{OUTCOME}{each.id}" for each in records if each.kind.name == "leads"]
+    asked = [name for name in names if name not in said]
+    withdrawn = []
+    for batch in batched(asked, _BATCH):
+        for name, row in versions.latest_versions(connection, _EVENTS, batch, _LAST).items():
+            known_until = row["recorded_at"] if isinstance(row["recorded_at"], int) else None
+            # An export that is older than the outcome does not know of it.
+            if not row["deleted"] and (cut is None or known_until is None or known_until <= cut):
+                record = from_row(_EVENTS, {**row, "recorded_at": cut}, kept=True).record
+                withdrawn.append(Stored(_EVENTS, name, record, str(row["lead_id"]), deleted=True))
+    return withdrawn
 
 
 def _outcome(stored: Stored, known: Sequence[Row]) -> Literal["new", "changed", "equal"]:
@@ -62,22 +91,25 @@ def _outcome(stored: Stored, known: Sequence[Row]) -> Literal["new", "changed", 
 
 
 def _with_known(
-    connection: Connection, records: Iterable[Stored], *, recorded: bool
+    connection: Connection, records: Iterable[Stored], cut: int | None, *, recorded: bool
 ) -> Iterator[tuple[Stored, Sequence[Row]]]:
     """Each record with the versions of the store that it may be equal to.
 
-    These are the versions of its own recording time, where the import says it, and else the newest version.
+    These are the versions of its own recording time, where the import says it, and else the newest version and the one
+    that was newest at the import's cut: an older export that is imported again adds nothing.
     """
     for batch in batched(records, _BATCH):
         by_kind: dict[str, list[Stored]] = {}
         for stored in batch:
             by_kind.setdefault(stored.kind.name, []).append(stored)
         for group in by_kind.values():
-            newest = versions.latest_versions(connection, group[0].kind, [each.id for each in group], _LAST)
+            ids = [each.id for each in group]
+            newest = versions.latest_versions(connection, group[0].kind, ids, _LAST)
+            then = {} if cut is None else versions.latest_versions(connection, group[0].kind, ids, cut)
             exact = _of_moments(connection, group) if recorded else {}
             for each in group:
                 own = exact.get((each.id, each.row()["recorded_at"]), [])
-                yield each, own or ([newest[each.id]] if each.id in newest else [])
+                yield each, own or [rows[each.id] for rows in (newest, then) if each.id in rows]
 
 
 def _of_moments(connection: Connection, group: Sequence[Stored]) -> Mapping[tuple[str, Scalar], list[Row]]:

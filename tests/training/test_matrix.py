@@ -223,7 +223,10 @@ def test_training_names_the_categories_whose_levels_it_leaves_out(tmp_path: Path
     assert (street.levels, street.kept) == (len(counts["street"]), 1)
     assert street.rows == pytest.approx(1 - counts["street"]["high street"] / rows)
     assert (plate.levels, plate.kept, plate.rows) == (rows, 0, 1)
-    assert str(plate) == f"plate: none of {rows:,} levels has 20 training rows; it is not read"
+    assert str(plate) == (
+        f"plate: none of {rows:,} levels has 20 training rows, so the category is not read; "
+        "100.0% of the training rows have a level"
+    )
     assert {*data.encoding.names} >= {"town", "street"}
     assert "plate" not in data.encoding.names
 

@@ -25,7 +25,10 @@ class LeftOutLevels:
 
     def __str__(self) -> str:
         if not self.kept:
-            return f"{self.feature}: none of {self.levels:,} levels has {MIN_LEVEL_ROWS} training rows; it is not read"
+            return (
+                f"{self.feature}: none of {self.levels:,} levels has {MIN_LEVEL_ROWS} training rows, so the category "
+                f"is not read; {self.rows:.1%} of the training rows have a level"
+            )
         return (
             f"{self.feature}: {self.kept:,} of {self.levels:,} levels are kept; {self.rows:.1%} of the training rows "
             "have another level, which counts as missing"
